@@ -1,18 +1,21 @@
 //! `ocelli batch`: requests from a file, answers to a file. Killed and started again it goes on where it was.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
 
 use clap::Args;
 use indicatif::ProgressBar;
-use ocelli::api::{Opened, Output, Reply, Requests as SideBySide, Run, Service, Work, answer_side_by_side};
-use ocelli::engine::{Device, Engine, RequestControl};
+use ocelli::api::{Client, Inbox, Opened, Output, Priority, Reply, Run, Scheduler, Service, Submission, Work};
+use ocelli::engine::{Meter, RequestControl};
 use ocelli::{Error, Result};
 
 use crate::shared::api::{self, NameArgs};
 use crate::shared::args::MemoryArgs;
+use crate::shared::formats::Formats;
 use crate::shared::io;
 use crate::shared::models::PackagePath;
 use crate::shared::open;
@@ -64,11 +67,11 @@ pub(crate) fn run(args: &BatchArgs) -> Result<()> {
     carry_out(&job, || File::open(input).map(BufReader::new).map_err(|error| Error::io(name, &error)))
 }
 
-/// Where a batch comes from and goes.
+/// Input and output of a batch.
 pub(crate) struct Job<'a> {
-    /// What its requests are called.
+    /// Name of its requests.
     pub(crate) name: &'a str,
-    /// Where paths of pictures count from.
+    /// Base of the pictures' paths.
     pub(crate) base: &'a Path,
     pub(crate) output: &'a Path,
     pub(crate) package: &'a PackagePath,
@@ -94,12 +97,13 @@ pub(crate) fn carry_out<R: BufRead>(job: &Job<'_>, input: impl Fn() -> Result<R>
         let mut engine = pollster::block_on(open::engine(package, context, memory))?;
         let service = names.service(&engine, package);
         let (bar, requests) = (progress(ids.len(), before), Requests::new(input()?));
-        let (open, failed) = (BTreeMap::new(), None);
-        let (answers, tally) = (&mut answers, &mut tally);
-        let mut desk = Desk { requests, name, service, base, answers, tally, at_once, accounts, bar, open, failed };
-        pollster::block_on(answer_side_by_side(&mut engine, &mut desk));
-        desk.bar.finish_and_clear();
-        desk.failed.map_or(Ok(()), Err)?;
+        let most = at_once.min(2 * engine.max_batch().max(1));
+        let progress = Rc::new(RefCell::new(Progress { answers: &mut answers, tally: &mut tally, bar, failed: None }));
+        let formats = Formats::new(&engine);
+        let lines = Lines { requests, name, service, base, formats, most, accounts, progress: progress.clone() };
+        pollster::block_on(Scheduler::new(lines).run(&mut engine));
+        progress.borrow().bar.finish_and_clear();
+        progress.borrow_mut().failed.take().map_or(Ok(()), Err)?;
         report::show_memory(&engine, memory);
     }
     io::inform(&format!("{} requests: {before} answered before, {tally}; {} lines are none", ids.len(), wrong.len()));
@@ -115,76 +119,31 @@ fn progress(requests: usize, answered: usize) -> ProgressBar {
     bar
 }
 
-/// The requests of a batch on their way to its answers.
-struct Desk<'a, R> {
+/// The lines of a batch's input, as the scheduler takes them.
+struct Lines<'a, R> {
     requests: Requests<R>,
-    /// What their file is called.
+    /// Name of their file.
     name: &'a str,
     service: Service,
     base: &'a Path,
-    answers: &'a mut Answers,
-    tally: &'a mut Tally,
-    at_once: usize,
+    formats: Formats,
+    /// Requests at once.
+    most: usize,
     /// The budget of the batch, and the others.
     accounts: Option<(BatchBudget, Accounts)>,
+    progress: Rc<RefCell<Progress<'a>>>,
+}
+
+/// Answers of a batch so far.
+struct Progress<'a> {
+    answers: &'a mut Answers,
+    tally: &'a mut Tally,
     bar: ProgressBar,
-    /// Of each request under way the caller's id and its answer's, and its bill.
-    open: BTreeMap<usize, (String, String, Option<Bill>)>,
-    /// What ends the batch.
+    /// The error that ends the batch.
     failed: Option<Error>,
 }
 
-impl<R: BufRead> Desk<'_, R> {
-    /// The next request that needs the engine; the others are answered.
-    fn open(&mut self, engine: &mut Engine) -> Result<Option<(Box<Run>, RequestControl)>> {
-        while let Some(line) = self.requests.next().map_err(|error| Error::io(self.name, &error))? {
-            let Ok(request) = line else { continue };
-            if self.answers.has(&request.custom_id) {
-                continue;
-            }
-            let (id, opened) = request.open(&self.service);
-            let run = match opened {
-                Ok(Opened::Ready(body)) => Err(Ok(body)),
-                Ok(Opened::Work(work)) => self.admit(engine, &request.body, work).map_err(Err),
-                Err(error) => Err(Err(error)),
-            };
-            match run {
-                Ok((run, cancel, bill)) => {
-                    self.open.insert(self.requests.line(), (request.custom_id, id, bill));
-                    return Ok(Some((run, cancel)));
-                }
-                Err(outcome) => self.add((&request.custom_id, &id), outcome)?,
-            }
-        }
-        Ok(None)
-    }
-
-    /// Work that the budgets allow, and what counts and ends it.
-    fn admit(
-        &self,
-        engine: &mut Engine,
-        body: &str,
-        work: Box<Work>,
-    ) -> Result<(Box<Run>, RequestControl, Option<Bill>)> {
-        let counted = self.accounts.as_ref().filter(|_| work.answers() > 0);
-        let bill = counted.map(|(batch, accounts)| accounts.bill(body, "", Some(batch))).transpose()?;
-        let (mut run, cancel) = (self.run(engine, work)?, RequestControl::new());
-        let Some(mut bill) = bill else { return Ok((run, cancel, None)) };
-        cancel.count_by(bill.admit(run.prompt_tokens(engine)?)?);
-        Ok((run, cancel, Some(bill)))
-    }
-
-    /// Work with its pictures, and held to its format.
-    fn run(&self, engine: &mut Engine, work: Box<Work>) -> Result<Box<Run>> {
-        let pictures =
-            work.pictures.iter().map(|picture| api::own_picture(picture, self.base)).collect::<Result<_>>()?;
-        let mut run = Run::new(work, pictures);
-        if let Some(wanted) = run.format().cloned() {
-            run.constrain(engine.grammar(&wanted.format).map_err(|error| wanted.locate(error))?);
-        }
-        Ok(Box::new(run))
-    }
-
+impl Progress<'_> {
     fn add(&mut self, (custom_id, id): (&str, &str), outcome: Result<String>) -> Result<()> {
         let answered = Answered::new(custom_id, id, outcome)?;
         self.tally.count(&answered);
@@ -194,41 +153,94 @@ impl<R: BufRead> Desk<'_, R> {
     }
 }
 
-impl<R: BufRead> SideBySide<Device> for Desk<'_, R> {
-    fn next(&mut self, engine: &mut Engine, _: usize) -> Option<(usize, Box<Run>, RequestControl)> {
-        if self.failed.is_some() || self.open.len() >= self.at_once {
-            return None;
-        }
-        match self.open(engine) {
-            Ok(next) => next.map(|(run, cancel)| (self.requests.line(), run, cancel)),
-            Err(error) => {
-                self.failed = Some(error);
-                None
+impl<'a, R: BufRead> Lines<'a, R> {
+    /// The next request that needs the engine; the others are answered.
+    fn submission(&mut self) -> Result<Option<Submission<'a>>> {
+        while let Some(line) = self.requests.next().map_err(|error| Error::io(self.name, &error))? {
+            let Ok(request) = line else { continue };
+            if self.progress.borrow().answers.has(&request.custom_id) {
+                continue;
             }
+            let (id, opened) = request.open(&self.service);
+            let outcome = match opened {
+                Ok(Opened::Ready(body)) => Ok(body),
+                Ok(Opened::Work(work)) => match self.prepare(work) {
+                    Ok((run, bill)) => {
+                        let (custom_id, progress) = (request.custom_id, self.progress.clone());
+                        let client = Box::new(LineClient { custom_id, id, bill, progress });
+                        let (priority, control) = (Priority::Batch, RequestControl::new());
+                        return Ok(Some(Submission { run, priority, control, client }));
+                    }
+                    Err(error) => Err(error),
+                },
+                Err(error) => Err(error),
+            };
+            self.progress.borrow_mut().add((&request.custom_id, &id), outcome)?;
         }
+        Ok(None)
     }
 
-    fn send(&mut self, _: usize, output: Output) {
+    /// A request with its pictures and its grammar, and its bill if what it takes is counted.
+    fn prepare(&self, work: Box<Work>) -> Result<(Box<Run>, Option<Bill>)> {
+        let counted = self.accounts.as_ref().filter(|_| work.answers() > 0);
+        let bill = counted.map(|(batch, accounts)| accounts.bill(&work.asker, "", Some(batch))).transpose()?;
+        let pictures =
+            work.pictures.iter().map(|picture| api::own_picture(picture, self.base)).collect::<Result<_>>()?;
+        let grammar = self.formats.grammar(&work)?;
+        let mut run = Box::new(Run::new(work, pictures));
+        if let Some(grammar) = grammar {
+            run.constrain(Rc::new(grammar));
+        }
+        Ok((run, bill))
+    }
+}
+
+impl<'a, R: BufRead> Inbox<'a> for Lines<'a, R> {
+    fn next(&mut self, open: usize) -> Option<Submission<'a>> {
+        if self.progress.borrow().failed.is_some() || open >= self.most {
+            return None;
+        }
+        self.submission().unwrap_or_else(|error| {
+            self.progress.borrow_mut().failed = Some(error);
+            None
+        })
+    }
+}
+
+/// A request of the batch.
+struct LineClient<'a> {
+    custom_id: String,
+    /// The id of its answer.
+    id: String,
+    bill: Option<Bill>,
+    progress: Rc<RefCell<Progress<'a>>>,
+}
+
+impl Client for LineClient<'_> {
+    fn admit(&mut self, prompt_tokens: usize) -> Result<Vec<Arc<Meter>>> {
+        self.bill.as_mut().map_or(Ok(Vec::new()), |bill| bill.admit(prompt_tokens))
+    }
+
+    fn send(&mut self, output: Output) {
         if let Output::Event(event) = output {
             io::tell(&event);
         }
     }
 
-    fn done(&mut self, number: usize, _: Box<Run>, outcome: Result<Option<String>>) {
-        let Some((custom_id, id, bill)) = self.open.remove(&number) else { return };
-        // It cannot be held: nobody else knows of its `RequestControl`.
-        let outcome = outcome.and_then(|body| body.ok_or(Error::Aborted));
+    fn end(self: Box<Self>, outcome: Result<String>) {
+        let Self { custom_id, id, bill, progress } = *self;
         if let (Some(bill), Ok(body)) = (bill, &outcome) {
             bill.close(body);
         }
-        if let Err(error) = self.add((&custom_id, &id), outcome) {
-            self.failed.get_or_insert(error);
+        let mut progress = progress.borrow_mut();
+        if let Err(error) = progress.add((&custom_id, &id), outcome) {
+            progress.failed.get_or_insert(error);
         }
     }
 }
 
 impl BatchRequest {
-    /// What it asks for, and the id of its answer.
+    /// Reads the request. Returns the id of its answer as well.
     pub(crate) fn open(&self, service: &Service) -> (String, Result<Opened>) {
         let stamp = api::stamp();
         let id = stamp.id.clone();
@@ -264,18 +276,18 @@ impl Answered {
         Self { id: format!("batch_req_{}", api::random_name()), custom_id: None, response: None, error: Some(error) }
     }
 
-    /// What its answer took.
+    /// Usage of its answer.
     pub(crate) fn used(&self) -> Used {
         self.response.as_ref().map(|response| Used::of(&response.body)).unwrap_or_default()
     }
 
-    /// Whether the request was answered as it was meant.
+    /// Returns whether the request was answered, not refused.
     pub(crate) fn is_right(&self) -> bool {
         self.response.as_ref().is_some_and(|response| response.status_code == 200)
     }
 }
 
-/// What a batch came to.
+/// Sums of a batch.
 #[derive(Default)]
 struct Tally {
     answered: usize,

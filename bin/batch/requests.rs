@@ -77,11 +77,6 @@ impl<R: BufRead> Requests<R> {
         }
     }
 
-    /// The line that was read last, counted from 1.
-    pub(crate) fn line(&self) -> usize {
-        self.line
-    }
-
     fn parse(&mut self, bytes: &[u8]) -> Line {
         // serde's message counts lines within this one line.
         let told = |error: serde_json::Error| error.to_string().replace(" at line 1 column ", " at byte ");

@@ -11,16 +11,16 @@ use hyper::header::{
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use ocelli::Error;
-use ocelli::api::{Opened, Reply, Service, Stamp};
+use ocelli::api::{Opened, Priority, Reply, Service, Stamp};
 
 use super::access::{Access, Refusal};
 use super::batches::Batches;
 use super::files;
-use super::formats::Formats;
 use super::http::{Answer, plain, read};
-use super::jobs::{Jobs, Priority};
+use super::jobs::{Asked, Jobs};
 use super::stream::Events;
 use crate::shared::api;
+use crate::shared::formats::Formats;
 use crate::usage::{self, Accounts};
 
 /// State that all connections share.
@@ -68,14 +68,13 @@ impl Server {
         };
         let bill = match self.accounts.as_ref().filter(|_| work.answers() > 0) {
             None => None,
-            Some(accounts) => match accounts.bill(&body, self.access.caller(), None) {
+            Some(accounts) => match accounts.bill(&work.asker, self.access.caller(), None) {
                 Ok(bill) => Some(bill),
                 Err(error) => return Ok(failed(&error)),
             },
         };
-        drop(body);
         let (is_stream, is_counted) = (work.stream, bill.is_some());
-        let asked = self.formats.asked_elsewhere(work, bill).await.map_err(refuse)?;
+        let asked = Asked::new_elsewhere(&self.formats, work, bill).await.map_err(refuse)?;
         let busy = || Reply::error("too-many-requests", "too many requests wait, try again later", None);
         let mut reader = self.jobs.submit(asked, Priority::Person).ok_or_else(busy)?;
         if !is_stream {

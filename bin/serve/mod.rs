@@ -9,6 +9,7 @@ use ocelli::{Error, Result};
 
 use crate::shared::api::NameArgs;
 use crate::shared::args::MemoryArgs;
+use crate::shared::formats::Formats;
 use crate::shared::io;
 use crate::shared::kept::KeepArgs;
 use crate::shared::models::PackagePath;
@@ -19,7 +20,6 @@ mod access;
 mod batches;
 mod connections;
 mod files;
-mod formats;
 mod handler;
 mod http;
 mod jobs;
@@ -28,7 +28,6 @@ mod stream;
 
 use access::Access;
 use batches::Batches;
-use formats::Formats;
 use handler::Server;
 use store::Store;
 
@@ -73,7 +72,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let mut engine = pollster::block_on(open::engine(&args.package, args.context, &args.memory))?;
     args.keep.open(&mut engine)?;
     let service = args.names.service(&engine, &args.package);
-    let formats = Formats::new(engine.tokenizer().clone(), engine.manifest().chat.eos_token_ids.clone());
+    let formats = Formats::new(&engine);
     let access = Access::new(args.host, args.api_key.clone(), args.origins.clone());
     let (jobs, queue) = jobs::queue();
     let (batches, waiting) = Batches::new(Store::open(args.files.as_deref())?);

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,52 +14,36 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::usage;
 
-/// Frames that nobody has read before the engine waits.
-const MOST_UNREAD: usize = 16;
-/// After so long without a frame a comment is sent, so that nothing between here and the client takes the connection for dead.
+/// Time without a frame after which a comment is sent, so that proxies keep the connection open.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// What the engine's thread sends.
+/// Messages from the engine's thread.
 pub(super) enum Answer {
     /// A message of a stream, as it is sent.
     Frame(String),
-    /// The whole answer, or what went wrong.
+    /// The whole answer, or an error.
     End(Result<String>),
 }
 
 /// The engine's side.
 pub(super) struct Flow {
-    pub(super) number: usize,
-    pub(super) cancel: RequestControl,
+    pub(super) control: RequestControl,
     sender: UnboundedSender<Answer>,
-    unread: AtomicUsize,
     wake: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Flow {
-    /// `wake` tells the engine's thread that the answer is read again, or given up.
-    pub(super) fn new(number: usize, wake: Box<dyn Fn() + Send + Sync>) -> (Arc<Self>, Reader) {
+    /// Creates both sides. `wake` tells the engine's thread that the answer is read again, or cancelled.
+    pub(super) fn new(wake: Box<dyn Fn() + Send + Sync>) -> (Arc<Self>, Reader) {
         let (sender, receiver) = unbounded_channel();
-        let flow = Arc::new(Self { number, cancel: RequestControl::new(), sender, unread: AtomicUsize::new(0), wake });
+        let flow = Arc::new(Self { control: RequestControl::new(), sender, wake });
         (flow.clone(), Reader { flow, receiver, first: None })
     }
 
-    /// Sends more of the answer, and holds the request if too much of it has not been read.
+    /// Sends more of the answer. Its control bounds how much is unread.
     pub(super) fn send(&self, answer: Answer) {
-        if matches!(answer, Answer::Frame(_)) && self.unread.fetch_add(1, Ordering::SeqCst) + 1 >= MOST_UNREAD {
-            self.cancel.hold(true);
-            // The reader may have read between the two.
-            self.release();
-        }
         // With the reader gone the request is cancelled.
         let _ = self.sender.send(answer);
-    }
-
-    fn release(&self) {
-        if self.unread.load(Ordering::SeqCst) < MOST_UNREAD && self.cancel.is_held() {
-            self.cancel.hold(false);
-            (self.wake)();
-        }
     }
 }
 
@@ -68,27 +51,26 @@ impl Flow {
 pub(super) struct Reader {
     flow: Arc<Flow>,
     receiver: UnboundedReceiver<Answer>,
-    /// What has come and was not taken.
+    /// A message that has come and was not taken.
     first: Option<Answer>,
 }
 
 impl Reader {
-    /// What the engine sends next.
+    /// The next message of the engine.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Answer> {
         if let Some(first) = self.first.take() {
             return Poll::Ready(first);
         }
         self.receiver.poll_recv(context).map(|answer| {
-            if matches!(answer, Some(Answer::Frame(_))) {
-                self.flow.unread.fetch_sub(1, Ordering::SeqCst);
-                self.flow.release();
+            if matches!(answer, Some(Answer::Frame(_))) && self.flow.control.frame_read() {
+                (self.flow.wake)();
             }
             let gone = || Answer::End(Err(Error::Internal { detail: "the engine has stopped".into() }));
             answer.unwrap_or_else(gone)
         })
     }
 
-    /// Waits until the answer begins. What it failed with, if it did before that.
+    /// Waits until the answer begins; fails with its error if it ends before that.
     pub(super) async fn begin(&mut self) -> Result<()> {
         match std::future::poll_fn(|context| self.poll(context)).await {
             Answer::End(Err(error)) => Err(error),
@@ -99,9 +81,9 @@ impl Reader {
         }
     }
 
-    /// What ends the request.
-    pub(super) fn cancel(&self) -> RequestControl {
-        self.flow.cancel.clone()
+    /// The request's control.
+    pub(super) fn control(&self) -> RequestControl {
+        self.flow.control.clone()
     }
 
     /// The whole answer.
@@ -116,7 +98,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.flow.cancel.cancel();
+        self.flow.control.cancel();
         (self.flow.wake)();
     }
 }
@@ -152,7 +134,7 @@ impl Body for Events {
                 this.reader = None;
                 match outcome {
                     Ok(_) => return Poll::Ready(None),
-                    // Its headers were sent before anything could be known of this.
+                    // The headers, with their status, are sent already.
                     Err(error) => format!("data: {}\n\n", usage::reply(&error).body),
                 }
             }

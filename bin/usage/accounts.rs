@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ocelli::Result;
+use ocelli::api::{Asker, Limit};
 use ocelli::engine::Meter;
-use serde_json::{Map, Value};
 
 use super::ledger::{Counts, Ledger};
-use super::rules::{Budget, Limit, Scope, Spent, admit, asker, day};
+use super::rules::{Budget, Scope, Spent, admit, day};
 use super::{Used, report};
 
 /// Tokens of the shortest prompt, for requests whose prompt is not known yet.
@@ -99,12 +99,10 @@ impl Accounts {
     /// Opens the bill of a request. `caller` is the key of a request that names none.
     ///
     /// # Errors
-    /// `budget-exceeded` if nothing is left for any prompt; `invalid-request`.
-    pub(crate) fn bill(&self, body: &str, caller: &str, batch: Option<&BatchBudget>) -> Result<Bill> {
-        // Bodies that are not objects are refused where requests are read.
-        let request: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
-        let (key, own) = asker(&request, caller)?;
-        let request = self.0.request.and(own);
+    /// `budget-exceeded` if nothing is left for any prompt.
+    pub(crate) fn bill(&self, asker: &Asker, caller: &str, batch: Option<&BatchBudget>) -> Result<Bill> {
+        let key = if asker.key.is_empty() { caller.to_owned() } else { asker.key.clone() };
+        let request = self.0.request.and(asker.limit);
         let bill = Bill {
             accounts: self.clone(),
             request,
@@ -148,20 +146,12 @@ impl Bill {
     /// # Errors
     /// `budget-exceeded`.
     pub(crate) fn admit(&mut self, prompt_tokens: usize) -> Result<Vec<Arc<Meter>>> {
-        if self.admitted.is_some() {
-            return Ok(Vec::new());
-        }
         let (key, now) = self.ask(prompt_tokens as u64)?;
         self.admitted = Some((prompt_tokens as u64, now));
         let batch = self.batch.iter().map(|batch| batch.meter.clone());
         let meters: Vec<Arc<Meter>> = [self.meter.clone(), key].into_iter().chain(batch).collect();
         meters.iter().for_each(|meter| meter.spend(prompt_tokens, 0.0));
         Ok(meters)
-    }
-
-    /// Returns true if it was admitted.
-    pub(crate) fn is_admitted(&self) -> bool {
-        self.admitted.is_some()
     }
 
     /// Records the usage of the whole answer.

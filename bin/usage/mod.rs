@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use ocelli::api::Reply;
+use ocelli::api::{Limit, Reply};
 use ocelli::{Error, Result};
 use serde_json::{Value, json};
 
@@ -17,7 +17,6 @@ mod rules;
 mod tests;
 
 pub(crate) use accounts::{Accounts, BatchBudget, Bill};
-use rules::Limit;
 pub(crate) use rules::Spent;
 
 /// Budgets: tokens of prompts and answers, and seconds of the engine's time.

@@ -1,34 +1,12 @@
 //! Rules of budgets. `www/src/usage/rules.ts` has the same rules for pages; `tests/fixtures/budgets.json` has the test cases of both.
 
+use ocelli::api::Limit;
 use ocelli::chat::Date;
 use ocelli::{Error, Result};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Number, Value};
+use serde_json::Number;
 
-/// Characters of a key; longer keys are cut.
-const KEY_CHARACTERS: usize = 256;
 const DAY: u64 = 24 * 60 * 60;
-
-/// Limits of usage.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
-pub(crate) struct Limit {
-    /// Tokens of prompts and answers.
-    pub(super) tokens: Option<u64>,
-    /// Seconds of the engine's time.
-    pub(super) seconds: Option<f64>,
-}
-
-impl Limit {
-    pub(super) fn is_none(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// The lower of both limits.
-    pub(super) fn and(self, other: Self) -> Self {
-        let tokens = self.tokens.into_iter().chain(other.tokens).min();
-        Self { tokens, seconds: self.seconds.into_iter().chain(other.seconds).reduce(f64::min) }
-    }
-}
 
 /// Usage so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -95,37 +73,6 @@ pub(super) fn admit(budgets: &[Budget], prompt_tokens: u64, now: u64) -> Result<
 /// The day (UTC) of a time, such as `2026-11-23`.
 pub(super) fn day(now: u64) -> String {
     Date(i64::try_from(now / DAY).unwrap_or_default()).to_string()
-}
-
-/// The key of a request, and the limits in its field `budget`. `caller` is the key of a request that names none.
-///
-/// # Errors
-/// `invalid-request` if that field is malformed. Other fields are read elsewhere.
-pub(super) fn asker(request: &Map<String, Value>, caller: &str) -> Result<(String, Limit)> {
-    let name = |field: &&str| request.get(*field)?.as_str().filter(|name| !name.is_empty());
-    let named = ["safety_identifier", "user"].iter().find_map(name);
-    let key = named.unwrap_or(caller).chars().take(KEY_CHARACTERS).collect();
-    Ok((key, own_limit(request.get("budget").unwrap_or(&Value::Null))?))
-}
-
-fn own_limit(budget: &Value) -> Result<Limit> {
-    let mut limit = Limit::default();
-    let fields = match budget {
-        Value::Null => return Ok(limit),
-        Value::Object(fields) => fields,
-        _ => return Err(Error::request("budget", "must be an object of tokens and seconds")),
-    };
-    for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
-        let number = value.as_f64().filter(|number| *number >= 0.0);
-        match (name.as_str(), number) {
-            ("tokens", Some(number)) if number.fract() == 0.0 => limit.tokens = Some(number as u64),
-            ("seconds", Some(number)) => limit.seconds = Some(number),
-            ("tokens", _) => return Err(Error::request("budget.tokens", "must be a whole number of at least 0")),
-            ("seconds", _) => return Err(Error::request("budget.seconds", "must be a number of at least 0")),
-            _ => return Err(Error::request(format!("budget.{name}"), "must be tokens or seconds")),
-        }
-    }
-    Ok(limit)
 }
 
 /// A number for output: integers without a point, others with three decimals.

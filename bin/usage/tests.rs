@@ -2,12 +2,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ocelli::api::{Asker, Limit};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::accounts::Accounts;
 use super::ledger::Kept;
-use super::rules::{Budget, Limit, admit, asker, day};
+use super::rules::{Budget, admit, day};
 use super::{Used, ledger, reply, report};
 
 fn cases() -> Value {
@@ -33,9 +34,9 @@ fn days_are_those_of_utc() {
 #[test]
 fn who_asks_and_how_much_a_request_allows_itself() {
     for case in list(&cases()["askers"]) {
-        let (request, caller): (&Map<_, _>, _) = (case["request"].as_object().expect("a request"), &case["caller"]);
-        match asker(request, caller.as_str().expect("a name")) {
-            Ok((key, limit)) => {
+        match Asker::of_request(&case["request"]) {
+            Ok(Asker { key, limit }) => {
+                let key = if key.is_empty() { case["caller"].as_str().expect("a name").to_owned() } else { key };
                 let wanted = Limit::deserialize(&case["limit"]).expect("a limit");
                 assert_eq!((key.as_str(), limit), (case["key"].as_str().expect("a key"), wanted), "{case}");
             }
@@ -108,7 +109,8 @@ fn a_budget_is_one_for_all_requests_of_a_key_and_starts_anew_with_the_day() {
     NOW.store(MORNING, Ordering::SeqCst);
     let (none, of_a_key) = (Limit::default(), Limit { tokens: Some(100), seconds: None });
     let open = || Accounts::open((none, of_a_key, none), Some(&folder), clock).expect("accounts");
-    let bill = |accounts: &Accounts, user: &str| accounts.bill(&json!({"user": user}).to_string(), "", None);
+    let bill =
+        |accounts: &Accounts, user: &str| accounts.bill(&Asker { key: user.to_owned(), ..Asker::default() }, "", None);
 
     let accounts = open();
     let busy = Accounts::open((none, of_a_key, none), Some(&folder), clock).err().expect("it is taken");

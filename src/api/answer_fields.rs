@@ -96,7 +96,7 @@ pub(super) fn read_stop(fields: &Fields<'_>) -> Result<Vec<String>> {
     texts.iter().map(read).collect()
 }
 
-/// Whether a stream ends with the token counts.
+/// Returns whether a stream ends with the token counts.
 pub(super) fn read_include_usage(fields: &Fields<'_>, stream: bool) -> Result<bool> {
     let Some(field) = fields.get("stream_options") else { return Ok(false) };
     if !stream {
@@ -109,7 +109,7 @@ pub(super) fn read_include_usage(fields: &Fields<'_>, stream: bool) -> Result<bo
     options.flag("include_usage")
 }
 
-/// Whether the oldest turns of a conversation that is too long for the context are left out.
+/// Returns whether the oldest turns of a conversation that is too long for the context are left out.
 pub(super) fn read_truncation(fields: &Fields<'_>) -> Result<bool> {
     let Some(how) = fields.get("truncation") else { return Ok(false) };
     match how.str()? {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::answer_fields::{
     read_include_usage, read_max_tokens, read_n, read_sampling, read_stop, read_truncation, refuse_others,
 };
+use super::asker::Asker;
 use super::field::{Fields, parse};
 use super::format::Wanted;
 use super::messages::{Conversation, Dialect, PictureUrl};
@@ -17,13 +18,13 @@ use crate::error::{Error, Result};
 use crate::sampling::SamplingOptions;
 
 /// Fields that have an effect, or a value that asks for none.
-const KNOWN: &str = "messages model stream stream_options max_tokens max_completion_tokens stop temperature top_k top_p min_p \
+const KNOWN: &str = "safety_identifier user budget messages model stream stream_options max_tokens max_completion_tokens stop temperature top_k top_p min_p \
                      seed frequency_penalty presence_penalty logit_bias n response_format logprobs top_logprobs modalities \
                      tools tool_choice parallel_tool_calls reasoning_effort enable_thinking chat_template_kwargs thinking_budget \
                      thinking_token_budget thinking_budget_tokens truncation";
-/// Fields that say nothing about the answer to a server of one user.
-const INERT: &str = "metadata store service_tier safety_identifier prompt_cache_key prompt_cache_retention verbosity user \
-                     prediction budget";
+/// Fields that are accepted and have no effect.
+const INERT: &str = "metadata store service_tier prompt_cache_key prompt_cache_retention verbosity \
+                     prediction";
 /// Fields that may ask for nothing only.
 const NOT_YET: &str = "functions function_call";
 
@@ -46,14 +47,16 @@ pub struct ChatRequest {
     pub tools: Option<Tools>,
     /// The thoughts that are asked for; the messages say so.
     pub thinking: Option<Thinking>,
-    /// Whether the oldest turns are left out where there are too many for the context.
+    /// Set where the oldest turns are left out if there are too many for the context.
     pub truncates: bool,
     /// How many answers are wanted.
     pub n: usize,
-    /// Whether the answer is sent in chunks.
+    /// Set where the answer is sent in chunks.
     pub stream: bool,
-    /// Whether the stream ends with the token counts.
+    /// Set where the stream ends with the token counts.
     pub include_usage: bool,
+    /// The asker, and the request's own budget.
+    pub asker: Asker,
     /// The model the caller asks for.
     pub model: Option<String>,
 }
@@ -117,6 +120,7 @@ impl ChatRequest {
             n: read_n(&fields)?,
             stream,
             include_usage: read_include_usage(&fields, stream)?,
+            asker: Asker::read(&fields)?,
             model: fields.get("model").map(|model| model.string()).transpose()?,
         })
     }

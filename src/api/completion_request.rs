@@ -3,14 +3,15 @@
 use serde_json::Value;
 
 use super::answer_fields::{read_include_usage, read_max_tokens, read_n, read_sampling, read_stop, refuse_others};
+use super::asker::Asker;
 use super::field::{Field, Fields};
 use crate::engine::Prompt;
 use crate::error::Result;
 use crate::sampling::SamplingOptions;
 
-const KNOWN: &str = "prompt model stream stream_options max_tokens stop temperature top_k top_p min_p seed frequency_penalty \
+const KNOWN: &str = "user budget prompt model stream stream_options max_tokens stop temperature top_k top_p min_p seed frequency_penalty \
                      presence_penalty logit_bias n best_of logprobs suffix";
-const INERT: &str = "user budget";
+const INERT: &str = "";
 const NOT_YET: &str = "echo";
 
 /// Tokens of an answer where the request does not say, as in the OpenAI API.
@@ -31,10 +32,12 @@ pub struct CompletionRequest {
     pub stop: Vec<String>,
     /// How many answers to each prompt are wanted.
     pub n: usize,
-    /// Whether the answers are sent in chunks.
+    /// Set where the answers are sent in chunks.
     pub stream: bool,
-    /// Whether the stream ends with the token counts.
+    /// Set where the stream ends with the token counts.
     pub include_usage: bool,
+    /// The asker, and the request's own budget.
+    pub asker: Asker,
     /// The model the caller asks for.
     pub model: Option<String>,
 }
@@ -64,6 +67,7 @@ impl CompletionRequest {
             n,
             stream,
             include_usage: read_include_usage(&fields, stream)?,
+            asker: Asker::read(&fields)?,
             model: fields.get("model").map(|model| model.string()).transpose()?,
         })
     }

@@ -114,7 +114,7 @@ impl<'a> Fields<'a> {
         self.get(name).ok_or_else(|| Error::request(self.join(name), "is missing"))
     }
 
-    /// Whether a field is true; absent ones are not.
+    /// Returns whether a field is true; absent ones are not.
     pub(super) fn flag(&self, name: &str) -> Result<bool> {
         let Some(field) = self.get(name) else { return Ok(false) };
         field.value.as_bool().ok_or_else(|| field.expected("true or false"))

@@ -13,11 +13,11 @@ const ANY_OBJECT: &str = r#"{"type": "object"}"#;
 /// A format that is wanted, and where the request says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// What the answer must be.
+    /// The format.
     pub format: Format,
     /// JSON pointer to it in the request.
     pub place: String,
-    /// Whether the model is told.
+    /// Set where the model is told.
     pub(super) in_prompt: bool,
 }
 

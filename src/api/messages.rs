@@ -12,7 +12,7 @@ use crate::error::Result;
 pub struct PictureUrl {
     /// Its URL, as the request has it.
     pub url: String,
-    /// Where it stands in the request.
+    /// Its path in the request.
     pub field: String,
     /// How large it is to be shown.
     pub detail: Detail,
@@ -83,7 +83,7 @@ struct Reader<'a> {
 /// A call that a result belongs to.
 struct Called<'a> {
     id: &'a str,
-    /// Where the call stands.
+    /// The call's path.
     place: Field<'a>,
     result: Option<Vec<ContentPart>>,
 }

@@ -30,9 +30,9 @@ struct ErrorDetail {
     code: String,
 }
 
-/// What is wrong with the request.
+/// Type of errors of the request.
 const INVALID: &str = "invalid_request_error";
-/// What is wrong here.
+/// Type of errors of the server.
 const SERVER: &str = "server_error";
 
 /// Status and code of an error by our own code. Codes that OpenAI has not are ours, with underscores.

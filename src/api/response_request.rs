@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::answer_fields::{read_max_tokens, read_sampling, read_truncation, refuse_others};
+use super::asker::Asker;
 use super::field::{Field, Fields};
 use super::format::Wanted;
 use super::messages::{Conversation, Dialect, PictureUrl};
@@ -12,12 +13,12 @@ use crate::chat::{Message, Role};
 use crate::error::Result;
 use crate::sampling::SamplingOptions;
 
-const KNOWN: &str = "input instructions model stream stream_options max_output_tokens temperature top_p top_k min_p seed \
+const KNOWN: &str = "safety_identifier user budget input instructions model stream stream_options max_output_tokens temperature top_p top_k min_p seed \
                      top_logprobs include text truncation \
                      tools tool_choice parallel_tool_calls reasoning enable_thinking chat_template_kwargs thinking_budget \
                      thinking_token_budget thinking_budget_tokens";
-const INERT: &str = "metadata store service_tier safety_identifier prompt_cache_key prompt_cache_retention user \
-                     max_tool_calls budget";
+const INERT: &str = "metadata store service_tier prompt_cache_key prompt_cache_retention \
+                     max_tool_calls";
 const NOT_YET: &str = "background";
 
 /// A request for a response.
@@ -45,13 +46,15 @@ pub struct ResponseRequest {
     pub effort: Value,
     /// `tools`, `tool_choice` and `parallel_tool_calls`, as the response repeats them.
     pub repeated_tools: [Value; 3],
-    /// Whether the oldest turns are left out where there are too many for the context.
+    /// Set where the oldest turns are left out if there are too many for the context.
     pub truncates: bool,
-    /// Whether the answer is sent in events.
+    /// Set where the answer is sent in events.
     pub stream: bool,
+    /// The asker, and the request's own budget.
+    pub asker: Asker,
     /// The model the caller asks for.
     pub model: Option<String>,
-    /// What the caller wants to be told again.
+    /// Fields that the response repeats.
     pub metadata: Value,
 }
 
@@ -110,6 +113,7 @@ impl ResponseRequest {
             .map(|(name, default)| fields.get(name).map_or(default, |field| field.value.clone())),
             truncates: read_truncation(&fields)?,
             stream: fields.flag("stream")?,
+            asker: Asker::read(&fields)?,
             model: fields.get("model").map(|model| model.string()).transpose()?,
             metadata: fields.get("metadata").map_or(Value::Null, |metadata| metadata.value.clone()),
         })

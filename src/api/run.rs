@@ -1,4 +1,4 @@
-//! Work, carried out: every answer to every prompt, several at once where nobody listens to them. What they share is computed once.
+//! A request under way: every answer to every prompt.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -6,40 +6,38 @@ use std::sync::Arc;
 
 use super::format::Wanted;
 use super::service::Work;
-use super::tools::Calling;
 use super::wire::{Frame, Logprob};
 use crate::chat::Tokenizer;
-use crate::engine::Answers;
-use crate::engine::{Answering, Backend, Completion, Encoded, Engine, Event, Picture, RequestControl};
+use crate::engine::{AnswerOptions, Answering, Backend, Completion, Encoded, Engine, Event, Picture};
 use crate::error::{Error, Result};
 use crate::grammar::Grammar;
 use crate::sampling::SamplingOptions;
 
-/// What comes while work is carried out.
+/// Output of a request under way.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
     /// More of a streamed answer.
     Frame(Frame),
-    /// Something that is not part of the answer; never text or tokens.
+    /// An event that is not part of the answer; never text or tokens.
     Event(Event),
 }
 
-/// Work under way.
+/// A request under way.
 #[derive(Debug)]
 pub struct Run {
     work: Box<Work>,
     pictures: Vec<Picture>,
-    /// The prompts, from the first time on that the engine had it.
+    /// The prompts, once they have been read.
     encoded: Vec<Rc<Encoded>>,
-    /// What answers must be.
+    /// The grammar that bounds answers.
     grammar: Option<Rc<dyn Grammar>>,
-    /// Answers that have begun and left the engine.
+    /// Answers that have begun and left the batch.
     begun: BTreeMap<usize, Answering>,
     done: BTreeMap<usize, Completion>,
 }
 
 impl Run {
-    /// Work with the pictures that it names.
+    /// Creates a request of work and the pictures that it names.
     pub fn new(work: Box<Work>, pictures: Vec<Picture>) -> Self {
         Self { work, pictures, encoded: Vec::new(), grammar: None, begun: BTreeMap::new(), done: BTreeMap::new() }
     }
@@ -49,12 +47,12 @@ impl Run {
         self.work.format.as_ref()
     }
 
-    /// Hands over the grammar of that format.
+    /// Sets the grammar of that format.
     pub fn constrain(&mut self, grammar: Rc<dyn Grammar>) {
         self.grammar = Some(grammar);
     }
 
-    /// Has the prompts be read, if they are not, and says how many tokens they have. Nothing is computed.
+    /// Reads the prompts, if they are not yet, and returns how many tokens they have. Nothing is computed.
     ///
     /// # Errors
     /// As [`Engine::encode`].
@@ -63,50 +61,31 @@ impl Run {
         Ok(self.encoded.iter().map(|prompt| prompt.ids().len()).sum())
     }
 
-    /// Begins, or goes on. Returns the body of the answer as soon as it is complete, of a stream too; nothing where it left the engine to
-    /// others because it was held, as [`Engine::resume`] says.
-    ///
-    /// # Errors
-    /// As [`Engine::generate`].
-    pub async fn resume<B: Backend>(
-        &mut self,
-        engine: &mut Engine<B>,
-        control: &RequestControl,
-        send: &mut dyn FnMut(Output),
-    ) -> Result<Option<String>> {
-        control.check()?;
-        self.open(engine)?;
-        let tokenizer = engine.tokenizer().clone();
-        let is_complete = self.answer((engine, &tokenizer), control, send).await?;
-        Ok(is_complete.then(|| self.end(&tokenizer, send)))
+    /// The prompt of the answer `index`.
+    pub(super) fn encoded(&self, index: usize) -> &Encoded {
+        &self.encoded[index / self.work.n.max(1)]
     }
 
-    /// As many answers at once as the engine can; whether all are complete.
-    async fn answer<B: Backend>(
-        &mut self,
-        (engine, tokenizer): (&mut Engine<B>, &Arc<Tokenizer>),
-        control: &RequestControl,
-        send: &mut dyn FnMut(Output),
-    ) -> Result<bool> {
-        let mut one = One { run: self, control, tokenizer, send, under_way: Vec::new(), outcome: Ok(true) };
-        engine.answer_together(&mut one).await;
-        one.outcome
+    /// Returns whether the answer `index` can share steps with others.
+    pub(super) fn can_share(&self, index: usize) -> bool {
+        let Work { format, options, .. } = &*self.work;
+        self.begun.get(&index).map_or_else(|| options.can_share(format.is_some()), Answering::can_share)
     }
 
-    /// Has the prompts be read, the first time. Fails as [`Engine::encode`].
-    pub(super) fn open<B: Backend>(&mut self, engine: &Engine<B>) -> Result<()> {
+    /// Reads the prompts, the first time. Fails as [`Engine::encode`].
+    fn open<B: Backend>(&mut self, engine: &Engine<B>) -> Result<()> {
         if self.format().is_some() && self.grammar.is_none() {
             return Err(Error::Internal { detail: "a format without its grammar".into() });
         }
         if self.encoded.is_empty() {
             for prompt in &self.work.prompts {
                 let encoded = match self.work.truncates {
-                    true => engine.encode_cut(prompt, &self.pictures, self.work.max_tokens)?,
+                    true => engine.encode_cut(prompt, &self.pictures, self.work.options.max_tokens)?,
                     false => engine.encode(prompt, &self.pictures)?,
                 };
                 self.encoded.push(Rc::new(encoded));
             }
-            // They are as large as their files, or larger.
+            // Free their memory: what the prompt shows of them is kept.
             self.pictures = Vec::new();
         }
         Ok(())
@@ -120,8 +99,7 @@ impl Run {
         body
     }
 
-    /// The next answer to begin, or to go on with, beside those `under_way`. Of a stream there is one at a time: its reader hears one answer
-    /// after the other.
+    /// The next answer to begin or resume beside those `under_way`. A stream has one at a time: its reader receives one answer after the other.
     pub(super) fn next(&self, under_way: &[usize]) -> Option<usize> {
         if self.work.stream && !under_way.is_empty() {
             return None;
@@ -130,7 +108,7 @@ impl Run {
         (0..self.encoded.len() * self.work.n).find(is_open)
     }
 
-    /// Takes back an answer that is complete, or that left the engine.
+    /// Takes back an answer that is complete, or that left the batch.
     pub(super) fn take_back(
         &mut self,
         index: usize,
@@ -147,33 +125,22 @@ impl Run {
         }
     }
 
-    /// The answer `index`, counted over all prompts, or what it was when it left the engine. Each has a seed of its own.
+    /// The answer `index`, counted over all prompts, new or as it left the batch. Each has a seed of its own.
     pub(super) fn begin(&mut self, index: usize, send: &mut dyn FnMut(Output)) -> Answering {
         if let Some(begun) = self.begun.remove(&index) {
             return begun;
         }
         let frames = self.work.wire.open(index);
         self.send(frames, send);
-        let Work { sampling, max_tokens, stop, n, calls, thoughts, .. } = &*self.work;
-        let seed = sampling.seed.wrapping_add((index % n) as u64);
-        let sampling = SamplingOptions { seed, ..sampling.clone() };
-        let answering = Answering::new(self.encoded[index / n].clone(), sampling, *max_tokens, stop.clone());
-        let grammar = self.grammar.clone();
-        let answering = match calls {
-            None => answering.within(grammar),
-            Some(Calling { syntax, forms, at_once: true }) => {
-                answering.within(grammar).calling(syntax, forms.clone(), None)
-            }
-            Some(Calling { syntax, forms, at_once: false }) => answering.calling(syntax, forms.clone(), grammar),
-        };
-        match thoughts {
-            Some((syntax, budget)) => answering.thinking(syntax.clone(), *budget),
-            None => answering,
-        }
+        let Work { options, n, .. } = &*self.work;
+        let seed = options.sampling.seed.wrapping_add((index % n) as u64);
+        let sampling = SamplingOptions { seed, ..options.sampling.clone() };
+        let options = AnswerOptions { sampling, ..options.clone() };
+        Answering::new(self.encoded[index / n].clone(), options, self.grammar.clone())
     }
 
-    /// What happens to the answer `index`.
-    pub(super) fn hear(
+    /// Handles an event of the answer `index`.
+    pub(super) fn on_event(
         &mut self,
         (index, event): (usize, Event),
         tokenizer: &Arc<Tokenizer>,
@@ -200,40 +167,6 @@ impl Run {
     fn send(&self, frames: Vec<Frame>, send: &mut dyn FnMut(Output)) {
         if self.work.stream {
             frames.into_iter().for_each(|frame| send(Output::Frame(frame)));
-        }
-    }
-}
-
-/// The answers of one request, as the engine takes them.
-struct One<'a> {
-    run: &'a mut Run,
-    control: &'a RequestControl,
-    tokenizer: &'a Arc<Tokenizer>,
-    send: &'a mut dyn FnMut(Output),
-    under_way: Vec<usize>,
-    /// Whether all that have ended so far are complete.
-    outcome: Result<bool>,
-}
-
-impl<B: Backend> Answers<B> for One<'_> {
-    fn next(&mut self, _: &mut Engine<B>, _: usize) -> Option<(usize, Answering, RequestControl)> {
-        let index = self.run.next(&self.under_way).filter(|_| self.outcome == Ok(true))?;
-        self.under_way.push(index);
-        Some((index, self.run.begin(index, self.send), self.control.clone()))
-    }
-
-    fn hear(&mut self, number: usize, event: Event) {
-        self.run.hear((number, event), self.tokenizer, self.send);
-    }
-
-    fn done(&mut self, number: usize, answering: Answering, outcome: Result<bool>) {
-        self.under_way.retain(|index| *index != number);
-        match outcome {
-            Ok(is_complete) => {
-                self.run.take_back(number, (answering, is_complete), self.send);
-                self.outcome = self.outcome.clone().map(|complete| complete && is_complete);
-            }
-            Err(error) => self.outcome = Err(error),
         }
     }
 }

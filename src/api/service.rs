@@ -1,10 +1,11 @@
-//! What answers at which address, and what a request there comes to.
+//! Addresses of the API, and the work that requests to them become.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::asker::Asker;
 use super::chat_request::ChatRequest;
 use super::completion_request::CompletionRequest;
 use super::field::parse;
@@ -13,10 +14,10 @@ use super::messages::PictureUrl;
 use super::response_request::ResponseRequest;
 use super::thinking::Thinking;
 use super::tokenize_request::TokenizeRequest;
-use super::tools::{Calling, Tools};
+use super::tools::Tools;
 use super::wire::{ChatWire, Head, ResponseWire, TextWire, Wire};
-use crate::chat::{CallSyntax, Message, Role, ThoughtSyntax, Tokenizer};
-use crate::engine::{self, Prompt};
+use crate::chat::{CallSyntax, Message, Role, Tokenizer};
+use crate::engine::{self, AnswerOptions, CallOptions, Prompt, ThoughtOptions};
 use crate::error::{Error, Result};
 use crate::sampling::SamplingOptions;
 
@@ -41,7 +42,7 @@ pub struct Service {
     pub tokenizer: Arc<Tokenizer>,
 }
 
-/// What one request has of its own.
+/// Values that are a request's own.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Stamp {
     /// Letters and digits that no other request has.
@@ -52,7 +53,7 @@ pub struct Stamp {
     pub seed: u32,
 }
 
-/// What a request comes to.
+/// Result of reading a request.
 #[derive(Debug)]
 pub enum Opened {
     /// The answer, as JSON: no engine is needed.
@@ -62,25 +63,22 @@ pub enum Opened {
 }
 
 /// Work for the engine: one or more answers to one or more prompts.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Work {
     /// The pictures that are shown, in order of appearance.
     pub pictures: Vec<PictureUrl>,
-    /// The format that answers must have: who carries the work out hands its grammar to the [`super::Run`].
+    /// The format that answers must have: the caller hands its grammar to the [`super::Run`].
     pub format: Option<Wanted>,
-    pub(super) calls: Option<Calling>,
-    /// How thoughts are read that answers begin with, and how many tokens they may have.
-    pub(super) thoughts: Option<(Arc<ThoughtSyntax>, Option<usize>)>,
-    /// Whether the answer is sent in frames.
+    /// Set where the answer is sent in frames.
     pub stream: bool,
+    /// The asker, and the request's own budget.
+    pub asker: Asker,
     pub(super) prompts: Vec<Prompt>,
-    /// Whether the oldest turns are left out where there are too many for the context.
+    /// Set where the oldest turns are left out if there are too many for the context.
     pub(super) truncates: bool,
     /// Answers to each prompt.
     pub(super) n: usize,
-    pub(super) sampling: SamplingOptions,
-    pub(super) max_tokens: Option<usize>,
-    pub(super) stop: Vec<String>,
+    pub(super) options: AnswerOptions,
     pub(super) wire: Wire,
 }
 
@@ -155,8 +153,8 @@ impl Service {
         Head { id, created: stamp.created, model: self.model.clone(), include_usage }
     }
 
-    /// What holds an answer to its format and to calls of tools.
-    fn held_to(&self, format: Option<Wanted>, tools: Option<&Tools>) -> Result<(Option<Wanted>, Option<Calling>)> {
+    /// The format of an answer that may call tools, and how calls are read.
+    fn held_to(&self, format: Option<Wanted>, tools: Option<&Tools>) -> Result<(Option<Wanted>, Option<CallOptions>)> {
         let Some(tools) = tools else { return Ok((format, None)) };
         let reason = || "this model has not learnt to call tools".into();
         let syntax = self.calls.ok_or_else(|| Error::UnsupportedOption { field: "tools".into(), reason: reason() })?;
@@ -179,14 +177,10 @@ impl Service {
     }
 
     /// How the thoughts of an answer are read that begins with some.
-    fn thoughts(
-        &self,
-        messages: &[Message],
-        thinking: Option<&Thinking>,
-    ) -> Option<(Arc<ThoughtSyntax>, Option<usize>)> {
+    fn thoughts(&self, messages: &[Message], thinking: Option<&Thinking>) -> Option<ThoughtOptions> {
         let last = messages.iter().rfind(|message| message.role != Role::Tools)?;
         let syntax = self.thinking.as_ref().filter(|_| last.is_thinking())?.syntax.clone();
-        Some((syntax, thinking.and_then(|thinking| thinking.budget)))
+        Some(ThoughtOptions { syntax, budget: thinking.and_then(|thinking| thinking.budget) })
     }
 
     fn chat(&self, request: ChatRequest, stamp: Stamp) -> Result<Work> {
@@ -194,18 +188,16 @@ impl Service {
         let (format, calls) = self.held_to(request.format, request.tools.as_ref())?;
         let thoughts = self.thoughts(&request.messages, request.thinking.as_ref());
         let head = self.head("chatcmpl-", stamp, request.include_usage);
+        let ChatRequest { sampling, max_tokens, stop, .. } = request;
         Ok(Work {
             prompts: vec![Prompt::Messages(request.messages)],
             pictures: request.pictures,
             format,
-            calls,
-            thoughts,
             truncates: request.truncates,
             n: request.n,
-            sampling: request.sampling,
-            max_tokens: request.max_tokens,
-            stop: request.stop,
+            options: AnswerOptions { sampling, max_tokens, stop, thoughts, calls },
             stream: request.stream,
+            asker: request.asker,
             wire: Wire::Chat(ChatWire::new(head)),
         })
     }
@@ -213,19 +205,15 @@ impl Service {
     fn text(&self, request: CompletionRequest, stamp: Stamp) -> Result<Work> {
         self.check_model(request.model.as_deref())?;
         let head = self.head("cmpl-", stamp, request.include_usage);
+        let CompletionRequest { sampling, max_tokens, stop, .. } = request;
         Ok(Work {
             prompts: request.prompts,
-            pictures: Vec::new(),
-            format: None,
-            calls: None,
-            thoughts: None,
-            truncates: false,
             n: request.n,
-            sampling: request.sampling,
-            max_tokens: Some(request.max_tokens),
-            stop: request.stop,
+            options: AnswerOptions { sampling, max_tokens: Some(max_tokens), stop, ..AnswerOptions::default() },
             stream: request.stream,
+            asker: request.asker,
             wire: Wire::Text(TextWire::new(head)),
+            ..Work::default()
         })
     }
 
@@ -234,18 +222,16 @@ impl Service {
         let wire = ResponseWire::new(self.head("", stamp, false), &request);
         let thoughts = self.thoughts(&request.messages, request.thinking.as_ref());
         let (format, calls) = self.held_to(request.format, request.tools.as_ref())?;
+        let ResponseRequest { sampling, max_tokens, .. } = request;
         Ok(Work {
             prompts: vec![Prompt::Messages(request.messages)],
             pictures: request.pictures,
             format,
-            calls,
-            thoughts,
             truncates: request.truncates,
             n: 1,
-            sampling: request.sampling,
-            max_tokens: request.max_tokens,
-            stop: Vec::new(),
+            options: AnswerOptions { sampling, max_tokens, thoughts, calls, ..AnswerOptions::default() },
             stream: request.stream,
+            asker: request.asker,
             wire: Wire::Response(Box::new(wire)),
         })
     }
@@ -253,24 +239,11 @@ impl Service {
     fn tokens(&self, request: TokenizeRequest, is_count: bool) -> Result<Work> {
         self.check_model(request.model.as_deref())?;
         let wire = if is_count { Wire::Count } else { Wire::Tokens { context: self.context } };
-        Ok(Work {
-            prompts: vec![request.prompt],
-            pictures: request.pictures,
-            format: None,
-            calls: None,
-            thoughts: None,
-            truncates: false,
-            n: 0,
-            sampling: SamplingOptions::default(),
-            max_tokens: None,
-            stop: Vec::new(),
-            stream: false,
-            wire,
-        })
+        Ok(Work { prompts: vec![request.prompt], pictures: request.pictures, wire, ..Work::default() })
     }
 }
 
-/// What answers at a path, and to which method.
+/// The endpoint at a path, and its method.
 fn endpoint(path: &str) -> Option<(Endpoint<'_>, &'static str)> {
     let below = path.find("/v1/").map_or(path, |at| &path[at + "/v1".len()..]);
     let found = match below.trim_matches('/') {

@@ -9,6 +9,7 @@ use super::format::Wanted;
 use super::messages::{Dialect, check_function, check_name};
 use crate::chat::calls::Opening;
 use crate::chat::{CallSyntax, Tokenizer, ToolForms, definition_line};
+use crate::engine::CallOptions;
 use crate::error::{Error, Result};
 use crate::grammar::{Format, SchemaRule};
 
@@ -19,11 +20,11 @@ const MAX_TOOLS: usize = 128;
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Function {
     name: String,
-    /// As the model sees it.
+    /// Its definition as the model sees it.
     definition: String,
     /// The schema of its arguments, and the JSON pointer to it in the request.
     parameters: (Value, String),
-    /// Whether `tool_choice` allows it.
+    /// Set where `tool_choice` allows it.
     is_allowed: bool,
 }
 
@@ -31,20 +32,10 @@ struct Function {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tools {
     functions: Vec<Function>,
-    /// Whether the answer must call one.
+    /// Set where the answer must call one.
     is_required: bool,
-    /// Whether it may call several.
+    /// Set where it may call several.
     are_several: bool,
-}
-
-/// How calls of tools are read from answers.
-#[derive(Debug, Clone)]
-pub(super) struct Calling {
-    pub(super) syntax: CallSyntax,
-    /// How the values of arguments are written.
-    pub(super) forms: Arc<ToolForms>,
-    /// Whether the format holds from the beginning on, and not only behind the token that begins the first call.
-    pub(super) at_once: bool,
 }
 
 impl Tools {
@@ -71,7 +62,7 @@ impl Tools {
         Ok((may_call && !tools.functions.is_empty()).then_some(tools))
     }
 
-    /// Whether any may be called.
+    /// Returns whether any may be called.
     fn choose(&mut self, choice: &Field<'_>, dialect: Dialect) -> Result<bool> {
         let may_call =
             if choice.value.is_string() { self.choose_mode(choice)? } else { self.choose_among(choice, dialect)? };
@@ -142,7 +133,7 @@ impl Tools {
         answer: Option<Wanted>,
         syntax: &CallSyntax,
         tokenizer: &Tokenizer,
-    ) -> Result<(Wanted, Calling)> {
+    ) -> Result<(Wanted, CallOptions)> {
         let allowed: Vec<&Function> = self.functions.iter().filter(|function| function.is_allowed).collect();
         let opening = match (self.is_required, &answer) {
             (true, _) => Opening::AtOnce,
@@ -176,7 +167,7 @@ impl Tools {
         }
         let wanted = Wanted { format: Format::Rules { lark, schemas }, place: String::new(), in_prompt: false };
         let at_once = opening != Opening::Begun || syntax.begin().is_none();
-        Ok((wanted, Calling { syntax: *syntax, forms: Arc::new(forms), at_once }))
+        Ok((wanted, CallOptions { syntax: *syntax, forms: Arc::new(forms), at_once }))
     }
 }
 

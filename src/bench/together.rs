@@ -3,40 +3,12 @@
 use std::rc::Rc;
 
 use super::measures::{Bench, Measure, What};
-use crate::engine::{Answering, Answers, Device, Encoded, Engine, Event, Prompt, RequestControl};
+use crate::engine::{AnswerOptions, Answering, Batch, Departure, Encoded, Left, Prompt, Room};
 use crate::error::{Error, Result};
 use crate::sampling::SamplingOptions;
 
 /// Tokens of each prompt; prompt and answer together fit one page.
 const PROMPT: usize = 64;
-
-/// Answers that are all queued at the start.
-struct Desk<'a> {
-    prompts: &'a [Rc<Encoded>],
-    max_tokens: usize,
-    control: &'a RequestControl,
-    begun: usize,
-    /// Tokens of each answer, by prompt.
-    said: Vec<Vec<u32>>,
-    failed: Option<Error>,
-}
-
-impl Answers<Device> for Desk<'_> {
-    fn next(&mut self, _: &mut Engine, _: usize) -> Option<(usize, Answering, RequestControl)> {
-        let encoded = self.prompts.get(self.begun)?.clone();
-        self.begun += 1;
-        let sampling = SamplingOptions { temperature: 0.0, ..SamplingOptions::default() };
-        let answering = Answering::new(encoded, sampling, Some(self.max_tokens), Vec::new());
-        Some((self.begun - 1, answering, self.control.clone()))
-    }
-
-    fn hear(&mut self, _: usize, _: Event) {}
-
-    fn done(&mut self, number: usize, answering: Answering, outcome: Result<bool>) {
-        self.said[number].clone_from(&answering.completion().tokens);
-        self.failed = self.failed.take().or(outcome.err());
-    }
-}
 
 impl Bench<'_> {
     /// Times `count` answers at once to cached prompts. Each must equal the answer computed alone.
@@ -51,11 +23,7 @@ impl Bench<'_> {
         for round in 0..=self.rounds().count() {
             let (clock, max_tokens) = (self.engine.clock(), self.options.tokens);
             let began = clock();
-            let said = vec![Vec::new(); count];
-            let mut desk = Desk { prompts: &prompts, max_tokens, control: self.control, begun: 0, said, failed: None };
-            self.engine.answer_together(&mut desk).await;
-            let Desk { said, failed, .. } = desk;
-            failed.map_or(Ok(()), Err)?;
+            let said = self.batch(&prompts, max_tokens).await?;
             if said != alone {
                 return Err(Error::Internal { detail: "answers at once are not what they are alone".into() });
             }
@@ -66,5 +34,34 @@ impl Bench<'_> {
         let tokens = alone.iter().map(Vec::len).sum();
         self.push(Measure::new(What::Together, count, tokens, times));
         Ok(())
+    }
+
+    /// Answers to all prompts in one batch.
+    async fn batch(&mut self, prompts: &[Rc<Encoded>], max_tokens: usize) -> Result<Vec<Vec<u32>>> {
+        let (mut batch, mut begun) = (Batch::default(), 0);
+        let (mut said, mut left) = (vec![Vec::new(); prompts.len()], prompts.len());
+        while left > 0 {
+            while let Some(prompt) = prompts.get(begun)
+                && self.engine.room(&batch, prompt, true) == Room::Free
+            {
+                let sampling = SamplingOptions { temperature: 0.0, ..SamplingOptions::default() };
+                let options = AnswerOptions { sampling, max_tokens: Some(max_tokens), ..AnswerOptions::default() };
+                let answering = Answering::new(prompt.clone(), options, None);
+                self.engine.add(&mut batch, begun, answering, self.control.clone(), &mut |_, _| ()).await?;
+                begun += 1;
+            }
+            // Answers join only while no step is submitted ahead.
+            let looks_ahead = begun == prompts.len();
+            for Departure { number, answering, outcome } in
+                self.engine.step(&mut batch, looks_ahead, &mut |_, _| ()).await
+            {
+                if outcome? == Left::Displaced {
+                    return Err(Error::Internal { detail: "an answer had to leave the batch".into() });
+                }
+                said[number].clone_from(&answering.completion().tokens);
+                left -= 1;
+            }
+        }
+        Ok(said)
     }
 }

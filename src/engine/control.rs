@@ -1,79 +1,76 @@
-//! Control of a request from outside: cancelling, holding, yielding, and the meters that bound it.
+//! Control of a request from outside: cancelling it, pausing it while its reader is full, and the meters that bound it.
 
-use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::Poll;
-
-use futures_util::task::AtomicWaker;
 
 use super::events::Event;
 use super::meter::Meter;
 use crate::error::{Error, Result};
 
-/// How a caller steers a request while it runs. Ending it takes one token, one chunk of the prompt or a fifth of a second of the tower.
-/// Holding it, because nobody reads what it says, takes one token.
+/// Unread frames of a stream at which its request is paused, and at which it continues.
+const MOST_UNREAD: usize = 16;
+const FEW_UNREAD: usize = MOST_UNREAD / 2;
+
+/// Control of a request while it runs. Cancelling takes effect within a token, a chunk of the prompt or 200 ms of the tower; pausing within a
+/// step.
 #[derive(Debug, Clone, Default)]
-pub struct RequestControl(Arc<Steering>);
+pub struct RequestControl(Arc<Shared>);
 
 #[derive(Debug, Default)]
-struct Steering {
-    cancelled: AtomicBool,
-    held: AtomicBool,
-    gives_way: AtomicBool,
-    makes_room: AtomicBool,
-    /// The request, while it is held.
-    waits: AtomicWaker,
+struct Shared {
+    is_cancelled: AtomicBool,
+    is_paused: AtomicBool,
+    unread: AtomicUsize,
     meters: OnceLock<Vec<Arc<Meter>>>,
 }
 
 impl RequestControl {
-    /// Not cancelled.
+    /// Creates the control of a request that runs.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Asks the request to end.
+    /// Cancels the request.
     pub fn cancel(&self) {
-        self.0.cancelled.store(true, Ordering::Relaxed);
-        self.0.waits.wake();
+        self.0.is_cancelled.store(true, Ordering::SeqCst);
     }
 
-    /// Whether it was asked to end.
+    /// Returns whether it was cancelled.
     pub fn is_cancelled(&self) -> bool {
-        self.0.cancelled.load(Ordering::Relaxed)
+        self.0.is_cancelled.load(Ordering::SeqCst)
     }
 
-    /// [`Error::Aborted`] once it was asked to end.
+    /// Fails with [`Error::Aborted`] once it was cancelled.
     pub fn check(&self) -> Result<()> {
         if self.is_cancelled() { Err(Error::Aborted) } else { Ok(()) }
     }
 
-    /// Has the request wait before its next token, or go on.
-    pub fn hold(&self, is_held: bool) {
-        self.0.held.store(is_held, Ordering::Relaxed);
-        self.0.waits.wake();
+    /// Counts a frame that is sent to the request's reader, and pauses the request when too many are unread.
+    pub fn frame_sent(&self) {
+        if self.0.unread.fetch_add(1, Ordering::SeqCst) + 1 >= MOST_UNREAD {
+            self.0.is_paused.store(true, Ordering::SeqCst);
+            // The reader may have read all of them between the two.
+            self.resume();
+        }
     }
 
-    /// Whether the request waits before its next token.
-    pub fn is_held(&self) -> bool {
-        self.0.held.load(Ordering::Relaxed)
+    /// Counts a frame that was read. Returns whether the request was paused and continues.
+    pub fn frame_read(&self) -> bool {
+        self.0.unread.fetch_sub(1, Ordering::SeqCst);
+        self.resume()
     }
 
-    /// Whether another request wants the engine, so that this one leaves it when it is held, see [`super::Engine::resume`].
-    pub fn yield_to_others(&self, gives_way: bool) {
-        self.0.gives_way.store(gives_way, Ordering::Relaxed);
-        self.0.waits.wake();
+    fn resume(&self) -> bool {
+        self.0.unread.load(Ordering::SeqCst) <= FEW_UNREAD && self.0.is_paused.swap(false, Ordering::SeqCst)
     }
 
-    /// Whether another request could be answered beside this one, so that it leaves the engine where it has that to itself, to come back
-    /// with the other. What can only be answered alone goes on.
-    pub fn make_room(&self, makes_room: bool) {
-        self.0.makes_room.store(makes_room, Ordering::Relaxed);
+    /// Returns whether the request waits for its reader.
+    pub fn is_paused(&self) -> bool {
+        self.0.is_paused.load(Ordering::SeqCst)
     }
 
-    /// Has what the request takes counted. Its answers end as they are where one of these has nothing left. What is said a second time
-    /// does not count.
+    /// Sets the meters that count what the request takes. Its answers end as they are where one of these has nothing left. Later calls have
+    /// no effect.
     pub fn count_by(&self, meters: Vec<Arc<Meter>>) {
         let _ = self.0.meters.set(meters);
     }
@@ -84,46 +81,28 @@ impl RequestControl {
 
     /// Counts tokens and milliseconds.
     #[inline(never)]
-    pub(super) fn spend(&self, tokens: usize, ms: f64) {
+    pub(in crate::engine) fn spend(&self, tokens: usize, ms: f64) {
         self.meters().for_each(|meter| meter.spend(tokens, ms));
     }
 
     /// Tokens that the request may still take.
     #[inline(never)]
-    pub(super) fn left(&self) -> usize {
+    pub(in crate::engine) fn left(&self) -> usize {
         self.meters().map(|meter| meter.left()).min().unwrap_or(usize::MAX)
-    }
-
-    /// Waits while the request is held. Whether it goes on then; if not, it is to leave the engine to another one, or with one if it
-    /// `can_share`.
-    pub(super) async fn pass(&self, can_share: bool) -> Result<bool> {
-        poll_fn(|context| {
-            self.0.waits.register(context.waker());
-            if can_share && self.0.makes_room.load(Ordering::Relaxed) && self.check().is_ok() {
-                return Poll::Ready(Ok(false));
-            }
-            match (self.check(), self.is_held(), self.0.gives_way.load(Ordering::Relaxed)) {
-                (Err(aborted), ..) => Poll::Ready(Err(aborted)),
-                (Ok(()), false, _) => Poll::Ready(Ok(true)),
-                (Ok(()), true, true) => Poll::Ready(Ok(false)),
-                (Ok(()), true, false) => Poll::Pending,
-            }
-        })
-        .await
     }
 }
 
-/// Losses of its device that end a request.
+/// Losses of the device that end a request.
 pub(super) const LOSSES: u32 = 3;
 
-/// A request under way: who listens, who may stop it, and what has gone wrong so far.
+/// Context of a step: its request's control, the receiver of its events, and what has gone wrong so far.
 pub struct RequestContext<'a> {
-    /// The caller's flag.
+    /// The request's control.
     pub control: &'a RequestControl,
     pub(super) on_event: &'a mut dyn FnMut(Event),
-    /// How often the device was lost.
+    /// Losses of the device so far.
     pub(super) losses: u32,
-    /// Whether memory that is only used for speed has been given up.
+    /// Set once memory that is only used for speed has been freed.
     pub(super) is_lean: bool,
 }
 

@@ -9,7 +9,7 @@ pub type Clock = fn() -> f64;
 /// The date where the user is; `None` where it is not known.
 pub type Calendar = fn() -> Option<Date>;
 
-/// What the engine is doing.
+/// Stage of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
@@ -22,7 +22,7 @@ pub enum Stage {
 /// How far loading is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoadEvent {
-    /// So many bytes more of the package have been read and sent.
+    /// Bytes of the package that were read and sent since the last event.
     Bytes(u64),
     /// Kernels are compiled, while the first shard comes.
     Kernels {
@@ -40,7 +40,7 @@ pub struct TokenLogprob {
     pub token: u32,
     /// Natural logarithm of its probability.
     pub logprob: f32,
-    /// As many of the likeliest tokens as were asked for, likeliest first.
+    /// The likeliest tokens, as many as were asked for, likeliest first.
     pub top: Vec<(u32, f32)>,
 }
 
@@ -48,7 +48,7 @@ pub struct TokenLogprob {
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Event {
-    /// A stage came forward.
+    /// Progress of a stage.
     Progress {
         /// The stage.
         stage: Stage,
@@ -69,7 +69,7 @@ pub enum Event {
     Note {
         /// Which of the request's pictures.
         picture: usize,
-        /// What happened to it.
+        /// A note on it.
         message: String,
     },
     /// The conversation was too long for the context: its oldest turns are not part of the prompt.
@@ -77,17 +77,17 @@ pub enum Event {
         /// How many.
         turns: usize,
     },
-    /// The device was lost; it is opened again, and the request goes on where it was.
+    /// The device was lost; it is opened again, and the request resumes where it was.
     Recovering {
         /// Which loss of this request it was, from 1.
         attempt: u32,
-        /// What the driver said.
+        /// The driver's reason.
         reason: String,
     },
     /// The answer's next token, where log probabilities were asked for. Its text follows as soon as it is certain.
     #[serde(skip)]
     Token(TokenLogprob),
-    /// More of what the model thinks before it answers: whole characters, never empty.
+    /// More of the model's reasoning: whole characters, never empty.
     #[serde(skip)]
     Reasoning(String),
     /// More of the answer: whole characters, never empty.
@@ -132,7 +132,7 @@ pub struct Usage {
     /// Tokens of the answer that were thoughts.
     #[serde(skip_serializing_if = "is_zero")]
     pub reasoning_tokens: usize,
-    /// Tokens of the answer that its grammar left no choice about; they were not drawn.
+    /// Tokens of the answer that its grammar forced; they were not sampled.
     pub forced_tokens: usize,
 }
 
@@ -147,7 +147,7 @@ pub struct Timings {
     pub prefill_ms: f64,
     /// All tokens of the answer.
     pub decode_ms: f64,
-    /// Of these, what the grammar took to say which tokens may come; left out where there is none.
+    /// Part of these that the grammar took for its masks; left out where there is no grammar.
     #[serde(skip_serializing_if = "is_nothing")]
     pub grammar_ms: f64,
 }
@@ -165,7 +165,7 @@ fn is_zero(tokens: &usize) -> bool {
 /// A finished answer.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 pub struct Completion {
-    /// What the model thought before it answered, without white space at its ends.
+    /// The model's reasoning before the answer, without white space at its ends.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reasoning: String,
     /// The whole answer, but for thoughts and calls of tools.
@@ -175,7 +175,7 @@ pub struct Completion {
     pub calls: Vec<ToolCall>,
     /// Its tokens.
     pub tokens: Vec<u32>,
-    /// Of each token, where they were asked for.
+    /// Log probabilities of the tokens, where they were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub logprobs: Vec<TokenLogprob>,
     /// Why it ended.

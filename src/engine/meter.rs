@@ -1,4 +1,4 @@
-//! What answers may still take: tokens, and time of the engine.
+//! Meters: tokens and engine time that answers take, and may still take.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,7 +20,7 @@ impl Default for Meter {
 }
 
 impl Meter {
-    /// Has no more than so many tokens and milliseconds be taken from now on.
+    /// Limits what is taken from now on to so many tokens and milliseconds.
     pub fn allow(&self, tokens: f64, ms: f64) {
         let (taken, us) = (self.tokens.load(Ordering::Relaxed), self.us.load(Ordering::Relaxed));
         self.most_tokens.store(taken.saturating_add(tokens as u64), Ordering::Relaxed);

@@ -12,9 +12,10 @@ mod prompt;
 
 pub use crate::memory::{Plan, Residency};
 pub use answer::answering::Answering;
+pub use answer::batch::{Batch, BatchEvents, Departure, Left, Progress, Room};
+pub use answer::options::{AnswerOptions, CallOptions, ThoughtOptions};
 pub use answer::prefill::ScoredRows;
 pub use answer::speculate::Speculation;
-pub use answer::together::Answers;
 pub use control::{RequestContext, RequestControl};
 pub use conversation::history::PastPass;
 pub use conversation::snapshots;
@@ -29,7 +30,8 @@ pub use meter::Meter;
 pub use prompt::picture_size::{Detail, PictureLimits, ShownPicture, Wanted, longest_edge};
 pub use prompt::{ContextEntry, Encoded, Picture, PictureContent, Prompt, SizedPicture};
 
-use std::rc::Rc;
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use crate::chat::{CallSyntax, ThoughtSyntax, Tokenizer};
@@ -38,7 +40,7 @@ use crate::families::{ModelConfig, definition};
 use crate::gpu::ledger::LedgerRow;
 use crate::gpu::{DeviceClass, Gpu};
 use crate::grammar::Grammar;
-use crate::image::Decode;
+use crate::image::{Decode, Fingerprint};
 use crate::kernels::self_test::SelfTestReport;
 use crate::package::manifest::Manifest;
 use crate::sampling::SamplingDefaults;
@@ -52,7 +54,7 @@ use device::features::FeatureCache;
 /// A request for an answer.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// What the model is to continue.
+    /// The input that the model continues.
     pub prompt: Prompt,
     /// The pictures that the prompt counts.
     pub pictures: Vec<Picture>,
@@ -62,7 +64,7 @@ pub struct Request {
     pub max_tokens: Option<usize>,
     /// Strings before which the answer ends.
     pub stop: Vec<String>,
-    /// What the answer must be; anything if there is none.
+    /// The grammar that bounds the answer, if any.
     pub grammar: Option<Rc<dyn Grammar>>,
 }
 
@@ -80,6 +82,8 @@ pub struct Engine<B: Backend = Device> {
     /// How long steps and passes over drafts take on this device.
     latency: LatencyModel,
     pictures: PictureLimits,
+    /// The pictures that conversations and prompts hold, by the fingerprints of their files: these are not decoded again.
+    pictures_held: RefCell<Vec<(Fingerprint, Weak<SizedPicture>)>>,
     decode_picture: Decode,
     clock: Clock,
     today: Calendar,
@@ -105,6 +109,7 @@ impl<B: Backend> Engine<B> {
             speculation,
             latency,
             pictures,
+            pictures_held: RefCell::default(),
             decode_picture,
             clock,
             today,
@@ -129,13 +134,13 @@ impl<B: Backend> Engine<B> {
         Ok(Rc::new(self.grammars.insert(grammars).grammar(format)?))
     }
 
-    /// What answers are made with.
+    /// The device with the model.
     pub fn backend(&self) -> &B {
         &self.backend
     }
 
     /// How tokens are chosen where a request does not say, by what the model's publisher recommends.
-    /// What is out of its range does not count.
+    /// Values out of range are ignored.
     pub fn sampling_defaults(&self) -> SamplingOptions {
         options_of(&self.backend.manifest().chat.sampling)
     }
@@ -169,7 +174,7 @@ impl<B: Backend> Engine<B> {
 }
 
 impl Engine {
-    /// What the model is called and how it is stored.
+    /// The model's package: name, configuration, tensors.
     pub fn manifest(&self) -> &Manifest {
         &self.backend.manifest
     }
@@ -199,12 +204,12 @@ impl Engine {
         &self.backend.plan
     }
 
-    /// What the kernels' self-test on this device found.
+    /// Result of the kernels' self-test on this device.
     pub fn self_test(&self) -> &SelfTestReport {
         &self.backend.self_test
     }
 
-    /// What is known by now of how this device computes best: for [`LoadOptions::tuned`] of the next load.
+    /// Tuning results for this device so far: for [`LoadOptions::tuned`] of the next load.
     pub fn tuned(&self) -> Tuned {
         Tuned { gflops: self.backend.gpu.gflops(), ..self.backend.tuned }
     }
@@ -239,7 +244,7 @@ pub struct Thinking {
     pub sampling: [SamplingOptions; 2],
 }
 
-/// What is recommended; what is out of its range does not count.
+/// The recommended options; values out of range are ignored.
 fn options_of(published: &SamplingDefaults) -> SamplingOptions {
     let open = SamplingOptions::default();
     let options = SamplingOptions {

@@ -103,6 +103,7 @@ fn a_full_request_is_read() {
     });
     let text = |role, text: &str| Message::text(role, text);
     let expected = ChatRequest {
+        asker: ocelli::api::Asker { key: "u-1".into(), ..ocelli::api::Asker::default() },
         messages: vec![
             text(Role::System, "Be brief."),
             Message {

@@ -1,4 +1,4 @@
-/** The dedicated worker: owns the wasm module and the GPU, and answers the calls of `worker/protocol.ts`, which take turns. */
+/** The dedicated worker: owns the wasm module and the GPU, and answers the calls of `worker/protocol.ts`. */
 import { errorData, isAbort, ocelliError, type OcelliError } from "./errors.js";
 import { importCheckpoint } from "./import/importer.js";
 import type { ImportResult } from "./import/model-source.js";
@@ -6,10 +6,11 @@ import { type ModuleUrls, WasmModule } from "./net/wasm-module.js";
 import { sha256With } from "./store/hash.js";
 import { PackageStore } from "./store/package-store.js";
 import type { LoadReport } from "./store/report.js";
-import type { Accounts, Bill } from "./usage/index.js";
+import { SnapshotFolder } from "./store/snapshots.js";
+import type { Accounts } from "./usage/index.js";
 import type { Budgets } from "./usage/types.js";
 import initWasm, {
-  CancelFlag,
+  RequestHandle,
   errorReply,
   loadEngine,
   sha256,
@@ -22,12 +23,11 @@ import initWasm, {
   type PictureUrl,
   type ScoreResult,
 } from "./wasm/ocelli.js";
-import { Answer, type Source } from "./worker/answer.js";
 import { runBench } from "./worker/bench.js";
 import type { BenchReport } from "./worker/bench-types.js";
 import { accountsOf } from "./worker/budgets.js";
 import { compileAhead } from "./worker/compile-ahead.js";
-import { keepConversations, turn } from "./worker/engine.js";
+import { EngineLoop } from "./worker/engine-loop.js";
 import { browserCaps } from "./worker/features.js";
 import { Formats } from "./worker/formats.js";
 import { decodeFile, loadPictureFiles } from "./worker/picture-files.js";
@@ -45,7 +45,7 @@ import {
   type ToWorker,
   type WireRequest,
 } from "./worker/protocol.js";
-import { TaskQueue } from "./worker/queue.js";
+import { Request } from "./worker/request.js";
 import { loadTuning, saveTuning } from "./worker/tuning.js";
 
 let engine: OcelliEngine | null = null;
@@ -57,14 +57,15 @@ let budgets: Budgets | null = null;
 const engineModule = new WasmModule("engine", initWasm);
 /** Aborts what the engine's package store is doing. */
 let closeStore: () => void = () => undefined;
-const queue = new TaskQueue();
-const source: Source = { engine: loadedEngine, queue, turn };
+const loop = new EngineLoop();
+/** Requests within budgets: what these allow one is known when the one before it has ended. */
+let counted: Promise<unknown> = Promise.resolve();
 const running = new Map<number, AbortController>();
-const answers = new Map<number, Answer>();
+const requests = new Map<number, Request>();
 
 addEventListener("message", ({ data }: MessageEvent<ToWorker>) => {
   if (data.kind === "cancel") running.get(data.id)?.abort();
-  else if (data.kind === "read") answers.get(data.id)?.read();
+  else if (data.kind === "read") requests.get(data.id)?.read();
   else void answer(data);
 });
 
@@ -80,39 +81,32 @@ async function answer(call: Call): Promise<void> {
   }
 }
 
-/** Runs `act` when it is its turn. */
-function inTurn<T>(signal: AbortSignal, act: () => Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const turn = async () => {
-      try {
-        signal.throwIfAborted();
-        resolve(await act());
-      } catch (thrown) {
-        reject(thrown);
-      }
-    };
-    queue.add({ isBatch: false, turn, giveWay: () => undefined });
+/** Runs `act` while no request is computed. */
+function alone<T>(signal: AbortSignal, act: () => Promise<T>): Promise<T> {
+  return loop.alone(() => {
+    signal.throwIfAborted();
+    return act();
   });
 }
 
 function run(call: Call, signal: AbortSignal): Promise<Calls[CallKind]["result"]> {
   switch (call.kind) {
     case "import":
-      return inTurn(signal, () => importModel(call, signal));
+      return alone(signal, () => importModel(call, signal));
     case "load":
-      return inTurn(signal, () => load(call, signal));
+      return alone(signal, () => load(call, signal));
     case "answer":
       return respond(call, signal, () => undefined);
     case "fetch":
       return reply(call, signal);
     case "memory":
-      return inTurn(signal, () => Promise.resolve(loadedEngine().memory()));
+      return alone(signal, () => Promise.resolve(loadedEngine().memory()));
     case "clearCache":
-      return inTurn(signal, () => loadedEngine().clearSnapshots());
+      return alone(signal, () => loadedEngine().clearSnapshots());
     case "bench":
-      return inTurn(signal, () => bench(call, signal));
+      return alone(signal, () => bench(call, signal));
     case "preallocate":
-      return inTurn(signal, () => preallocate(call));
+      return alone(signal, () => preallocate(call));
     case "score":
       return score(call, signal);
     case "usage":
@@ -143,11 +137,11 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
   ({ modules, budgets } = call);
   await engineModule.load(modules);
   closeStore();
+  loop.use(null);
   service?.free();
   formats?.free();
   engine?.free();
   engine = service = formats = null;
-  queue.whenIdle(() => null);
 
   const onReport = (report: LoadReport) => post({ kind: "event", id: call.id, event: report });
   const { packageUrl, mirrors, storage } = call;
@@ -182,6 +176,7 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
     throw thrown;
   }
   closeStore = () => store.abort();
+  loop.use(engine);
   onReport({ kind: "progress", stage: "ready", loaded: 0, total: 0, cached: false });
   // So that the first picture does not wait; what fails is tried again with that picture.
   void pictureFiles().catch(() => undefined);
@@ -190,14 +185,14 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
     memory: engine.memory(),
     kvPrecision: engine.kvPrecision(),
     config: engine.config(),
-    mostTogether: engine.mostTogether(),
+    mostTogether: engine.maxBatch(),
   };
 }
 
 /** Has conversations be kept in files. Where the browser cannot, the model is used without. */
 async function keep(engine: OcelliEngine, bytes: number, onReport: (report: LoadReport) => void): Promise<void> {
   try {
-    await keepConversations(engine, bytes, queue);
+    await engine.openSnapshots(await SnapshotFolder.open(), bytes);
   } catch (thrown) {
     const { code, message } = errorData(thrown);
     if (code === "invalid-request") throw thrown;
@@ -215,38 +210,43 @@ async function preallocate({ width, height }: Call<"preallocate">): Promise<Memo
   return loadedEngine().memory();
 }
 
-/** Answers a request of the API. It is read at once; its pictures are read before its turn. `onHead` hears that it is a stream. */
+/** Answers a request of the API. `onHead` hears that it is a stream. */
 async function respond(call: ApiRequest & { id: number }, signal: AbortSignal, onHead: () => void): Promise<string> {
   signal.throwIfAborted();
   if (!service) throw unloaded();
   const work = service.open(call.method, call.path, call.body, call.stamp);
   const onEvent = (event: AnswerEvent) => post({ kind: "event", id: call.id, event });
+  const request = new Request(loop, onEvent);
+  const cancel = () => request.cancel();
   let isHandedOver = false;
-  let counted: Bill | undefined;
-  let onBegin: (() => void) | undefined;
   try {
     const body = work.body();
     if (body !== undefined) return body;
-    if (isCounted(call)) counted = await (await accounts()).bill(call.body);
+    const asker = work.asker();
+    const isCounted = asker && (budgets !== null || Object.keys(asker.limit).length > 0);
+    const bill = isCounted ? await (await accounts()).bill(asker) : null;
     const grammar = await formats?.ready(work);
     signal.throwIfAborted();
     // A budget refuses before the head of a stream.
-    if (work.isStream() && counted) onBegin = onHead;
-    else if (work.isStream()) onHead();
+    const isStream = work.isStream();
+    if (isStream && !bill) onHead();
     work.show(await readPictures(work.pictures(), call, signal, onEvent));
-    if (grammar) work.holdTo(grammar);
+    if (grammar) work.constrain(grammar);
     signal.throwIfAborted();
     isHandedOver = true;
+    requests.set(call.id, request);
+    signal.addEventListener("abort", cancel, { once: true });
+    if (!bill) return await request.submit(work, call.isBatch);
+    const within = () => request.submitWithin(bill, loadedEngine(), work, call.isBatch, () => isStream && onHead());
+    const answered = counted.then(within);
+    counted = answered.catch(() => undefined);
+    return await answered;
   } finally {
+    requests.delete(call.id);
+    signal.removeEventListener("abort", cancel);
     if (!isHandedOver) work.free();
+    request.free();
   }
-  const answered = new Promise<string>((resolve, reject) => {
-    const task = new Answer(work, call.isBatch, source, onEvent, { resolve, reject }, counted && { bill: counted, onBegin });
-    answers.set(call.id, task);
-    signal.addEventListener("abort", () => task.abort(signal.reason), { once: true });
-    queue.add(task);
-  });
-  return answered.finally(() => answers.delete(call.id));
 }
 
 /** The same, with errors as the API reports them. */
@@ -265,11 +265,6 @@ async function reply(call: Call<"fetch">, signal: AbortSignal): Promise<ApiReply
   }
 }
 
-/** Whether what a request takes counts: tokens alone take nothing. */
-function isCounted({ path, body }: ApiRequest): boolean {
-  return (budgets !== null || body.includes('"budget"')) && /(completions|responses)\/*$/.test(path);
-}
-
 function accounts(): Promise<Accounts> {
   if (!modules) throw unloaded();
   return accountsOf(budgets, modules);
@@ -278,13 +273,13 @@ function accounts(): Promise<Accounts> {
 async function score(call: Call<"score">, signal: AbortSignal): Promise<ScoreResult> {
   const named = call.pictures.map((_, index) => ({ url: `picture:${index}`, field: `images[${index}]` }));
   const pictures = await readPictures(named, call, signal, () => undefined);
-  return inTurn(signal, () => cancellable(signal, (cancel) => loadedEngine().score(call.body, pictures, cancel)));
+  return alone(signal, () => cancellable(signal, (cancel) => loadedEngine().score(call.body, pictures, cancel)));
 }
 
-/** Runs `act` with a flag that is set when `signal` is aborted. */
-async function cancellable<T>(signal: AbortSignal, act: (cancel: CancelFlag) => Promise<T>): Promise<T> {
+/** Runs `act` with a handle that is cancelled when `signal` is aborted. */
+async function cancellable<T>(signal: AbortSignal, act: (cancel: RequestHandle) => Promise<T>): Promise<T> {
   signal.throwIfAborted();
-  const cancel = new CancelFlag();
+  const cancel = new RequestHandle();
   const stop = () => cancel.cancel();
   signal.addEventListener("abort", stop);
   try {

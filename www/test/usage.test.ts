@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
-import type { BudgetDetail, Budgets, ChatCompletionRequest, Limit, OcelliError, UsageReport, UsageRow } from "../src/index.js";
+import type { BudgetDetail, Budgets, ChatCompletionRequest, OcelliError, UsageReport, UsageRow } from "../src/index.js";
 import { Sums } from "../src/usage/report.js";
-import { admit, asker, day, type Budget } from "../src/usage/rules.js";
+import { admit, day, type Budget } from "../src/usage/rules.js";
 import { fillClientPage, openClientPage, type Client, type Kept } from "./client-page.js";
 import { inBrowsers, type Tab } from "./driver.js";
 import { startSite, type Site } from "./site.js";
@@ -13,7 +13,6 @@ import { startSite, type Site } from "./site.js";
 interface Cases {
   now: number;
   days: [number, string][];
-  askers: { request: Record<string, unknown>; caller: string; key?: string; limit?: Limit; refused?: string }[];
   admissions: {
     name: string;
     budgets: Budget[];
@@ -36,12 +35,8 @@ function thrown(act: () => unknown): OcelliError | null {
   }
 }
 
-test("days, keys and what a request allows itself, by the table", () => {
+test("days by the table", () => {
   for (const [now, name] of CASES.days) assert.equal(day(now), name);
-  for (const { request, caller, refused, ...wanted } of CASES.askers) {
-    if (refused === undefined) assert.deepEqual(asker(request, caller), wanted);
-    else assert.equal(thrown(() => asker(request, caller))?.detail?.["field"], refused);
-  }
 });
 
 test("what is allowed and what is refused with which numbers, by the table", () => {

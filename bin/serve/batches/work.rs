@@ -8,14 +8,14 @@ use std::sync::mpsc::Receiver;
 use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
-use ocelli::api::Opened;
+use ocelli::api::{Opened, Priority};
 use ocelli::{Error, Result};
 use serde_json::json;
 
 use super::{AT_ONCE, Batch, Counts, Pace, Status, locked};
 use crate::batch::{Answered, Answers, BatchRequest, Requests, survey};
 use crate::serve::handler::Server;
-use crate::serve::jobs::Priority;
+use crate::serve::jobs::Asked;
 use crate::serve::store::FileObject;
 use crate::shared::api;
 use crate::shared::io;
@@ -173,11 +173,10 @@ fn answer(
         if request.url != batch.endpoint {
             return Err(Error::request("url", format!("this batch is for {}", batch.endpoint)));
         }
-        let bill =
-            server.accounts.as_ref().map(|accounts| accounts.bill(&request.body, server.access.caller(), budget));
-        let asked = server.formats.asked(work, bill.transpose()?)?;
+        let bill = server.accounts.as_ref().map(|accounts| accounts.bill(&work.asker, server.access.caller(), budget));
+        let asked = Asked::new(&server.formats, work, bill.transpose()?)?;
         let reader = server.jobs.submit(asked, Priority::Batch).ok_or(Error::Aborted)?;
-        *locked(&server.batches.requests[place]) = reader.cancel();
+        *locked(&server.batches.requests[place]) = reader.control();
         // The batch may have been cancelled before.
         if server.batches.goes_on() { pollster::block_on(reader.whole()) } else { Err(Error::Aborted) }
     });

@@ -102,7 +102,7 @@ pub struct ChatWire {
 }
 
 impl ChatWire {
-    /// Of the answers to one request.
+    /// Creates the wire of the answers to one request.
     pub fn new(head: Head) -> Self {
         Self { head, waiting: Vec::new() }
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::chat::Tokenizer;
 use crate::engine::TokenLogprob;
 
-/// What stands for minus infinity, which JSON has not.
+/// Replaces minus infinity, which JSON does not have.
 const LEAST: f32 = -9999.0;
 
 /// A token as the API shows it.
@@ -43,7 +43,7 @@ impl Logprob {
         Self { chosen: Token::new((token.token, token.logprob), tokenizer), top_logprobs }
     }
 
-    /// Those of a whole answer.
+    /// Log probabilities of a whole answer.
     pub(super) fn of_all(tokens: &[TokenLogprob], tokenizer: &Tokenizer) -> Vec<Self> {
         tokens.iter().map(|token| Self::new(token, tokenizer)).collect()
     }

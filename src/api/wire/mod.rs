@@ -1,4 +1,4 @@
-//! What the engine says in the formats of the OpenAI API: whole answers, and the frames of streams.
+//! Formats of the OpenAI API: whole answers, and the frames of streams.
 
 mod chat;
 mod logprobs;
@@ -39,7 +39,7 @@ impl Frame {
         Self { event: None, data: "[DONE]".into() }
     }
 
-    /// As it is sent.
+    /// The frame as server-sent event.
     pub fn text(&self) -> String {
         match self.event {
             Some(event) => format!("event: {event}\ndata: {}\n\n", self.data),
@@ -48,13 +48,13 @@ impl Frame {
     }
 }
 
-/// What all frames of an answer have in common.
+/// Fields that all frames of an answer have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     pub(super) id: String,
     pub(super) created: u64,
     pub(super) model: String,
-    /// Whether the request asked for the token counts at the end of the stream.
+    /// Set where the request asked for the token counts at the end of the stream.
     pub(super) include_usage: bool,
 }
 
@@ -67,12 +67,13 @@ impl Head {
 }
 
 /// How the answers of a piece of work are written.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) enum Wire {
     Chat(ChatWire),
     Text(TextWire),
     Response(Box<ResponseWire>),
     /// The number of a prompt's tokens.
+    #[default]
     Count,
     /// A prompt's tokens.
     Tokens {

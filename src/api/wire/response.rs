@@ -15,22 +15,22 @@ type Place = (String, usize);
 #[derive(Debug)]
 pub struct ResponseWire {
     head: Head,
-    /// What the response repeats of the request.
+    /// Fields of the request that the response repeats.
     repeated: Value,
     /// Tokens whose text has not come yet.
     pub(super) waiting: Vec<Logprob>,
     /// What was thought before the answer, as far as it is known; text comes behind it.
     thoughts: String,
-    /// Whether the item of thoughts is complete.
+    /// Set once the item of thoughts is complete.
     has_thought: bool,
-    /// Whether the answer has text; calls come behind it.
+    /// Set once the answer has text; calls come after it.
     has_message: bool,
     /// Events so far.
     sequence: usize,
 }
 
 impl ResponseWire {
-    /// Of the answer to one request.
+    /// Creates the wire of the answer to one request.
     pub fn new(head: Head, request: &ResponseRequest) -> Self {
         let [tools, tool_choice, parallel_tool_calls] = &request.repeated_tools;
         let repeated = json!({

@@ -62,7 +62,7 @@ pub struct TextWire {
 }
 
 impl TextWire {
-    /// Of the answers to one request.
+    /// Creates the wire of the answers to one request.
     pub fn new(head: Head) -> Self {
         Self { head, waiting: Vec::new(), offset: 0 }
     }

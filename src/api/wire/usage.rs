@@ -13,15 +13,15 @@ pub struct Usage {
     pub completion_tokens: usize,
     /// Both.
     pub total_tokens: usize,
-    /// What the prompts' tokens were.
+    /// Details of the prompts' tokens.
     pub prompt_tokens_details: PromptTokensDetails,
     /// How many of the answers' tokens were drafted.
     pub completion_tokens_details: CompletionTokensDetails,
-    /// What OpenAI does not tell.
+    /// Fields that OpenAI's API does not have.
     pub ocelli: UsageExtension,
 }
 
-/// What the `OpenAI` API's usage has no place for.
+/// Fields that the usage of `OpenAI`'s API does not have.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct UsageExtension {
     /// How long the stages took, those of all answers together.
@@ -35,7 +35,7 @@ pub struct UsageExtension {
     pub pictures: Vec<ShownPicture>,
 }
 
-/// What the prompt's tokens were.
+/// Details of the prompt's tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PromptTokensDetails {
     /// Tokens whose keys and values were still in the cache.
@@ -60,7 +60,7 @@ fn is_zero(tokens: &usize) -> bool {
 }
 
 impl Usage {
-    /// Of `n` answers to each of one or more prompts.
+    /// Sums the usage of `n` answers to each of one or more prompts.
     pub fn of(answers: &[Completion], n: usize) -> Self {
         let sum = |count: fn(&Completion) -> usize| answers.iter().map(count).sum::<usize>();
         let first = || answers.iter().step_by(n.max(1)).map(|answer| answer.usage);

@@ -16,15 +16,15 @@ use crate::sampling::SamplingOptions;
 pub(in crate::engine) struct Constrained {
     constraint: Box<dyn Constraint>,
     clock: Clock,
-    /// Whether tokens are counted where they are drawn, for penalties.
+    /// Set where tokens are counted when they are sampled, for penalties.
     counts: bool,
-    /// Whether tokens that must come are drawn like others, because it is told how likely they were.
+    /// Set where forced tokens are sampled like others, since their log probabilities are asked for.
     draws_all: bool,
-    /// Whether it has been asked what must come before anything is drawn.
+    /// Set once the tokens that must come first are known.
     begun: bool,
-    /// Tokens that must come.
+    /// Forced tokens so far.
     pub(in crate::engine) forced: usize,
-    /// Milliseconds that the grammar took.
+    /// Milliseconds that the grammar has taken.
     pub(in crate::engine) ms: f64,
 }
 
@@ -114,7 +114,7 @@ impl<B: Backend> Engine<B> {
         Ok(SampledTokens { logprob, ..constrained.take(Some(drawn), left)? })
     }
 
-    /// Computes what is known and draws a token behind it.
+    /// Computes the known tokens and samples the next one.
     async fn draw_one(
         &mut self,
         constrained: &mut Constrained,

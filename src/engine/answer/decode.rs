@@ -1,12 +1,12 @@
-//! Token by token: the device draws each one and goes on with it, and the CPU reads along, a step behind. Where what comes next can be
-//! guessed, several tokens are verified at once.
+//! Decoding of an answer that has the engine to itself: the device draws a token and continues with it while the CPU reads the one before.
+//! Where the next tokens can be guessed, several are verified in one pass.
 
 use super::answering::Answering;
 use super::constrained::Constrained;
 use super::sampled_tokens::{DrawOf, SampledTokens};
 use super::speculate::{Draft, Speculation, Speculator, history};
 use crate::engine::Engine;
-use crate::engine::control::RequestContext;
+use crate::engine::control::{RequestContext, RequestControl};
 use crate::engine::device::backend::Backend;
 use crate::engine::events::{Event, FinishReason};
 use crate::engine::prompt::Encoded;
@@ -15,25 +15,59 @@ use crate::kernels::sample::Rules;
 use crate::model::LanguageModel;
 use crate::sampling::SamplingOptions;
 
-/// An answer that is being drawn.
+/// Draws of one answer: its tokens follow from the model alone, or within a grammar.
+#[derive(Debug)]
+pub(in crate::engine) struct Draws<D> {
+    pub(in crate::engine) free: Option<Drawing<D>>,
+    /// Within a grammar; nothing is submitted after the last token.
+    masked: Option<D>,
+}
+
+/// Draws without a grammar.
 #[derive(Debug)]
 pub(in crate::engine) struct Drawing<D> {
     pub(in crate::engine) draw: D,
-    /// The last token, if nothing has been submitted behind it.
-    known: Option<u32>,
+    /// The last token, if nothing has been submitted after it.
+    pub(in crate::engine) known: Option<u32>,
     /// When the last token came, if the next one was on its way.
     arrived: Option<f64>,
+    /// Set when others were computed since: the device must be told again where this answer continues.
+    pub(in crate::engine) is_displaced: bool,
+}
+
+impl<D> Default for Draws<D> {
+    fn default() -> Self {
+        Self { free: None, masked: None }
+    }
+}
+
+impl<D> Draws<D> {
+    /// Returns whether a step has been submitted whose token nobody has seen.
+    pub(in crate::engine) fn is_in_flight(&self) -> bool {
+        self.free.as_ref().is_some_and(|drawing| drawing.known.is_none())
+    }
+
+    /// Returns whether drawing has begun.
+    pub(in crate::engine) fn has_begun(&self) -> bool {
+        self.free.is_some() || self.masked.is_some()
+    }
 }
 
 impl<B: Backend> Engine<B> {
-    /// Draws the answer behind a prompt that has been computed. Returns whether it is complete, and not one that left the engine.
-    pub(in crate::engine) async fn decode(
+    /// Draws the next token of an answer that has the engine to itself, or several that are verified or forced together. The step after it
+    /// is submitted before the token is read if the engine `looks_ahead`. Returns whether the answer is complete.
+    pub(in crate::engine) async fn decode_step(
         &mut self,
         answering: &mut Answering,
+        draws: &mut Draws<DrawOf<B>>,
+        looks_ahead: bool,
         context: &mut RequestContext<'_>,
     ) -> Result<bool> {
-        let encoded = answering.encoded.clone();
-        let most = self.limit(answering);
+        let limit = self.limit_now(answering, context.control);
+        if answering.has_ended(limit) {
+            return Ok(true);
+        }
+        let (encoded, since) = (answering.encoded.clone(), (self.clock)());
         let mut speculator = match answering.speculator.take() {
             Some(speculator) => speculator,
             None => self.speculator(&answering.sampling)?,
@@ -41,76 +75,79 @@ impl<B: Backend> Engine<B> {
         if let Some(grammar) = answering.grammar.take() {
             answering.constrained = Some(Constrained::new(grammar.start()?, &answering.sampling, self.clock));
         }
-        let can_share = answering.can_share() && self.max_batch() > 1;
-        let (mut drawing, mut draw) = (None, None);
-        context.control.check()?;
-        loop {
-            let limit = most.min(answering.answer.tokens.len().saturating_add(context.control.left()));
-            if answering.answer.tokens.len() >= limit || answering.answer.finish_reason == FinishReason::Stop {
-                break;
+        let Answering { sampling, answer, constrained, .. } = &mut *answering;
+        let (drawn, left) = (answer.tokens.len(), limit - answer.tokens.len());
+        let step = async |engine: &mut Self, context: &mut RequestContext<'_>| {
+            if let Some(constrained) = constrained.as_mut() {
+                let held = engine.compute_prompt(&encoded, context).await?;
+                let known = (answer.tokens.as_slice(), held);
+                return engine.draw_within(constrained, &mut draws.masked, sampling, known, left).await;
             }
-            if !context.control.pass(can_share).await? {
-                // Nobody has seen what was submitted behind the last token.
-                self.conversation.forget_last_pass();
-                answering.speculator = Some(speculator);
-                return Ok(false);
-            }
-            // What its reader took is not the engine's time.
-            let since = (self.clock)();
-            let Answering { sampling, answer, constrained, .. } = &mut *answering;
-            let drawn_and_left = (answer.tokens.len(), limit - answer.tokens.len());
-            let step = async |engine: &mut Self, context: &mut RequestContext<'_>| {
-                if let Some(constrained) = constrained.as_mut() {
-                    let held = engine.compute_prompt(&encoded, context).await?;
-                    let known = (answer.tokens.as_slice(), held);
-                    return engine.draw_within(constrained, &mut draw, sampling, known, drawn_and_left.1).await;
-                }
-                // Whatever goes wrong, it is begun anew.
-                let mut current = match drawing.take() {
-                    Some(current) => current,
-                    None => engine.begin(sampling, &encoded, &answer.tokens, context).await?,
-                };
-                let drawn = engine.draw_some(&mut current, &mut speculator, sampling, drawn_and_left).await?;
-                drawing = Some(current);
-                Ok(drawn)
+            // Taken, so that after an error the draw is set up again.
+            let mut current = match draws.free.take() {
+                Some(current) => current,
+                None => engine.begin(sampling, &encoded, &answer.tokens, context).await?,
             };
-            let drawn = self.with_recovery(context, step).await;
-            let drawn = drawn.inspect_err(|_| self.conversation.forget_last_pass())?;
-            answering.answer.usage.drafted_tokens = speculator.drafted;
-            if let Some(constrained) = &answering.constrained {
-                answering.answer.usage.forced_tokens = constrained.forced;
-                answering.answer.timings.grammar_ms = constrained.ms;
-            }
-            self.take(answering, drawn, context)?;
-            while let Some(hold) = answering.reading.take_hold() {
-                // What was submitted behind the last token was not held to it.
-                if drawing.take().is_some_and(|submitted: Drawing<_>| submitted.known.is_none()) {
-                    self.conversation.forget_last_pass();
-                }
-                if hold.is_free {
-                    (answering.constrained, draw) = (None, None);
-                }
-                if let Some(grammar) = hold.grammar {
-                    let constrained = Constrained::new(grammar.start()?, &answering.sampling, self.clock);
-                    answering.constrained = Some(constrained);
-                }
-                let mut tokens = hold.tokens;
-                tokens.truncate(limit - answering.answer.tokens.len());
-                self.take(answering, SampledTokens { tokens, drafts: 0, logprob: None, ended: false }, context)?;
-            }
-            context.control.spend(0, (self.clock)() - since);
+            let tokens = engine.draw_some(&mut current, &mut speculator, sampling, (drawn, left, looks_ahead)).await?;
+            draws.free = Some(current);
+            Ok(tokens)
+        };
+        let tokens = self.with_recovery(context, step).await;
+        let tokens = tokens.inspect_err(|_| self.conversation.forget_last_pass())?;
+        answering.answer.usage.drafted_tokens = speculator.drafted;
+        answering.speculator = Some(speculator);
+        if let Some(constrained) = &answering.constrained {
+            answering.answer.usage.forced_tokens = constrained.forced;
+            answering.answer.timings.grammar_ms = constrained.ms;
         }
-        answering.reading.finish(&mut answering.answer, context.on_event);
-        Ok(true)
+        self.take(answering, tokens, context)?;
+        self.apply_holds(answering, draws, limit, context)?;
+        let ms = (self.clock)() - since;
+        answering.answer.timings.decode_ms += ms;
+        context.control.spend(0, ms);
+        Ok(answering.has_ended(self.limit_now(answering, context.control)))
+    }
+
+    /// Applies what the tokens read so far have begun or ended: a grammar, or tokens that must come.
+    pub(in crate::engine) fn apply_holds(
+        &mut self,
+        answering: &mut Answering,
+        draws: &mut Draws<DrawOf<B>>,
+        limit: usize,
+        context: &mut RequestContext<'_>,
+    ) -> Result<()> {
+        while let Some(hold) = answering.reading.take_hold() {
+            // The step submitted after the last token was sampled without it.
+            if draws.is_in_flight() {
+                self.conversation.forget_last_pass();
+            }
+            draws.free = None;
+            if hold.is_free {
+                (answering.constrained, draws.masked) = (None, None);
+            }
+            if let Some(grammar) = hold.grammar {
+                let constrained = Constrained::new(grammar.start()?, &answering.sampling, self.clock);
+                answering.constrained = Some(constrained);
+            }
+            let mut tokens = hold.tokens;
+            tokens.truncate(limit.saturating_sub(answering.answer.tokens.len()));
+            self.take(answering, SampledTokens { tokens, drafts: 0, logprob: None, ended: false }, context)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the most tokens that an answer may have by now: its own limit, the context, and what its meters have left.
+    pub(in crate::engine) fn limit_now(&self, answering: &Answering, control: &RequestControl) -> usize {
+        self.limit(answering).min(answering.answer.tokens.len().saturating_add(control.left()))
     }
 
     /// The most tokens of an answer.
-    pub(in crate::engine) fn limit(&self, answering: &Answering) -> usize {
+    fn limit(&self, answering: &Answering) -> usize {
         let room = self.backend.context() - answering.encoded.entries.len();
         answering.max_tokens.map_or(room, |max| max.min(room))
     }
 
-    /// Only the likeliest token can be guessed, and where log probabilities are told every token is waited for.
+    /// Speculation requires greedy sampling, and is off when log probabilities are requested, because each token is then read back.
     fn speculator(&mut self, sampling: &SamplingOptions) -> Result<Speculator> {
         let rules = Rules::new(self.backend.model()?.vocab_size(), sampling)?;
         let can_guess = rules.is_greedy() && !rules.adjusts() && sampling.logprobs.is_none();
@@ -145,7 +182,7 @@ impl<B: Backend> Engine<B> {
                     (context.on_event)(Event::Token(logprob));
                 }
             }
-            // What was drawn behind it was not held to what holds from here on.
+            // Later tokens of this draw were sampled under the old constraint and are dropped.
             if answering.reading.read(token, answer, &self.tokenizer, context.on_event) {
                 break;
             }
@@ -161,7 +198,7 @@ impl<B: Backend> Engine<B> {
         if drawn.ended && outcome.is_ok() {
             answering.answer.finish_reason = FinishReason::Stop;
         }
-        // Of what was verified at once the answer may have taken the first tokens only.
+        // The answer may have taken only the first of the verified tokens.
         if self.conversation.entries().len() > kept {
             self.conversation.truncate(kept);
         }
@@ -186,7 +223,7 @@ impl<B: Backend> Engine<B> {
             held += 1;
         }
         let draw = self.conversation.begin(model, sampling, drawn, 0, None).await?;
-        Ok(Drawing { draw, known: None, arrived: None })
+        Ok(Drawing { draw, known: None, arrived: None, is_displaced: false })
     }
 
     /// Computes what the conversation lacks of the prompt, after a loss. Returns how many tokens of the answer it holds.
@@ -205,9 +242,12 @@ impl<B: Backend> Engine<B> {
         drawing: &mut Drawing<DrawOf<B>>,
         speculator: &mut Speculator,
         sampling: &SamplingOptions,
-        (drawn, left): (usize, usize),
+        (drawn, left, looks_ahead): (usize, usize, bool),
     ) -> Result<SampledTokens> {
         if let Some(known) = drawing.known {
+            if std::mem::take(&mut drawing.is_displaced) {
+                self.conversation.resume_draw(self.backend.model()?, &mut drawing.draw, known, drawn)?;
+            }
             if let Some(draft) = self.propose(speculator, Some(known), left)?
                 && let Some(tokens) = self.verify(drawing, speculator, (known, draft), drawn).await?
             {
@@ -216,10 +256,10 @@ impl<B: Backend> Engine<B> {
             self.conversation.step(self.backend.model()?, &mut drawing.draw, known).await?;
             (drawing.known, drawing.arrived) = (None, None);
         }
-        // What comes next can be guessed as soon as this token is known: nothing is submitted before it is.
+        // If the next tokens can be guessed once this one is known, nothing is submitted before that.
         let guesses = left > 1 && self.propose(speculator, None, left - 1)?.is_some();
         // The next step's logits take the place of this one's.
-        let goes_on = left > 1 && !guesses && sampling.logprobs.is_none();
+        let goes_on = looks_ahead && left > 1 && !guesses && sampling.logprobs.is_none();
         let token = self.conversation.draw(self.backend.model()?, &mut drawing.draw, goes_on).await?;
         drawing.known = (!goes_on).then_some(token);
         let now = (self.clock)();
@@ -232,7 +272,7 @@ impl<B: Backend> Engine<B> {
         Ok(SampledTokens { tokens: vec![token], drafts: 0, logprob, ended: false })
     }
 
-    /// What may follow the token that is known, or that is being drawn, and up to `left` tokens in all.
+    /// Proposes up to `left` tokens after the one that is known or being sampled.
     fn propose(&mut self, speculator: &Speculator, known: Option<u32>, left: usize) -> Result<Option<Draft>> {
         if !speculator.looks(&self.latency) {
             return Ok(None);

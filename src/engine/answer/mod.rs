@@ -1,11 +1,14 @@
 //! Answers: prefill, decoding, grammars, speculation, batches, and the text that tokens become.
 
 pub(super) mod answering;
+pub(super) mod batch;
+mod batch_steps;
 pub(super) mod constrained;
 pub(super) mod decode;
+mod generate;
+pub(super) mod options;
 pub(super) mod prefill;
 pub(super) mod reader;
 pub(super) mod sampled_tokens;
 pub(super) mod speculate;
 pub(super) mod thoughts;
-pub(super) mod together;

@@ -1,5 +1,5 @@
-//! A prompt through the decoder: reuse what the state holds, encode pictures, prefill in chunks. Or to the logits of every position: how
-//! agreement with another implementation is checked.
+//! Prefill: pictures are encoded and the prompt computed in chunks, from what the state holds on. Or the logits of every position are read, to
+//! check agreement with another implementation.
 
 use crate::engine::Engine;
 use crate::engine::control::{RequestContext, RequestControl};
@@ -10,6 +10,9 @@ use crate::engine::prompt::picture_size::PictureLimits;
 use crate::engine::prompt::{Encoded, Picture, Prompt};
 use crate::error::{Error, Result};
 use crate::model::LanguageModel;
+
+/// Tokens of an answer that a step computes again.
+const REPLAYED: usize = 16;
 
 /// Some rows of a prompt's logits.
 #[derive(Debug, Clone, Copy)]
@@ -60,46 +63,84 @@ impl<B: Backend> Engine<B> {
         Ok(encoded.ids)
     }
 
-    /// Brings the conversation to the end of the prompt, so that the logits of its last row can be read. Returns the entries that need
-    /// not be computed.
-    pub(in crate::engine) async fn prefill(
+    /// Computes the next chunk of the prompt of an answer that has the engine to itself, with recovery.
+    pub(in crate::engine) async fn prefill_alone(
         &mut self,
+        encoded: &Encoded,
+        images: &mut Option<PromptImages>,
+        timings: &mut Timings,
+        context: &mut RequestContext<'_>,
+    ) -> Result<()> {
+        let started = (self.clock)();
+        if images.is_none() {
+            let encode =
+                async |engine: &mut Self, context: &mut RequestContext<'_>| engine.images(encoded, context).await;
+            *images = Some(self.with_recovery(context, encode).await?);
+            // All room at once. Not before the tower is done: its work memory serves the state now.
+            let reserve = async |engine: &mut Self, _: &mut RequestContext<'_>| {
+                let left = encoded.entries.len() - engine.conversation.entries().len();
+                let reserved = engine.conversation.reserve(engine.backend.model()?, left).await;
+                // The features may have been lost with the device.
+                reserved.inspect_err(|_| *images = None)
+            };
+            self.with_recovery(context, reserve).await?;
+        }
+        let encoded_at = (self.clock)();
+        let forward = async |engine: &mut Self, context: &mut RequestContext<'_>| {
+            engine.forward(encoded, usize::MAX, images, context).await
+        };
+        self.with_recovery(context, forward).await?;
+        self.count_prefill([started, encoded_at], encoded, timings, context);
+        Ok(())
+    }
+
+    /// Computes the next chunk of the prompt of an answer that is in a batch with others.
+    pub(in crate::engine) async fn prefill_chunk(
+        &mut self,
+        encoded: &Encoded,
+        images: &mut Option<PromptImages>,
+        timings: &mut Timings,
+        context: &mut RequestContext<'_>,
+    ) -> Result<()> {
+        context.control.check()?;
+        let started = (self.clock)();
+        if images.is_none() {
+            *images = Some(self.images(encoded, context).await?);
+        }
+        let encoded_at = (self.clock)();
+        self.forward(encoded, usize::MAX, images, context).await?;
+        self.count_prefill([started, encoded_at], encoded, timings, context);
+        Ok(())
+    }
+
+    /// Counts the time of a chunk, and tells how far the prompt is.
+    fn count_prefill(
+        &self,
+        [started, encoded_at]: [f64; 2],
         encoded: &Encoded,
         timings: &mut Timings,
         context: &mut RequestContext<'_>,
-    ) -> Result<usize> {
-        let total = encoded.entries.len();
-        let common = self.conversation.common(&encoded.entries);
-        let cached = self.conversation.rewind(common, &encoded.pictures);
-        let vision_started = (self.clock)();
-        let encode = async |engine: &mut Self, context: &mut RequestContext<'_>| engine.images(encoded, context).await;
-        let mut images = Some(self.with_recovery(context, encode).await?);
-        // All room at once: the state moves once. Not before the tower is done: its work memory serves the state now.
-        let reserve = async |engine: &mut Self, _: &mut RequestContext<'_>| {
-            let left = engine.conversation.entries().len();
-            let reserved = engine.conversation.reserve(engine.backend.model()?, total - left).await;
-            // They may have been lost with the device.
-            reserved.inspect_err(|_| images = None)
-        };
-        self.with_recovery(context, reserve).await?;
-        let prefill_started = (self.clock)();
-        timings.vision_ms += prefill_started - vision_started;
-        context.control.spend(0, prefill_started - vision_started);
-        let mut since = prefill_started;
-        while self.conversation.entries().len() < total && context.control.left() > 0 {
-            context.control.check()?;
-            let forward = async |engine: &mut Self, context: &mut RequestContext<'_>| {
-                engine.forward(encoded, usize::MAX, &mut images, context).await
-            };
-            self.with_recovery(context, forward).await?;
-            let done = self.conversation.entries().len();
-            (context.on_event)(Event::Progress { stage: Stage::Prefill, done, total });
-            let now = (self.clock)();
-            context.control.spend(0, now - since);
-            since = now;
+    ) {
+        let now = (self.clock)();
+        timings.vision_ms += encoded_at - started;
+        timings.prefill_ms += now - encoded_at;
+        context.control.spend(0, now - started);
+        let (done, total) = (self.conversation.entries().len(), encoded.entries.len());
+        (context.on_event)(Event::Progress { stage: Stage::Prefill, done, total });
+    }
+
+    /// Computes again some of an answer's tokens that the conversation has lost, where they are too many for one step. Returns whether the
+    /// rest can be computed with the next token.
+    pub(in crate::engine) async fn replay_some(&mut self, prompt: usize, drawn: &[u32]) -> Result<bool> {
+        let Some(held) = self.conversation.entries().len().checked_sub(prompt) else { return Ok(true) };
+        let Some(lost) = drawn.get(held..).filter(|lost| lost.len() > REPLAYED) else { return Ok(true) };
+        let model = self.backend.model()?;
+        for &token in &lost[..REPLAYED] {
+            self.conversation.reserve(model, 1).await?;
+            self.conversation.step_again(model, token)?;
         }
-        timings.prefill_ms += (self.clock)() - prefill_started;
-        Ok(cached)
+        model.wait_idle().await?;
+        Ok(false)
     }
 
     /// Encodes the pictures of what is not computed yet.

@@ -1,4 +1,4 @@
-//! What the tokens of an answer say: thoughts, text, and calls of tools.
+//! Reader of an answer's tokens: thoughts, text, and calls of tools.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use crate::chat::{CallPart, CallReader, CallSyntax, TextStream, ThoughtSyntax, T
 use crate::engine::events::{Completion, Event, FinishReason};
 use crate::grammar::Grammar;
 
-/// An answer as it is read.
+/// Reader of an answer's tokens.
 #[derive(Debug)]
 pub(in crate::engine) struct AnswerReader {
     stream: TextStream,
-    /// What comes before the text, until it has ended.
+    /// The thoughts before the text, until they end.
     thoughts: Option<Thoughts>,
-    /// Whether white space before the text is left out.
+    /// Set while white space before the text is left out.
     skips_space: bool,
     calls: Option<Calls>,
     hold: Option<Hold>,
@@ -35,12 +35,12 @@ struct Calls {
 }
 
 impl AnswerReader {
-    /// Of an answer that ends before any of the strings `stop`.
+    /// Creates the reader of an answer that ends before any of the strings `stop`.
     pub(in crate::engine) fn new(stop: Vec<String>) -> Self {
         Self { stream: TextStream::new(stop), thoughts: None, skips_space: false, calls: None, hold: None }
     }
 
-    /// Of an answer that begins with thoughts, of at most `budget` tokens; `later` is the grammar of what follows them.
+    /// Reads thoughts of at most `budget` tokens first; `later` is the grammar of what follows them.
     pub(in crate::engine) fn read_thoughts(
         &mut self,
         syntax: Arc<ThoughtSyntax>,
@@ -50,7 +50,7 @@ impl AnswerReader {
         self.thoughts = Some(Thoughts::new(syntax, budget, later));
     }
 
-    /// Of an answer that may call tools; `later` is the grammar of what follows the token that begins the first call.
+    /// Reads calls of tools; `later` is the grammar of what follows the token that begins the first call.
     pub(in crate::engine) fn read_calls(
         &mut self,
         syntax: &CallSyntax,
@@ -61,22 +61,22 @@ impl AnswerReader {
         self.calls = Some(Calls { begin: syntax.begin(), end: syntax.end(), reader, has_begun: false, later });
     }
 
-    /// Whether thoughts are read.
+    /// Returns whether thoughts are read.
     pub(in crate::engine) fn is_thinking(&self) -> bool {
         self.thoughts.is_some()
     }
 
-    /// Whether calls of tools are read.
+    /// Returns whether calls of tools are read.
     pub(in crate::engine) fn expects_calls(&self) -> bool {
         self.calls.is_some()
     }
 
-    /// Whether a stop string has come.
+    /// Returns whether a stop string has come.
     pub(in crate::engine) fn is_stopped(&self) -> bool {
         self.stream.is_stopped()
     }
 
-    /// Reads a token and tells what is certain by now. Whether something [holds](Self::take_hold) the answer from now on.
+    /// Reads a token and reports the text that is certain. Returns whether a [constraint](Self::take_hold) begins or ends here.
     pub(in crate::engine) fn read(
         &mut self,
         token: u32,
@@ -141,12 +141,12 @@ impl AnswerReader {
         }
     }
 
-    /// What holds the answer from now on, where something has begun that does.
+    /// The constraint that has begun, if any.
     pub(in crate::engine) fn take_hold(&mut self) -> Option<Hold> {
         self.hold.take()
     }
 
-    /// Tells what was held back, now that the answer has ended.
+    /// Reports the text that was held back, now that the answer has ended.
     pub(in crate::engine) fn finish(&mut self, answer: &mut Completion, on_event: &mut dyn FnMut(Event)) {
         if let Some(thoughts) = &mut self.thoughts {
             thoughts.finish(answer, on_event);

@@ -1,4 +1,4 @@
-//! What a draw comes to.
+//! Tokens returned by one draw.
 
 use crate::engine::Engine;
 use crate::engine::device::backend::Backend;
@@ -7,15 +7,15 @@ use crate::error::Result;
 use crate::model::LanguageModel;
 use crate::sampling::{SamplingOptions, log_softmax_top, logprob};
 
-/// Tokens that came at once.
+/// Tokens of one step.
 #[derive(Debug)]
 pub(in crate::engine) struct SampledTokens {
     pub(in crate::engine) tokens: Vec<u32>,
     /// The first of them, which were drafts.
     pub(in crate::engine) drafts: usize,
-    /// Of the only one, where it was asked for.
+    /// Log probability of the only token, where it was asked for.
     pub(in crate::engine) logprob: Option<TokenLogprob>,
-    /// Whether the answer is whole behind them.
+    /// Set where the answer is complete after them.
     pub(in crate::engine) ended: bool,
 }
 

@@ -12,7 +12,7 @@ const LONGEST: usize = 4;
 const SHORTEST: usize = 2;
 /// How much faster than steps a pass must be expected to be: leaving the pipeline of steps costs a wait.
 const MARGIN: f64 = 1.15;
-/// What an earlier pass counts for when the next one is judged.
+/// Weight of an earlier pass when the next one is judged.
 const MEMORY: f64 = 0.9;
 /// Tokens for which nothing is proposed after a pass that verified nothing; twice as many after every further one.
 const PAUSE: usize = 4;
@@ -24,7 +24,7 @@ const LONGEST_PAUSE: usize = 64;
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", parse_err_ty = Error, parse_err_fn = no_speculation)]
 pub enum Speculation {
-    /// Where it is expected to be faster, by what this device and this answer have shown.
+    /// Used where it is expected to be faster, from measurements of this device and answer.
     #[default]
     Auto,
     /// Never.
@@ -34,7 +34,7 @@ pub enum Speculation {
 }
 
 impl Speculation {
-    /// Whether passes over several rows are taken wherever they can be.
+    /// Returns whether passes over several rows are used wherever possible.
     pub(in crate::engine) fn always(self) -> bool {
         self == Self::Always
     }
@@ -54,7 +54,7 @@ pub(in crate::engine) struct LatencyModel {
 }
 
 impl LatencyModel {
-    /// What is expected of a device before anything has been measured.
+    /// Creates the expectation for a device before anything has been measured.
     pub(in crate::engine) fn new(class: DeviceClass) -> Self {
         let passes = match class {
             // Weights are read once for all rows; what is waited for is a round trip.
@@ -85,12 +85,12 @@ impl LatencyModel {
         }
     }
 
-    /// What a step of so many conversations takes, in steps of one.
+    /// Cost of a step of so many conversations, in steps of one.
     pub(in crate::engine) fn together(&self, count: usize) -> f64 {
         DRAFT_ROWS.into_iter().find(|&rows| rows >= count).map_or(f64::INFINITY, |rows| self.steps(rows))
     }
 
-    /// What a pass over so many rows takes, in steps.
+    /// Cost of a pass over so many rows, in steps.
     pub(in crate::engine) fn steps(&self, rows: usize) -> f64 {
         index(rows).map_or(f64::INFINITY, |index| self.passes[index].0.max(0.1))
     }
@@ -115,7 +115,7 @@ struct Rate {
     tried: f64,
 }
 
-/// What speculation has come to in one answer.
+/// Speculation in one answer: drafts, and how many were right.
 #[derive(Debug, Clone)]
 pub(in crate::engine) struct Speculator {
     mode: Speculation,
@@ -132,7 +132,7 @@ impl Speculator {
         Self { mode, rates: Default::default(), pause: 0, misses: 0, drafted: 0 }
     }
 
-    /// Whether there is any point in asking.
+    /// Returns whether a draft could pay.
     pub(in crate::engine) fn looks(&self, latency: &LatencyModel) -> bool {
         match self.mode {
             Speculation::Off => false,
@@ -158,7 +158,7 @@ impl Speculator {
     pub(in crate::engine) fn verified(&mut self, draft: &Draft, right: usize) {
         self.drafted += draft.tokens.len();
         let rate = &mut self.rates[draft.matched - SHORTEST];
-        // Those behind a wrong one say nothing.
+        // Drafts after a wrong one say nothing.
         let tried = (right + 1).min(draft.tokens.len());
         *rate = Rate { right: rate.right * MEMORY + right as f64, tried: rate.tried * MEMORY + tried as f64 };
         if right > 0 {
@@ -194,7 +194,7 @@ fn expected(rate: f64, rows: usize) -> f64 {
     (0..rows as i32).map(|row| rate.powi(row)).sum()
 }
 
-/// What stands for a position of a picture: no token.
+/// Marks a position of a picture: no token.
 const PICTURE: u32 = u32::MAX;
 
 /// The tokens of a conversation, and the one behind them, if it is known.

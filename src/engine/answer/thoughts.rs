@@ -7,14 +7,14 @@ use crate::chat::{TextStream, ThoughtSyntax};
 use crate::engine::events::{Completion, Event};
 use crate::grammar::Grammar;
 
-/// What holds the answer from now on.
+/// A constraint that begins or ends.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Hold {
     /// The tokens that must come.
     pub(in crate::engine) tokens: Vec<u32>,
-    /// What the answer must be behind them.
+    /// The grammar of what follows them.
     pub(in crate::engine) grammar: Option<Rc<dyn Grammar>>,
-    /// Whether nothing holds it any more.
+    /// Set where the answer is not constrained any more.
     pub(in crate::engine) is_free: bool,
 }
 
@@ -24,7 +24,7 @@ pub(in crate::engine) struct Thoughts {
     syntax: Arc<ThoughtSyntax>,
     /// Tokens that they may still have.
     left: Option<usize>,
-    /// What the answer behind them must be.
+    /// The grammar of the answer after them.
     later: Option<Rc<dyn Grammar>>,
     stream: TextStream,
     /// White space that may be the last of them.
@@ -60,7 +60,7 @@ impl Thoughts {
         if self.left != Some(0) {
             return None;
         }
-        // What ends them has no bounds of its own.
+        // The tokens that end them are not bounded.
         self.left = None;
         Some(Hold { tokens: self.syntax.cut.clone(), ..Hold::default() })
     }

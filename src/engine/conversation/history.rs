@@ -1,4 +1,4 @@
-//! How a conversation came about.
+//! The passes that built a conversation's state, kept so that it can be rebuilt after a device loss.
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -13,11 +13,11 @@ pub struct PastPass {
     pub first: usize,
     /// Rows computed; entries of the last ones may have been given up since.
     pub rows: usize,
-    /// Whether it was a step: one row by the kernels for one row.
+    /// Set for a step: one row by the kernels for one row.
     pub is_step: bool,
 }
 
-/// How a conversation came about, so that its state can be made once more.
+/// The passes that built a conversation's state.
 #[derive(Debug, Clone, Default)]
 pub(in crate::engine) struct History {
     pub(in crate::engine) entries: Vec<ContextEntry>,
@@ -27,7 +27,7 @@ pub(in crate::engine) struct History {
 }
 
 impl History {
-    /// Of entries that were computed by these passes.
+    /// Creates the history of entries that were computed by these passes, as a snapshot says.
     pub(in crate::engine) fn of(entries: Vec<ContextEntry>, passes: Vec<PastPass>) -> Self {
         Self { entries, passes, pictures: Vec::new() }
     }

@@ -1,9 +1,8 @@
-//! What earlier requests have left in the cache, found again by what it stands for.
+//! Idle conversations: what earlier requests left in the KV cache, found by its entries.
 
 use super::Conversation;
-use crate::engine::prompt::{ContextEntry, SizedPicture};
+use crate::engine::prompt::ContextEntry;
 use crate::model::LanguageModel;
-use std::rc::Rc;
 
 /// Conversations that nobody goes on with at the moment, the latest last. Their pages are the pool's to take: they hold what it has left
 /// them.
@@ -32,11 +31,6 @@ impl<M: LanguageModel> IdleConversations<M> {
         self.0.iter().rev()
     }
 
-    /// The pictures that their entries name.
-    pub(in crate::engine) fn pictures(&self) -> impl Iterator<Item = &Rc<SizedPicture>> {
-        self.0.iter().rev().flat_map(Conversation::pictures)
-    }
-
     /// Has `current` be the conversation with most of what `wanted` begins with; the one so far rests. Where one goes on otherwise than
     /// `wanted` does, it rests too, and a fork of it shares what they have in common. No more than `most` rest.
     pub(in crate::engine) fn switch_to(&mut self, current: &mut Conversation<M>, wanted: &[ContextEntry], most: usize) {
@@ -59,7 +53,7 @@ impl<M: LanguageModel> IdleConversations<M> {
         self.0.drain(..surplus);
     }
 
-    /// Has a conversation rest, unless what it holds is the beginning of another one.
+    /// Keeps a conversation as idle, unless another one begins with its entries.
     fn add(&mut self, conversation: Conversation<M>, current: &Conversation<M>) {
         let holds = |other: &Conversation<M>| other.entries().starts_with(conversation.entries());
         if !holds(current) && !self.0.iter().any(holds) {

@@ -55,7 +55,7 @@ impl<M: LanguageModel> Conversation<M> {
         self.history.passes().map(|(pass, _)| pass).filter(|pass| pass.first < len).collect()
     }
 
-    /// Its entries.
+    /// Entries of the conversation.
     pub(in crate::engine) fn entries(&self) -> &[ContextEntry] {
         &self.history.entries
     }
@@ -81,12 +81,12 @@ impl<M: LanguageModel> Conversation<M> {
         self.state.as_ref().map_or(0, |state| state.rewind_target(self.common(prompt)))
     }
 
-    /// Whether `prompt` can take the conversation's place: nothing is lost that could be found again if it rested.
+    /// Returns whether `prompt` can replace the conversation: nothing is lost that it would hold when idle.
     pub(in crate::engine) fn is_continued_by(&self, prompt: &[ContextEntry]) -> bool {
         self.state.as_ref().is_none_or(|state| state.idle_len() <= self.prefix(prompt))
     }
 
-    /// Lets its memory go where others need it.
+    /// Lets others evict its pages.
     pub(in crate::engine) fn unpin(&mut self) {
         self.state.iter_mut().for_each(|state| state.pin(false));
     }
@@ -101,14 +101,26 @@ impl<M: LanguageModel> Conversation<M> {
         self.history.add_step(token);
     }
 
-    /// Submits the step of a token that is known, and the draw behind it, where others have stepped meanwhile.
+    /// Tells the device where an answer continues after others were computed: with a token that is known, after `drawn` tokens.
+    pub(in crate::engine) fn resume_draw(
+        &mut self,
+        model: &mut M,
+        draw: &mut M::Draw,
+        known: u32,
+        drawn: usize,
+    ) -> Result<()> {
+        let state = self.state_mut(model)?;
+        model.resume(state, draw, known, drawn)
+    }
+
+    /// Submits the step of a token that is known, and the draw after it, where others were computed meanwhile.
     pub(in crate::engine) async fn step_alone(
         &mut self,
         model: &mut M,
         draw: &mut M::Draw,
         (known, drawn): (u32, usize),
     ) -> Result<()> {
-        model.resume(self.state_mut(model)?, draw, known, drawn)?;
+        self.resume_draw(model, draw, known, drawn)?;
         self.step(model, draw, known).await
     }
 
@@ -120,7 +132,7 @@ impl<M: LanguageModel> Conversation<M> {
         fork
     }
 
-    /// Gives up what only a conversation that goes on needs.
+    /// Frees what only an active conversation needs.
     pub(in crate::engine) fn rest(&mut self) {
         self.state.as_mut().map(ConversationState::make_idle);
         self.forget_evicted();
@@ -168,12 +180,12 @@ impl<M: LanguageModel> Conversation<M> {
         self.rewind(len, &pictures);
     }
 
-    /// Goes back to the entries: passes behind them have failed. What they were to show is shown again.
+    /// Goes back to the entries: passes after them have failed.
     fn forget_uncounted(&mut self) {
         self.truncate(self.entries().len());
     }
 
-    /// Goes back behind the last pass: nobody has seen whether it succeeded.
+    /// Goes back before the last pass: nobody has seen whether it succeeded.
     pub(in crate::engine) fn forget_last_pass(&mut self) {
         if let Some(pass) = self.history.last_pass() {
             self.truncate(pass.first);
@@ -219,7 +231,7 @@ impl<M: LanguageModel> Conversation<M> {
             state.checkpoint();
         }
         let mut submitted = model.forward(state, &inputs, features.rows.as_ref()).await;
-        // What was submitted of a failed pass counts for states that cannot go back.
+        // Rows of a failed pass that were submitted count for states that cannot rewind.
         let kept = if submitted.is_ok() { entries.len() } else { 0 };
         let left = state.rewind(first + kept);
         if submitted.is_ok() && left == first && left < first + kept {
@@ -278,7 +290,7 @@ impl<M: LanguageModel> Conversation<M> {
         model.begin(state, options, drawn, at, mask).await
     }
 
-    /// Remembers the place behind the entries: later prompts may go on otherwise from here.
+    /// Makes the end of the entries a fork point: later prompts may diverge from here.
     pub(in crate::engine) fn remember(&mut self) {
         if let Some(state) = &mut self.state {
             state.checkpoint();
@@ -341,7 +353,7 @@ impl<M: LanguageModel> Conversation<M> {
         Ok(token)
     }
 
-    /// Whether passes over so many rows give what steps give.
+    /// Returns whether passes over so many rows give the results of steps.
     pub(in crate::engine) async fn drafts_match_steps(
         &mut self,
         model: &mut M,

@@ -1,4 +1,4 @@
-//! What a request survives: lost devices, and memory that runs out.
+//! Recovery from lost devices and from memory that runs out.
 
 use super::history::History;
 use crate::engine::Engine;

@@ -1,4 +1,4 @@
-//! What answers are made with, behind one trait: a device with a model on it, or a model on the CPU in tests.
+//! The trait of a model and its device, or of a model on the CPU in tests.
 
 use std::rc::Rc;
 
@@ -19,7 +19,7 @@ pub trait Backend {
     /// Entries a conversation may have.
     fn context(&self) -> usize;
 
-    /// What the model is called and how it is stored.
+    /// The model's package: name, configuration, tensors.
     fn manifest(&self) -> &Manifest;
 
     /// All that the numbers of a state depend on besides its conversation.

@@ -27,7 +27,7 @@ impl PromptImages {
         self.rows.as_ref().map_or(1, |rows| rows.of_token as u32)
     }
 
-    /// What starts the row of an entry.
+    /// The input of an entry's row.
     pub(in crate::engine) fn input(&self, entry: &ContextEntry) -> Result<Input> {
         match entry {
             ContextEntry::Token(id) => Ok(Input::Token(*id)),

@@ -32,7 +32,7 @@ pub struct LoadOptions {
     pub context: Option<usize>,
     /// How the cache of keys and values holds a number; `None` for what the plan chooses.
     pub kv_precision: Option<KvPrecision>,
-    /// Where the weights of the picture side are; `None` for what the plan chooses.
+    /// Placement of the picture side's weights; `None` to let the plan choose.
     pub vision: Option<Residency>,
     /// Bytes of GPU memory that everything together may take; `None` for as many as the device has.
     pub gpu_memory_budget: Option<u64>,
@@ -40,13 +40,13 @@ pub struct LoadOptions {
     pub tune: Tune,
     /// Which numbers kernels may come to.
     pub arithmetic: Arithmetic,
-    /// What earlier loads found, as remembered under [`tuning_key`](crate::engine::tuning_key).
+    /// Results of earlier loads, stored under [`tuning_key`](crate::engine::tuning_key).
     pub tuned: Tuned,
-    /// Whether tokens that stand earlier in the conversation are proposed and verified several at a time.
+    /// Mode of speculative decoding.
     pub speculation: Speculation,
-    /// What pictures may take.
+    /// Limits of pictures.
     pub pictures: PictureLimits,
-    /// What reads picture files.
+    /// Decoder of picture files.
     pub decode_picture: Decode,
     /// The platform's clock.
     pub clock: Clock,

@@ -65,7 +65,7 @@ impl Device {
         self.resident.as_mut().ok_or_else(not_there)
     }
 
-    /// Whether there is memory for empty pages beside the tower.
+    /// Returns whether there is memory for empty pages beside the tower.
     fn keeps_pages(&self) -> bool {
         self.plan.keeps_pages && self.resident.as_ref().is_some_and(|resident| !resident.model.pool().is_lean())
     }
@@ -86,7 +86,7 @@ impl Device {
     }
 }
 
-/// Those of `pictures` that `entries` name, each once.
+/// The pictures of `pictures` that `entries` name, each once.
 fn named<'a>(pictures: &'a [Rc<SizedPicture>], entries: &[ContextEntry]) -> Vec<&'a SizedPicture> {
     let mut wanted: Vec<&SizedPicture> = Vec::new();
     for picture in pictures {

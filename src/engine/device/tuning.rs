@@ -24,11 +24,11 @@ const MOST_REPEATS: f64 = 256.0;
 /// What is known of a device after some loads: handed to the next one, it goes on where the last one stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Tuned {
-    /// As [`KernelConfig::variants`].
+    /// The chosen [`KernelConfig::variants`].
     pub variants: [u8; TUNING_GROUPS],
     /// Trials that are done, in the order in which they are made.
     pub tried: usize,
-    /// As [`Gpu::gflops`].
+    /// The device's speed, [`Gpu::gflops`].
     #[serde(default)]
     pub gflops: u32,
 }
@@ -56,7 +56,7 @@ fn no_tune(name: &str) -> Error {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", parse_err_ty = Error, parse_err_fn = no_arithmetic)]
 pub enum Arithmetic {
-    /// Those of 32-bit floats.
+    /// Accuracy of 32-bit floats.
     #[default]
     Exact,
     /// Also those of 16-bit floats and 8-bit inputs, where that is quicker: answers differ a little from device to device.
@@ -133,7 +133,7 @@ pub(in crate::engine) async fn tune(
     known: Tuned,
     (clock, until): (Clock, f64),
 ) -> Result<Tuned> {
-    // What trials compute is of no conversation.
+    // Results of trials belong to no conversation.
     let state = &mut model.new_state()?;
     let kernel_config = gpu.kernel_config();
     let mut search = Search { tuned: known, best: None };

@@ -1,4 +1,4 @@
-//! What requests have a device do, recorded to be looked at and timed.
+//! Recordings of typical work, for benchmarks and tests.
 
 use crate::engine::Engine;
 use crate::error::Result;

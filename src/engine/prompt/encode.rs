@@ -38,6 +38,12 @@ impl<B: Backend> Engine<B> {
         // Token ids are for pictures as large as the model takes them.
         let limits = if let Prompt::Ids(_) = prompt { PictureLimits::NONE } else { limits };
         let sized = self.size_pictures(pictures, limits)?;
+        let encoded = self.lay_out(prompt, &sized)?;
+        Ok(Encoded { ms: (self.clock)() - started, ..encoded })
+    }
+
+    /// Encodes the text and lays it out with pictures that have been sized.
+    pub(in crate::engine) fn lay_out(&self, prompt: &Prompt, sized: &[Rc<SizedPicture>]) -> Result<Encoded> {
         let shown: Vec<ShownPicture> = sized.iter().map(|picture| picture.shown).collect();
         let events = sized.iter().enumerate().flat_map(|(index, picture)| self.events_of(index, picture)).collect();
         let plain = |ids| EncodedChat { ids, pictures: (0..sized.len()).collect(), branches: Vec::new() };
@@ -61,7 +67,7 @@ impl<B: Backend> Engine<B> {
                 self.encode_chat(messages, &tokens)?
             }
         };
-        let mut places: Vec<_> = sized.into_iter().map(Some).collect();
+        let mut places: Vec<_> = sized.iter().cloned().map(Some).collect();
         let take = |index: usize| {
             let missing = || Error::request("messages", format!("picture {index} is missing or used twice"));
             places.get_mut(index).and_then(Option::take).ok_or_else(missing)
@@ -73,7 +79,7 @@ impl<B: Backend> Engine<B> {
             branches.extend((1..entries.len()).filter(is_picture));
             branches.sort_unstable();
         }
-        Ok(Encoded { ids, entries, branches, pictures, events, shown, ms: (self.clock)() - started })
+        Ok(Encoded { ids, entries, branches, pictures, events, shown, ms: 0.0 })
     }
 
     /// How the model sees pictures, if it does.
@@ -91,38 +97,57 @@ impl<B: Backend> Engine<B> {
         template.encode(messages, pictures, &self.tokenizer)
     }
 
-    /// The pictures at the sizes at which they are shown. What a conversation holds keeps its size: the device's rate may have changed,
-    /// but the cache is of use for this one.
-    fn size_pictures(&self, pictures: &[Picture], limits: PictureLimits) -> Result<Vec<Rc<SizedPicture>>> {
+    /// The pictures at the sizes at which they are shown. A picture that some conversation or prompt holds keeps its size, although the
+    /// device's rate may have changed, since its entries are in the cache; and its file is not decoded again.
+    pub(in crate::engine) fn size_pictures(
+        &self,
+        pictures: &[Picture],
+        limits: PictureLimits,
+    ) -> Result<Vec<Rc<SizedPicture>>> {
         let Some(rules) = self.picture_rules() else {
             let refusal = Error::request("pictures[0]", "this model reads no pictures");
             return if pictures.is_empty() { Ok(Vec::new()) } else { Err(refusal) };
         };
-        let held = self.conversation.pictures();
+        let find = |is_this: &dyn Fn(&Fingerprint, &SizedPicture) -> bool, detail| {
+            let held = self.pictures_held.borrow();
+            let mut held = held.iter().filter_map(|(source, picture)| Some((source, picture.upgrade()?)));
+            let same_size = |picture: &SizedPicture| (picture.shown.detail, picture.limits) == (detail, limits);
+            held.find(|(source, picture)| same_size(picture) && is_this(source, picture)).map(|(_, picture)| picture)
+        };
+        let find_source = |wanted, detail| find(&|source, _| *source == wanted, detail);
+        let sources: Vec<Fingerprint> = pictures.iter().map(|picture| picture.content.source()).collect();
+        let is_new = |(picture, source): &(&Picture, &Fingerprint)| find_source(**source, picture.detail).is_none();
+        let new = pictures.iter().zip(&sources).filter(is_new).count();
         // One after the other: decoded pictures are large.
-        let size = |Picture { content, detail }: &Picture| {
+        let size = |(Picture { content, detail }, source): (&Picture, Fingerprint)| {
+            if let Some(held) = find_source(source, *detail) {
+                return Ok(held);
+            }
             let rgb = &match content {
                 PictureContent::Rgb(rgb) => Cow::Borrowed(rgb),
                 PictureContent::Encoded(bytes) => Cow::Owned((self.decode_picture)(bytes, MEGAPIXELS)?),
             };
             rgb.check()?;
             let original = fingerprint(rgb);
-            let is_this = |held: &&Rc<SizedPicture>| {
-                (held.original, held.shown.detail, held.limits) == (original, *detail, limits)
+            // The same pixels may have come in another file.
+            let sized = match find(&|_, held| held.original == original, *detail) {
+                Some(held) => held,
+                None => {
+                    let wanted = Wanted {
+                        size: (&**rgb).into(),
+                        detail: *detail,
+                        longest_edge: self.backend.longest_edge().min(rules.largest_edge()),
+                        pictures: new,
+                    };
+                    Rc::new(self.size_picture(rules, (rgb, original), wanted, limits)?)
+                }
             };
-            if let Some(held) = held.iter().chain(self.idle.pictures()).find(is_this) {
-                return Ok(held.clone());
-            }
-            let wanted = Wanted {
-                size: (&**rgb).into(),
-                detail: *detail,
-                longest_edge: self.backend.longest_edge().min(rules.largest_edge()),
-                // In a conversation that goes on the others are held.
-                pictures: pictures.len().saturating_sub(held.len()),
-            };
-            self.size_picture(rules, (rgb, original), wanted, limits).map(Rc::new)
+            let mut held = self.pictures_held.borrow_mut();
+            held.retain(|(_, picture)| picture.strong_count() > 0);
+            held.push((source, Rc::downgrade(&sized)));
+            Ok(sized)
         };
-        pictures.iter().map(size).collect()
+        pictures.iter().zip(sources).map(size).collect()
     }
 
     fn size_picture(

@@ -1,4 +1,4 @@
-//! What a request shows the model: messages or ids, pictures, and the entries of a conversation that they become.
+//! Prompts: messages or token ids, pictures, and the entries of a conversation that they become.
 
 pub(super) mod encode;
 pub(super) mod picture_cost;
@@ -11,36 +11,46 @@ use sha2::{Digest, Sha256};
 
 use crate::chat::Message;
 use crate::engine::events::Event;
-use crate::image::{Fingerprint, PreparedImage, Rgb8};
+use crate::image::{Fingerprint, PreparedImage, Rgb8, fingerprint};
 use picture_size::{Detail, PictureLimits, ShownPicture};
 
-/// What the model is to continue.
+/// The input that the model continues.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Prompt {
     /// A conversation; [`crate::chat::ContentPart::Image`] counts the request's pictures.
     Messages(Vec<Message>),
     /// Token ids; runs of picture tokens take the request's pictures in order.
     Ids(Vec<u32>),
-    /// Text behind the token that every prompt begins with, in no layout.
+    /// Text after the token that begins every prompt, in no layout.
     Text(String),
 }
 
 /// A picture of a request.
 #[derive(Debug, Clone)]
 pub struct Picture {
-    /// What it shows.
+    /// Its file or pixels.
     pub content: PictureContent,
-    /// How large it is to be shown.
+    /// The size at which it is shown.
     pub detail: Detail,
 }
 
-/// What a picture shows.
+/// A picture's file or pixels.
 #[derive(Debug, Clone)]
 pub enum PictureContent {
     /// The bytes of a PNG, JPEG or WebP file.
     Encoded(Vec<u8>),
     /// Pixels.
     Rgb(Rgb8),
+}
+
+impl PictureContent {
+    /// A fingerprint that takes no decoding: of the file, or of the pixels.
+    pub(in crate::engine) fn source(&self) -> Fingerprint {
+        match self {
+            Self::Encoded(bytes) => Sha256::digest(bytes).into(),
+            Self::Rgb(rgb) => fingerprint(rgb),
+        }
+    }
 }
 
 impl Picture {
@@ -64,13 +74,13 @@ impl Picture {
 /// A picture at the size the model sees it.
 #[derive(Debug)]
 pub struct SizedPicture {
-    /// Of the picture at this size.
+    /// Fingerprint of the picture at this size.
     pub(in crate::engine) fingerprint: Fingerprint,
-    /// Of the picture at its own size.
+    /// Fingerprint of the picture's pixels at its own size.
     pub(in crate::engine) original: Fingerprint,
     pub(in crate::engine) prepared: PreparedImage,
     pub(in crate::engine) shown: ShownPicture,
-    /// What its size was bound by.
+    /// Limits under which it was sized.
     pub(in crate::engine) limits: PictureLimits,
     /// Longest edge in pixels that it might have.
     pub(in crate::engine) edge: usize,
@@ -102,15 +112,15 @@ pub struct Encoded {
     pub(in crate::engine) branches: Vec<usize>,
     /// Pictures in the order of their tokens.
     pub(in crate::engine) pictures: Vec<Rc<SizedPicture>>,
-    /// What the caller should know about them.
+    /// Events about them for the caller.
     pub(in crate::engine) events: Vec<Event>,
-    /// As the model sees them, in the order of the request.
+    /// Their sizes as the model sees them, in the order of the request.
     pub(in crate::engine) shown: Vec<ShownPicture>,
     /// Milliseconds that encoding took.
     pub(in crate::engine) ms: f64,
 }
 
-/// What one entry of a conversation stands for. Equal entries behind equal entries have equal states.
+/// Content of one entry of a conversation. Equal entries after equal entries have equal states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContextEntry {
     /// A token.
@@ -138,7 +148,7 @@ impl Encoded {
 }
 
 impl ContextEntry {
-    /// Of a picture which one.
+    /// Fingerprint of the picture that it is a row of.
     pub(in crate::engine) fn fingerprint(&self) -> Option<Fingerprint> {
         if let Self::Picture { fingerprint, .. } = self { Some(*fingerprint) } else { None }
     }

@@ -17,9 +17,9 @@ const PATIENCE: f64 = 10.0;
 pub enum Detail {
     /// At most 512 pixels long.
     Low,
-    /// As large as the model takes it.
+    /// The largest size that the model takes.
     High,
-    /// As large as the device computes it in time, between the two.
+    /// The largest size between the two that the device computes in time.
     #[default]
     Auto,
 }
@@ -28,7 +28,7 @@ fn no_detail(name: &str) -> Error {
     Error::request("detail", format!("{name:?} is none of auto, low and high"))
 }
 
-/// What pictures may take at most, whatever their detail.
+/// Limits of pictures, whatever their detail.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct PictureLimits {
     /// Pixels of a picture as it is shown. The size of [`Detail::Auto`] then depends on nothing but the picture, unless `max_seconds` is
@@ -52,7 +52,7 @@ impl PictureLimits {
 /// A picture as the model sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct ShownPicture {
-    /// What was asked for.
+    /// The detail that was asked for.
     pub detail: Detail,
     /// Pixels from left to right.
     pub width: usize,

@@ -1,4 +1,4 @@
-//! What goes of a conversation that is too long for the context, where the caller wants that.
+//! Truncation of conversations that are too long for the context, where the caller wants it.
 
 use super::{Encoded, Picture, Prompt};
 use crate::chat::{ContentPart, Message, Role};
@@ -15,13 +15,17 @@ impl<B: Backend> Engine<B> {
     /// # Errors
     /// As [`Self::encode`].
     pub fn encode_cut(&self, prompt: &Prompt, pictures: &[Picture], answer: Option<usize>) -> Result<Encoded> {
-        let (whole, context) = (self.encode(prompt, pictures)?, self.backend.context());
-        let Prompt::Messages(messages) = prompt else { return Ok(whole) };
+        let (started, context) = ((self.clock)(), self.backend.context());
+        let Prompt::Messages(messages) = prompt else { return self.encode(prompt, pictures) };
+        // Pictures are never left out: they are sized once.
+        let sized = self.size_pictures(pictures, self.pictures)?;
+        let whole = self.lay_out(prompt, &sized)?;
+        let timed = |encoded: Encoded| Encoded { ms: (self.clock)() - started, ..encoded };
         if whole.entries.len() < context {
-            return Ok(whole);
+            return Ok(timed(whole));
         }
         let room = answer.unwrap_or(context / 4).min(context / 2).max(1);
-        let encode = |count: usize| self.encode(&Prompt::Messages(without(messages, count)), pictures);
+        let encode = |count: usize| self.lay_out(&Prompt::Messages(without(messages, count)), &sized);
         let (mut fewest, mut most) = (0, turns(messages).saturating_sub(1));
         let mut cut = if most == 0 { whole } else { encode(most)? };
         // The fewest that fit: `fewest` does not, and `most` does, or is all that can go.
@@ -37,7 +41,7 @@ impl<B: Backend> Engine<B> {
         if most > 0 {
             cut.events.push(Event::Truncated { turns: most });
         }
-        Ok(cut)
+        Ok(timed(cut))
     }
 }
 

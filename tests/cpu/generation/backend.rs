@@ -77,7 +77,7 @@ impl Backend for FakeBackend {
     }
 
     fn longest_edge(&self) -> usize {
-        0
+        448
     }
 
     fn seconds_for(&self, _: ImageGrid) -> Result<Option<f64>> {

@@ -26,6 +26,8 @@ pub(crate) struct Faults {
     /// Rows of prompts, and steps of several conversations, computed so far.
     pub(crate) rows: usize,
     pub(crate) together: usize,
+    /// Set for a model that continues one conversation at a time.
+    pub(crate) is_one_by_one: bool,
     /// Devices opened so far.
     pub(crate) devices: usize,
 }
@@ -260,7 +262,7 @@ impl LanguageModel for FakeModel {
     }
 
     fn max_batch(&self) -> usize {
-        5
+        if self.faults.borrow().is_one_by_one { 1 } else { 5 }
     }
 
     async fn batch_matches_single(&mut self, _: &mut [BatchRow<'_, FakeState, FakeDraw>]) -> Result<bool> {

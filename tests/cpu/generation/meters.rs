@@ -3,7 +3,9 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use ocelli::engine::{Completion, Engine, FinishReason, LoadOptions, Meter, Request, RequestControl, Speculation};
+use ocelli::engine::{
+    Completion, Engine, FinishReason, Left, LoadOptions, Meter, Request, RequestControl, Speculation,
+};
 use ocelli::sampling::SamplingOptions;
 
 use super::backend::FakeBackend;
@@ -60,7 +62,7 @@ fn answers_at_once_take_a_token_each_too_much_at_most() {
         let desk = together_under(&mut open(), &requests, &cancel);
         let mut taken = 0;
         for (number, (cut, outcome)) in &desk.done {
-            assert_eq!(*outcome, Ok(true));
+            assert_eq!(*outcome, Ok(Left::Complete));
             let whole = generate(&mut open(), &requests[*number]).expect("an answer");
             assert_eq!(cut.tokens, whole.tokens[..cut.tokens.len()], "{number}");
             taken += cut.tokens.len() as u64;

@@ -7,6 +7,7 @@ pub(crate) mod fake;
 mod fake_state;
 mod grammar;
 mod meters;
+mod pictures;
 mod sessions;
 mod snapshots;
 mod together;
@@ -40,7 +41,7 @@ pub(crate) fn engine(kind: Kind, speculation: Speculation, sizes: (usize, usize)
 }
 
 /// An engine with a pool of so many pages, and so many conversations that rest.
-fn engine_with(
+pub(crate) fn engine_with(
     kind: Kind,
     speculation: Speculation,
     sizes: (usize, usize),

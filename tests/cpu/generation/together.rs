@@ -1,56 +1,68 @@
 //! Several answers at once say what each says alone, whoever joins and leaves when, whatever is lost meanwhile and however few pages there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-use ocelli::engine::{Answering, Answers, Completion, Event, Request, RequestControl, Speculation};
+use ocelli::engine::{
+    AnswerOptions, Answering, Batch, Completion, Departure, Event, Left, Request, RequestControl, Room, Speculation,
+};
 use ocelli::kernels::cases::Random;
 use ocelli::sampling::SamplingOptions;
 use ocelli::{Error, Result};
 
-use super::backend::FakeBackend;
 use super::{FakeEngine, KINDS, ask, engine, engine_with, generate};
 
-/// Requests that wait, and what became of them.
-pub(super) struct Desk {
-    waiting: Vec<(usize, Answering, RequestControl)>,
+/// Answers of a batch.
+#[derive(Default)]
+pub(super) struct Answered {
     heard: BTreeMap<usize, String>,
-    pub(super) done: BTreeMap<usize, (Completion, Result<bool>)>,
-    /// The most that were at work when another one was let in.
+    pub(super) done: BTreeMap<usize, (Completion, Result<Left>)>,
+    /// The most that were in the batch at once.
     most: usize,
 }
 
-impl Answers<FakeBackend> for Desk {
-    fn next(&mut self, _: &mut FakeEngine, under_way: usize) -> Option<(usize, Answering, RequestControl)> {
-        self.most = self.most.max(under_way);
-        self.waiting.pop()
-    }
-
-    fn hear(&mut self, number: usize, event: Event) {
-        if let Event::Text(text) = event {
-            *self.heard.entry(number).or_default() += &text;
-        }
-    }
-
-    fn done(&mut self, number: usize, answering: Answering, outcome: Result<bool>) {
-        assert!(self.done.insert(number, (answering.completion().clone(), outcome)).is_none(), "{number} ends twice");
-    }
-}
-
-fn together(engine: &mut FakeEngine, requests: &[Request]) -> Desk {
+fn together(engine: &mut FakeEngine, requests: &[Request]) -> Answered {
     together_under(engine, requests, &RequestControl::new())
 }
 
-pub(super) fn together_under(engine: &mut FakeEngine, requests: &[Request], cancel: &RequestControl) -> Desk {
-    let mut desk = Desk { waiting: Vec::new(), heard: BTreeMap::new(), done: BTreeMap::new(), most: 0 };
-    for (number, request) in requests.iter().enumerate().rev() {
+pub(super) fn together_under(engine: &mut FakeEngine, requests: &[Request], control: &RequestControl) -> Answered {
+    let mut waiting: VecDeque<(usize, Answering)> = VecDeque::new();
+    for (number, request) in requests.iter().enumerate() {
         let encoded = Rc::new(engine.encode(&request.prompt, &[]).expect("a prompt"));
-        let answering = Answering::new(encoded, request.sampling.clone(), request.max_tokens, request.stop.clone());
-        desk.waiting.push((number, answering, cancel.clone()));
+        let Request { sampling, max_tokens, stop, .. } = request.clone();
+        let options = AnswerOptions { sampling, max_tokens, stop, ..AnswerOptions::default() };
+        let answering = Answering::new(encoded, options, None);
+        waiting.push_back((number, answering));
     }
-    pollster::block_on(engine.answer_together(&mut desk));
-    assert_eq!(desk.done.len(), requests.len());
-    desk
+    let (mut batch, Answered { mut heard, mut done, mut most }) = (Batch::default(), Answered::default());
+    let mut tell = |number: usize, event: Event| {
+        if let Event::Text(text) = event {
+            *heard.entry(number).or_default() += &text;
+        }
+    };
+    while done.len() < requests.len() {
+        while let Some((number, answering)) = waiting.pop_front() {
+            if engine.room(&batch, &answering.encoded().clone(), answering.can_share()) != Room::Free {
+                waiting.push_front((number, answering));
+                break;
+            }
+            let completion = answering.completion().clone();
+            let added = pollster::block_on(engine.add(&mut batch, number, answering, control.clone(), &mut tell));
+            if let Err(error) = added {
+                done.insert(number, (completion, Err(error)));
+            }
+            most = most.max(batch.len());
+        }
+        for Departure { number, answering, outcome } in pollster::block_on(engine.step(&mut batch, true, &mut tell)) {
+            if outcome == Ok(Left::Displaced) {
+                waiting.push_front((number, answering));
+            } else {
+                let ended = done.insert(number, (answering.completion().clone(), outcome));
+                assert!(ended.is_none(), "{number} ends twice");
+            }
+        }
+    }
+    Answered { heard, done, most }
 }
 
 fn any_request(random: &mut Random) -> Request {
@@ -88,20 +100,20 @@ fn answers_together_say_what_each_says_alone() {
                         _ => {}
                     }
                 }
-                let desk = together(&mut engine, &requests);
-                crowded = crowded.max(desk.most);
+                let answered = together(&mut engine, &requests);
+                crowded = crowded.max(answered.most);
                 for (number, request) in requests.iter().enumerate() {
                     let cold = &mut super::engine(kind, Speculation::Off, (240, 64));
                     let alone = generate(cold, request).expect("an answer");
-                    let (said, outcome) = &desk.done[&number];
-                    assert_eq!(*outcome, Ok(true), "{kind:?} {seed} {number}");
+                    let (said, outcome) = &answered.done[&number];
+                    assert_eq!(*outcome, Ok(Left::Complete), "{kind:?} {seed} {number}");
                     assert_eq!(
                         (&said.tokens, said.finish_reason),
                         (&alone.tokens, alone.finish_reason),
                         "{kind:?} {seed} {number}"
                     );
                     assert_eq!(
-                        desk.heard.get(&number).cloned().unwrap_or_default(),
+                        answered.heard.get(&number).cloned().unwrap_or_default(),
                         alone.text,
                         "{kind:?} {seed} {number}"
                     );
@@ -109,7 +121,7 @@ fn answers_together_say_what_each_says_alone() {
             }
             shared += engine.backend().faults.borrow().together;
         }
-        assert!(shared > 2000 && crowded == 4, "{kind:?}: {shared} steps, {crowded} at work");
+        assert!(shared > 2000 && crowded == 5, "{kind:?}: {shared} steps, {crowded} at work");
     }
 }
 
@@ -117,11 +129,11 @@ fn answers_together_say_what_each_says_alone() {
 fn what_cannot_be_answered_keeps_nobody_else_from_it() {
     for kind in KINDS {
         let mut engine = engine(kind, Speculation::Off, (64, 8));
-        let desk = together(&mut engine, &[ask(&[1, 2], 20), ask(&[5; 64], 5), ask(&[3], 20)]);
+        let answered = together(&mut engine, &[ask(&[1, 2], 20), ask(&[5; 64], 5), ask(&[3], 20)]);
         let full = Error::ContextOverflow { tokens: 65, context: 64 };
         assert_eq!(
-            desk.done.values().map(|(_, outcome)| outcome.clone()).collect::<Vec<_>>(),
-            [Ok(true), Err(full), Ok(true)]
+            answered.done.values().map(|(_, outcome)| outcome.clone()).collect::<Vec<_>>(),
+            [Ok(Left::Complete), Err(full), Ok(Left::Complete)]
         );
     }
 }

@@ -1,9 +1,11 @@
 //! Formats of answers: what a request says is held to, told to the model unless it shall not be, and refused where it cannot be enforced.
 
 use ocelli::api::Reply;
+use ocelli::api::{Priority, Run};
 use ocelli::{Error, Result};
 use serde_json::{Value, json};
 
+use super::desk::{Desk, Heard, run_to_the_end};
 use super::{CHAT, RESPONSES, answer, fake, work};
 
 fn record() -> Value {
@@ -117,7 +119,10 @@ fn what_cannot_be_enforced_is_refused_with_its_place_and_keyword() {
 
 #[test]
 fn work_with_a_format_is_not_carried_out_without_its_grammar() {
-    let mut run = ocelli::api::Run::new(work(CHAT, &ask(&schema(&record()))).unwrap(), Vec::new());
-    let outcome = pollster::block_on(run.resume(&mut fake(), &ocelli::engine::RequestControl::new(), &mut |_| ()));
-    assert!(matches!(outcome, Err(Error::Internal { .. })), "{outcome:?}");
+    let run = Run::new(work(CHAT, &ask(&schema(&record()))).unwrap(), Vec::new());
+    let (mut desk, client) = (Desk::default(), Heard::default());
+    desk.submit(Box::new(run), Priority::Person, &client, 0);
+    run_to_the_end(&mut fake(), desk, std::slice::from_ref(&client));
+    let outcome = client.borrow().outcome.clone();
+    assert!(matches!(outcome, Some(Err(Error::Internal { .. }))), "{outcome:?}");
 }

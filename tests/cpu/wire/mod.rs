@@ -2,7 +2,9 @@
 //! formats, several answers, log probabilities, answers that leave the engine to others, and what is refused.
 
 mod answers;
+mod desk;
 mod elements;
+mod fairness;
 mod formats;
 mod refusals;
 mod response_thoughts;
@@ -12,8 +14,9 @@ mod tools;
 mod turns;
 mod whole_answers;
 
-use ocelli::api::{Frame, Opened, Output, Run, Service, Stamp, Work};
-use ocelli::engine::{RequestControl, Speculation};
+use desk::{Desk, Heard};
+use ocelli::api::{Frame, Opened, Priority, Run, Scheduler, Service, Stamp, Work};
+use ocelli::engine::Speculation;
 use ocelli::sampling::SamplingOptions;
 use ocelli::{Error, Result};
 use serde_json::{Value, json};
@@ -63,19 +66,30 @@ fn work_for(engine: &FakeEngine, path: &str, body: &Value) -> Result<Box<Work>> 
     }
 }
 
-/// A whole answer, and what was streamed of it.
-fn answer(engine: &mut FakeEngine, path: &str, body: &Value) -> Result<(Value, Vec<Frame>)> {
-    let (mut run, mut frames) = (Run::new(work_for(engine, path, body)?, Vec::new()), Vec::new());
+/// Work with its grammar.
+fn run_of(engine: &mut FakeEngine, path: &str, body: &Value) -> Result<Box<Run>> {
+    let mut run = Box::new(Run::new(work_for(engine, path, body)?, Vec::new()));
     if let Some(wanted) = run.format().cloned() {
         run.constrain(engine.grammar(&wanted.format).map_err(|error| wanted.locate(error))?);
     }
-    let mut hear = |output| {
-        if let Output::Frame(frame) = output {
-            frames.push(frame);
+    Ok(run)
+}
+
+/// A whole answer, and what was streamed of it.
+fn answer(engine: &mut FakeEngine, path: &str, body: &Value) -> Result<(Value, Vec<Frame>)> {
+    let run = run_of(engine, path, body)?;
+    let (mut desk, client) = (Desk::default(), Heard::default());
+    desk.submit(run, Priority::Person, &client, 0);
+    let mut scheduler = Scheduler::new(desk);
+    loop {
+        pollster::block_on(scheduler.run(engine));
+        let outcome = client.borrow_mut().outcome.take();
+        if let Some(outcome) = outcome {
+            let frames = client.borrow_mut().frames.drain(..).collect();
+            return Ok((serde_json::from_str(&outcome?).expect("JSON"), frames));
         }
-    };
-    let body = pollster::block_on(run.resume(engine, &RequestControl::new(), &mut hear))?;
-    Ok((serde_json::from_str(&body.expect("a complete answer")).expect("JSON"), frames))
+        client.borrow_mut().read_all();
+    }
 }
 
 /// A request with more fields, or others.

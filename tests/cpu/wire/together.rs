@@ -1,62 +1,14 @@
-//! Requests that are answered side by side are answered as each is alone, streams and their frames too.
+//! Requests that are computed together are answered as each is alone, streams and their frames too.
 
-use std::collections::BTreeMap;
-
-use ocelli::api::{Frame, Output, Requests, Run, answer_side_by_side};
-use ocelli::engine::{RequestControl, Speculation};
-use ocelli::{Error, Result};
+use ocelli::Error;
+use ocelli::api::{Frame, Priority};
+use ocelli::engine::Speculation;
 use serde_json::{Value, json};
 
-use super::{CHAT, CONTEXT, RESPONSES, answer, with, work};
-use crate::generation::backend::FakeBackend;
+use super::desk::{Desk, Heard, run_to_the_end};
+use super::{CHAT, CONTEXT, RESPONSES, answer, run_of, with};
+use crate::generation::engine;
 use crate::generation::fake::Kind;
-use crate::generation::{FakeEngine, engine};
-
-/// Requests that wait, and what became of them.
-#[derive(Default)]
-struct Desk {
-    waiting: Vec<(usize, Box<Run>, RequestControl)>,
-    cancels: BTreeMap<usize, RequestControl>,
-    /// Has them make room at every frame.
-    makes_room: bool,
-    frames: BTreeMap<usize, Vec<Frame>>,
-    done: BTreeMap<usize, Result<String>>,
-    /// How often one left that was not complete, and the most that were under way.
-    left: usize,
-    most: usize,
-}
-
-impl Requests<FakeBackend> for Desk {
-    fn next(&mut self, _: &mut FakeEngine, under_way: usize) -> Option<(usize, Box<Run>, RequestControl)> {
-        self.most = self.most.max(under_way);
-        let (number, run, cancel) = self.waiting.pop()?;
-        cancel.make_room(false);
-        cancel.hold(false);
-        self.cancels.insert(number, cancel.clone());
-        Some((number, run, cancel))
-    }
-
-    fn send(&mut self, number: usize, output: Output) {
-        if let Output::Frame(frame) = output {
-            self.cancels[&number].make_room(self.makes_room);
-            let frames = self.frames.entry(number).or_default();
-            frames.push(frame);
-            // As if nobody read it for a moment.
-            self.cancels[&number].hold(frames.len() == 3);
-        }
-    }
-
-    fn done(&mut self, number: usize, run: Box<Run>, outcome: Result<Option<String>>) {
-        match outcome {
-            Ok(None) => {
-                self.left += 1;
-                self.waiting.push((number, run, self.cancels[&number].clone()));
-            }
-            Ok(Some(body)) => assert!(self.done.insert(number, Ok(body)).is_none(), "{number} ends twice"),
-            Err(error) => assert!(self.done.insert(number, Err(error)).is_none(), "{number} ends twice"),
-        }
-    }
-}
 
 fn requests() -> Vec<(&'static str, Value)> {
     let chat = |text: &str, more: Value| {
@@ -77,19 +29,22 @@ fn requests() -> Vec<(&'static str, Value)> {
 
 #[test]
 fn requests_side_by_side_are_answered_as_each_is_alone() {
-    for makes_room in [false, true] {
+    // They arrive so many steps one after another; some of them are those of a batch.
+    for (apart, batches) in [(0, 0), (1, 0), (11, 0), (3, 2), (30, 3)] {
         let mut engine = engine(Kind::Attention, Speculation::Off, (CONTEXT, 8));
-        let mut desk = Desk { makes_room, ..Desk::default() };
-        for (number, (path, body)) in requests().iter().enumerate().rev() {
-            let cancel = RequestControl::new();
-            cancel.yield_to_others(true);
-            desk.waiting.push((number, Box::new(Run::new(work(path, body).unwrap(), Vec::new())), cancel));
+        let (mut desk, mut clients) = (Desk::default(), Vec::new());
+        for (number, (path, body)) in requests().iter().enumerate() {
+            let client = Heard::default();
+            client.borrow_mut().is_slow = true;
+            let priority = if batches > 0 && number % batches == 0 { Priority::Batch } else { Priority::Person };
+            desk.submit(run_of(&mut engine, path, body).unwrap(), priority, &client, number * apart);
+            clients.push(client);
         }
-        pollster::block_on(answer_side_by_side(&mut engine, &mut desk));
-        assert!(desk.left >= 2 && desk.most >= 3, "{} left, {} under way", desk.left, desk.most);
+        let pauses = run_to_the_end(&mut engine, desk, &clients);
+        assert!(pauses >= 2, "{pauses} pauses");
         for (number, (path, body)) in requests().iter().enumerate() {
             let alone = answer(&mut self::engine(Kind::Attention, Speculation::Off, (CONTEXT, 8)), path, body);
-            match (alone, &desk.done[&number]) {
+            match (alone, &clients[number].borrow().outcome.clone().unwrap()) {
                 (Ok((alone, frames)), Ok(body)) => {
                     let body: Value = serde_json::from_str(body).unwrap();
                     for part in ["choices", "output", "input_tokens"] {
@@ -99,7 +54,7 @@ fn requests_side_by_side_are_answered_as_each_is_alone() {
                         let data = frames.iter().map(|frame| serde_json::from_str::<Value>(&frame.data).ok());
                         data.map(|data| data.map(|data| (data["choices"].clone(), data["delta"].clone()))).collect()
                     };
-                    let got: Vec<_> = said(desk.frames.get(&number).map_or(&[], Vec::as_slice));
+                    let got: Vec<_> = said(&clients[number].borrow().frames);
                     let wanted: Vec<_> = said(&frames);
                     assert_eq!(got, wanted, "{number}");
                 }

@@ -1,11 +1,12 @@
 //! Calls of tools: asked for, allowed, forbidden, in streams and in whole answers, at both addresses, whatever is lost meanwhile.
 
 use ocelli::Error;
-use ocelli::api::{Output, Run};
-use ocelli::engine::{RequestControl, Speculation};
+use ocelli::api::Priority;
+use ocelli::engine::Speculation;
 use serde_json::{Value, json};
 
-use super::{CHAT, RESPONSES, answer, are_the_same_whatever_is_lost, data, streamed, with, work};
+use super::desk::{Desk, Heard, run_to_the_end};
+use super::{CHAT, RESPONSES, answer, are_the_same_whatever_is_lost, data, run_of, streamed, with, work};
 use crate::generation::fake::Kind;
 use crate::generation::{FakeEngine, KINDS, engine};
 use crate::streams::{Added, added_up, replayed};
@@ -137,25 +138,19 @@ fn calls_are_the_same_whatever_is_lost_and_however_tokens_are_computed() {
 }
 
 #[test]
-fn an_answer_that_leaves_the_engine_within_a_call_goes_on_with_it() {
+fn an_answer_that_is_parked_within_a_call_resumes_there() {
     for kind in KINDS {
         let request =
-            ask(&json!("auto"), &json!({"stream": true, "logit_bias": bias(11), "parallel_tool_calls": false}));
+            ask(&json!("auto"), &json!({"stream": true, "n": 3, "logit_bias": bias(11), "parallel_tool_calls": false}));
         let (whole, _) = answer(&mut engine(kind, Speculation::Off, (CONTEXT, 8)), CHAT, &request).unwrap();
         let mut engine = engine(kind, Speculation::Off, (CONTEXT, 8));
-        let (mut run, cancel) = (Run::new(work(CHAT, &request).unwrap(), Vec::new()), RequestControl::new());
-        let wanted = run.format().cloned().unwrap();
-        run.constrain(engine.grammar(&wanted.format).unwrap());
-        cancel.yield_to_others(true);
-        let body = loop {
-            cancel.hold(false);
-            let mut hear = |output| cancel.hold(matches!(output, Output::Frame(_)));
-            if let Some(body) = pollster::block_on(run.resume(&mut engine, &cancel, &mut hear)).unwrap() {
-                break body;
-            }
-            let other = json!({"messages": [{"role": "user", "content": "Else"}], "max_tokens": 3});
-            answer(&mut engine, CHAT, &other).unwrap();
-        };
+        let (mut desk, [client, other]) = (Desk::default(), <[Heard; 2]>::default());
+        client.borrow_mut().is_slow = true;
+        desk.submit(run_of(&mut engine, CHAT, &request).unwrap(), Priority::Person, &client, 0);
+        let more = json!({"messages": [{"role": "user", "content": "Else"}], "max_tokens": 3, "n": 40});
+        desk.submit(run_of(&mut engine, CHAT, &more).unwrap(), Priority::Person, &other, 9);
+        assert!(run_to_the_end(&mut engine, desk, &[client.clone(), other]) > 0, "it was paused");
+        let body = client.borrow_mut().outcome.take().unwrap().unwrap();
         assert_eq!(serde_json::from_str::<Value>(&body).unwrap()["choices"], whole["choices"], "{kind:?}");
     }
 }

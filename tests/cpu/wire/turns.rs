@@ -1,23 +1,20 @@
-//! Answers that nobody reads leave the engine to others and come back.
-
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+//! Answers that are parked while nobody reads them, and conversations that are too long.
 
 use ocelli::Error;
-use ocelli::api::{Output, Run};
-use ocelli::engine::{Event, RequestControl, Speculation};
+use ocelli::api::{Priority, Scheduler};
+use ocelli::engine::{Event, Speculation};
 use serde_json::{Value, json};
 
-use super::{CHAT, CONTEXT, answer, with, work};
+use super::desk::{Desk, Heard, run_to_the_end};
+use super::{CHAT, CONTEXT, answer, run_of, with, work};
 use crate::generation::{KINDS, engine};
 
 fn ask(text: &str, more: Value) -> Value {
-    with(json!({"messages": [{"role": "user", "content": text}], "max_tokens": 40, "stream": true}), &more)
+    with(json!({"messages": [{"role": "user", "content": text}], "max_tokens": 60, "stream": true}), &more)
 }
 
 #[test]
-fn an_answer_that_leaves_the_engine_goes_on_as_if_it_had_not() {
+fn a_parked_answer_resumes_as_if_it_had_not_been() {
     for kind in KINDS {
         for speculation in [Speculation::Off, Speculation::Always] {
             for more in
@@ -25,31 +22,25 @@ fn an_answer_that_leaves_the_engine_goes_on_as_if_it_had_not() {
             {
                 let request = ask("Tell me", more);
                 let (whole, _) = answer(&mut engine(kind, speculation, (CONTEXT, 8)), CHAT, &request).unwrap();
-                // It is held after so many frames; then nobody, or one, or two others have the engine.
-                for (after, others) in [(1, 0), (2, 1), (5, 2), (9, 1)] {
+                // Nobody, or so many others have the engine while its reader is slow.
+                for others in [0, 1, 2, 5] {
                     let mut engine = engine(kind, speculation, (CONTEXT, 8));
-                    let (mut run, cancel, mut left) =
-                        (Run::new(work(CHAT, &request).unwrap(), Vec::new()), RequestControl::new(), 0);
-                    cancel.yield_to_others(true);
-                    let body = loop {
-                        let mut frames = 0;
-                        cancel.hold(false);
-                        let mut hear = |output| {
-                            frames += usize::from(matches!(output, Output::Frame(_)));
-                            cancel.hold(frames >= after);
-                        };
-                        if let Some(body) = pollster::block_on(run.resume(&mut engine, &cancel, &mut hear)).unwrap() {
-                            break body;
-                        }
-                        left += 1;
+                    let (mut desk, client) = (Desk::default(), Heard::default());
+                    client.borrow_mut().is_slow = true;
+                    desk.submit(run_of(&mut engine, CHAT, &request).unwrap(), Priority::Person, &client, 0);
+                    let (mut scheduler, mut pauses) = (Scheduler::new(desk), 0);
+                    while client.borrow().outcome.is_none() {
+                        pollster::block_on(scheduler.run(&mut engine));
+                        pauses += usize::from(client.borrow_mut().read_all());
                         for other in 0..others {
                             answer(&mut engine, CHAT, &ask(&format!("Number {other}"), json!({"max_tokens": 3})))
                                 .unwrap();
                         }
-                    };
+                    }
+                    let body = client.borrow_mut().outcome.take().unwrap().unwrap();
                     let body: Value = serde_json::from_str(&body).unwrap();
-                    assert_eq!(body["choices"], whole["choices"], "{kind:?} {speculation:?} {after} {others}");
-                    assert!(left > 1, "it left {left} times");
+                    assert_eq!(body["choices"], whole["choices"], "{kind:?} {speculation:?} {others}");
+                    assert!(pauses > 1, "it was paused {pauses} times");
                 }
             }
         }
@@ -57,36 +48,32 @@ fn an_answer_that_leaves_the_engine_goes_on_as_if_it_had_not() {
 }
 
 #[test]
-fn a_held_answer_waits_where_nobody_else_wants_the_engine_and_can_be_ended() {
+fn a_paused_answer_says_no_more_until_it_is_read_and_can_be_cancelled() {
     for kind in KINDS {
         let mut engine = engine(kind, Speculation::Off, (CONTEXT, 8));
         let request = ask("Tell me", json!({"temperature": 0}));
-        let (whole, _) = answer(&mut engine, CHAT, &request).unwrap();
-        let (mut run, cancel) = (Run::new(work(CHAT, &request).unwrap(), Vec::new()), RequestControl::new());
-        let frames = std::cell::Cell::new(0);
-        let mut hear = |_| {
-            frames.set(frames.get() + 1);
-            cancel.hold(frames.get() == 4);
-        };
-        let context = &mut Context::from_waker(Waker::noop());
-        {
-            let mut going = pin!(run.resume(&mut engine, &cancel, &mut hear));
-            for _ in 0..5 {
-                assert!(going.as_mut().poll(context).is_pending());
-                assert_eq!(frames.get(), 4, "nothing more is said");
-            }
-            cancel.hold(false);
-            let Poll::Ready(Ok(Some(body))) = going.as_mut().poll(context) else { panic!("it goes on to its end") };
-            let body: Value = serde_json::from_str(&body).unwrap();
-            assert_eq!(body["choices"], whole["choices"]);
+        let (mut desk, [read, cancelled]) = (Desk::default(), <[Heard; 2]>::default());
+        for client in [&read, &cancelled] {
+            client.borrow_mut().is_slow = true;
+            desk.submit(run_of(&mut engine, CHAT, &request).unwrap(), Priority::Person, client, 0);
         }
-        let mut again = Run::new(work(CHAT, &request).unwrap(), Vec::new());
-        cancel.hold(true);
-        let mut silent = |_| ();
-        let mut going = pin!(again.resume(&mut engine, &cancel, &mut silent));
-        assert!(going.as_mut().poll(context).is_pending());
-        cancel.cancel();
-        assert_eq!(going.as_mut().poll(context), Poll::Ready(Err(Error::Aborted)));
+        let mut scheduler = Scheduler::new(desk);
+        let mut run = || pollster::block_on(scheduler.run(&mut engine));
+        run();
+        let frames = read.borrow().frames.len();
+        assert!((16..20).contains(&frames), "{frames} frames");
+        run();
+        assert_eq!(read.borrow().frames.len(), frames, "nothing more is said");
+        cancelled.borrow().control.cancel();
+        run();
+        assert_eq!(cancelled.borrow().outcome, Some(Err(Error::Aborted)));
+        while read.borrow().outcome.is_none() {
+            read.borrow_mut().read_all();
+            run();
+        }
+        let body = read.borrow_mut().outcome.take().unwrap().unwrap();
+        let (whole, _) = answer(&mut self::engine(kind, Speculation::Off, (CONTEXT, 8)), CHAT, &request).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&body).unwrap()["choices"], whole["choices"]);
     }
 }
 
@@ -106,13 +93,15 @@ fn the_oldest_turns_go_where_there_are_too_many_and_the_caller_wants_that() {
     let fake = || engine(KINDS[0], Speculation::Off, (CONTEXT, 8));
     let refused = answer(&mut fake(), CHAT, &talk(40, json!({}))).unwrap_err();
     assert!(matches!(refused, Error::ContextOverflow { .. }), "{refused}");
-    let mut run = Run::new(work(CHAT, &talk(40, json!({"truncation": "auto"}))).unwrap(), Vec::new());
-    let mut events = Vec::new();
-    let mut hear = |output| events.push(output);
-    let body = pollster::block_on(run.resume(&mut fake(), &RequestControl::new(), &mut hear)).unwrap().unwrap();
+    let (mut desk, mut engine, client) = (Desk::default(), fake(), Heard::default());
+    let run = run_of(&mut engine, CHAT, &talk(40, json!({"truncation": "auto"}))).unwrap();
+    desk.submit(run, Priority::Person, &client, 0);
+    run_to_the_end(&mut engine, desk, std::slice::from_ref(&client));
+    let body = client.borrow_mut().outcome.take().unwrap().unwrap();
+    let events = std::mem::take(&mut client.borrow_mut().events);
     let body: Value = serde_json::from_str(&body).unwrap();
-    let dropped = events.iter().find_map(|output| match output {
-        Output::Event(Event::Truncated { turns }) => Some(*turns),
+    let dropped = events.iter().find_map(|event| match event {
+        Event::Truncated { turns } => Some(*turns),
         _ => None,
     });
     let dropped = dropped.expect("an event");

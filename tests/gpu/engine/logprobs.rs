@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use ocelli::engine::{Answering, ScoredRows};
+use ocelli::engine::{AnswerOptions, Answering, Batch, Departure, ScoredRows};
 use ocelli::sampling::{log_softmax_top, logprob};
 
 use super::*;
@@ -60,23 +60,31 @@ fn a_parked_answer_resumes_with_the_same_words() {
         let other = about_a_picture(4, "And this?");
         let whole = fresh_answer(engine, &request).await;
         let encoded = Rc::new(engine.encode(&request.prompt, &request.pictures).expect("a prompt"));
-        let mut answering = Answering::new(encoded, request.sampling.clone(), request.max_tokens, Vec::new());
-        let (cancel, mut left) = (RequestControl::new(), 0);
-        cancel.yield_to_others(true);
-        loop {
-            cancel.hold(false);
-            let mut texts = 0;
-            let mut hear = |event| {
-                texts += usize::from(matches!(event, Event::Text(_)));
-                cancel.hold(texts >= 4);
-            };
-            if engine.resume(&mut answering, &cancel, &mut hear).await.expect("it resumes") {
-                break;
+        let Request { sampling, max_tokens, .. } = request.clone();
+        let options = AnswerOptions { sampling, max_tokens, ..AnswerOptions::default() };
+        let mut answering = Answering::new(encoded, options, None);
+        let (mut batch, mut parked, mut is_complete) = (Batch::default(), 0, false);
+        let mut silent = |_, _| ();
+        while !is_complete {
+            let added = engine.add(&mut batch, 0, answering, RequestControl::new(), &mut silent).await;
+            added.expect("it is added");
+            let mut ended = Vec::new();
+            for step in 0..6 {
+                // Every other time its next step is under way when it is parked.
+                ended = engine.step(&mut batch, step < 5 || parked % 2 == 0, &mut silent).await;
+                if !ended.is_empty() {
+                    break;
+                }
             }
-            left += 1;
+            is_complete = !ended.is_empty();
+            answering = match ended.pop() {
+                Some(Departure { answering, outcome, .. }) => outcome.map(|_| answering).expect("an answer"),
+                None => engine.remove(&mut batch, 0).expect("it is in the batch"),
+            };
+            parked += 1;
             answer(engine, &other).await;
         }
         assert_eq!((&answering.completion().tokens, &answering.completion().text), (&whole.tokens, &whole.text));
-        assert!(left > 2, "it left {left} times");
+        assert!(parked > 3, "it was parked {parked} times");
     });
 }

@@ -49,7 +49,8 @@ impl Server {
 
     pub(super) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).expect("a connection");
-        stream.set_read_timeout(Some(Duration::from_secs(120))).expect("a timeout");
+        // A limit for a server that hangs, not for a busy machine.
+        stream.set_read_timeout(Some(Duration::from_secs(900))).expect("a timeout");
         stream
     }
 

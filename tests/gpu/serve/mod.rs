@@ -9,8 +9,6 @@ mod thoughts;
 
 use std::io::{Read, Write};
 use std::process::Command;
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
 use client::{Reply, Server, post, request};
 use serde_json::{Value, json};
@@ -132,28 +130,21 @@ fn a_key_is_asked_for_and_needed_where_others_reach_the_server() {
     assert_eq!(server.get("/v1/models", &["authorization: Bearer secret"]).status, 200);
 }
 
+/// Shares are fair by work, not by order (`tests/cpu/wire/fairness.rs`), so that only completeness is asserted here.
 #[test]
-fn clients_that_are_many_are_answered_in_the_order_they_came() {
+fn clients_that_are_many_are_all_answered() {
     let server = Server::start(&[]);
-    let order = Mutex::new(Vec::new());
     let mut texts = vec![String::new(); 32];
     std::thread::scope(|scope| {
         for (number, text) in texts.iter_mut().enumerate() {
-            let (server, order) = (&server, &order);
+            let server = &server;
             scope.spawn(move || {
-                // Some are streams. Who came first is what the order of the requests says.
                 let reply = server.post(CHAT, &about_a_picture(json!({"stream": number % 2 == 0})));
-                order.lock().expect("no panic").push(number);
                 *text = if number % 2 == 0 { reply.streamed_text() } else { said(&reply) };
             });
-            std::thread::sleep(Duration::from_millis(20));
         }
     });
     assert!(texts.iter().all(|text| text == WANTED), "{texts:?}");
-    let order = order.into_inner().expect("no panic");
-    let farthest = order.iter().enumerate().map(|(at, &number)| at.abs_diff(number)).max();
-    // Up to eight are answered side by side.
-    assert!(farthest <= Some(3 + 8), "{order:?}");
 }
 
 #[test]
@@ -186,18 +177,11 @@ fn clients_that_are_slow_dead_or_malicious_do_no_harm() {
             stream
         })
         .collect();
-    let began = Instant::now();
+    // How many steps that takes is asserted without a device, in `tests/cpu/wire/fairness.rs`.
     assert_eq!(said(&server.post(CHAT, &about_a_picture(json!({})))), WANTED);
-    let waited = began.elapsed();
     drop(unread);
     drop(halves);
-    let began = Instant::now();
     assert_eq!(server.post(CHAT, &about_a_picture(json!({"stream": true}))).streamed_text(), WANTED);
-    assert!(
-        began.elapsed() < Duration::from_secs(30),
-        "what nobody wants any more has ended: {:?}, {waited:?}",
-        began.elapsed()
-    );
 }
 
 #[test]

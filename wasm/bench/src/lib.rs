@@ -6,7 +6,7 @@ use js_sys::Function;
 use ocelli::bench::BenchOptions;
 use wasm_bindgen::prelude::*;
 use wasm_engine::OcelliEngine;
-use wasm_shared::{CancelFlag, JsResult, to_js};
+use wasm_shared::{JsResult, RequestHandle, to_js};
 
 /// Times the model and its kernels, and forgets the conversation. `on_figure` is called with every figure as a line of
 /// text. `www/src/worker/bench-types.ts` declares the options and the report.
@@ -14,12 +14,12 @@ use wasm_shared::{CancelFlag, JsResult, to_js};
 pub async fn bench(
     engine: &mut OcelliEngine,
     options: JsValue,
-    cancel: &CancelFlag,
+    cancel: &RequestHandle,
     #[wasm_bindgen(unchecked_param_type = "(line: string) => void")] on_figure: Function,
 ) -> JsResult<JsValue> {
     let options: BenchOptions = serde_wasm_bindgen::from_value(options)?;
     // An exception in the worker's own callback must not end the run.
     let mut tell = |line: &str| drop(on_figure.call1(&JsValue::NULL, &line.into()));
-    let report = ocelli::bench::bench(&mut engine.engine, &options, &cancel.0, &mut tell).await;
+    let report = ocelli::bench::bench(&mut engine.engine, &options, &cancel.control, &mut tell).await;
     to_js(&engine.thrown.restore(report)?)
 }

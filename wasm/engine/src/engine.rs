@@ -1,31 +1,34 @@
 //! A loaded engine: requests as JSON, pictures as bytes, events as plain objects.
 
-use js_sys::{Array, Float32Array, Function, Object, Reflect, Uint32Array};
+use js_sys::{Array, Float32Array, Object, Reflect, Uint32Array};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
 use crate::grammar::OcelliVocabulary;
 use crate::picture::pictures_from_js;
+use crate::schedule::Arrivals;
 use crate::service::{OcelliService, OcelliWork};
-use ocelli::api::{Frame, Output, ScoreRequest, Service};
+use ocelli::api::{Scheduler, ScoreRequest, Service};
 use ocelli::engine::{Engine, Plan, ScoredRows};
 use ocelli::gpu::DeviceReport;
 use ocelli::gpu::ledger::LedgerRow;
 use ocelli::kernels::self_test::SelfTestReport;
-use wasm_shared::{CancelFlag, JsResult, Thrown, error_object, to_js, wasm_memory};
+use wasm_shared::{JsResult, RequestHandle, Thrown, error_object, to_js, wasm_memory};
 
-/// A model on the GPU. Takes one request at a time: the worker queues them.
+/// A model on the GPU. Its methods are called one at a time; requests are submitted through its [queue](Self::queue) meanwhile.
 ///
-/// What its methods throw is `{ code, message, detail }`, with code `aborted` after `cancel`.
+/// Its methods throw `{ code, message, detail }`, with code `aborted` after `cancel`.
 #[wasm_bindgen]
 pub struct OcelliEngine {
     /// The engine itself.
     #[wasm_bindgen(skip)]
     pub engine: Engine,
-    /// What the callback that reads shards threw.
+    /// Exception of the callback that reads shards.
     #[wasm_bindgen(skip)]
     pub thrown: Thrown,
     pub(crate) tuning_key: String,
+    /// The requests under way.
+    pub(crate) scheduler: Scheduler<'static, Arrivals>,
 }
 
 /// `MemoryReport` of `types.d.ts`.
@@ -47,14 +50,6 @@ struct DeviceObject<'a> {
     self_test: &'a SelfTestReport,
 }
 
-/// The `frame` of `AnswerEvent`; its other events are [`Event`](ocelli::engine::Event)s as they are.
-#[derive(Serialize)]
-#[serde(tag = "kind", rename = "frame")]
-struct FrameEvent {
-    event: Option<&'static str>,
-    data: String,
-}
-
 /// `ServiceOptions` of `types.d.ts`.
 #[derive(Deserialize)]
 struct ServiceOptions {
@@ -63,30 +58,8 @@ struct ServiceOptions {
     created: u64,
 }
 
-/// `AnswerEvent` of `types.d.ts`.
-pub(crate) fn output_to_js(output: Output) -> JsResult<JsValue> {
-    match output {
-        Output::Frame(Frame { event, data }) => to_js(&FrameEvent { event, data }),
-        Output::Event(event) => to_js(&event),
-    }
-}
-
 #[wasm_bindgen]
 impl OcelliEngine {
-    /// Carries out work whose pictures have been [shown](OcelliWork::show). Resolves to the body of the answer; to nothing where the
-    /// engine was left to others, after which the work can go on. `on_event` receives the frames of a stream and the progress.
-    pub async fn answer(
-        &mut self,
-        work: &mut OcelliWork,
-        cancel: &CancelFlag,
-        #[wasm_bindgen(unchecked_param_type = "(event: AnswerEvent) => void")] on_event: Function,
-    ) -> JsResult<Option<String>> {
-        // An exception in the worker's own callback must not end the request half way.
-        let mut forward = |output| drop(output_to_js(output).and_then(|event| on_event.call1(&JsValue::NULL, &event)));
-        let run = work.run()?;
-        self.thrown.restore(run.resume(&mut self.engine, &cancel.0, &mut forward).await)
-    }
-
     /// Tokens of the prompts of work whose pictures have been shown. Nothing is computed.
     #[wasm_bindgen(js_name = promptTokens)]
     pub fn prompt_tokens(&mut self, work: &mut OcelliWork) -> JsResult<usize> {
@@ -94,7 +67,7 @@ impl OcelliEngine {
         self.thrown.restore(run.prompt_tokens(&self.engine))
     }
 
-    /// What answers requests for this model under a name.
+    /// Creates the API of this model under a name.
     pub fn service(
         &self,
         #[wasm_bindgen(unchecked_param_type = "ServiceOptions")] options: JsValue,
@@ -112,7 +85,7 @@ impl OcelliEngine {
         &mut self,
         request_json: String,
         #[wasm_bindgen(unchecked_param_type = "Picture[]")] pictures: Array,
-        cancel: &CancelFlag,
+        cancel: &RequestHandle,
     ) -> JsResult<JsValue> {
         let ScoreRequest { prompt, details, .. } = request_json.parse().map_err(error_object)?;
         let pictures = pictures_from_js(&pictures, &details).map_err(error_object)?;
@@ -121,7 +94,7 @@ impl OcelliEngine {
             logits.extend_from_slice(rows.logits);
             Ok(())
         };
-        let scored = self.engine.score(&prompt, &pictures, usize::MAX, &cancel.0, &mut keep).await;
+        let scored = self.engine.score(&prompt, &pictures, usize::MAX, &cancel.control, &mut keep).await;
         let input_ids = self.thrown.restore(scored)?;
         let object = Object::new();
         Reflect::set(&object, &"inputIds".into(), &Uint32Array::from(input_ids.as_slice()))?;
@@ -166,7 +139,7 @@ impl OcelliEngine {
         self.thrown.restore(self.engine.preallocate(width, height).await)
     }
 
-    /// What the grammars' module needs of the model's tokenizer.
+    /// Vocabulary for the grammars' module.
     pub fn vocabulary(&self) -> OcelliVocabulary {
         let eos = self.engine.manifest().chat.eos_token_ids.clone();
         OcelliVocabulary { tokenizer: self.engine.tokenizer().clone(), eos }

@@ -122,7 +122,7 @@ impl Constraint for WebConstraint {
     }
 }
 
-/// What the grammars' module needs of a model's tokenizer.
+/// Vocabulary for the grammars' module.
 #[wasm_bindgen]
 pub struct OcelliVocabulary {
     pub(crate) tokenizer: Arc<Tokenizer>,

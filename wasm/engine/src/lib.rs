@@ -7,8 +7,9 @@ mod compile_ahead;
 mod engine;
 mod grammar;
 mod loader;
-mod parallel;
 mod picture;
+mod run;
+mod schedule;
 mod service;
 mod snapshots;
 
@@ -16,7 +17,7 @@ use wasm_bindgen::prelude::*;
 
 pub use engine::OcelliEngine;
 pub use loader::load_engine;
-pub use parallel::OcelliRequest;
+pub use schedule::{OcelliQueue, RequestClient};
 pub use service::{OcelliService, OcelliWork, error_reply};
 
 /// The TypeScript types of all values that are passed, for the module's `.d.ts`.

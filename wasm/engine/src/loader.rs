@@ -8,7 +8,9 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
 use crate::engine::OcelliEngine;
+use crate::schedule::Arrivals;
 use crate::{compile_ahead, picture};
+use ocelli::api::Scheduler;
 use ocelli::chat::Date;
 use ocelli::engine::{Engine, LoadEvent, LoadOptions, PictureLimits, ShardFuture, ShardSource, Tuned, tuning_key};
 use ocelli::error::{Error, Result};
@@ -71,7 +73,8 @@ pub async fn load_engine(
         }
     };
     let (engine, tuning_key) = thrown.restore(open(&manifest, &tokenizer, shards, given, &mut tell).await)?;
-    Ok(OcelliEngine { engine, thrown, tuning_key })
+    let scheduler = Scheduler::new(Arrivals::default());
+    Ok(OcelliEngine { engine, thrown, tuning_key, scheduler })
 }
 
 /// `EngineOptions & LoadContext` of `types.d.ts`.

@@ -11,7 +11,7 @@ use ocelli::error::Error;
 use ocelli::grammar::Format;
 use wasm_shared::{JsResult, error_object, to_js};
 
-/// What answers requests for a model.
+/// API of a model.
 #[wasm_bindgen]
 pub struct OcelliService(pub(crate) Service);
 
@@ -40,7 +40,7 @@ struct FormatObject<'a> {
     text: &'a str,
 }
 
-/// What a request comes to.
+/// A request that has been read.
 #[wasm_bindgen]
 pub struct OcelliWork(State);
 
@@ -58,10 +58,19 @@ impl OcelliWork {
         if let State::Ready(body) = &self.0 { Some(body.clone()) } else { None }
     }
 
-    /// Whether the answer is sent in frames.
+    /// Returns whether the answer is sent in frames.
     #[wasm_bindgen(js_name = isStream)]
     pub fn is_stream(&self) -> bool {
         matches!(&self.0, State::Waiting(work) if work.stream)
+    }
+
+    /// The asker, and the request's own budget; `undefined` where no answer is asked for.
+    #[wasm_bindgen(unchecked_return_type = "Asker | undefined")]
+    pub fn asker(&self) -> JsResult<JsValue> {
+        match &self.0 {
+            State::Waiting(work) if work.answers() > 0 => to_js(&work.asker),
+            _ => Ok(JsValue::UNDEFINED),
+        }
     }
 
     /// The pictures that the request names.
@@ -103,15 +112,15 @@ impl OcelliWork {
         to_js(&FormatObject { kind, text })
     }
 
-    /// What the grammars' module threw about that format, with its place in the request.
+    /// Adds the format's place in the request to an error of the grammars' module.
     pub fn located(&self, thrown: &JsValue) -> JsValue {
         let error = fault(thrown);
         error_object(self.wanted().map_or(error.clone(), |wanted| wanted.locate(error)))
     }
 
-    /// Hands over the grammar of that format, behind the pictures.
-    #[wasm_bindgen(js_name = holdTo)]
-    pub fn hold_to(&mut self, grammar: GrammarObject) -> JsResult<()> {
+    /// Hands over the grammar of that format, after the pictures.
+    #[wasm_bindgen(js_name = constrain)]
+    pub fn constrain(&mut self, grammar: GrammarObject) -> JsResult<()> {
         self.run()?.constrain(WebGrammar::handed_over(grammar));
         Ok(())
     }
@@ -133,10 +142,6 @@ impl OcelliWork {
 }
 
 impl OcelliWork {
-    pub(crate) fn under_way(run: Box<Run>) -> Self {
-        Self(State::Running(run))
-    }
-
     pub(crate) fn into_run(self) -> JsResult<Box<Run>> {
         match self.0 {
             State::Running(run) => Ok(run),

@@ -8,9 +8,9 @@ use wasm_bindgen::prelude::*;
 use crate::engine::OcelliEngine;
 use ocelli::engine::snapshots::{Pending, SnapshotStore, StoredFile};
 use ocelli::error::{Error, Result};
-use wasm_shared::{CancelFlag, JsResult, error_object};
+use wasm_shared::{JsResult, error_object};
 
-/// What the worker hands in.
+/// Types of the worker's files.
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
 /** Files by name, which outlive the page. `list` tells those first that were used longest ago. */
@@ -59,7 +59,7 @@ struct Listed {
     bytes: f64,
 }
 
-/// What the worker threw, or returned in vain.
+/// Error of the worker's callbacks.
 fn failed(thrown: &JsValue) -> Error {
     let text = js_sys::Object::from(thrown.clone()).to_string();
     Error::Io { path: "conversations".into(), reason: text.into() }
@@ -121,12 +121,6 @@ impl OcelliEngine {
     #[wasm_bindgen(js_name = openSnapshots)]
     pub async fn open_snapshots(&mut self, files: SnapshotFiles, bytes: f64) -> JsResult<()> {
         self.engine.open_snapshots(Box::new(files), bytes as u64).await.map_err(error_object)
-    }
-
-    /// Writes conversations to files until all are kept or `cancel` is set. Returns whether all are.
-    #[wasm_bindgen(js_name = keepSnapshots)]
-    pub async fn keep_snapshots(&mut self, cancel: &CancelFlag) -> JsResult<bool> {
-        self.engine.keep_snapshots(&mut || !cancel.0.is_cancelled()).await.map_err(error_object)
     }
 
     /// Removes all files of conversations. Returns the bytes that they took.

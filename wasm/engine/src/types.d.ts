@@ -345,3 +345,19 @@ export interface WantedFormat {
 
 /** `Grammar` of that module. */
 export type GrammarObject = object;
+
+/** Who asks, and what the request allows itself: its fields `safety_identifier` or `user`, and `budget`. */
+export interface Asker {
+  key: string;
+  limit: { tokens?: number; seconds?: number };
+}
+
+/** The receiver of a request's output. */
+export interface RequestClient {
+  /** A frame of its stream, or its progress. */
+  send(event: AnswerEvent): void;
+  /** The body of its answer, of a stream too. */
+  done(body: string): void;
+  /** Its error: `{ code, message, detail }`, or what the worker itself threw. */
+  failed(error: unknown): void;
+}

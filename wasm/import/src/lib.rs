@@ -18,7 +18,7 @@ use ocelli::layout::Layout;
 use ocelli::package::manifest::MAX_SHARD_BYTES;
 use ocelli::package::source::{ByteSource, FileSet};
 use ocelli::package::writer::{PackageSink, PackageWriter};
-use wasm_shared::{CancelFlag, JsResult, Thrown, error_object, to_js};
+use wasm_shared::{JsResult, RequestHandle, Thrown, error_object, to_js};
 
 /// The TypeScript types of all values that are passed, for the module's `.d.ts`.
 #[wasm_bindgen(typescript_custom_section)]
@@ -164,11 +164,11 @@ impl PackageSink for Sink {
 }
 
 /// Reports `ImportProgress` of `import.d.ts` to JavaScript; breaks once the import is cancelled.
-fn report<'a>(on_progress: &'a Function, cancel: &'a CancelFlag) -> impl FnMut(Progress) -> ControlFlow<()> + 'a {
+fn report<'a>(on_progress: &'a Function, cancel: &'a RequestHandle) -> impl FnMut(Progress) -> ControlFlow<()> + 'a {
     |progress| {
         // An exception in the worker's own callback must not end the import half way.
         let _ = to_js(&progress).and_then(|progress| on_progress.call1(&JsValue::NULL, &progress));
-        if cancel.0.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if cancel.control.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 
@@ -205,7 +205,7 @@ pub async fn import_gguf(
     #[wasm_bindgen(unchecked_param_type = "ImportFiles")] files: JsValue,
     #[wasm_bindgen(unchecked_param_type = "ImportSink")] sink: JsValue,
     #[wasm_bindgen(unchecked_param_type = "(progress: ImportProgress) => void")] on_progress: Function,
-    cancel: &CancelFlag,
+    cancel: &RequestHandle,
 ) -> JsResult<String> {
     let Import { settings, files, writer, thrown } = Import::new(settings, files, sink).map_err(error_object)?;
     let layouts = settings.layouts(Layouts::default()).map_err(error_object)?;
@@ -225,7 +225,7 @@ pub async fn import_safetensors(
     #[wasm_bindgen(unchecked_param_type = "ImportFiles")] files: JsValue,
     #[wasm_bindgen(unchecked_param_type = "ImportSink")] sink: JsValue,
     #[wasm_bindgen(unchecked_param_type = "(progress: ImportProgress) => void")] on_progress: Function,
-    cancel: &CancelFlag,
+    cancel: &RequestHandle,
 ) -> JsResult<String> {
     let Import { settings, files, writer, thrown } = Import::new(settings, files, sink).map_err(error_object)?;
     let layouts = settings.layouts(Layout::Q4_0.into()).map_err(error_object)?;

@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::*;
 
 use ocelli::error::{Error, Result};
 
-/// What an export returns: a value, or the value that JavaScript catches.
+/// Result of an export: a value, or the value that JavaScript catches.
 pub type JsResult<T> = std::result::Result<T, JsValue>;
 
 /// An error for JavaScript: `message` for people, `code` and `detail` for programs.
@@ -37,7 +37,7 @@ pub fn field(object: &JsValue, name: &str) -> JsValue {
     js_sys::Reflect::get(object, &name.into()).unwrap_or_default()
 }
 
-/// What a callback threw: the caller gets that value again, not a Rust error in its place.
+/// Exception of a callback: the caller gets that value again, not a Rust error in its place.
 #[derive(Debug, Clone, Default)]
 pub struct Thrown(Rc<RefCell<Option<JsValue>>>);
 

@@ -2,13 +2,13 @@
 
 #![cfg(target_arch = "wasm32")]
 
-mod cancel;
+mod control;
 mod convert;
 
 use sha2::{Digest, Sha256};
 use wasm_bindgen::prelude::*;
 
-pub use cancel::CancelFlag;
+pub use control::RequestHandle;
 pub use convert::{JsResult, Thrown, error_object, field, to_js};
 
 /// Runs once when the module is loaded: a panic, which is always a bug, is printed with a stack trace.

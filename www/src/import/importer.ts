@@ -6,7 +6,7 @@ import { PackageFolder } from "../store/package-folder.js";
 import { freeBytes, readableBytes } from "../store/quota.js";
 import type { LoadReport } from "../store/report.js";
 import type { ImportProgress } from "../wasm/ocelli_import.js";
-import initImport, { CancelFlag, importGguf, importSafetensors, sha256, wasmMemory } from "../wasm/ocelli_import.js";
+import initImport, { RequestHandle, importGguf, importSafetensors, sha256, wasmMemory } from "../wasm/ocelli_import.js";
 import { CHECKPOINT, type ImportDescription } from "./checkpoint.js";
 import { FolderSink } from "./folder-sink.js";
 import type { ImportOptions, ImportResult, WireSource } from "./model-source.js";
@@ -51,7 +51,7 @@ async function run(source: WireSource, folder: PackageFolder, context: ImportCon
     isQuotaChecked = true;
   };
   const sink = new FolderSink(folder, files, digest, () => ({ description: describe(source, settings), ...position }));
-  const cancel = new CancelFlag();
+  const cancel = new RequestHandle();
   const stop = () => cancel.cancel();
   signal.addEventListener("abort", stop);
   try {

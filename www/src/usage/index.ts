@@ -1,7 +1,8 @@
 /** Budgets in the engine's worker, which loads this script when they are wanted: the bill of each request, from its first turn to its last. */
 import { addTo, readAll, readDay } from "./ledger.js";
 import { type Counts, NOTHING } from "./report.js";
-import { admit, asker, both, day, left, type Budget } from "./rules.js";
+import { admit, both, day, left, type Budget } from "./rules.js";
+import type { Asker } from "../wasm/ocelli.js";
 import type { Budgets, Limit, UsageReport } from "./types.js";
 
 /** Tokens of the shortest prompt, for requests whose prompt is not known yet. */
@@ -18,9 +19,8 @@ export class Accounts {
     private readonly clock: () => number = seconds,
   ) {}
 
-  /** The bill of a request, by its body. Rejects with `budget-exceeded` where nothing is left for any prompt, or `invalid-request`. */
-  async bill(body: string): Promise<Bill> {
-    const { key, limit } = asker(JSON.parse(body) as Record<string, unknown>);
+  /** The bill of a request. Rejects with `budget-exceeded` where nothing is left for any prompt. */
+  async bill({ key, limit }: Asker): Promise<Bill> {
     const bill = new Bill(key, both(this.budgets?.request ?? {}, limit), this.budgets?.key ?? {}, this.budgets !== null, this.clock);
     await bill.ask(SHORTEST_PROMPT);
     return bill;

@@ -5,8 +5,6 @@
 import { ocelliError, type OcelliError } from "../errors.js";
 import type { BudgetDetail, Limit } from "./types.js";
 
-/** Characters of a key; what is behind them does not count. */
-const KEY_CHARACTERS = 256;
 const DAY = 24 * 60 * 60;
 
 /** What is taken already. */
@@ -64,35 +62,6 @@ function exceeded(refused: Omit<BudgetDetail, "renews_at" | "retry_after">, now:
 /** The day (UTC) of a time, such as `2026-11-23`. */
 export function day(now: number): string {
   return new Date(now * 1000).toISOString().slice(0, "YYYY-MM-DD".length);
-}
-
-/**
- * Who asks, and what a request itself allows in its field `budget`. `caller` is who asks where it does not say. Throws `invalid-request` where
- * that field is malformed; other fields are read elsewhere.
- */
-export function asker(request: Readonly<Record<string, unknown>>, caller = ""): { key: string; limit: Limit } {
-  const names = [request["safety_identifier"], request["user"]];
-  const named = names.find((name): name is string => typeof name === "string" && name !== "") ?? caller;
-  return { key: [...named].slice(0, KEY_CHARACTERS).join(""), limit: ownLimit(request["budget"] ?? null) };
-}
-
-function ownLimit(budget: unknown): Limit {
-  const invalid = (field: string, reason: string) => ocelliError("invalid-request", `${field}: ${reason}`, { field, reason });
-  if (budget === null) return {};
-  if (typeof budget !== "object" || Array.isArray(budget)) throw invalid("budget", "must be an object of tokens and seconds");
-  const limit: Limit = {};
-  for (const [name, value] of Object.entries(budget)) {
-    if (value === null) continue;
-    const number = typeof value === "number" && value >= 0 ? value : null;
-    if (name === "tokens") {
-      if (number === null || !Number.isInteger(number)) throw invalid("budget.tokens", "must be a whole number of at least 0");
-      limit.tokens = number;
-    } else if (name === "seconds") {
-      if (number === null) throw invalid("budget.seconds", "must be a number of at least 0");
-      limit.seconds = number;
-    } else throw invalid(`budget.${name}`, "must be tokens or seconds");
-  }
-  return limit;
 }
 
 /** The least of both. */

@@ -1,9 +1,9 @@
 /** The benchmark, which the npm package's worker leaves out: `bench-worker.ts` adds it. */
 import { ocelliError } from "../errors.js";
-import type { CancelFlag, OcelliEngine } from "../wasm/ocelli.js";
+import type { RequestHandle, OcelliEngine } from "../wasm/ocelli.js";
 import type { BenchOptions, BenchReport } from "./bench-types.js";
 
-type Bench = (engine: OcelliEngine, options: BenchOptions, cancel: CancelFlag, onFigure: (line: string) => void) => Promise<BenchReport>;
+type Bench = (engine: OcelliEngine, options: BenchOptions, cancel: RequestHandle, onFigure: (line: string) => void) => Promise<BenchReport>;
 
 let bench: Bench = () => Promise.reject(ocelliError("invalid-request", "this worker script has no benchmark: `bench-worker.js` has one"));
 

@@ -38,7 +38,7 @@ impl Folder {
         lock.try_lock().map_err(|_| fail(&io::Error::other("another process has this folder")))?;
         let folder = Self { path: path.to_path_buf(), begun: RefCell::default(), _lock: lock };
         for (path, _) in folder.files(PART)? {
-            // What cannot be removed is written over.
+            // A file that cannot be removed is overwritten.
             let _ = fs::remove_file(path);
         }
         Ok(folder)

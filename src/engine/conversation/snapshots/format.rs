@@ -39,7 +39,7 @@ pub struct SizedAs {
     pub edge: usize,
 }
 
-/// What a snapshot is of.
+/// Head of a snapshot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Head {
     /// Hash of all that the numbers depend on besides the conversation: model, precision, engine, device.
@@ -50,7 +50,7 @@ pub struct Head {
     pub entries: Vec<ContextEntry>,
     /// Its pictures as they were shown.
     pub sizes: Vec<SizedAs>,
-    /// What its state holds.
+    /// Outline of its state.
     pub outline: Outline,
     /// How the state was computed.
     pub passes: Vec<PastPass>,
@@ -222,7 +222,7 @@ pub fn hashes(head: &[u8], found: &[u8]) -> Result<Vec<Fingerprint>> {
     if trailer(head, &hashes) == found { Ok(hashes) } else { Err(damaged("its hash is another")) }
 }
 
-/// What is left to read.
+/// Bytes left to read.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {

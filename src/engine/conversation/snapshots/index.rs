@@ -231,7 +231,7 @@ impl Found {
     }
 }
 
-/// What entries need to be computed.
+/// Work to compute entries.
 pub(super) fn gain(entries: &[ContextEntry]) -> Gain {
     let pictures = entries.iter().filter(|entry| entry.fingerprint().is_some()).count();
     Gain { entries: entries.len(), pictures, bytes: 0 }

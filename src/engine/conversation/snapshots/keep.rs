@@ -63,7 +63,7 @@ impl<B: Backend> Engine<B> {
                     if let Error::Io { .. } = error {
                         snapshots.refuse(name);
                     }
-                    // What cannot be removed now is removed when the next file is begun.
+                    // A file that cannot be removed now is removed when the next one is begun.
                     let _ = snapshots.store.give_up().await;
                     return Err(error);
                 }

@@ -1,4 +1,4 @@
-//! Whether it pays to keep a snapshot, and to read one: by what this device has taken.
+//! Costs and gains of snapshots, from what this device has taken so far.
 
 /// Milliseconds that a file takes, however short it is: to be found, opened and checked.
 const FILE_MS: f64 = 2.0;
@@ -16,7 +16,7 @@ struct Mean {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Rates([Mean; 3]);
 
-/// What is measured.
+/// Kinds of work that are measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
     /// Tokens of a prompt through the decoder.
@@ -27,7 +27,7 @@ pub enum Work {
     Bytes,
 }
 
-/// What need not be computed thanks to a snapshot, and what it costs.
+/// Work that a snapshot saves, and its cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Gain {
     /// Entries.

@@ -33,7 +33,7 @@ impl<B: Backend> Engine<B> {
                 Err(Error::Io { .. }) => drop(snapshots.remove(&name).await),
                 Ok(false) | Err(_) => {}
             }
-            // Where it failed, what was there before goes on.
+            // If it failed, the conversation from before continues.
             self.switch_to(wanted);
         }
         self.snapshots = Some(snapshots);
@@ -42,7 +42,7 @@ impl<B: Backend> Engine<B> {
         ms
     }
 
-    /// Whether it was worth it.
+    /// Returns whether the conversation was read.
     async fn recall_from(
         &mut self,
         snapshots: &mut Snapshots,

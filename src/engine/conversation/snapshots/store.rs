@@ -1,4 +1,4 @@
-//! Where snapshots are kept.
+//! Stores of snapshots.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use crate::error::Result;
 
-/// What a store is doing.
+/// Pending operation of a store.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
 
 /// A file of a store.

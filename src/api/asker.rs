@@ -1,0 +1,76 @@
+//! The fields that budgets read: the asker, and the request's own budget.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::field::{Field, Fields};
+use crate::error::Result;
+
+/// Characters of a key; later ones are ignored.
+const KEY_CHARACTERS: usize = 256;
+
+/// The most that may be taken; what is absent is not limited.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Limit {
+    /// Tokens of prompts and answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
+    /// Seconds of the engine's time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+}
+
+impl Limit {
+    /// Returns whether nothing is limited.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The limit of what both allow.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let tokens = self.tokens.into_iter().chain(other.tokens).min();
+        Self { tokens, seconds: self.seconds.into_iter().chain(other.seconds).reduce(f64::min) }
+    }
+}
+
+/// The asker of a request, and the request's own budget.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Asker {
+    /// The field `safety_identifier`, else `user`; empty where the request says neither.
+    pub key: String,
+    /// The field `budget`.
+    pub limit: Limit,
+}
+
+impl Asker {
+    /// Reads the fields of a request.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidRequest`] where `budget` is malformed.
+    pub fn of_request(request: &Value) -> Result<Self> {
+        Self::read(&Fields::of_request(request)?)
+    }
+
+    pub(super) fn read(fields: &Fields<'_>) -> Result<Self> {
+        let name = |name: &&str| fields.get(name)?.value.as_str().filter(|name| !name.is_empty());
+        let key = ["safety_identifier", "user"].iter().find_map(name).unwrap_or_default();
+        let limit = fields.get("budget").map_or(Ok(Limit::default()), |budget| read_limit(&budget))?;
+        Ok(Self { key: key.chars().take(KEY_CHARACTERS).collect(), limit })
+    }
+}
+
+fn read_limit(budget: &Field<'_>) -> Result<Limit> {
+    let mut limit = Limit::default();
+    for (name, field) in budget.object()?.iter() {
+        let number = field.value.as_f64().filter(|number| *number >= 0.0);
+        match (name, number) {
+            ("tokens", Some(number)) if number.fract() == 0.0 => limit.tokens = Some(number as u64),
+            ("seconds", Some(number)) => limit.seconds = Some(number),
+            ("tokens", _) => return Err(field.fault("must be a whole number of at least 0")),
+            ("seconds", _) => return Err(field.fault("must be a number of at least 0")),
+            _ => return Err(field.fault("must be tokens or seconds")),
+        }
+    }
+    Ok(limit)
+}

@@ -1,0 +1,42 @@
+//! One answer to one request, without a scheduler.
+
+use std::rc::Rc;
+
+use super::answering::Answering;
+use super::batch::{Batch, Departure};
+use super::options::AnswerOptions;
+use crate::engine::control::RequestControl;
+use crate::engine::device::backend::Backend;
+use crate::engine::events::{Completion, Event};
+use crate::engine::{Engine, Request};
+use crate::error::Result;
+
+impl<B: Backend> Engine<B> {
+    /// Answers a request. The engine remains usable after every error. A device that is lost in the meantime is opened again, and the
+    /// answer resumes.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidRequest`], [`crate::Error::InvalidImage`], [`crate::Error::ImageTooLarge`], [`crate::Error::ContextOverflow`],
+    /// [`crate::Error::Aborted`], [`crate::Error::DeviceLost`] after repeated losses, or other errors of the device.
+    pub async fn generate(
+        &mut self,
+        request: &Request,
+        control: &RequestControl,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<Completion> {
+        request.sampling.validate()?;
+        let encoded = Rc::new(self.encode(&request.prompt, &request.pictures)?);
+        let Request { sampling, max_tokens, stop, grammar, .. } = request;
+        let (sampling, stop) = (sampling.clone(), stop.clone());
+        let options = AnswerOptions { sampling, max_tokens: *max_tokens, stop, ..AnswerOptions::default() };
+        let answering = Answering::new(encoded, options, grammar.clone());
+        let mut batch = Batch::default();
+        let mut tell = |_, event| on_event(event);
+        self.add(&mut batch, 0, answering, control.clone(), &mut tell).await?;
+        loop {
+            if let Some(Departure { answering, outcome, .. }) = self.step(&mut batch, true, &mut tell).await.pop() {
+                return outcome.map(|_| answering.answer);
+            }
+        }
+    }
+}

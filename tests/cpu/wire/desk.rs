@@ -1,0 +1,123 @@
+//! Requests handed to a scheduler at chosen steps, and what their clients receive.
+
+use std::cell::{Cell, RefCell};
+use std::ops::Deref;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use ocelli::Result;
+use ocelli::api::{Client, Frame, Inbox, Output, Priority, Run, Scheduler, Submission};
+use ocelli::engine::{Event, Meter, RequestControl};
+
+use crate::generation::FakeEngine;
+
+/// Requests that arrive before given steps of the scheduler.
+#[derive(Default)]
+pub(super) struct Desk {
+    arriving: Vec<(usize, Submission<'static>)>,
+    /// Steps so far; each asks once more than it takes requests.
+    pub(super) steps: Rc<Cell<usize>>,
+    /// A step before which the scheduler is stopped.
+    pub(super) stop_at: Option<usize>,
+}
+
+/// What a client has received.
+#[derive(Default)]
+pub(super) struct Received {
+    pub(super) control: RequestControl,
+    pub(super) frames: Vec<Frame>,
+    pub(super) events: Vec<Event>,
+    pub(super) outcome: Option<Result<String>>,
+    unread: usize,
+    /// Set for a client that does not read by itself.
+    pub(super) is_slow: bool,
+    steps: Rc<Cell<usize>>,
+    /// The steps at which the request began and ended.
+    pub(super) begun_at: Option<usize>,
+    pub(super) ended_at: Option<usize>,
+}
+
+impl Received {
+    /// Reads all frames. Returns whether the request was paused.
+    pub(super) fn read_all(&mut self) -> bool {
+        (0..std::mem::take(&mut self.unread)).fold(false, |paused, _| self.control.frame_read() | paused)
+    }
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Heard(Rc<RefCell<Received>>);
+
+impl Deref for Heard {
+    type Target = RefCell<Received>;
+
+    fn deref(&self) -> &RefCell<Received> {
+        &self.0
+    }
+}
+
+impl Client for Heard {
+    fn admit(&mut self, _: usize) -> Result<Vec<Arc<Meter>>> {
+        let mut received = self.0.borrow_mut();
+        let now = received.steps.get();
+        assert!(received.begun_at.replace(now).is_none(), "it begins twice");
+        Ok(Vec::new())
+    }
+
+    fn send(&mut self, output: Output) {
+        let mut received = self.0.borrow_mut();
+        match output {
+            Output::Frame(frame) => {
+                received.frames.push(frame);
+                received.unread += 1;
+                if !received.is_slow {
+                    received.read_all();
+                }
+            }
+            Output::Event(event) => received.events.push(event),
+        }
+    }
+
+    fn end(self: Box<Self>, outcome: Result<String>) {
+        let mut received = self.0.borrow_mut();
+        assert!(received.outcome.is_none(), "it ends twice");
+        received.ended_at = Some(received.steps.get());
+        received.outcome = Some(outcome);
+    }
+}
+
+impl Desk {
+    /// Hands a request in before a step.
+    pub(super) fn submit(&mut self, run: Box<Run>, priority: Priority, client: &Heard, at: usize) {
+        client.borrow_mut().steps = self.steps.clone();
+        let control = client.borrow().control.clone();
+        self.arriving.push((at, Submission { run, priority, control, client: Box::new(client.clone()) }));
+    }
+}
+
+/// Runs the scheduler until all clients have their answers; slow clients read whenever nothing more can be computed. Returns how often one of
+/// them had paused its request.
+pub(super) fn run_to_the_end(engine: &mut FakeEngine, desk: Desk, clients: &[Heard]) -> usize {
+    let (mut scheduler, mut pauses) = (Scheduler::new(desk), 0);
+    while clients.iter().any(|client| client.borrow().ended_at.is_none()) {
+        pollster::block_on(scheduler.run(engine));
+        pauses += clients.iter().filter(|client| client.borrow_mut().read_all()).count();
+    }
+    assert!(scheduler.is_empty());
+    pauses
+}
+
+impl Inbox<'static> for Desk {
+    fn next(&mut self, open: usize) -> Option<Submission<'static>> {
+        let now = self.steps.get();
+        let due = self.arriving.iter().position(|(at, _)| *at <= now || open == 0);
+        if let Some(index) = due {
+            return Some(self.arriving.remove(index).1);
+        }
+        self.steps.set(now + 1);
+        None
+    }
+
+    fn is_paused(&self) -> bool {
+        self.stop_at.is_some_and(|stop_at| self.steps.get() >= stop_at)
+    }
+}

@@ -1,0 +1,129 @@
+//! Requests of a page on their way to the scheduler. The worker submits them while the engine is busy: they arrive between two steps.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use wasm_bindgen::prelude::*;
+
+use crate::service::OcelliWork;
+use ocelli::api::{Client, Frame, Inbox, Output, Priority, Submission};
+use ocelli::error::Result;
+use serde::Serialize;
+use wasm_shared::{JsResult, RequestHandle, Thrown, to_js};
+
+#[wasm_bindgen]
+extern "C" {
+    /// `RequestClient` of `types.d.ts`.
+    #[wasm_bindgen(typescript_type = "RequestClient")]
+    pub type RequestClient;
+
+    #[wasm_bindgen(method, catch)]
+    fn send(this: &RequestClient, event: JsValue) -> JsResult<()>;
+
+    #[wasm_bindgen(method, catch)]
+    fn done(this: &RequestClient, body: String) -> JsResult<()>;
+
+    #[wasm_bindgen(method, catch)]
+    fn failed(this: &RequestClient, error: JsValue) -> JsResult<()>;
+}
+
+/// Requests that have arrived, as both sides see them.
+#[derive(Default)]
+struct Shared {
+    arrived: RefCell<VecDeque<Submission<'static>>>,
+    is_paused: Cell<bool>,
+}
+
+/// The engine's side of the queue.
+#[derive(Clone, Default)]
+pub(crate) struct Arrivals(Rc<Shared>);
+
+impl Inbox<'static> for Arrivals {
+    fn next(&mut self, _: usize) -> Option<Submission<'static>> {
+        self.0.arrived.borrow_mut().pop_front()
+    }
+
+    fn is_paused(&self) -> bool {
+        self.0.is_paused.get()
+    }
+}
+
+impl Arrivals {
+    /// Returns true if no request has arrived and the queue is not paused.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.0.arrived.borrow().is_empty() && !self.0.is_paused.get()
+    }
+
+    /// The worker's side of this queue.
+    pub(crate) fn queue(&self, thrown: &Thrown) -> OcelliQueue {
+        OcelliQueue { arrivals: self.clone(), thrown: thrown.clone() }
+    }
+}
+
+/// The worker's side of the queue of an engine.
+#[wasm_bindgen]
+pub struct OcelliQueue {
+    arrivals: Arrivals,
+    thrown: Thrown,
+}
+
+#[wasm_bindgen]
+impl OcelliQueue {
+    /// Submits work whose pictures have been [shown](OcelliWork::show). One of a batch is computed while no other request can be.
+    pub fn submit(
+        &self,
+        work: OcelliWork,
+        handle: &RequestHandle,
+        is_batch: bool,
+        client: RequestClient,
+    ) -> JsResult<()> {
+        let priority = if is_batch { Priority::Batch } else { Priority::Person };
+        let (run, control) = (work.into_run()?, handle.control.clone());
+        let client = Box::new(PageClient { client, thrown: self.thrown.clone() });
+        self.arrivals.0.arrived.borrow_mut().push_back(Submission { run, priority, control, client });
+        Ok(())
+    }
+
+    /// Stops the engine before its next step, or lets it continue: `run` then resolves.
+    pub fn pause(&self, is_paused: bool) {
+        self.arrivals.0.is_paused.set(is_paused);
+    }
+}
+
+/// The `frame` of `AnswerEvent`; its other events are [`Event`](ocelli::engine::Event)s as they are.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename = "frame")]
+struct FrameEvent {
+    event: Option<&'static str>,
+    data: String,
+}
+
+/// `AnswerEvent` of `types.d.ts`.
+fn output_to_js(output: Output) -> JsResult<JsValue> {
+    match output {
+        Output::Frame(Frame { event, data }) => to_js(&FrameEvent { event, data }),
+        Output::Event(event) => to_js(&event),
+    }
+}
+
+/// The worker's side of a request.
+struct PageClient {
+    client: RequestClient,
+    /// Exception of the callback that reads shards.
+    thrown: Thrown,
+}
+
+// An exception in the worker's own callbacks must not end the requests of others.
+impl Client for PageClient {
+    fn send(&mut self, output: Output) {
+        drop(output_to_js(output).and_then(|event| self.client.send(event)));
+    }
+
+    fn end(self: Box<Self>, outcome: Result<String>) {
+        drop(match outcome {
+            Ok(body) => self.client.done(body),
+            Err(error) => self.client.failed(self.thrown.in_place_of(error)),
+        });
+    }
+}
