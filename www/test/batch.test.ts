@@ -70,7 +70,9 @@ inBrowsers("batch", (browser) => {
       error?.code ?? null,
       error?.line ?? null,
     ]);
-    assert.deepEqual(told, [
+    // Answers come as they complete.
+    const sorted = (rows: unknown[]): string[] => rows.map((row) => JSON.stringify(row)).sort();
+    const expected = [
       ["scene 1", 200, null, null],
       ["scene 2", 200, null, null],
       [null, null, "invalid_json_line", 3],
@@ -80,18 +82,20 @@ inBrowsers("batch", (browser) => {
       ["nowhere", 404, null, null],
       [null, null, "missing_required_parameter", 9],
       ["text", 200, null, null],
-    ]);
+    ];
+    assert.deepEqual(sorted(told), sorted(expected));
     type Body = { choices: { message: { content: string } }[]; usage: { prompt_tokens: number; completion_tokens: number } };
-    const [first] = answers;
+    const first = answers.find(({ custom_id }) => custom_id === "scene 1");
     const body = first?.response?.body as unknown as Body;
     assert.equal(body.choices[0]?.message.content, (alone as Body).choices[0]?.message.content);
     assert.ok(body.usage.prompt_tokens > 20 && body.usage.completion_tokens > 0, JSON.stringify(body.usage));
     assert.equal(first?.id, `batch_${first?.response?.request_id ?? ""}`);
     assert.deepEqual(
-      progress.map(({ done, total }) => [done, total]),
-      answers.map((_, index) => [index + 1, index < 3 ? LINES.length : LINES.length - 1]),
+      progress.map(({ done }) => done),
+      answers.map((_, index) => index + 1),
     );
-    assert.equal(progress.at(-1)?.secondsLeft, 0);
+    // The empty line does not count.
+    assert.deepEqual([progress.at(-1)?.total, progress.at(-1)?.secondsLeft], [LINES.length - 1, 0]);
   });
 
   test("a batch whose loop was left resumes, and an aborted one reports the reason", async () => {
@@ -114,7 +118,7 @@ inBrowsers("batch", (browser) => {
       const failure: unknown = await aborted().catch((reason: unknown) => reason);
       return { ids, failure };
     }, LINES);
-    assert.deepEqual(ids, ["scene 1", "scene 2", "stream", "refused", "nowhere", "text"]);
+    assert.deepEqual(ids.sort(), ["nowhere", "refused", "scene 1", "scene 2", "stream", "text"]);
     assert.equal(failure, "enough");
   });
 });
