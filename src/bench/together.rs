@@ -1,5 +1,6 @@
 //! Speed of a batch of answers, measured as requests.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::measures::{Bench, Measure, What};
@@ -36,27 +37,29 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Answers to all prompts in one batch.
+    /// Answers to all prompts in one batch. An answer for which memory runs out joins again when another has left.
     async fn batch(&mut self, prompts: &[Rc<Encoded>], max_tokens: usize) -> Result<Vec<Vec<u32>>> {
-        let (mut batch, mut begun) = (Batch::default(), 0);
-        let (mut said, mut left) = (vec![Vec::new(); prompts.len()], prompts.len());
+        let sampling = SamplingOptions { temperature: 0.0, ..SamplingOptions::default() };
+        let options = AnswerOptions { sampling, max_tokens: Some(max_tokens), ..AnswerOptions::default() };
+        let answer = |prompt: &Rc<Encoded>| Answering::new(prompt.clone(), options.clone(), None);
+        let mut waiting: VecDeque<(usize, Answering)> = prompts.iter().map(answer).enumerate().collect();
+        let (mut batch, mut said, mut left) = (Batch::default(), vec![Vec::new(); prompts.len()], prompts.len());
         while left > 0 {
-            while let Some(prompt) = prompts.get(begun)
-                && self.engine.room(&batch, prompt, true) == Room::Free
-            {
-                let sampling = SamplingOptions { temperature: 0.0, ..SamplingOptions::default() };
-                let options = AnswerOptions { sampling, max_tokens: Some(max_tokens), ..AnswerOptions::default() };
-                let answering = Answering::new(prompt.clone(), options, None);
-                self.engine.add(&mut batch, begun, answering, self.control.clone(), &mut |_, _| ()).await?;
-                begun += 1;
+            while let Some((number, answering)) = waiting.pop_front() {
+                if self.engine.room(&batch, answering.encoded(), true) != Room::Free {
+                    waiting.push_front((number, answering));
+                    break;
+                }
+                self.engine.add(&mut batch, number, answering, self.control.clone(), &mut |_, _| ()).await?;
             }
             // Answers join only while no step is submitted ahead.
-            let looks_ahead = begun == prompts.len();
+            let looks_ahead = waiting.is_empty();
             for Departure { number, answering, outcome } in
                 self.engine.step(&mut batch, looks_ahead, &mut |_, _| ()).await
             {
                 if outcome? == Left::Displaced {
-                    return Err(Error::Internal { detail: "an answer had to leave the batch".into() });
+                    waiting.push_back((number, answering));
+                    continue;
                 }
                 said[number].clone_from(&answering.completion().tokens);
                 left -= 1;
