@@ -40,9 +40,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
   let first = token * p.stride4 + head * HEAD_DIM4;
   let words = words_of(token);
   let position = position_of(token);
-  let row_of_table = position - step[words].w; //: unless ROPES
-  let row_of_table = (position - step[words].w) * ROPES + p.rope; //: when ROPES
-  let angles = 4u * words + step[words + 1u].x + row_of_table * (HEAD_DIM + 4u);
+  let angles = 4u * words + step[words + 1u].x + (position - step[words].w) * (HEAD_DIM + 4u); //: unless ROPES
+  let angles = 4u * words + step[words + 1u].x + ((position - step[words].w) * ROPES + p.rope) * (HEAD_DIM + 4u); //: when ROPES
   let scale = select(1.0, bitcast<f32>(step_word(angles + HEAD_DIM)), is_query);
 //: when NORM
   var sum = 0.0;

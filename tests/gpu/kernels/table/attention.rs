@@ -139,7 +139,7 @@ fn scored_rows() -> Vec<Case> {
             }
         }
     }
-    let shape = Shape { q_tokens: 33, kv_tokens: 65, q_heads: 2, kv_heads: 2, head_dim: 64, causal_past: None };
+    let shape = Shape { q_tokens: 65, kv_tokens: 65, q_heads: 2, kv_heads: 2, head_dim: 64, causal_past: None };
     let scoring = Scoring { scale: 1.0, soft_cap: Some(2.0), window: None };
     rows.extend(ROWS.map(|source| cases::attention(shape, scoring, Tuning::HARDWARE, (source, false), Scores::MILD)));
     rows
