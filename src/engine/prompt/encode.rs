@@ -1,4 +1,4 @@
-//! Messages or ids, and pictures, to the entries of a conversation.
+//! Encoding of prompts as entries of a conversation.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -15,11 +15,11 @@ use crate::families::{Pictures, definition};
 use crate::image::{Fingerprint, Rgb8, fingerprint, fingerprint_in};
 use crate::package::manifest::Manifest;
 
-/// Largest picture decoded, in millions of pixels. A browser scales larger ones down while it decodes them.
+/// Size limit of decoded pictures, in megapixels. Browsers scale larger ones down while decoding.
 const MEGAPIXELS: u32 = 100;
 
 impl<B: Backend> Engine<B> {
-    /// Decodes the pictures, encodes the text and lays both out.
+    /// Decodes the pictures, and encodes them with the text.
     ///
     /// # Errors
     /// [`Error::InvalidRequest`], [`Error::InvalidImage`], [`Error::ImageTooLarge`] or [`Error::Tokenizer`].
@@ -27,7 +27,7 @@ impl<B: Backend> Engine<B> {
         self.encode_within(prompt, pictures, self.pictures)
     }
 
-    /// The same, with other limits for pictures.
+    /// [`Self::encode`] with other limits for pictures.
     pub(in crate::engine) fn encode_within(
         &self,
         prompt: &Prompt,
@@ -35,14 +35,14 @@ impl<B: Backend> Engine<B> {
         limits: PictureLimits,
     ) -> Result<Encoded> {
         let started = (self.clock)();
-        // Token ids are for pictures as large as the model takes them.
+        // Token ids assume pictures of the largest size that the model accepts.
         let limits = if let Prompt::Ids(_) = prompt { PictureLimits::NONE } else { limits };
         let sized = self.size_pictures(pictures, limits)?;
         let encoded = self.lay_out(prompt, &sized)?;
         Ok(Encoded { ms: (self.clock)() - started, ..encoded })
     }
 
-    /// Encodes the text and lays it out with pictures that have been sized.
+    /// Encodes a prompt with pictures that are already scaled.
     pub(in crate::engine) fn lay_out(&self, prompt: &Prompt, sized: &[Rc<SizedPicture>]) -> Result<Encoded> {
         let shown: Vec<ShownPicture> = sized.iter().map(|picture| picture.shown).collect();
         let events = sized.iter().enumerate().flat_map(|(index, picture)| self.events_of(index, picture)).collect();
@@ -82,12 +82,12 @@ impl<B: Backend> Engine<B> {
         Ok(Encoded { ids, entries, branches, pictures, events, shown, ms: 0.0 })
     }
 
-    /// How the model sees pictures, if it does.
+    /// The model's rules for pictures, if it accepts pictures.
     fn picture_rules(&self) -> Option<&dyn Pictures> {
         definition(&self.backend.manifest().config).pictures()
     }
 
-    /// The conversation in the layout of the package.
+    /// Encodes messages in the chat layout of the package.
     fn encode_chat(&self, messages: &[Message], pictures: &[Vec<u32>]) -> Result<EncodedChat> {
         let Manifest { chat, name, config, .. } = self.backend.manifest();
         let system = chat.default_system_prompt.as_deref();
@@ -97,8 +97,8 @@ impl<B: Backend> Engine<B> {
         template.encode(messages, pictures, &self.tokenizer)
     }
 
-    /// The pictures at the sizes at which they are shown. A picture that some conversation or prompt holds keeps its size, although the
-    /// device's rate may have changed, since its entries are in the cache; and its file is not decoded again.
+    /// Scales the pictures. A picture that a conversation or prompt still holds is not decoded again and keeps its size, because its entries
+    /// are in the KV cache, even if the device's measured rate has changed.
     pub(in crate::engine) fn size_pictures(
         &self,
         pictures: &[Picture],
@@ -118,7 +118,7 @@ impl<B: Backend> Engine<B> {
         let sources: Vec<Fingerprint> = pictures.iter().map(|picture| picture.content.source()).collect();
         let is_new = |(picture, source): &(&Picture, &Fingerprint)| find_source(**source, picture.detail).is_none();
         let new = pictures.iter().zip(&sources).filter(is_new).count();
-        // One after the other: decoded pictures are large.
+        // One after the other, because decoded pictures are large.
         let size = |(Picture { content, detail }, source): (&Picture, Fingerprint)| {
             if let Some(held) = find_source(source, *detail) {
                 return Ok(held);
@@ -129,7 +129,7 @@ impl<B: Backend> Engine<B> {
             };
             rgb.check()?;
             let original = fingerprint(rgb);
-            // The same pixels may have come in another file.
+            // Another file may have had the same pixels.
             let sized = match find(&|_, held| held.original == original, *detail) {
                 Some(held) => held,
                 None => {
@@ -189,7 +189,7 @@ impl<B: Backend> Engine<B> {
         note.into_iter().chain([Event::Picture { picture, shown: sized.shown }]).collect()
     }
 
-    /// Gives every picture token the next row of the pictures' features.
+    /// Replaces each picture token by the next feature row of the pictures.
     fn entries(&self, ids: &[u32], pictures: &[Rc<SizedPicture>]) -> Result<Vec<ContextEntry>> {
         let rules = self.picture_rules();
         let image_token = rules.map(|rules| rules.image_token());

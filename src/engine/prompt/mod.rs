@@ -1,4 +1,4 @@
-//! Prompts: messages or token ids, pictures, and the entries of a conversation that they become.
+//! Prompts: messages or token ids, pictures, and their entries in a conversation.
 
 pub(super) mod encode;
 pub(super) mod picture_cost;
@@ -17,11 +17,11 @@ use picture_size::{Detail, PictureLimits, ShownPicture};
 /// The input that the model continues.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Prompt {
-    /// A conversation; [`crate::chat::ContentPart::Image`] counts the request's pictures.
+    /// A conversation; [`crate::chat::ContentPart::Image`] holds indices of the request's pictures.
     Messages(Vec<Message>),
-    /// Token ids; runs of picture tokens take the request's pictures in order.
+    /// Token ids; runs of picture tokens match the request's pictures in order.
     Ids(Vec<u32>),
-    /// Text after the token that begins every prompt, in no layout.
+    /// Text after the BOS token, without a chat layout.
     Text(String),
 }
 
@@ -30,7 +30,7 @@ pub enum Prompt {
 pub struct Picture {
     /// Its file or pixels.
     pub content: PictureContent,
-    /// The size at which it is shown.
+    /// Its level of detail.
     pub detail: Detail,
 }
 
@@ -44,7 +44,7 @@ pub enum PictureContent {
 }
 
 impl PictureContent {
-    /// A fingerprint that takes no decoding: of the file, or of the pixels.
+    /// Fingerprint of the file or of the pixels, which needs no decoding.
     pub(in crate::engine) fn source(&self) -> Fingerprint {
         match self {
             Self::Encoded(bytes) => Sha256::digest(bytes).into(),
@@ -54,93 +54,92 @@ impl PictureContent {
 }
 
 impl Picture {
-    /// A PNG, JPEG or WebP file, of automatic size.
+    /// Creates a picture from a PNG, JPEG or WebP file, with automatic detail.
     pub fn encoded(bytes: Vec<u8>) -> Self {
         Self { content: PictureContent::Encoded(bytes), detail: Detail::default() }
     }
 
-    /// Pixels, of automatic size.
+    /// Creates a picture from pixels, with automatic detail.
     pub fn rgb(pixels: Rgb8) -> Self {
         Self { content: PictureContent::Rgb(pixels), detail: Detail::default() }
     }
 
-    /// Shown as large as that.
+    /// Sets the level of detail.
     #[must_use]
     pub fn at(self, detail: Detail) -> Self {
         Self { detail, ..self }
     }
 }
 
-/// A picture at the size the model sees it.
+/// A picture scaled for the model.
 #[derive(Debug)]
 pub struct SizedPicture {
-    /// Fingerprint of the picture at this size.
+    /// Fingerprint of the scaled picture.
     pub(in crate::engine) fingerprint: Fingerprint,
-    /// Fingerprint of the picture's pixels at its own size.
+    /// Fingerprint of the pixels before scaling.
     pub(in crate::engine) original: Fingerprint,
     pub(in crate::engine) prepared: PreparedImage,
     pub(in crate::engine) shown: ShownPicture,
-    /// Limits under which it was sized.
+    /// Limits under which it was scaled.
     pub(in crate::engine) limits: PictureLimits,
-    /// Longest edge in pixels that it might have.
+    /// Upper bound of its longest edge, in pixels.
     pub(in crate::engine) edge: usize,
-    /// Longest edge in pixels that it was brought down to, if there is no memory for more.
+    /// Upper bound of its longest edge, in pixels, if it was reduced for lack of memory.
     pub(in crate::engine) cut_to: Option<usize>,
 }
 
 impl SizedPicture {
-    /// As [`sizing`].
     pub(in crate::engine) fn sizing(&self) -> Fingerprint {
         sizing(&self.original, self.shown.detail, self.limits)
     }
 }
 
-/// Tells apart pictures, and what bounds their size: where this is the same, a picture keeps the size that it had.
+/// Hash of a picture and of all that bounds its size. A picture with the same hash keeps its size.
 pub(in crate::engine) fn sizing(original: &Fingerprint, detail: Detail, limits: PictureLimits) -> Fingerprint {
     let bounds = format!("{detail} {:?} {:?}", limits.max_pixels, limits.max_seconds.map(f64::to_bits));
     Sha256::new().chain_update(original).chain_update(bounds).finalize().into()
 }
 
-/// A prompt ready to compute.
+/// An encoded prompt.
 #[derive(Debug)]
 pub struct Encoded {
     /// Token ids, picture tokens included.
     pub(in crate::engine) ids: Vec<u32>,
-    /// The same, with pictures told apart.
+    /// Entries of the same tokens, in which rows of pictures name their picture.
     pub(in crate::engine) entries: Vec<ContextEntry>,
-    /// Entries before the places that a later prompt may go on otherwise from, and before pictures that passes begin with.
+    /// Prefix lengths at which a chunk ends: fork points, and starts of pictures that must begin a pass.
     pub(in crate::engine) branches: Vec<usize>,
     /// Pictures in the order of their tokens.
     pub(in crate::engine) pictures: Vec<Rc<SizedPicture>>,
-    /// Events about them for the caller.
+    /// Events about the pictures.
     pub(in crate::engine) events: Vec<Event>,
-    /// Their sizes as the model sees them, in the order of the request.
+    /// Sizes at which the pictures are shown, in the order of the request.
     pub(in crate::engine) shown: Vec<ShownPicture>,
-    /// Milliseconds that encoding took.
+    /// Milliseconds spent on encoding.
     pub(in crate::engine) ms: f64,
 }
 
-/// Content of one entry of a conversation. Equal entries after equal entries have equal states.
+/// One entry of a conversation. Equal entries after equal entries have equal states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContextEntry {
     /// A token.
     Token(u32),
     /// A row of a picture's features.
     Picture {
-        /// Which picture.
+        /// Fingerprint of the picture.
         fingerprint: Fingerprint,
-        /// Which of its rows.
+        /// Index of the row.
         row: u32,
     },
 }
 
 impl Encoded {
-    /// Token ids of the prompt, those of pictures included.
+    /// Token ids of the prompt, including picture tokens.
     pub fn ids(&self) -> &[u32] {
         &self.ids
     }
 
-    /// Entries from `held` on to the next branch, or to the end.
+    /// Entries from `held` to the next fork point, or to the end.
     pub(in crate::engine) fn rest(&self, held: usize) -> &[ContextEntry] {
         let end = self.branches.iter().copied().find(|branch| *branch > held).unwrap_or(self.entries.len());
         &self.entries[held..end]
@@ -148,7 +147,7 @@ impl Encoded {
 }
 
 impl ContextEntry {
-    /// Fingerprint of the picture that it is a row of.
+    /// Fingerprint of the picture of this row.
     pub(in crate::engine) fn fingerprint(&self) -> Option<Fingerprint> {
         if let Self::Picture { fingerprint, .. } = self { Some(*fingerprint) } else { None }
     }

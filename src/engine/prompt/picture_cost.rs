@@ -1,4 +1,4 @@
-//! How long a device takes for a picture, by its measured rate and recordings on paper.
+//! Expected duration of a picture on the device: FLOP counted in a dry run, divided by the measured rate.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use crate::memory::Plan;
 use crate::model::DryModel;
 use crate::package::manifest::Manifest;
 
-/// FLOP a second of a processor that stands in for a GPU, until it has been measured. Of a GPU nothing is assumed.
+/// FLOP per second assumed for a software adapter until it is measured. A GPU has no assumed rate.
 const SOFTWARE_RATE: f64 = 1e10;
 
 /// FLOP of pictures by their grid in cells.
@@ -19,7 +19,7 @@ const SOFTWARE_RATE: f64 = 1e10;
 pub(in crate::engine) struct PictureCost(RefCell<HashMap<(usize, usize), u64>>);
 
 impl PictureCost {
-    /// As [`Backend::seconds_for`](crate::engine::Backend::seconds_for).
+    /// Implements [`Backend::seconds_for`](crate::engine::Backend::seconds_for).
     pub(in crate::engine) fn seconds(
         &self,
         gpu: &Gpu,

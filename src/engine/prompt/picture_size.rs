@@ -1,23 +1,22 @@
-//! How large a picture is shown to the model: what the caller asks for, and what the device is expected to do in time.
+//! Sizes at which pictures are shown to the model, by the caller's limits and the expected speed of the device.
 
 use crate::config::{ImageGrid, PixelSize};
 use crate::error::{Error, Result};
 use crate::families::Pictures;
 
-/// Longest edge of a picture at low detail, in pixels: that of the OpenAI API
-/// (<https://platform.openai.com/docs/guides/images-vision>).
+/// Longest edge of a picture at low detail, in pixels, as in the OpenAI API (<https://platform.openai.com/docs/guides/images-vision>).
 const LOW_EDGE: usize = 512;
-/// Seconds that a picture of automatic size may put off the first token, where the caller sets no limit of any kind.
+/// Seconds by which pictures of automatic size may delay the first token, if the caller sets no limit.
 const PATIENCE: f64 = 10.0;
 
-/// How large a picture is shown: `detail` in the OpenAI API.
+/// Size at which a picture is shown (`detail` in the OpenAI API).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, strum::EnumString, strum::Display)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", parse_err_ty = Error, parse_err_fn = no_detail)]
 pub enum Detail {
     /// At most 512 pixels long.
     Low,
-    /// The largest size that the model takes.
+    /// The largest size that the model accepts.
     High,
     /// The largest size between the two that the device computes in time.
     #[default]
@@ -28,28 +27,27 @@ fn no_detail(name: &str) -> Error {
     Error::request("detail", format!("{name:?} is none of auto, low and high"))
 }
 
-/// Limits of pictures, whatever their detail.
+/// Limits of pictures.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct PictureLimits {
-    /// Pixels of a picture as it is shown. The size of [`Detail::Auto`] then depends on nothing but the picture, unless `max_seconds` is
-    /// set as well.
+    /// Most pixels of a picture as shown. If only this limit is set, the size at [`Detail::Auto`] depends on nothing but the picture.
     pub max_pixels: Option<u64>,
-    /// Seconds that the pictures of a request of [`Detail::Auto`] may put off the first token.
+    /// Most seconds by which the pictures of a request at [`Detail::Auto`] may delay the first token.
     pub max_seconds: Option<f64>,
 }
 
 impl PictureLimits {
-    /// For prompts that are scored: every picture as large as the model takes it.
+    /// No limits: every picture has the largest size that the model accepts.
     pub(in crate::engine) const NONE: Self = Self { max_pixels: None, max_seconds: Some(f64::INFINITY) };
 
-    /// Seconds that a picture of automatic size may take, if it is one of so many.
+    /// Seconds that one of `pictures` pictures of automatic size may take.
     fn seconds(self, pictures: usize) -> Option<f64> {
         let patience = if self.max_pixels.is_some() { None } else { Some(PATIENCE) };
         self.max_seconds.or(patience).map(|seconds| seconds / pictures.max(1) as f64)
     }
 }
 
-/// A picture as the model sees it.
+/// Size of a picture as the model sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct ShownPicture {
     /// The detail that was asked for.
@@ -58,28 +56,28 @@ pub struct ShownPicture {
     pub width: usize,
     /// Pixels from top to bottom.
     pub height: usize,
-    /// Tokens of the prompt that it takes.
+    /// Tokens that it takes in the prompt.
     pub tokens: usize,
 }
 
-/// A picture to be sized.
+/// A picture whose size must be chosen.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted {
-    /// Its size.
+    /// Its original size.
     pub size: PixelSize,
-    /// How large it is to be.
+    /// Its level of detail.
     pub detail: Detail,
-    /// Longest edge that there is memory for.
+    /// Longest edge for which memory suffices.
     pub longest_edge: usize,
-    /// Pictures that share the time.
+    /// Pictures that share the time limit.
     pub pictures: usize,
 }
 
-/// The longest edge at which a picture is shown. `seconds` tells how long the device takes for a grid, from the tower to the end of its
-/// tokens in the prompt, as far as that is known.
+/// Returns the longest edge at which a picture is shown. `seconds` returns the expected duration of a grid, from the tower to the end of its
+/// prompt tokens, if known.
 ///
 /// # Errors
-/// As [`Pictures::grid`], or what `seconds` says.
+/// Errors of [`Pictures::grid`] and of `seconds`.
 pub fn longest_edge(
     rules: &dyn Pictures,
     wanted: Wanted,
@@ -103,12 +101,12 @@ pub fn longest_edge(
     })
 }
 
-/// The largest edge that fits: `most`, or less by whole cells, but at least `least`.
+/// Returns the largest edge that fits: `most`, or less by whole cells, but at least `least`.
 fn largest(cell: usize, least: usize, most: usize, mut fits: impl FnMut(usize) -> Result<bool>) -> Result<usize> {
     if most <= least || fits(most)? {
         return Ok(most);
     }
-    // What is in between lies on multiples of a cell; the first bound fits or is the least, the second does not fit.
+    // Bisection over multiples of a cell: `small` fits or is the least, `large` does not fit.
     let (mut small, mut large) = (least / cell, most.div_ceil(cell));
     while large - small > 1 {
         let middle = small.midpoint(large);

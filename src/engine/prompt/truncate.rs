@@ -1,4 +1,4 @@
-//! Truncation of conversations that are too long for the context, where the caller wants it.
+//! Truncation of conversations that exceed the context, if the caller requests it.
 
 use super::{Encoded, Picture, Prompt};
 use crate::chat::{ContentPart, Message, Role};
@@ -8,16 +8,16 @@ use crate::engine::events::Event;
 use crate::error::Result;
 
 impl<B: Backend> Engine<B> {
-    /// As [`Self::encode`]; but of a conversation that is too long for the context the oldest turns go, no more than leave room for an
-    /// answer of `answer` tokens: of half the context at most, of a quarter where nobody says. Instructions, definitions of tools,
-    /// pictures and the last turn stay. If even these are too many, beginning the answer fails as it does without.
+    /// Encodes a prompt. If a conversation exceeds the context, drops its oldest turns, as few as leave room for an answer of `answer` tokens
+    /// (at most half the context; a quarter for `None`). Instructions, tool definitions, pictures and the last turn stay. If even these exceed
+    /// the context, the start of the answer fails.
     ///
     /// # Errors
-    /// As [`Self::encode`].
+    /// Errors of [`Self::encode`].
     pub fn encode_cut(&self, prompt: &Prompt, pictures: &[Picture], answer: Option<usize>) -> Result<Encoded> {
         let (started, context) = ((self.clock)(), self.backend.context());
         let Prompt::Messages(messages) = prompt else { return self.encode(prompt, pictures) };
-        // Pictures are never left out: they are sized once.
+        // Pictures are never dropped, so they are scaled once.
         let sized = self.size_pictures(pictures, self.pictures)?;
         let whole = self.lay_out(prompt, &sized)?;
         let timed = |encoded: Encoded| Encoded { ms: (self.clock)() - started, ..encoded };
@@ -28,7 +28,7 @@ impl<B: Backend> Engine<B> {
         let encode = |count: usize| self.lay_out(&Prompt::Messages(without(messages, count)), &sized);
         let (mut fewest, mut most) = (0, turns(messages).saturating_sub(1));
         let mut cut = if most == 0 { whole } else { encode(most)? };
-        // The fewest that fit: `fewest` does not, and `most` does, or is all that can go.
+        // Bisection: `fewest` dropped turns are too few; `most` suffice, or are all that can be dropped.
         while most - fewest > 1 {
             let middle = fewest.midpoint(most);
             let shorter = encode(middle)?;
@@ -45,12 +45,12 @@ impl<B: Backend> Engine<B> {
     }
 }
 
-/// Turns of a conversation: each begins with what the user says.
+/// Number of turns, each of which begins with a message of the user.
 fn turns(messages: &[Message]) -> usize {
     messages.iter().filter(|message| message.role == Role::User).count()
 }
 
-/// A conversation without its first `count` turns and what stands before them. Their pictures are shown at the beginning of the next one.
+/// Messages without the first `count` turns and anything before them except instructions. Pictures move to the start of the next turn.
 fn without(messages: &[Message], count: usize) -> Vec<Message> {
     let (mut kept, mut pictures, mut turn) = (Vec::new(), Vec::new(), 0);
     for message in messages {
