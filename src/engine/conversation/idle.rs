@@ -1,11 +1,10 @@
-//! Idle conversations: what earlier requests left in the KV cache, found by its entries.
+//! Idle conversations, which earlier requests left in the KV cache.
 
 use super::Conversation;
 use crate::engine::prompt::ContextEntry;
 use crate::model::LanguageModel;
 
-/// Conversations that nobody goes on with at the moment, the latest last. Their pages are the pool's to take: they hold what it has left
-/// them.
+/// Conversations that no request uses, the most recent last. The pool may evict their pages.
 #[derive(Debug)]
 pub(in crate::engine) struct IdleConversations<M: LanguageModel>(Vec<Conversation<M>>);
 
@@ -16,23 +15,20 @@ impl<M: LanguageModel> Default for IdleConversations<M> {
 }
 
 impl<M: LanguageModel> IdleConversations<M> {
-    /// Gives all of them up.
     pub(in crate::engine) fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// Forgets what was taken from them.
     pub(in crate::engine) fn forget_evicted(&mut self) {
         self.0.iter_mut().for_each(Conversation::forget_evicted);
     }
 
-    /// All of them, the latest first.
     pub(in crate::engine) fn latest_first(&self) -> impl Iterator<Item = &Conversation<M>> {
         self.0.iter().rev()
     }
 
-    /// Has `current` be the conversation with most of what `wanted` begins with; the one so far rests. Where one goes on otherwise than
-    /// `wanted` does, it rests too, and a fork of it shares what they have in common. No more than `most` rest.
+    /// Replaces `current` by the conversation with the longest cached prefix of `wanted`. The former one becomes idle; so does the new one's
+    /// source if it diverges from `wanted`, and a fork shares their prefix. At most `most` conversations stay idle.
     pub(in crate::engine) fn switch_to(&mut self, current: &mut Conversation<M>, wanted: &[ContextEntry], most: usize) {
         self.forget_evicted();
         let kept = |conversation: &Conversation<M>| conversation.kept_of(wanted);
@@ -53,7 +49,7 @@ impl<M: LanguageModel> IdleConversations<M> {
         self.0.drain(..surplus);
     }
 
-    /// Keeps a conversation as idle, unless another one begins with its entries.
+    /// Adds an idle conversation, unless another one begins with its entries.
     fn add(&mut self, conversation: Conversation<M>, current: &Conversation<M>) {
         let holds = |other: &Conversation<M>| other.entries().starts_with(conversation.entries());
         if !holds(current) && !self.0.iter().any(holds) {

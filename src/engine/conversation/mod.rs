@@ -1,4 +1,4 @@
-//! One conversation: what its state holds, entry by entry, and how it got there. State, entries and passes move together, and only here.
+//! A conversation: its state, the entries that the state holds, and the passes that computed them. Only this module changes them, together.
 
 pub(super) mod history;
 pub(super) mod idle;
@@ -15,15 +15,15 @@ use crate::sampling::SamplingOptions;
 use crate::state::ConversationState;
 use history::{History, PastPass};
 
-/// Entries behind a place that is remembered which are computed again rather than that another one is remembered.
+/// Distance from the last fork point within which no further checkpoint is made: so few entries are cheap to compute again.
 const NEAR: usize = 16;
 
-/// A conversation with its state, which is gone while there is no device.
+/// A conversation. It has no state while there is no device.
 #[derive(Debug)]
 pub(in crate::engine) struct Conversation<M: LanguageModel> {
     state: Option<M::State>,
     history: History,
-    /// Entries before the place that was remembered last.
+    /// Entries before the last fork point.
     remembered: Option<usize>,
 }
 
@@ -34,18 +34,17 @@ impl<M: LanguageModel> Default for Conversation<M> {
 }
 
 impl<M: LanguageModel> Conversation<M> {
-    /// With a state that was made before; its pictures are to be handed in when it is gone back to.
+    /// Creates a conversation with a restored state. Its pictures are passed to a later [`Self::rewind`].
     pub(in crate::engine) fn restored(state: M::State, history: History, branch: usize) -> Self {
         let remembered = Some(branch).filter(|place| (1..=history.entries.len()).contains(place));
         Self { state: Some(state), history, remembered }
     }
 
-    /// Entries before the branch that was remembered last.
+    /// Entries before the last fork point.
     pub(in crate::engine) fn branch(&self) -> Option<usize> {
         self.remembered
     }
 
-    /// Its state, if there is one.
     pub(in crate::engine) fn state(&self) -> Option<&M::State> {
         self.state.as_ref()
     }
@@ -55,53 +54,50 @@ impl<M: LanguageModel> Conversation<M> {
         self.history.passes().map(|(pass, _)| pass).filter(|pass| pass.first < len).collect()
     }
 
-    /// Entries of the conversation.
     pub(in crate::engine) fn entries(&self) -> &[ContextEntry] {
         &self.history.entries
     }
 
-    /// The pictures that its entries name, and perhaps others.
+    /// Pictures of its entries, and perhaps others.
     pub(in crate::engine) fn pictures(&self) -> &[Rc<SizedPicture>] {
         &self.history.pictures
     }
 
-    /// Entries that `prompt` begins with.
+    /// Length of the longest common prefix with `prompt`.
     fn prefix(&self, prompt: &[ContextEntry]) -> usize {
         self.entries().iter().zip(prompt).take_while(|(held, wanted)| held == wanted).count()
     }
 
-    /// Entries that `prompt` has in common with the conversation and that need not be computed. The last entry of the prompt is always
-    /// left to compute, since its logits are wanted.
+    /// Entries of `prompt` that need not be computed. Excludes its last entry, whose logits are needed.
     pub(in crate::engine) fn common(&self, prompt: &[ContextEntry]) -> usize {
         self.prefix(prompt).min(prompt.len().saturating_sub(1))
     }
 
-    /// How many of these the state can go back to.
+    /// Entries of [`Self::common`] to which the state can rewind.
     pub(in crate::engine) fn kept_of(&self, prompt: &[ContextEntry]) -> usize {
         self.state.as_ref().map_or(0, |state| state.rewind_target(self.common(prompt)))
     }
 
-    /// Returns whether `prompt` can replace the conversation: nothing is lost that it would hold when idle.
+    /// Returns true if the conversation can continue with `prompt` without loss of entries that it would hold when idle.
     pub(in crate::engine) fn is_continued_by(&self, prompt: &[ContextEntry]) -> bool {
         self.state.as_ref().is_none_or(|state| state.idle_len() <= self.prefix(prompt))
     }
 
-    /// Lets others evict its pages.
+    /// Allows eviction of its pages.
     pub(in crate::engine) fn unpin(&mut self) {
         self.state.iter_mut().for_each(|state| state.pin(false));
     }
 
-    /// Its state, if there is one.
     pub(in crate::engine) fn held_state(&mut self) -> Option<&mut M::State> {
         self.state.as_mut()
     }
 
-    /// Counts a step that was taken together with those of others.
+    /// Adds a step that was computed in a batch.
     pub(in crate::engine) fn stepped(&mut self, token: u32) {
         self.history.add_step(token);
     }
 
-    /// Tells the device where an answer continues after others were computed: with a token that is known, after `drawn` tokens.
+    /// Prepares `draw` to resume after passes of other conversations, with a known token after `drawn` tokens.
     pub(in crate::engine) fn resume_draw(
         &mut self,
         model: &mut M,
@@ -113,7 +109,7 @@ impl<M: LanguageModel> Conversation<M> {
         model.resume(state, draw, known, drawn)
     }
 
-    /// Submits the step of a token that is known, and the draw after it, where others were computed meanwhile.
+    /// Submits the step of a known token and the next draw, after passes of other conversations.
     pub(in crate::engine) async fn step_alone(
         &mut self,
         model: &mut M,
@@ -124,7 +120,7 @@ impl<M: LanguageModel> Conversation<M> {
         self.step(model, draw, known).await
     }
 
-    /// Another one with the same entries, as many as can be shared.
+    /// Returns a conversation with the same entries, as many as can be shared.
     pub(in crate::engine) fn fork(&self) -> Self {
         let (state, history) = (self.state.as_ref().map(ConversationState::fork), self.history.clone());
         let mut fork = Self { state, history, remembered: self.remembered };
@@ -138,13 +134,13 @@ impl<M: LanguageModel> Conversation<M> {
         self.forget_evicted();
     }
 
-    /// Forgets what its state does not hold any more, and the pictures that were named there.
+    /// Forgets entries that its state no longer holds, and their pictures.
     pub(in crate::engine) fn forget_evicted(&mut self) {
         let len = self.state.as_ref().map_or(0, ConversationState::len);
         self.rewind(len, &[]);
     }
 
-    /// The state, a new one if there is none.
+    /// Returns the state, creating one if there is none.
     pub(in crate::engine) fn state_mut(&mut self, model: &M) -> Result<&mut M::State> {
         let state = match self.state.take() {
             Some(state) => state,
@@ -153,19 +149,19 @@ impl<M: LanguageModel> Conversation<M> {
         Ok(self.state.insert(state))
     }
 
-    /// Gives up the state; the history says how to make it again.
+    /// Drops the state. Returns the history, from which it can be rebuilt.
     pub(in crate::engine) fn drop_state(&mut self) -> History {
         (self.state, self.remembered) = (None, None);
         std::mem::take(&mut self.history)
     }
 
-    /// Sets a history whose state is not there any more.
+    /// Sets a history whose state was lost.
     pub(in crate::engine) fn set_lost(&mut self, history: History) {
         (self.state, self.history, self.remembered) = (None, history, None);
     }
 
-    /// Goes back to `len` entries, or as far behind them as the state can; the pictures of what is left and `pictures` are kept.
-    /// Returns the entries that are left.
+    /// Rewinds to `len` entries, or to fewer if the state cannot stop there. Keeps `pictures` and those of the remaining entries. Returns the
+    /// number of entries left.
     pub(in crate::engine) fn rewind(&mut self, len: usize, pictures: &[Rc<SizedPicture>]) -> usize {
         let left = self.state.as_mut().map_or(0, |state| state.rewind(len));
         self.history.truncate(left);
@@ -174,31 +170,31 @@ impl<M: LanguageModel> Conversation<M> {
         left
     }
 
-    /// Goes back to `len` entries and keeps all pictures.
+    /// Rewinds to `len` entries and keeps all pictures.
     pub(in crate::engine) fn truncate(&mut self, len: usize) {
         let pictures = std::mem::take(&mut self.history.pictures);
         self.rewind(len, &pictures);
     }
 
-    /// Goes back to the entries: passes after them have failed.
+    /// Drops the rows of failed passes after the entries.
     fn forget_uncounted(&mut self) {
         self.truncate(self.entries().len());
     }
 
-    /// Goes back before the last pass: nobody has seen whether it succeeded.
+    /// Drops the last pass, whose success is unknown.
     pub(in crate::engine) fn forget_last_pass(&mut self) {
         if let Some(pass) = self.history.last_pass() {
             self.truncate(pass.first);
         }
     }
 
-    /// Makes room for `rows` more entries.
+    /// Reserves memory for `rows` more entries.
     pub(in crate::engine) async fn reserve(&mut self, model: &mut M, rows: usize) -> Result<()> {
         let state = self.state_mut(model)?;
         model.reserve(state, rows).await
     }
 
-    /// Computes a chunk and waits for it. If it is seen to fail, none of its rows count.
+    /// Computes a chunk and waits for it. If it fails, none of its rows are kept.
     pub(in crate::engine) async fn append(
         &mut self,
         model: &mut M,
@@ -214,7 +210,7 @@ impl<M: LanguageModel> Conversation<M> {
         outcome
     }
 
-    /// Submits a chunk of `rows` rows, of which the first are `entries` and the rest is padding.
+    /// Submits a chunk of `rows` rows: `entries`, then padding.
     async fn submit(
         &mut self,
         model: &mut M,
@@ -223,7 +219,7 @@ impl<M: LanguageModel> Conversation<M> {
         features: &PromptImages,
     ) -> Result<()> {
         let mut inputs: Vec<Input> = entries.iter().map(|entry| features.input(entry)).collect::<Result<_>>()?;
-        // No row looks at those behind it: any input will do.
+        // Rows do not attend to later rows, so padding may have any input.
         inputs.resize(rows, inputs.last().copied().unwrap_or(Input::Token(0)));
         let first = self.entries().len();
         let state = self.state_mut(model)?;
@@ -231,11 +227,11 @@ impl<M: LanguageModel> Conversation<M> {
             state.checkpoint();
         }
         let mut submitted = model.forward(state, &inputs, features.rows.as_ref()).await;
-        // Rows of a failed pass that were submitted count for states that cannot rewind.
+        // A recurrent state also counts submitted rows of a failed pass, so it may rewind further.
         let kept = if submitted.is_ok() { entries.len() } else { 0 };
         let left = state.rewind(first + kept);
         if submitted.is_ok() && left == first && left < first + kept {
-            // The state cannot give the padding up: then it has to do without.
+            // The state cannot drop the padding, so compute the chunk without it.
             rows = kept;
             submitted = model.forward(state, &inputs[..rows], features.rows.as_ref()).await;
         }
@@ -247,8 +243,8 @@ impl<M: LanguageModel> Conversation<M> {
         Ok(())
     }
 
-    /// Computes a pass once more. Of a pass whose last rows were given up, those are computed too
-    /// where the state can go back behind them: with them the others are rounded as before.
+    /// Repeats a pass. Rows that were dropped since are computed as padding, so that the others are rounded as before; only if the state can
+    /// rewind them.
     pub(in crate::engine) async fn replay(
         &mut self,
         model: &mut M,
@@ -262,15 +258,15 @@ impl<M: LanguageModel> Conversation<M> {
         self.submit(model, entries, pass.rows.max(entries.len()), features).await
     }
 
-    /// Takes the step of a token that is known, as it was taken before.
+    /// Repeats the step of a known token.
     pub(in crate::engine) fn step_again(&mut self, model: &mut M, token: u32) -> Result<()> {
         model.replay(self.state_mut(model)?, token)?;
         self.history.add_step(token);
         Ok(())
     }
 
-    /// Begins to draw behind the entries, whose last pass must be the last one that the model computed; `row` is the last entry's in it,
-    /// if it was a pass over known tokens.
+    /// Starts drawing after the entries, whose last pass must be the model's last one. `row` is the last entry's row in a pass over known
+    /// tokens.
     pub(in crate::engine) async fn begin(
         &mut self,
         model: &mut M,
@@ -298,7 +294,7 @@ impl<M: LanguageModel> Conversation<M> {
         }
     }
 
-    /// Submits the draw behind the entries, whose logits are in a row of the last pass over drafts or step.
+    /// Submits the draw after the entries, whose logits are in row `row` of the last step or verification pass.
     pub(in crate::engine) fn draw_among(
         &mut self,
         model: &mut M,
@@ -309,7 +305,7 @@ impl<M: LanguageModel> Conversation<M> {
         model.draw_among(self.state_mut(model)?, draw, drawn, row, mask)
     }
 
-    /// Computes tokens that are known in one pass, whose other rows are padding. Returns the row of the last of them.
+    /// Computes known tokens in one padded pass. Returns the row of the last token.
     pub(in crate::engine) async fn forward_known(
         &mut self,
         model: &mut M,
@@ -317,7 +313,7 @@ impl<M: LanguageModel> Conversation<M> {
         rows: usize,
     ) -> Result<usize> {
         let (first, mut inputs) = (self.entries().len(), known.to_vec());
-        // No row looks at those behind it: any input will do.
+        // Rows do not attend to later rows, so padding may have any input.
         inputs.resize(rows, 0);
         self.reserve(model, rows).await?;
         let state = self.state_mut(model)?;
@@ -331,7 +327,7 @@ impl<M: LanguageModel> Conversation<M> {
         Ok(known.len().saturating_sub(1))
     }
 
-    /// Submits the step of a token that is known, and the draw behind it.
+    /// Submits the step of a known token and the next draw.
     pub(in crate::engine) async fn step(&mut self, model: &mut M, draw: &mut M::Draw, known: u32) -> Result<()> {
         self.reserve(model, 1).await?;
         model.step(self.state_mut(model)?, draw)?;
@@ -353,7 +349,7 @@ impl<M: LanguageModel> Conversation<M> {
         Ok(token)
     }
 
-    /// Returns whether passes over so many rows give the results of steps.
+    /// Returns true if a pass over so many rows gives the results of steps.
     pub(in crate::engine) async fn drafts_match_steps(
         &mut self,
         model: &mut M,
@@ -366,7 +362,7 @@ impl<M: LanguageModel> Conversation<M> {
         if self.rewind(first, &[]) < first { right.and(Err(not_rewound())) } else { right }
     }
 
-    /// Verifies drafts behind a token that is known: `inputs` are the token and the drafts. Rows that were wrong are gone afterwards.
+    /// Verifies drafts after a known token; `inputs` are the token and the drafts. Rejected rows are dropped.
     pub(in crate::engine) async fn verify(
         &mut self,
         model: &mut M,
@@ -386,13 +382,13 @@ impl<M: LanguageModel> Conversation<M> {
         verdict
     }
 
-    /// The most rows, up to `most`, of a pass over drafts.
+    /// The most rows, up to `most`, of a verification pass.
     pub(in crate::engine) fn draft_rows(&self, model: &M, most: usize) -> Option<usize> {
         model.draft_rows(self.state.as_ref()?, most)
     }
 }
 
-/// A state went back farther than to its last checkpoint.
+/// Error for a state that rewound past its last checkpoint.
 fn not_rewound() -> crate::Error {
     crate::Error::Internal { detail: "a state did not go back to its checkpoint".into() }
 }

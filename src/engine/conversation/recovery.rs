@@ -1,4 +1,4 @@
-//! Recovery from lost devices and from memory that runs out.
+//! Recovery from device losses and lack of memory.
 
 use super::history::History;
 use crate::engine::Engine;
@@ -8,13 +8,13 @@ use crate::engine::events::Event;
 use crate::error::{Error, Result};
 use crate::model::LanguageModel;
 
-/// Passes between two waits for the GPU while a state is made again.
+/// Passes between waits for the GPU while a state is rebuilt.
 const PASSES: usize = 8;
 
 impl<B: Backend> Engine<B> {
-    /// Takes a step, and takes it again whenever what went wrong could be made good: a device that is lost is opened again, its weights
-    /// are sent again, and the conversation's state is made as it was made before, pass by pass, so that every number comes out the
-    /// same; where memory runs out, what is only kept for speed goes. Before a step is taken again the conversation holds what it held.
+    /// Runs a step, and runs it again after a recoverable error. After a device loss the device is reopened, weights are uploaded again, and
+    /// the conversation's state is rebuilt pass by pass, so that every number is the same. If memory runs out, memory used only for speed is
+    /// freed. A repeated step finds the same entries.
     pub(in crate::engine) async fn with_recovery<T>(
         &mut self,
         context: &mut RequestContext<'_>,
@@ -36,7 +36,7 @@ impl<B: Backend> Engine<B> {
         }
     }
 
-    /// Brings the engine to where it was, on a new device.
+    /// Reopens the device and rebuilds the conversation.
     pub(in crate::engine) async fn recover(
         &mut self,
         context: &mut RequestContext<'_>,
@@ -56,14 +56,14 @@ impl<B: Backend> Engine<B> {
             let outcome = if opened.is_ok() { self.rebuild(context, &held).await } else { opened };
             reason = match outcome {
                 Err(Error::DeviceLost { reason }) => reason,
-                // The adapter may be back a moment later.
+                // The adapter may be available again a moment later.
                 Err(Error::WebgpuUnavailable { reason }) => format!("it could not be opened again: {reason}"),
                 outcome => return outcome,
             };
         }
     }
 
-    /// Frees what can be made again, the state's spare room among it, and makes the state again.
+    /// Frees all that can be rebuilt, including the state's spare room, and rebuilds the state.
     pub(in crate::engine) async fn free_memory(&mut self, context: &mut RequestContext<'_>) -> Result<()> {
         let held = self.conversation.drop_state();
         self.idle.clear();
@@ -75,13 +75,13 @@ impl<B: Backend> Engine<B> {
         rebuilt
     }
 
-    /// Makes a state by the passes that made it before. Interrupted, it holds the first of them.
+    /// Rebuilds a state by its former passes. After an interruption it holds the first of them.
     async fn rebuild(&mut self, context: &mut RequestContext<'_>, held: &History) -> Result<()> {
         self.conversation.rewind(0, &held.pictures);
         for (index, (pass, entries)) in held.passes().enumerate() {
             context.control.check()?;
             if entries.iter().any(|entry| entry.fingerprint().is_some()) {
-                // The tower takes the decoder's work memory, which is free once the passes so far are done.
+                // The tower uses the decoder's work memory, which is free once the passes so far are done.
                 self.backend.model()?.wait_idle().await?;
             }
             let ignore = &mut |_| ();

@@ -1,4 +1,4 @@
-//! Snapshots in a folder.
+//! A snapshot store in a folder.
 
 use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
@@ -11,26 +11,26 @@ use super::store::{Pending, SnapshotStore, StoredFile};
 use crate::error::{Error, Result};
 use crate::package::source::{ByteSource, FileSource};
 
-/// How the names of snapshots end.
+/// File extension of snapshots.
 const ENDING: &str = "snapshot";
-/// How those end that are being written.
+/// File extension of unfinished snapshots.
 const PART: &str = "part";
 
-/// Files of a folder. One process at a time has it.
+/// A folder of snapshots, which one process at a time uses.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    /// The file that is being written, and its name.
+    /// The unfinished file and its name.
     begun: RefCell<Option<(File, String)>>,
-    /// Held for as long as this value lives.
+    /// Held for the lifetime of this value.
     _lock: File,
 }
 
 impl Folder {
-    /// The folder, made if it is not there, without what a killed process has left half written.
+    /// Opens or creates the folder, and removes unfinished files of a killed process.
     ///
     /// # Errors
-    /// [`Error::Io`], also where another process has it.
+    /// [`Error::Io`], also if another process uses the folder.
     pub fn open(path: &Path) -> Result<Self> {
         let fail = |error: &io::Error| Error::io(path.display(), error);
         private_folder(path).map_err(|error| fail(&error))?;
@@ -38,7 +38,7 @@ impl Folder {
         lock.try_lock().map_err(|_| fail(&io::Error::other("another process has this folder")))?;
         let folder = Self { path: path.to_path_buf(), begun: RefCell::default(), _lock: lock };
         for (path, _) in folder.files(PART)? {
-            // A file that cannot be removed is overwritten.
+            // A file that cannot be removed is overwritten later.
             let _ = fs::remove_file(path);
         }
         Ok(folder)
@@ -48,7 +48,7 @@ impl Folder {
         self.path.join(format!("{name}.{ending}"))
     }
 
-    /// Files of this ending, those first that were changed longest ago.
+    /// Files with this extension, the least recently changed first.
     fn files(&self, ending: &str) -> Result<Vec<(PathBuf, fs::Metadata)>> {
         let entries = fs::read_dir(&self.path).map_err(|error| Error::io(self.path.display(), &error))?;
         let entries = entries.flatten().filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)));
@@ -64,7 +64,7 @@ impl Folder {
         outcome.map_err(|error| Error::io(self.path.join(name).display(), &error))
     }
 
-    /// Closes the file that is being written. Returns its name.
+    /// Closes the unfinished file. Returns its name.
     fn closed(&self) -> Option<String> {
         self.begun.borrow_mut().take().map(|(_, name)| name)
     }
@@ -80,7 +80,7 @@ impl Folder {
     }
 }
 
-/// Makes a folder that only its owner may read, where the system has owners.
+/// Creates a folder that only its owner may read, on systems with owners.
 fn private_folder(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -89,7 +89,7 @@ fn private_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Makes a file that only its owner may read, where the system has owners.
+/// Creates a file that only its owner may read, on systems with owners.
 fn private_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
@@ -98,7 +98,6 @@ fn private_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// A future that is ready.
 fn ready<'a, T: 'a>(outcome: Result<T>) -> Pending<'a, T> {
     Box::pin(std::future::ready(outcome))
 }

@@ -1,12 +1,12 @@
-//! A snapshot as a file: head, parts of the state, hashes.
+//! File format of snapshots: head, parts of the state, hashes.
 //!
 //! ```text
-//! head     magic, version, bytes of the head; what the numbers depend on; rates; the conversation, entry by entry; what the state holds
-//! parts    as the model lists them
+//! head     magic, version, bytes of the head; identity; rates; entries and pictures; outline of the state; passes
+//! parts    in the order of the model's list
 //! trailer  SHA-256 of each part, then SHA-256 of head and trailer up to here
 //! ```
 //!
-//! Numbers are little-endian. Nothing is allocated before the lengths that it follows from add up to those of the file.
+//! Numbers are little-endian. Before an allocation, lengths are checked against the length of the file.
 
 use sha2::{Digest, Sha256};
 
@@ -23,50 +23,50 @@ const MAGIC: &[u8; 8] = b"OCELLIKV";
 const VERSION: u32 = 1;
 /// Bytes of a hash.
 pub const HASH: usize = 32;
-/// Bytes that tell how long a head is.
+/// Bytes up to and including the length of the head.
 pub const PREFIX: usize = 16;
 /// Lists of a head.
 const LISTS: usize = 7;
-/// Most cells of a picture: far more than any model takes.
+/// Most cells of a picture: far more than any model accepts.
 const MOST_CELLS: usize = 1 << 24;
 
-/// How large a picture was shown.
+/// Size at which a picture was shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SizedAs {
-    /// Which picture, and what bound its size: see `SizedPicture::sizing`.
+    /// Hash of the picture and of all that bounds its size: see `SizedPicture::sizing`.
     pub sizing: Fingerprint,
-    /// The longest edge in pixels.
+    /// Longest edge in pixels.
     pub edge: usize,
 }
 
 /// Head of a snapshot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Head {
-    /// Hash of all that the numbers depend on besides the conversation: model, precision, engine, device.
+    /// Hash of all that results depend on besides the conversation: model, precision, engine, device.
     pub identity: Fingerprint,
-    /// What was known of the device when it was written.
+    /// Rates of the device, as measured before writing.
     pub rates: Rates,
-    /// The conversation.
+    /// Entries of the conversation.
     pub entries: Vec<ContextEntry>,
-    /// Its pictures as they were shown.
+    /// Sizes at which its pictures were shown.
     pub sizes: Vec<SizedAs>,
     /// Outline of its state.
     pub outline: Outline,
-    /// How the state was computed.
+    /// Passes that computed the state.
     pub passes: Vec<PastPass>,
-    /// Entries before the branch that a recurrent state remembered last; 0 for none.
+    /// Entries before the last fork point of a recurrent state; 0 for none.
     pub branch: usize,
 }
 
-/// The error for bytes that are no snapshot.
+/// Error for an invalid snapshot.
 pub(super) fn damaged(reason: &str) -> Error {
     Error::Io { path: "snapshot".into(), reason: reason.into() }
 }
 
-/// Bytes of the head of a file of this length, which begins with `prefix`.
+/// Returns the length of the head of a file of `file` bytes that begins with `prefix`.
 ///
 /// # Errors
-/// [`Error::Io`] for what is no snapshot of this version.
+/// [`Error::Io`] if it is not a snapshot of this version.
 pub fn head_bytes(prefix: &[u8], file: u64) -> Result<u64> {
     let mut reader = Reader(prefix);
     if reader.take(MAGIC.len())? != MAGIC || reader.number()? != VERSION {
@@ -80,7 +80,7 @@ pub fn head_bytes(prefix: &[u8], file: u64) -> Result<u64> {
 }
 
 impl Head {
-    /// The head as it is written.
+    /// Encodes the head.
     pub fn to_bytes(&self) -> Vec<u8> {
         let Self { identity, rates, entries, sizes, outline, passes, branch } = self;
         let mut pictures: Vec<Fingerprint> = entries.iter().filter_map(ContextEntry::fingerprint).collect();
@@ -97,7 +97,7 @@ impl Head {
             let [kind, value] = match entry {
                 ContextEntry::Token(id) => [0, *id as usize],
                 ContextEntry::Picture { fingerprint, row } => {
-                    // Entries of a picture follow one another.
+                    // Rows of a picture are adjacent.
                     while pictures.get(picture).is_some_and(|listed| listed != fingerprint) {
                         picture += 1;
                     }
@@ -125,10 +125,10 @@ impl Head {
         out
     }
 
-    /// Reads a head, all of it.
+    /// Decodes a whole head.
     ///
     /// # Errors
-    /// [`Error::Io`] for one that does not hold together.
+    /// [`Error::Io`] if the head contradicts itself.
     pub fn parse(head: &[u8]) -> Result<Self> {
         let mut reader = Reader(head.get(PREFIX..).unwrap_or_default());
         let identity = reader.hash()?;
@@ -173,12 +173,12 @@ impl Head {
         if head.is_sound() { Ok(head) } else { Err(damaged("its lists contradict one another")) }
     }
 
-    /// Whether the lists are such as a conversation has.
+    /// Returns true if a conversation can have these lists.
     fn is_sound(&self) -> bool {
         let Self { entries, outline, passes, .. } = self;
         let Outline { placed, places, shown, shown_rows, .. } = outline;
         let increases = |numbers: &[usize]| numbers.windows(2).all(|pair| pair[0] < pair[1]);
-        // The last picture may have been cut; no other one overlaps what follows.
+        // The last picture may have been cut; no other one overlaps its successor.
         let cells = |grid: &ImageGrid| grid.rows.saturating_mul(grid.cols);
         let is_apart = |pair: &[(usize, ImageGrid)]| pair[0].0.saturating_add(cells(&pair[0].1)) <= pair[1].0;
         let is_picture_of =
@@ -204,17 +204,17 @@ impl Head {
     }
 }
 
-/// What stands behind the parts: their hashes, and that of all before it.
+/// Trailer of a file: the hashes of its parts, then the hash of the head and these hashes.
 pub fn trailer(head: &[u8], hashes: &[Fingerprint]) -> Vec<u8> {
     let hashes = hashes.concat();
     let seal: Fingerprint = Sha256::new().chain_update(head).chain_update(&hashes).finalize().into();
     [&hashes[..], &seal].concat()
 }
 
-/// The hashes of the parts.
+/// Reads the hashes of the parts from a trailer.
 ///
 /// # Errors
-/// [`Error::Io`] where the trailer is not the head's.
+/// [`Error::Io`] if the trailer does not match the head.
 pub fn hashes(head: &[u8], found: &[u8]) -> Result<Vec<Fingerprint>> {
     let count = (found.len() / HASH).saturating_sub(1);
     let hashes: Vec<Fingerprint> =

@@ -1,4 +1,4 @@
-//! The snapshots that there are, and which of them go.
+//! Index of the snapshots in a store, and their eviction.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -16,53 +16,51 @@ use crate::model::LanguageModel;
 use crate::package::hash::hex;
 use crate::state::Part;
 
-/// Most files that are looked through for every request.
+/// Most files that a request searches.
 const MOST_FILES: usize = 1024;
-/// Most conversations that are remembered not to be worth a file.
+/// Most conversations remembered as not worth a file.
 const MOST_REFUSED: usize = 4096;
 
-/// A file.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
     pub(super) file: StoredFile,
-    /// What it is of; `None` for one of another model, device or version, which only takes room.
+    /// Its head; `None` for a file of another model, device or version, which only takes room.
     pub(super) head: Option<Rc<Head>>,
 }
 
-/// A file's layout, all of whose lengths and whose head have been checked.
+/// Layout of a file whose lengths and head are verified.
 #[derive(Debug)]
 pub(super) struct Checked {
     pub(super) head: Head,
-    /// The parts of its state, where each is, and its hash.
+    /// Parts of the state with their byte ranges and hashes.
     pub(super) parts: Vec<(Part, Range<u64>, Fingerprint)>,
 }
 
-/// The snapshots of a store.
 #[derive(Debug)]
 pub(in crate::engine) struct Snapshots {
     pub(super) store: Box<dyn SnapshotStore>,
-    /// Bytes that all files together may take.
+    /// Limit of the bytes of all files.
     pub(super) budget: u64,
-    /// Hash of all that numbers depend on besides conversations.
+    /// Hash of all that results depend on besides conversations.
     pub(super) identity: Fingerprint,
-    /// The one used last comes last.
+    /// All files, the most recently used last.
     pub(super) files: Vec<Known>,
     pub(super) rates: Rates,
-    /// Names of files that were not worth it, or could not be written.
+    /// Names of files that did not pay or could not be written.
     refused: HashSet<String>,
 }
 
-/// A file that holds the beginning of a prompt.
+/// A file that holds a prefix of a prompt.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) known: Known,
     pub(super) head: Rc<Head>,
-    /// Entries to be had from it.
+    /// Entries that can be restored from it.
     pub(super) entries: usize,
 }
 
 impl Snapshots {
-    /// What is in a store, for a model whose numbers depend on `numerics`. Fails as [`SnapshotStore::list`].
+    /// Lists the files of a store, for a model whose results depend on `numerics`. Fails like [`SnapshotStore::list`].
     pub(in crate::engine) async fn open<M: LanguageModel>(
         model: &M,
         store: Box<dyn SnapshotStore>,
@@ -73,7 +71,7 @@ impl Snapshots {
         let mut this =
             Self { store, budget, identity, files: Vec::new(), rates: Rates::default(), refused: HashSet::new() };
         for file in this.store.list().await? {
-            // A file that cannot be read takes room, like those of other models, and goes when its turn comes.
+            // A file that cannot be read takes room, like those of other models, until it is evicted.
             let head = this.check(model, &file).await.ok().map(|checked| Rc::new(checked.head));
             if let Some(head) = &head {
                 this.rates = head.rates;
@@ -84,7 +82,7 @@ impl Snapshots {
         Ok(this)
     }
 
-    /// Reads a file but for the parts of the state. Fails with [`crate::Error::Io`] for one that is not whole, or not of this model.
+    /// Reads a file except the parts of the state. Fails with [`crate::Error::Io`] if it is incomplete or of another model.
     pub(super) async fn check<M: LanguageModel>(&self, model: &M, file: &StoredFile) -> Result<Checked> {
         let StoredFile { name, bytes } = file;
         let head_bytes = head_bytes(&self.store.read(name, 0..(*bytes).min(PREFIX as u64)).await?, *bytes)?;
@@ -107,7 +105,7 @@ impl Snapshots {
         Ok(Checked { parts: placed.collect(), head })
     }
 
-    /// The file that most of what `wanted` begins with can be had from; of several, the one used last.
+    /// The file that restores the longest prefix of `wanted`; the most recently used one of several.
     pub(super) fn best(&self, wanted: &[ContextEntry]) -> Option<Found> {
         let found = |known: &Known| {
             let head = known.head.clone()?;
@@ -118,7 +116,7 @@ impl Snapshots {
         self.files.iter().filter_map(found).max_by_key(|found| found.entries)
     }
 
-    /// Whether all of a conversation can be had from a file.
+    /// Returns true if a file restores all of these entries.
     pub(super) fn covers(&self, entries: &[ContextEntry]) -> bool {
         self.best(entries).is_some_and(|found| found.entries == entries.len())
     }
@@ -129,17 +127,17 @@ impl Snapshots {
         heads.flat_map(|head| &head.sizes).find(|size| size.sizing == *sizing).map(|size| size.edge)
     }
 
-    /// Notes what tokens of a prompt have taken.
+    /// Adds a measurement of prompt tokens.
     pub(in crate::engine) fn note_tokens(&mut self, tokens: usize, ms: f64) {
         self.rates.note(Work::Tokens, tokens as f64, ms);
     }
 
-    /// Notes what the pictures among entries have taken, which may have been there.
+    /// Adds a measurement of the pictures among `entries`.
     pub(in crate::engine) fn note_pictures(&mut self, entries: &[ContextEntry], ms: f64) {
         self.rates.note(Work::Pictures, gain(entries).pictures as f64, ms);
     }
 
-    /// The name of the file of a conversation.
+    /// File name of a conversation.
     pub(super) fn name(&self, entries: &[ContextEntry]) -> String {
         let mut hash = Sha256::new_with_prefix(self.identity);
         for entry in entries {
@@ -154,12 +152,11 @@ impl Snapshots {
         hex(&hash.finalize()[..16])
     }
 
-    /// Whether a file of this name was not worth it before.
     pub(super) fn is_refused(&self, name: &str) -> bool {
         self.refused.contains(name)
     }
 
-    /// Has a file of this name not be written again.
+    /// Prevents that a file of this name is written again.
     pub(super) fn refuse(&mut self, name: &str) {
         if self.refused.len() >= MOST_REFUSED {
             self.refused.clear();
@@ -167,7 +164,7 @@ impl Snapshots {
         self.refused.insert(name.to_owned());
     }
 
-    /// Counts a file that has been written, in the place of those whose conversations it covers.
+    /// Adds a file that was written, and removes those whose conversations it covers.
     pub(super) async fn add(&mut self, file: StoredFile, head: Head) -> Result<()> {
         let (name, is_other) = (file.name.clone(), |known: &Known| known.file.name != file.name);
         let is_covered = |known: &Known| {
@@ -186,23 +183,22 @@ impl Snapshots {
         self.evict(&name).await
     }
 
-    /// Removes a file.
     pub(super) async fn remove(&mut self, name: &str) -> Result<()> {
         self.files.retain(|known| known.file.name != name);
         self.store.remove(name).await
     }
 
-    /// Notes that a file has been used.
+    /// Marks a file as used now.
     pub(super) async fn touch(&mut self, name: &str) {
         if let Some(place) = self.files.iter().position(|known| known.file.name == name) {
             let known = self.files.remove(place);
             self.files.push(known);
         }
-        // It goes a little earlier then.
+        // After a failure the file is evicted a little earlier.
         let _ = self.store.touch(name).await;
     }
 
-    /// Removes files, those first that were used longest ago, until the others are within the budget. The one of this name stays.
+    /// Removes the least recently used files until the others fit the budget. The file named `kept` stays.
     async fn evict(&mut self, kept: &str) -> Result<()> {
         let total = |files: &[Known]| files.iter().map(|known| known.file.bytes).sum::<u64>();
         while total(&self.files) > self.budget || self.files.len() > MOST_FILES {
@@ -213,7 +209,7 @@ impl Snapshots {
         Ok(())
     }
 
-    /// Removes all files. Returns the bytes that they took.
+    /// Removes all files. Returns their bytes.
     pub(in crate::engine) async fn clear(&mut self) -> Result<u64> {
         let mut bytes = 0;
         for file in self.store.list().await? {
@@ -225,7 +221,7 @@ impl Snapshots {
 }
 
 impl Found {
-    /// What need not be computed behind `held` entries, where `bytes` are read for it.
+    /// Work that is saved after the first `held` entries by reading `bytes`.
     pub(super) fn gain(&self, held: usize, bytes: u64) -> Gain {
         Gain { bytes, ..gain(&self.head.entries[held.min(self.entries)..self.entries]) }
     }

@@ -1,4 +1,4 @@
-//! From a conversation to a file, while the engine has nothing else to do.
+//! Writing conversations to files while the engine is idle.
 
 use sha2::{Digest, Sha256};
 
@@ -15,22 +15,22 @@ use crate::image::Fingerprint;
 use crate::model::LanguageModel;
 use crate::state::Part;
 
-/// A file that is to be written.
+/// A file that must be written.
 struct Draft {
     name: String,
     head: Head,
     parts: Vec<Part>,
-    /// What it is better than everything stored by.
+    /// Gain over the best file in the store.
     gain: Gain,
     bytes: u64,
 }
 
 impl<B: Backend> Engine<B> {
-    /// Writes the conversations that are worth it to the store, if there is one, part by part for as long as `go_on` says. Returns whether
-    /// all of them are kept by now. One that was interrupted leaves nothing, and is begun again the next time.
+    /// Writes conversations that are worth it to the store, if there is one, part by part while `go_on` returns true. Returns true if all of
+    /// them are stored. An interrupted file is dropped, and begun again by the next call.
     ///
     /// # Errors
-    /// [`Error::Io`]: that conversation is not tried again; or what the device says. Nothing is lost.
+    /// [`Error::Io`], after which that conversation is not tried again, and errors of the device. Conversations in memory stay.
     pub async fn keep_snapshots(&mut self, go_on: &mut dyn FnMut() -> bool) -> Result<bool> {
         let Some(mut snapshots) = self.snapshots.take() else { return Ok(true) };
         let kept = self.keep_all(&mut snapshots, go_on).await;
@@ -74,7 +74,7 @@ impl<B: Backend> Engine<B> {
             if snapshots.rates.known()[Work::Bytes as usize] > 0.0 {
                 continue;
             }
-            // How fast files are read decides whether there are more of them. Sending them to the device takes time as well.
+            // The read rate decides whether further files pay. This measurement lacks the upload to the device.
             let started = clock();
             for (part, range, hash) in snapshots.check(model, &file).await?.parts {
                 if !go_on() {
@@ -122,7 +122,7 @@ fn draft<M: LanguageModel>(snapshots: &Snapshots, model: &M, conversation: &Conv
     Some(Draft { name, head, parts, gain, bytes })
 }
 
-/// Writes a file; whether it is whole.
+/// Writes a file. Returns false if interrupted.
 async fn write<M: LanguageModel>(
     snapshots: &Snapshots,
     model: &mut M,

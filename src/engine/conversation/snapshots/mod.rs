@@ -1,6 +1,6 @@
-//! Conversations that outlive the engine: their states in files, which a later process reads rather than computes.
+//! Snapshots: states of conversations in files, which a later process reads instead of computing them.
 //!
-//! Nothing is written unless a caller hands in a [`SnapshotStore`], and then only while the engine has nothing else to do.
+//! Written only if a caller supplies a [`SnapshotStore`], and only while the engine is idle.
 
 mod folder;
 pub mod format;

@@ -1,4 +1,4 @@
-//! From a file to a conversation.
+//! Restoring conversations from files.
 
 use sha2::{Digest, Sha256};
 
@@ -17,23 +17,23 @@ use crate::model::LanguageModel;
 use crate::state::Part;
 
 impl<B: Backend> Engine<B> {
-    /// Goes on with what a file holds of the beginning of `wanted`, if that is more than the conversation does and is there sooner than it
-    /// would be computed. Whatever goes wrong, it is computed. Returns the milliseconds that it took.
+    /// Restores a stored prefix of `wanted`, if it is longer than the conversation's and faster to read than to compute. Errors are ignored,
+    /// because the entries can be computed. Returns the milliseconds spent.
     pub(in crate::engine) async fn recall(&mut self, wanted: &[ContextEntry], control: &RequestControl) -> f64 {
         let Some(mut snapshots) = self.snapshots.take() else { return 0.0 };
         let started = (self.clock)();
-        // The last entry is left to compute: its logits are wanted.
+        // The last entry is always computed, since its logits are needed.
         let begins = &wanted[..wanted.len().saturating_sub(1)];
         let held = self.conversation.kept_of(wanted);
         if let Some(found) = snapshots.best(begins).filter(|found| found.entries > held) {
             let name = found.known.file.name.clone();
             match self.recall_from(&mut snapshots, (&found, held), control).await {
                 Ok(true) => snapshots.touch(&name).await,
-                // Damaged, or gone. If it cannot be removed it is refused the next time.
+                // Damaged or missing. If it cannot be removed, it fails again the next time.
                 Err(Error::Io { .. }) => drop(snapshots.remove(&name).await),
                 Ok(false) | Err(_) => {}
             }
-            // If it failed, the conversation from before continues.
+            // After an error this returns to the former conversation.
             self.switch_to(wanted);
         }
         self.snapshots = Some(snapshots);
@@ -42,7 +42,7 @@ impl<B: Backend> Engine<B> {
         ms
     }
 
-    /// Returns whether the conversation was read.
+    /// Returns true if the conversation was restored.
     async fn recall_from(
         &mut self,
         snapshots: &mut Snapshots,
@@ -61,12 +61,12 @@ impl<B: Backend> Engine<B> {
         if !snapshots.rates.pays(found.gain(held, bytes)) {
             let bytes = checked.parts.iter().map(|(part, ..)| part.bytes).sum();
             if !snapshots.rates.pays(Gain { bytes, ..gain(&checked.head.entries) }) {
-                // Not even all of it is worth its room on this device.
+                // Even reading all of it would not pay on this device.
                 snapshots.remove(&found.known.file.name).await?;
             }
             return Ok(false);
         }
-        // It rests: there may be no room for the places that one more remembers.
+        // Makes the conversation idle: memory may not suffice for the checkpoints of both.
         self.switch_to(&[]);
         let model = self.backend.model()?;
         let mut state = model.restore(&outline).await?;
@@ -87,17 +87,17 @@ impl<B: Backend> Engine<B> {
         Ok(true)
     }
 
-    /// Keeps snapshots of conversations in a store, of at most `budget` bytes, and goes on with those that are there.
+    /// Keeps snapshots of conversations in a store, in at most `budget` bytes, and uses the existing ones.
     ///
     /// # Errors
-    /// [`Error::Io`] where the store cannot be read, [`Error::DeviceLost`].
+    /// [`Error::Io`] if the store cannot be read, [`Error::DeviceLost`].
     pub async fn open_snapshots(&mut self, store: Box<dyn super::SnapshotStore>, budget: u64) -> Result<()> {
         let numerics = self.backend.numerics()?;
         self.snapshots = Some(Snapshots::open(self.backend.model()?, store, budget, &numerics).await?);
         Ok(())
     }
 
-    /// Removes all snapshots from the store. Returns the bytes that they took. What the engine holds in memory stays.
+    /// Removes all snapshots from the store. Returns their bytes. Conversations in memory stay.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -109,7 +109,7 @@ impl<B: Backend> Engine<B> {
     }
 }
 
-/// The first `len` entries, and the passes that computed them, none larger than the model computes at once now.
+/// The first `len` entries and their passes, split where they exceed the rows that the model now computes at once.
 fn history(head: Head, len: usize, most: usize) -> (Vec<ContextEntry>, Vec<PastPass>) {
     let (mut entries, mut passes) = (head.entries, Vec::new());
     entries.truncate(len);

@@ -18,29 +18,29 @@ pub struct StoredFile {
     pub bytes: u64,
 }
 
-/// Files by name, which outlive the engine. One engine at a time has them. What fails is [`crate::Error::Io`].
+/// Files by name, which outlive the engine. One engine at a time uses a store. Failures are [`crate::Error::Io`].
 pub trait SnapshotStore: fmt::Debug {
-    /// All files, those first that were [used](Self::touch) longest ago.
+    /// Lists all files, the least recently [used](Self::touch) first.
     fn list(&self) -> Pending<'_, Vec<StoredFile>>;
 
-    /// Bytes of a file, all of the range.
+    /// Reads all bytes of the range.
     fn read<'a>(&'a self, name: &'a str, range: Range<u64>) -> Pending<'a, Vec<u8>>;
 
-    /// Begins a file. Until it is finished it is in no list; what was begun before is given up.
+    /// Begins a file, which is listed once it is finished. An unfinished file is dropped.
     fn begin<'a>(&'a self, name: &'a str) -> Pending<'a, ()>;
 
-    /// Adds bytes to the file that was begun.
+    /// Appends bytes to the unfinished file.
     fn append(&self, bytes: Vec<u8>) -> Pending<'_, ()>;
 
-    /// Has the file that was begun be there, whole; or it is not there, and this fails.
+    /// Completes the unfinished file. After a failure it does not exist.
     fn finish(&self) -> Pending<'_, ()>;
 
-    /// Gives up the file that was begun, if there is one.
+    /// Drops the unfinished file, if there is one.
     fn give_up(&self) -> Pending<'_, ()>;
 
-    /// Notes that a file has been used.
+    /// Marks a file as used now.
     fn touch<'a>(&'a self, name: &'a str) -> Pending<'a, ()>;
 
-    /// Removes a file, if it is there.
+    /// Removes a file, if it exists.
     fn remove<'a>(&'a self, name: &'a str) -> Pending<'a, ()>;
 }
