@@ -1,4 +1,4 @@
-//! Control of a request from outside: cancelling it, pausing it while its reader is full, and the meters that bound it.
+//! Control of a running request: cancelling it, pausing it while its reader is too slow (backpressure), and meters that limit it.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -7,12 +7,11 @@ use super::events::Event;
 use super::meter::Meter;
 use crate::error::{Error, Result};
 
-/// Unread frames of a stream at which its request is paused, and at which it continues.
+/// Numbers of unread frames of a stream at which its request is paused and resumed.
 const MOST_UNREAD: usize = 16;
 const FEW_UNREAD: usize = MOST_UNREAD / 2;
 
-/// Control of a request while it runs. Cancelling takes effect within a token, a chunk of the prompt or 200 ms of the tower; pausing within a
-/// step.
+/// Control of a running request. Cancelling takes effect within a token, a prompt chunk or 200 ms of the tower, pausing within a step.
 #[derive(Debug, Clone, Default)]
 pub struct RequestControl(Arc<Shared>);
 
@@ -25,7 +24,7 @@ struct Shared {
 }
 
 impl RequestControl {
-    /// Creates the control of a request that runs.
+    /// Creates the control of one request.
     pub fn new() -> Self {
         Self::default()
     }
@@ -35,26 +34,26 @@ impl RequestControl {
         self.0.is_cancelled.store(true, Ordering::SeqCst);
     }
 
-    /// Returns whether it was cancelled.
+    /// Returns true if the request was cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.0.is_cancelled.load(Ordering::SeqCst)
     }
 
-    /// Fails with [`Error::Aborted`] once it was cancelled.
+    /// Fails with [`Error::Aborted`] if the request was cancelled.
     pub fn check(&self) -> Result<()> {
         if self.is_cancelled() { Err(Error::Aborted) } else { Ok(()) }
     }
 
-    /// Counts a frame that is sent to the request's reader, and pauses the request when too many are unread.
+    /// Counts a frame sent to the request's reader. Pauses the request if too many are unread.
     pub fn frame_sent(&self) {
         if self.0.unread.fetch_add(1, Ordering::SeqCst) + 1 >= MOST_UNREAD {
             self.0.is_paused.store(true, Ordering::SeqCst);
-            // The reader may have read all of them between the two.
+            // The reader may have read all frames before the flag was set; nothing else would resume the request then.
             self.resume();
         }
     }
 
-    /// Counts a frame that was read. Returns whether the request was paused and continues.
+    /// Counts a frame that was read. Returns true if this resumes the request.
     pub fn frame_read(&self) -> bool {
         self.0.unread.fetch_sub(1, Ordering::SeqCst);
         self.resume()
@@ -64,13 +63,12 @@ impl RequestControl {
         self.0.unread.load(Ordering::SeqCst) <= FEW_UNREAD && self.0.is_paused.swap(false, Ordering::SeqCst)
     }
 
-    /// Returns whether the request waits for its reader.
+    /// Returns true if the request waits for its reader.
     pub fn is_paused(&self) -> bool {
         self.0.is_paused.load(Ordering::SeqCst)
     }
 
-    /// Sets the meters that count what the request takes. Its answers end as they are where one of these has nothing left. Later calls have
-    /// no effect.
+    /// Sets the meters that count this request's use. Its answers end early once a meter is exhausted. Later calls have no effect.
     pub fn count_by(&self, meters: Vec<Arc<Meter>>) {
         let _ = self.0.meters.set(meters);
     }
@@ -79,30 +77,28 @@ impl RequestControl {
         self.0.meters.get().into_iter().flatten()
     }
 
-    /// Counts tokens and milliseconds.
     #[inline(never)]
     pub(in crate::engine) fn spend(&self, tokens: usize, ms: f64) {
         self.meters().for_each(|meter| meter.spend(tokens, ms));
     }
 
-    /// Tokens that the request may still take.
+    /// Tokens that all meters still allow.
     #[inline(never)]
     pub(in crate::engine) fn left(&self) -> usize {
         self.meters().map(|meter| meter.left()).min().unwrap_or(usize::MAX)
     }
 }
 
-/// Losses of the device that end a request.
+/// Device losses after which a request fails.
 pub(super) const LOSSES: u32 = 3;
 
-/// Context of a step: its request's control, the receiver of its events, and what has gone wrong so far.
+/// Control, event receiver and failures of a request, passed to each of its steps.
 pub struct RequestContext<'a> {
     /// The request's control.
     pub control: &'a RequestControl,
     pub(super) on_event: &'a mut dyn FnMut(Event),
-    /// Losses of the device so far.
     pub(super) losses: u32,
-    /// Set once memory that is only used for speed has been freed.
+    /// True after memory used only for speed was freed.
     pub(super) is_lean: bool,
 }
 

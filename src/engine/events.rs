@@ -6,41 +6,41 @@ use crate::chat::{CallPart, Date, ToolCall};
 /// Milliseconds since some fixed moment, from the platform.
 pub type Clock = fn() -> f64;
 
-/// The date where the user is; `None` where it is not known.
+/// The user's local date; `None` if unknown.
 pub type Calendar = fn() -> Option<Date>;
 
 /// Stage of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// Pictures go through the tower; counted in layers.
+    /// Pictures in the tower, counted in layers.
     Vision,
-    /// The prompt goes through the decoder; counted in tokens.
+    /// The prompt in the decoder, counted in tokens.
     Prefill,
 }
 
-/// How far loading is.
+/// Progress of loading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoadEvent {
-    /// Bytes of the package that were read and sent since the last event.
+    /// Bytes of the package read and uploaded since the last event.
     Bytes(u64),
-    /// Kernels are compiled, while the first shard comes.
+    /// Compilation of kernels, during the download of the first shard.
     Kernels {
-        /// Compiled so far.
+        /// Kernels compiled so far.
         done: usize,
-        /// To be compiled.
+        /// Kernels in all.
         total: usize,
     },
 }
 
-/// A token of an answer, and how likely it was by the model's own distribution: before temperature, bias, penalties and filters.
+/// A token of an answer with its log probability under the model's own distribution: before temperature, bias, penalties and filters.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct TokenLogprob {
     /// The token.
     pub token: u32,
     /// Natural logarithm of its probability.
     pub logprob: f32,
-    /// The likeliest tokens, as many as were asked for, likeliest first.
+    /// The likeliest tokens with their log probabilities, as many as requested, likeliest first.
     pub top: Vec<(u32, f32)>,
 }
 
@@ -57,97 +57,97 @@ pub enum Event {
         /// Steps in all.
         total: usize,
     },
-    /// How large a picture is shown to the model.
+    /// The size at which a picture is shown to the model.
     Picture {
-        /// Which of the request's pictures.
+        /// Index of the picture in the request.
         picture: usize,
         /// Its size and tokens.
         #[serde(flatten)]
         shown: ShownPicture,
     },
-    /// Something about a picture that the caller should know.
+    /// A warning about a picture.
     Note {
-        /// Which of the request's pictures.
+        /// Index of the picture in the request.
         picture: usize,
-        /// A note on it.
+        /// Text of the warning.
         message: String,
     },
-    /// The conversation was too long for the context: its oldest turns are not part of the prompt.
+    /// The conversation exceeded the context, so its oldest turns were left out of the prompt.
     Truncated {
-        /// How many.
+        /// Turns left out.
         turns: usize,
     },
-    /// The device was lost; it is opened again, and the request resumes where it was.
+    /// The device was lost and is being reopened; the request then resumes.
     Recovering {
-        /// Which loss of this request it was, from 1.
+        /// Number of this loss within the request, from 1.
         attempt: u32,
         /// The driver's reason.
         reason: String,
     },
-    /// The answer's next token, where log probabilities were asked for. Its text follows as soon as it is certain.
+    /// The answer's next token, if log probabilities were requested. Its text follows once its characters are complete.
     #[serde(skip)]
     Token(TokenLogprob),
-    /// More of the model's reasoning: whole characters, never empty.
+    /// The next part of the model's reasoning: whole characters, never empty.
     #[serde(skip)]
     Reasoning(String),
-    /// More of the answer: whole characters, never empty.
+    /// The next part of the answer: whole characters, never empty.
     #[serde(skip)]
     Text(String),
-    /// More of a call of a tool.
+    /// The next part of a tool call.
     #[serde(skip)]
     Call {
-        /// Which call of the answer.
+        /// Index of the call in the answer.
         index: usize,
-        /// Its name, or more of its arguments.
+        /// Its name, or the next part of its arguments.
         part: CallPart,
     },
 }
 
-/// Why an answer ended.
+/// Reason for the end of an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
-    /// The model ended its turn, or a stop string came.
+    /// The model ended its turn, or a stop string occurred.
     Stop,
     /// The answer reached its limit or the end of the context.
     #[default]
     Length,
-    /// The answer ended with calls of tools.
+    /// The answer ended with tool calls.
     ToolCalls,
 }
 
-/// Tokens read and written.
+/// Token counts of a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Usage {
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
-    /// Tokens of the answer, the one that ended it left out.
+    /// Tokens of the answer, without the token that ended it.
     pub completion_tokens: usize,
-    /// Tokens of the prompt that were still in the cache.
+    /// Tokens of the prompt that were in the KV cache.
     pub cached_tokens: usize,
-    /// Tokens that were guessed from the conversation and verified several at a time.
+    /// Draft tokens of speculative decoding.
     pub drafted_tokens: usize,
-    /// Tokens of the answer among them.
+    /// Draft tokens that became tokens of the answer.
     pub accepted_tokens: usize,
-    /// Tokens of the answer that were thoughts.
+    /// Tokens of the answer that were reasoning.
     #[serde(skip_serializing_if = "is_zero")]
     pub reasoning_tokens: usize,
     /// Tokens of the answer that its grammar forced; they were not sampled.
     pub forced_tokens: usize,
 }
 
-/// How long the stages took, in milliseconds.
+/// Durations of the stages, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
 pub struct Timings {
     /// Decoding and resizing pictures, and encoding the text.
     pub prepare_ms: f64,
-    /// Pictures through the tower.
+    /// Pictures in the tower.
     pub vision_ms: f64,
-    /// The prompt through the decoder; what of it was read from a snapshot is part of it.
+    /// The prompt in the decoder, including reads of a snapshot.
     pub prefill_ms: f64,
     /// All tokens of the answer.
     pub decode_ms: f64,
-    /// Part of these that the grammar took for its masks; left out where there is no grammar.
+    /// Part of `decode_ms` spent on grammar masks; omitted without a grammar.
     #[serde(skip_serializing_if = "is_nothing")]
     pub grammar_ms: f64,
 }
@@ -168,22 +168,22 @@ pub struct Completion {
     /// The model's reasoning before the answer, without white space at its ends.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reasoning: String,
-    /// The whole answer, but for thoughts and calls of tools.
+    /// The answer without reasoning and tool calls.
     pub text: String,
-    /// Calls of tools.
+    /// Tool calls.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<ToolCall>,
     /// Its tokens.
     pub tokens: Vec<u32>,
-    /// Log probabilities of the tokens, where they were asked for.
+    /// Log probabilities of the tokens, if requested.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub logprobs: Vec<TokenLogprob>,
-    /// Why it ended.
+    /// Reason for its end.
     pub finish_reason: FinishReason,
-    /// Tokens read and written.
+    /// Token counts.
     pub usage: Usage,
-    /// How large the pictures of the request were shown.
+    /// Sizes at which the request's pictures were shown.
     pub pictures: Vec<ShownPicture>,
-    /// How long it took.
+    /// Durations of the stages.
     pub timings: Timings,
 }

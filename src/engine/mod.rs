@@ -1,6 +1,6 @@
-//! Loads a model and answers requests: the room that sees all the others.
+//! Model loading and request handling: the only room that may import all others.
 //!
-//! Knows no platform: bytes come from the caller, time from a [`Clock`], results go to callbacks.
+//! Independent of the platform: bytes come from the caller, time comes from a [`Clock`], results go to callbacks.
 
 mod answer;
 mod control;
@@ -56,19 +56,19 @@ use device::features::FeatureCache;
 pub struct Request {
     /// The input that the model continues.
     pub prompt: Prompt,
-    /// The pictures that the prompt counts.
+    /// The pictures to which the prompt refers.
     pub pictures: Vec<Picture>,
-    /// How tokens are chosen.
+    /// Sampling options.
     pub sampling: SamplingOptions,
-    /// Most tokens of the answer; `None` for as many as the context holds.
+    /// Limit of the answer in tokens; `None` for the rest of the context.
     pub max_tokens: Option<usize>,
-    /// Strings before which the answer ends.
+    /// Stop strings, before which the answer ends.
     pub stop: Vec<String>,
-    /// The grammar that bounds the answer, if any.
+    /// Grammar that the answer must match, if any.
     pub grammar: Option<Rc<dyn Grammar>>,
 }
 
-/// A loaded model, and the conversations that requests continue: what an earlier request has left in the cache is not computed again.
+/// A loaded model and its conversations. Entries that an earlier request left in the KV cache are not computed again.
 #[derive(Debug)]
 pub struct Engine<B: Backend = Device> {
     backend: B,
@@ -76,25 +76,25 @@ pub struct Engine<B: Backend = Device> {
     /// The active conversation.
     conversation: Conversation<B::Model>,
     idle: IdleConversations<B::Model>,
-    /// Conversations in files, if they are kept.
+    /// Conversations in files, if a store was opened.
     snapshots: Option<Snapshots>,
     speculation: Speculation,
-    /// How long steps and passes over drafts take on this device.
+    /// Measured durations of steps and verification passes.
     latency: LatencyModel,
     pictures: PictureLimits,
-    /// The pictures that conversations and prompts hold, by the fingerprints of their files: these are not decoded again.
+    /// Pictures that conversations and prompts hold, by the fingerprints of their files, so that they are not decoded again.
     pictures_held: RefCell<Vec<(Fingerprint, Weak<SizedPicture>)>>,
     decode_picture: Decode,
     clock: Clock,
     today: Calendar,
-    /// The vocabulary made ready for grammars, once one was wanted.
+    /// The vocabulary prepared for grammars, on first use.
     #[cfg(feature = "grammar")]
     grammars: Option<crate::grammar::native::NativeGrammars>,
 }
 
 impl<B: Backend> Engine<B> {
-    /// An engine of its parts, for backends other than [`Device`], which [`Self::load`](Engine::load) makes. Of `options` only what does
-    /// not concern the device counts.
+    /// Creates an engine on a backend other than [`Device`], for which [`Self::load`](Engine::load) exists. Options that concern the device are
+    /// ignored.
     pub fn new(backend: B, tokenizer: Arc<Tokenizer>, options: &LoadOptions) -> Self {
         let LoadOptions { speculation, pictures, decode_picture, clock, today, .. } = *options;
         let (conversation, latency) = (Conversation::default(), LatencyModel::new(DeviceClass::Hardware));
@@ -118,7 +118,7 @@ impl<B: Backend> Engine<B> {
         }
     }
 
-    /// Makes a format ready for requests. The first takes half a second more, for a large vocabulary.
+    /// Prepares an output format for requests. The first call takes half a second longer if the vocabulary is large.
     ///
     /// # Errors
     /// [`crate::Error::UnsupportedSchema`] or [`crate::Error::InvalidGrammar`].
@@ -139,13 +139,12 @@ impl<B: Backend> Engine<B> {
         &self.backend
     }
 
-    /// How tokens are chosen where a request does not say, by what the model's publisher recommends.
-    /// Values out of range are ignored.
+    /// Sampling options recommended by the model's publisher, for requests that set none. Values out of range are ignored.
     pub fn sampling_defaults(&self) -> SamplingOptions {
         options_of(&self.backend.manifest().chat.sampling)
     }
 
-    /// How the model thinks before it answers; `None` where it has not learnt that, or its vocabulary lacks what it takes.
+    /// Reasoning of the model; `None` if it was not trained for it, or if its vocabulary lacks the tokens.
     pub fn thinking(&self) -> Option<Thinking> {
         let Manifest { chat, config, .. } = self.backend.manifest();
         let definition = definition(config);
@@ -155,7 +154,7 @@ impl<B: Backend> Engine<B> {
         Some(Thinking { syntax: Arc::new(syntax), sampling: published.map(|published| options_of(&published)) })
     }
 
-    /// How the model calls tools; `None` where it has not learnt that, or its vocabulary lacks what it takes.
+    /// Syntax of the model's tool calls; `None` if it was not trained for them, or if its vocabulary lacks the tokens.
     pub fn call_syntax(&self) -> Option<CallSyntax> {
         let Manifest { chat, config, .. } = self.backend.manifest();
         let layout = definition(config).chat_layout(&chat.template).ok()?;
@@ -179,12 +178,12 @@ impl Engine {
         &self.backend.manifest
     }
 
-    /// The model's shape.
+    /// The model's configuration.
     pub fn config(&self) -> &ModelConfig {
         &self.backend.manifest.config
     }
 
-    /// The device it runs on.
+    /// The device that the model runs on.
     pub fn gpu(&self) -> &Gpu {
         &self.backend.gpu
     }
@@ -199,7 +198,7 @@ impl Engine {
         self.backend.gpu.ledger().rows()
     }
 
-    /// How the model is run, and what that takes.
+    /// Memory plan of the model.
     pub fn plan(&self) -> &Plan {
         &self.backend.plan
     }
@@ -209,7 +208,7 @@ impl Engine {
         &self.backend.self_test
     }
 
-    /// Tuning results for this device so far: for [`LoadOptions::tuned`] of the next load.
+    /// Tuning results for this device so far, for [`LoadOptions::tuned`] of the next load.
     pub fn tuned(&self) -> Tuned {
         Tuned { gflops: self.backend.gpu.gflops(), ..self.backend.tuned }
     }
@@ -221,9 +220,9 @@ impl Engine {
         self.conversation = Conversation::default();
     }
 
-    /// Milliseconds that a pass over `rows` tokens takes behind the conversation, of which nothing is kept; none where there is no
-    /// memory for so many. The first takes longer: it is made ready. What is found counts when it is decided whether guessing pays.
-    /// Fails with [`crate::Error::ContextOverflow`] behind a full context.
+    /// Returns the milliseconds of a pass over `rows` tokens after the conversation, whose results are dropped; `None` if memory is short. The
+    /// first pass of a size takes longer, because it is prepared. The result also informs the decision whether speculation pays. Fails with
+    /// [`crate::Error::ContextOverflow`] if the context is full.
     pub async fn time_pass(&mut self, rows: usize) -> Result<Option<f64>> {
         let model = &mut self.backend.resident_mut()?.model;
         let state = self.conversation.state_mut(model)?;
@@ -235,16 +234,16 @@ impl Engine {
     }
 }
 
-/// How a model thinks before it answers.
+/// Reasoning of a model.
 #[derive(Debug, Clone)]
 pub struct Thinking {
-    /// How it writes thoughts.
+    /// Syntax of its reasoning.
     pub syntax: Arc<ThoughtSyntax>,
-    /// How tokens are chosen then where a request does not say: about text, and about pictures.
+    /// Sampling options while it reasons, for requests that set none: for text, and for pictures.
     pub sampling: [SamplingOptions; 2],
 }
 
-/// The recommended options; values out of range are ignored.
+/// The recommended options, or the defaults if a value is out of range.
 fn options_of(published: &SamplingDefaults) -> SamplingOptions {
     let open = SamplingOptions::default();
     let options = SamplingOptions {
