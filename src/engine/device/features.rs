@@ -1,4 +1,4 @@
-//! Pictures to features, computed once for each different picture.
+//! Features of pictures, computed once for each distinct picture.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::layers::vision::{FeatureRows, Pixels};
 use crate::memory::KEPT_PICTURES;
 use crate::model::{Features, Input, Model};
 
-/// The features of a prompt's pictures in one buffer, and where each picture's rows begin.
+/// Features of a prompt's pictures in one buffer, with the first row of each picture.
 #[derive(Debug, Default)]
 pub struct PromptImages {
     pub(in crate::engine) rows: Option<Features>,
@@ -22,12 +22,12 @@ pub struct PromptImages {
 }
 
 impl PromptImages {
-    /// Rows of features that a token has.
+    /// Feature rows of each token.
     fn of_token(&self) -> u32 {
         self.rows.as_ref().map_or(1, |rows| rows.of_token as u32)
     }
 
-    /// The input of an entry's row.
+    /// Decoder input of an entry.
     pub(in crate::engine) fn input(&self, entry: &ContextEntry) -> Result<Input> {
         match entry {
             ContextEntry::Token(id) => Ok(Input::Token(*id)),
@@ -39,7 +39,7 @@ impl PromptImages {
     }
 }
 
-/// A picture's rows among those of a buffer.
+/// Rows of one picture in a buffer.
 #[derive(Debug, Clone)]
 pub(in crate::engine) struct Kept {
     fingerprint: Fingerprint,
@@ -65,12 +65,12 @@ fn rows_of(picture: &SizedPicture, of_token: usize) -> usize {
 }
 
 impl FeatureCache {
-    /// The features of a picture, if they are there.
+    /// The features of a picture, if cached.
     pub(in crate::engine) fn find(&self, picture: &SizedPicture) -> Option<&Kept> {
         self.kept.iter().find(|kept| kept.fingerprint == picture.fingerprint)
     }
 
-    /// The features of all `pictures`, in one buffer.
+    /// Returns the features of all `pictures` in one buffer.
     pub(in crate::engine) async fn encode(
         &mut self,
         (model, tower): (&mut Model, &mut TowerRun<'_>),
@@ -96,7 +96,7 @@ impl FeatureCache {
         Ok(PromptImages { rows: Some(Features { buffer, rows, of_token, pictures: grids }), first_rows })
     }
 
-    /// A new buffer with the features of `pictures`: those that are kept are copied, the others encoded.
+    /// Fills a new buffer with the features of `pictures`: cached ones are copied, the others encoded.
     async fn encode_anew(
         &mut self,
         (model, tower): (&mut Model, &mut TowerRun<'_>),
@@ -127,7 +127,7 @@ impl FeatureCache {
                     };
                     let prepared = &picture.prepared;
                     let pixels = Pixels { width: prepared.width, height: prepared.height, rgb: &prepared.rgb };
-                    // The decoder's work memory serves the tower meanwhile.
+                    // The tower uses the decoder's work memory meanwhile.
                     model.release();
                     tower.encode(&pixels, FeatureRows { buffer: &buffer, first }, (control, &mut progress)).await?;
                 }
@@ -139,7 +139,7 @@ impl FeatureCache {
         Ok(buffer)
     }
 
-    /// Forgets old pictures until `rows` more fit the allowance.
+    /// Drops the oldest pictures until `rows` more fit the allowance.
     fn make_room(&mut self, rows: usize, row_bytes: u64, allowance: usize) -> Result<()> {
         if rows > allowance {
             let (budget, needed) = (allowance as u64 * row_bytes, rows as u64 * row_bytes);
@@ -156,7 +156,7 @@ impl FeatureCache {
         Ok(())
     }
 
-    /// Rows of all buffers that are kept, the forgotten ones among them included.
+    /// Rows of all buffers in use, including rows of dropped pictures in them.
     fn held_rows(&self, row_bytes: u64) -> usize {
         let first_of_buffer =
             |(index, kept): &(usize, &Kept)| !self.kept[..*index].iter().any(|earlier| earlier.buffer.is(&kept.buffer));
@@ -165,12 +165,11 @@ impl FeatureCache {
     }
 }
 
-/// Bytes of one row of features.
 fn row_bytes(model: &Model) -> u64 {
     (model.config().hidden_size * size_of::<f32>()) as u64
 }
 
-/// Rows of features that a picture's token has.
+/// Feature rows of each picture token.
 fn rows_of_token(tower: &TowerRun<'_>) -> usize {
     definition(&tower.manifest.config).pictures().map_or(1, Pictures::rows_of_token)
 }

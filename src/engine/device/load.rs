@@ -1,4 +1,4 @@
-//! A package to an engine: manifest and tokenizer first, then shard by shard. And whether the memory that is planned is there.
+//! Loading a package: manifest and tokenizer first, then shard by shard. Also a check that the planned memory exists.
 
 use std::sync::Arc;
 
@@ -25,20 +25,20 @@ use crate::model::{Draw, DryModel, LanguageModel};
 use crate::package::manifest::Manifest;
 use crate::sampling::SamplingOptions;
 
-/// How a model is loaded.
+/// Options for loading a model.
 #[derive(Debug, Clone, Copy)]
 pub struct LoadOptions {
-    /// Tokens the context is to hold, at most what the model was made for; `None` for a default.
+    /// Context length in tokens, at most the model's own; `None` for a default.
     pub context: Option<usize>,
-    /// How the cache of keys and values holds a number; `None` for what the plan chooses.
+    /// Precision of the KV cache; `None` to let the plan choose.
     pub kv_precision: Option<KvPrecision>,
-    /// Placement of the picture side's weights; `None` to let the plan choose.
+    /// Residency of the tower's weights; `None` to let the plan choose.
     pub vision: Option<Residency>,
-    /// Bytes of GPU memory that everything together may take; `None` for as many as the device has.
+    /// Limit of all GPU memory in bytes; `None` for the memory of the device.
     pub gpu_memory_budget: Option<u64>,
-    /// When ways to compute are tried on the device; where they are, loading takes up to [`BUDGET_MS`](crate::engine::BUDGET_MS) longer.
+    /// Condition for tuning, which prolongs loading by up to [`BUDGET_MS`](crate::engine::BUDGET_MS).
     pub tune: Tune,
-    /// Which numbers kernels may come to.
+    /// Accuracy of kernels.
     pub arithmetic: Arithmetic,
     /// Results of earlier loads, stored under [`tuning_key`](crate::engine::tuning_key).
     pub tuned: Tuned,
@@ -55,12 +55,12 @@ pub struct LoadOptions {
 }
 
 impl LoadOptions {
-    /// Everything by default, with the platform's clock and no date.
+    /// Defaults with the platform's clock and no date.
     pub fn new(clock: Clock) -> Self {
         Self::with_decoder(clock, decode)
     }
 
-    /// The same where picture files are read elsewhere: what is not called is not in a wasm module.
+    /// [`Self::new`] with another decoder of pictures, so that a wasm module does not contain the default one.
     pub fn with_decoder(clock: Clock, decode_picture: Decode) -> Self {
         Self {
             context: None,
@@ -80,7 +80,7 @@ impl LoadOptions {
 
     fn memory_options(&self, class: DeviceClass) -> MemoryOptions {
         let Self { context, kv_precision: kv, vision, gpu_memory_budget: budget, .. } = *self;
-        // Processors compute for a while to read 16 bits, and have memory.
+        // CPUs are slow at reading 16-bit floats, and have enough memory.
         let is_wide = kv.is_none() && class != DeviceClass::Hardware;
         let vision_kv = is_wide.then_some(KvPrecision::F32);
         MemoryOptions { budget, context, kv, vision_kv, vision }
@@ -88,17 +88,15 @@ impl LoadOptions {
 }
 
 impl Engine {
-    /// Checks manifest and tokenizer, plans, tests the device's kernels, allocates the weights and fills them from `shards`. The
-    /// engine keeps `shards`: weights may have to be sent again. `on_event` is told the bytes of every shard that has been read, and
-    /// the kernels that are compiled.
+    /// Checks manifest and tokenizer, plans memory, tests the device's kernels, allocates the weights and fills them from `shards`, which
+    /// the engine keeps to upload weights again. `on_event` receives the bytes of every shard read and the progress of compilation.
     ///
-    /// Where the device's memory runs out although nobody set a budget, the plan is made again with less. A device that is lost
-    /// meanwhile is opened again, and loading starts over.
+    /// If the device's memory runs out and no budget was set, loading continues with a smaller plan. After a device loss the device is
+    /// reopened and loading starts again.
     ///
     /// # Errors
-    /// [`Error::InvalidPackage`], [`Error::Integrity`], [`Error::Tokenizer`], [`Error::BudgetTooSmall`],
-    /// [`Error::LimitsTooSmall`], [`Error::OutOfMemory`], [`Error::SelfTestFailed`], what `shards` says, or what the device
-    /// complains about.
+    /// [`Error::InvalidPackage`], [`Error::Integrity`], [`Error::Tokenizer`], [`Error::BudgetTooSmall`], [`Error::LimitsTooSmall`],
+    /// [`Error::OutOfMemory`], [`Error::SelfTestFailed`], errors of `shards`, and errors of the device.
     pub async fn load(
         gpu: &Gpu,
         manifest: &[u8],
@@ -154,13 +152,12 @@ impl Engine {
         Ok(Self { latency: LatencyModel::new(class), ..Self::new(backend, tokenizer, &options) })
     }
 
-    /// Allocates all that a picture of this size takes behind a conversation that leaves just enough of the context for it, and
-    /// then all that a full context takes; computes nothing. The conversation is forgotten. The ledger's peak then is what
-    /// really was allocated.
+    /// Allocates the memory of a picture of this size after a conversation that fills the rest of the context, then the memory of a full
+    /// context, without computing. Forgets the conversation. The ledger's peak is then the memory really allocated.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`] if the device has less than was planned, [`Error::InvalidRequest`] for a picture without an area, or
-    /// as [`Engine::generate`]. The engine can be used again.
+    /// [`Error::OutOfMemory`] if the device has less than planned, [`Error::InvalidRequest`] for a picture without an area, and errors of
+    /// [`Engine::generate`]. The engine remains usable.
     pub async fn preallocate(&mut self, width: usize, height: usize) -> Result<()> {
         self.reset();
         let picture = self.preallocate_picture(width, height).await;
@@ -194,15 +191,14 @@ impl Engine {
         self.conversation.reserve(model, context).await?;
         let _features = model.features(rows)?;
         model.preallocate(self.conversation.state_mut(model)?).await?;
-        // Penalties take the most.
+        // Sampling with penalties takes the most memory.
         let sampling = SamplingOptions { frequency_penalty: 1.0, ..SamplingOptions::default() };
         let _draw = Draw::new(model, &sampling, &[], true)?;
         model.wait_idle().await
     }
 }
 
-/// Where it `tunes`, and then no more, tries ways to compute on a loaded model, and tests those that are quicker: what computes wrongly
-/// is not taken.
+/// Tunes a loaded model if `tunes` is set, and clears it. Runs the self-test on new variants, so that wrong ones are rejected.
 async fn tuned(
     gpu: &Gpu,
     manifest: &Manifest,

@@ -1,4 +1,4 @@
-//! The backend of engines in use: a model on a GPU, with all that brings it back there after a loss.
+//! Backend of engines in use: a model on a GPU, with everything that restores it after a device loss.
 
 pub(super) mod backend;
 pub(super) mod features;
@@ -33,14 +33,14 @@ use tower::{ShardWindow, TowerRun, select_all, take_all};
 use tuning::Tuned;
 use weight_source::ShardSource;
 
-/// Most conversations of a model of attention that rest; the pages of their keys and values are the pool's.
+/// Most idle conversations of a model without recurrent layers. The pool may evict their pages.
 const MAX_IDLE: usize = 32;
 
-/// The part of a backend that is on the device, and gone with it.
+/// The part of a backend that is on the device and is lost with it.
 #[derive(Debug)]
 pub(in crate::engine) struct Resident {
     pub(in crate::engine) model: Model,
-    /// The picture side, with its weights where they stay.
+    /// The tower, with its weights if they are resident.
     pub(in crate::engine) tower: Option<Tower>,
 }
 
@@ -49,7 +49,7 @@ pub(in crate::engine) struct Resident {
 pub struct Device {
     pub(in crate::engine) gpu: Gpu,
     pub(in crate::engine) plan: Plan,
-    /// `None` from the loss of a device until another one holds the model.
+    /// `None` after a device loss, until another device holds the model.
     pub(in crate::engine) resident: Option<Resident>,
     pub(in crate::engine) manifest: Manifest,
     pub(in crate::engine) shards: Box<dyn ShardSource>,
@@ -65,18 +65,18 @@ impl Device {
         self.resident.as_mut().ok_or_else(not_there)
     }
 
-    /// Returns whether there is memory for empty pages beside the tower.
+    /// Returns true if empty pages and the tower fit in memory together.
     fn keeps_pages(&self) -> bool {
         self.plan.keeps_pages && self.resident.as_ref().is_some_and(|resident| !resident.model.pool().is_lean())
     }
 
-    /// Gives up the memory of empty pages where the tower needs it.
+    /// Frees the memory of empty pages if the tower needs it.
     pub(in crate::engine) async fn make_room_for_tower(&mut self) -> Result<()> {
         let pool = self.model()?.pool().clone();
         if self.keeps_pages() { Ok(()) } else { pool.trim(&self.gpu).await }
     }
 
-    /// The picture side, to be run.
+    /// Returns the tower, ready to run, and the model.
     pub(in crate::engine) fn tower_run(&mut self) -> Result<(&mut Model, TowerRun<'_>)> {
         let Resident { model, tower } = self.resident.as_mut().ok_or_else(not_there)?;
         let no_pictures = || Error::request("messages", "this model reads no pictures");
@@ -165,7 +165,7 @@ impl Backend for Device {
     fn close(&mut self) {
         self.features = FeatureCache::default();
         self.resident = None;
-        // Nothing of it works any more.
+        // Later operations on it fail.
         self.gpu.lose();
     }
 
@@ -184,13 +184,13 @@ impl Backend for Device {
             resident.model.release();
             resident.model.pool().free(&self.gpu).await?;
         }
-        // Only when the GPU has gone on without it is that memory free.
+        // The memory is free once the GPU has finished all work that uses it.
         self.gpu.wait_idle().await
     }
 }
 
-/// Tests the device's kernels and sends a model's weights by plan. Every shard is read, so that all hashes have been checked. `on_event`
-/// may end it with an error.
+/// Tests the device's kernels and uploads a model's weights according to `plan`. Every shard is read, so that all hashes are checked. An
+/// error of `on_event` ends it.
 pub(in crate::engine) async fn bring_up(
     gpu: &Gpu,
     manifest: &Manifest,
@@ -200,7 +200,7 @@ pub(in crate::engine) async fn bring_up(
     on_event: &mut dyn FnMut(LoadEvent) -> Result<()>,
 ) -> Result<(Resident, SelfTestReport)> {
     let mut dry = DryModel::new(manifest, gpu.dry_device(), gpu.kernel_config())?;
-    // A browser compiles while the first shards come. No weights are there yet: the test has their memory.
+    // A browser compiles kernels while the first shard is fetched. The test can use the memory of the weights, which follow.
     let mut go_on = Ok(());
     let mut on_compiled = |done, total| {
         if go_on.is_ok() {
@@ -226,7 +226,7 @@ pub(in crate::engine) async fn bring_up(
             None => shards.shard(index).await?,
         };
         uploader.push_shard(manifest, index, &bytes)?;
-        // Before the next one comes: copies on their way take memory too.
+        // Wait before the next shard is fetched, because pending copies take memory too.
         gpu.wait_idle().await?;
         on_event(LoadEvent::Bytes(bytes.len() as u64))?;
     }

@@ -1,4 +1,4 @@
-//! The weights of the picture side: on the GPU all the time, only while pictures are encoded, or a few stages at a time.
+//! Weights of the tower: always on the GPU, only while pictures are encoded, or a few stages at a time.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -17,33 +17,33 @@ use crate::weights::WeightStore;
 /// Shards in memory at once while stages are streamed.
 const SHARDS_HELD: usize = 2;
 
-/// Allocates the weights of the whole picture side in `uploader`.
+/// Allocates the weights of the whole tower in `uploader`.
 pub(in crate::engine) fn select_all(uploader: &mut Uploader, manifest: &Manifest) -> Result<()> {
     Selection::stages(manifest).iter().try_for_each(|stage| uploader.select(manifest, stage))
 }
 
-/// Takes the weights of the whole picture side. `None` for a model without one.
+/// Creates the tower with all its weights. `None` for a model without one.
 pub(in crate::engine) fn take_all(manifest: &Manifest, weights: &mut WeightStore) -> Result<Option<Tower>> {
     let Some(mut tower) = definition(&manifest.config).tower() else { return Ok(None) };
     (0..tower.stages()).try_for_each(|stage| tower.load(stage, weights))?;
     Ok(Some(tower))
 }
 
-/// The picture side while pictures are encoded.
+/// The tower while pictures are encoded.
 #[derive(Debug)]
 pub(in crate::engine) struct TowerRun<'a> {
     pub(in crate::engine) gpu: &'a Gpu,
     pub(in crate::engine) manifest: &'a Manifest,
     pub(in crate::engine) shards: &'a dyn ShardSource,
     pub(in crate::engine) plan: &'a Plan,
-    /// With its weights if they stay on the GPU.
+    /// The tower, with its weights if they are resident.
     pub(in crate::engine) tower: &'a mut Tower,
     pub(in crate::engine) window: ShardWindow,
 }
 
 impl TowerRun<'_> {
-    /// Runs a picture through all stages, into `features`. `progress` is told layers done and layers in all.
-    /// `control` stops the work before any of its pieces.
+    /// Runs a picture through all stages, into `features`. Calls `progress` with the layers done and in all. `control` stops the work
+    /// before any of its pieces.
     pub(in crate::engine) async fn encode(
         &mut self,
         pixels: &Pixels<'_>,
@@ -63,7 +63,7 @@ impl TowerRun<'_> {
                 self.tower.end_first_stage();
             }
             if ahead && (1..last - 1).contains(&stage) {
-                // Fetched and sent while the GPU works.
+                // Fetch and upload while the GPU works.
                 self.load(stage + 1).await?;
             }
             self.drop_streamed(stage..stage + 1);
@@ -79,13 +79,13 @@ impl TowerRun<'_> {
         Ok(())
     }
 
-    /// Every stage for a picture, to be run any number of times; none where weights are streamed. Its features go nowhere.
+    /// Records every stage for a picture, to run any number of times; empty if weights are streamed. The features are discarded.
     pub(in crate::engine) async fn record(&mut self, pixels: &Pixels<'_>, row_bytes: u64) -> Result<Vec<Recording>> {
         if self.plan.vision == Residency::Streamed {
             return Ok(Vec::new());
         }
         self.tower.begin(self.gpu, pixels, self.plan.tower_memory())?;
-        // A row of features at most for each patch.
+        // At most one feature row per patch.
         let bytes = self.tower.rows(pixels) as u64 * row_bytes;
         let features = self.gpu.alloc("features", Purpose::Features, bytes)?;
         let mut stages = Vec::with_capacity(self.tower.stages());
@@ -99,7 +99,7 @@ impl TowerRun<'_> {
         Ok(stages)
     }
 
-    /// Takes the memory of a picture's pass for a moment; computes nothing.
+    /// Allocates the memory of a picture's pass and frees it, without computing.
     pub(in crate::engine) async fn preallocate(&mut self, pixels: &Pixels<'_>) -> Result<()> {
         self.tower.begin(self.gpu, pixels, self.plan.tower_memory())?;
         let last = self.tower.stages() - 1;
@@ -118,7 +118,7 @@ impl TowerRun<'_> {
         Ok(())
     }
 
-    /// Has the weights of a stage on the GPU; with them those of all others, where they are not streamed.
+    /// Uploads the weights of a stage, or of all stages if they are not streamed, unless they are on the GPU.
     async fn load(&mut self, stage: usize) -> Result<()> {
         if self.tower.is_loaded(stage) {
             return Ok(());
@@ -143,7 +143,7 @@ impl TowerRun<'_> {
         stages.into_iter().try_for_each(|stage| self.tower.load(stage, &mut weights))
     }
 
-    /// Gives up the weights of stages that are streamed.
+    /// Unloads the weights of stages, if they are streamed.
     fn drop_streamed(&mut self, stages: std::ops::Range<usize>) {
         if self.plan.vision == Residency::Streamed {
             stages.for_each(|stage| self.tower.unload(stage));
@@ -160,7 +160,7 @@ impl Drop for TowerRun<'_> {
     }
 }
 
-/// The shards read last: neighbouring stages share them.
+/// The shards read last, which neighbouring stages share.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct ShardWindow(VecDeque<(usize, Rc<Vec<u8>>)>);
 
@@ -169,7 +169,7 @@ impl ShardWindow {
         if let Some((_, bytes)) = self.0.iter().find(|(held, _)| *held == index) {
             return Ok(bytes.clone());
         }
-        // Room first: the one that comes counts too.
+        // Free room first, because the new shard counts too.
         while self.0.len() >= SHARDS_HELD {
             self.0.pop_front();
         }

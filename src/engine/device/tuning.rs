@@ -1,5 +1,4 @@
-//! Which of the ways to divide and compute the work is the quickest on this very device: tried on the model's own weights, a few
-//! at a load, and remembered by whoever loads.
+//! Autotuning: finds the fastest kernel variants on this device with the model's own weights, a few trials per load.
 
 use crate::engine::events::Clock;
 use crate::error::{Error, Result};
@@ -10,40 +9,40 @@ use crate::model::{LanguageModel, Model};
 use crate::package::hash::sha256_hex;
 use crate::state::State;
 
-/// Milliseconds that a load may take longer for it.
+/// Milliseconds by which tuning may prolong a load.
 pub const BUDGET_MS: f64 = 200.0;
-/// What a way must take at most, of what the best one so far takes, to be taken in its place: less is noise.
+/// Relative duration below which a variant replaces the best one; smaller gains are noise.
 const GAIN: f64 = 0.97;
-/// Times that each way is timed, once it is compiled and warm.
+/// Measurements of each variant, once it is compiled and warm.
 const RUNS: usize = 2;
-/// Milliseconds that a measurement takes at least: of less, much is the way to the device and back.
+/// Least duration of a measurement in milliseconds, so that the round trip to the device does not dominate.
 const LEAST_MS: f64 = 20.0;
-/// Submissions of a measurement at most, however short they are.
+/// Most submissions per measurement.
 const MOST_REPEATS: f64 = 256.0;
 
-/// What is known of a device after some loads: handed to the next one, it goes on where the last one stopped.
+/// Tuning results of earlier loads, after which the next load continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Tuned {
     /// The chosen [`KernelConfig::variants`].
     pub variants: [u8; TUNING_GROUPS],
-    /// Trials that are done, in the order in which they are made.
+    /// Completed trials, in their fixed order.
     pub tried: usize,
-    /// The device's speed, [`Gpu::gflops`].
+    /// Speed of the device, [`Gpu::gflops`].
     #[serde(default)]
     pub gflops: u32,
 }
 
-/// When ways are tried.
+/// Condition for tuning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, strum::EnumString)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", parse_err_ty = Error, parse_err_fn = no_tune)]
 pub enum Tune {
-    /// On hardware. What suits processors is known, and their compilers take longer than a bad choice costs.
+    /// On GPUs. For CPUs good variants are known, and compiling others takes longer than a bad choice costs.
     #[default]
     Auto,
     /// On every device.
     Always,
-    /// Never: what suits the class of device, or what is handed in.
+    /// Never: the defaults of the device class or earlier results apply.
     Never,
 }
 
@@ -51,7 +50,7 @@ fn no_tune(name: &str) -> Error {
     Error::request("tune", format!("{name:?} is none of auto, always and never"))
 }
 
-/// Which numbers kernels may come to.
+/// Accuracy of kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, strum::EnumString)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", parse_err_ty = Error, parse_err_fn = no_arithmetic)]
@@ -59,12 +58,12 @@ pub enum Arithmetic {
     /// Accuracy of 32-bit floats.
     #[default]
     Exact,
-    /// Also those of 16-bit floats and 8-bit inputs, where that is quicker: answers differ a little from device to device.
+    /// Also 16-bit floats and 8-bit inputs, if faster; answers differ slightly between devices.
     Fast,
 }
 
 impl Arithmetic {
-    /// Features that kernels may use.
+    /// Device features that kernels may use.
     pub fn features(self) -> Features {
         match self {
             Self::Exact => Features::SUBGROUPS | Features::LARGE_WORKGROUPS,
@@ -83,7 +82,7 @@ impl Tune {
     }
 }
 
-/// What [`Tuned`] is remembered under: it is of use to no other device, driver, model or version of the kernels.
+/// Key under which [`Tuned`] is stored: results apply to one device, driver, model and version of the kernels.
 pub fn tuning_key(gpu: &Gpu, manifest: &[u8], arithmetic: Arithmetic) -> String {
     let report = gpu.report();
     let device = format!("{} {} {} {:?}", report.backend, report.name, report.driver, report.class);
@@ -91,7 +90,7 @@ pub fn tuning_key(gpu: &Gpu, manifest: &[u8], arithmetic: Arithmetic) -> String 
     sha256_hex(&[text.as_bytes(), manifest].concat())
 }
 
-/// What is tried, in this order: what decides most first. Attention is little of a token and of a prompt until these are long.
+/// All trials, those with the greatest effect first. Attention takes little time in short conversations.
 fn trials(kernel_config: KernelConfig) -> Vec<(TuningGroup, u8)> {
     let of_group =
         |group: TuningGroup| group.candidates(kernel_config).into_iter().map(move |variant| (group, variant));
@@ -99,21 +98,21 @@ fn trials(kernel_config: KernelConfig) -> Vec<(TuningGroup, u8)> {
     groups.into_iter().flat_map(of_group).collect()
 }
 
-/// One load's trials.
+/// The trials of one load.
 #[derive(Debug)]
 struct Search {
     tuned: Tuned,
-    /// What the best way of a group takes, as measured in this load.
+    /// A group, and the time of its best variant in this load.
     best: Option<(TuningGroup, f64)>,
 }
 
 impl Search {
-    /// Whether the best of `group` has to be timed first.
+    /// Returns true if the best variant of `group` must be timed first.
     fn needs_best(&self, group: TuningGroup) -> bool {
         self.best.is_none_or(|(of, _)| of != group)
     }
 
-    /// Takes down that the next trial took `ms`; `None` if it could not be run.
+    /// Records the time of the next trial; `None` if it could not run.
     fn tell(&mut self, (group, pick): (TuningGroup, u8), ms: Option<f64>) {
         self.tuned.tried += 1;
         let is_better = |ms: &f64| self.best.is_none_or(|(_, best)| *ms < GAIN * best);
@@ -124,16 +123,15 @@ impl Search {
     }
 }
 
-/// Tries ways until `until`, milliseconds of `clock`, and makes the best ones the device's. They may compute wrongly, however
-/// quick they are: that is for a self-test to say.
-/// Fails with [`Error::DeviceLost`] and [`Error::OutOfMemory`]; what the driver refuses otherwise is not taken.
+/// Runs trials until `clock` reaches `until`, and selects the fastest variants for the device. They may compute wrong results, so the
+/// caller must run the self-test. Fails with [`Error::DeviceLost`] and [`Error::OutOfMemory`]; variants that fail otherwise are skipped.
 pub(in crate::engine) async fn tune(
     gpu: &Gpu,
     model: &mut Model,
     known: Tuned,
     (clock, until): (Clock, f64),
 ) -> Result<Tuned> {
-    // Results of trials belong to no conversation.
+    // A state of no conversation, for results that are discarded.
     let state = &mut model.new_state()?;
     let kernel_config = gpu.kernel_config();
     let mut search = Search { tuned: known, best: None };
@@ -157,13 +155,13 @@ pub(in crate::engine) async fn tune(
     Ok(search.tuned)
 }
 
-/// How often work that takes so many milliseconds is submitted for a measurement.
+/// Submissions in a measurement of work that takes `once` milliseconds.
 fn repeats(once: f64) -> usize {
     let repeats = (LEAST_MS / once).ceil().min(MOST_REPEATS) as usize;
     repeats.max(1)
 }
 
-/// The least that work for `group` took in some runs, in milliseconds.
+/// Shortest of some measurements of work for `group`, in milliseconds.
 async fn time(
     gpu: &Gpu,
     (model, state): (&mut Model, &mut State),
@@ -180,7 +178,7 @@ async fn time(
         gpu.wait_idle().await?;
         Ok::<f64, Error>(clock() - start)
     };
-    // The first run is for caches, clocks and whatever drivers put off.
+    // The first run warms caches and clocks, and runs deferred work of drivers.
     run(1).await?;
     let repeats = repeats(run(1).await?);
     let mut least = f64::INFINITY;
@@ -195,7 +193,7 @@ async fn time(
 mod tests {
     use super::*;
 
-    /// What `times` say of the picks of a group, the first being what is there.
+    /// Result of trials that take `times`, the first of which is the time of the current variant.
     fn search(times: &[Option<f64>]) -> Tuned {
         let mut search =
             Search { tuned: Tuned::default(), best: Some((TuningGroup::Matmul, times[0].expect("a time"))) };

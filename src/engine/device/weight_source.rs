@@ -1,4 +1,4 @@
-//! Where an engine gets its package's shards: while loading, and again whenever weights have to go back to the GPU.
+//! Source of a package's shards, while loading and whenever weights are uploaded again.
 
 use std::fmt;
 use std::pin::Pin;
@@ -7,12 +7,12 @@ use crate::error::Result;
 use crate::package::Package;
 use crate::package::source::FileSet;
 
-/// A shard on its way.
+/// Pending read of a shard.
 pub type ShardFuture<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + 'a>>;
 
-/// The shards of a package, to be had at any time and in any order.
+/// The shards of a package, available at any time and in any order.
 pub trait ShardSource: fmt::Debug {
-    /// The bytes of shard `index`, whose hash has been checked.
+    /// Reads shard `index` and checks its hash.
     fn shard(&self, index: usize) -> ShardFuture<'_>;
 }
 

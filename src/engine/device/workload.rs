@@ -7,9 +7,9 @@ use crate::gpu::Recording;
 use crate::layers::vision::Pixels;
 use crate::model::LanguageModel;
 
-/// They fail as requests of the same size.
+/// Errors are those of requests of the same size.
 impl Engine {
-    /// The step of a token behind so many. Forgets the conversation.
+    /// Records the step of a token after `tokens` others. Forgets the conversation.
     pub async fn record_step(&mut self, tokens: usize) -> Result<Recording> {
         self.reset();
         let model = &mut self.backend.resident_mut()?.model;
@@ -17,7 +17,7 @@ impl Engine {
         model.record_step_at(&mut state, tokens).await
     }
 
-    /// The chunks of a prompt of so many tokens. Forgets the conversation.
+    /// Records the chunks of a prompt of `tokens` tokens. Forgets the conversation.
     pub async fn record_prompt(&mut self, tokens: usize) -> Result<Vec<Recording>> {
         self.reset();
         let model = &mut self.backend.resident_mut()?.model;
@@ -25,8 +25,8 @@ impl Engine {
         model.record_prompt(&mut state, tokens).await
     }
 
-    /// The stages of the tower for a square picture as large as the model is shown one, in whole patches; none where its weights are
-    /// streamed.
+    /// Records the stages of the tower for a square picture of `side` pixels, at most the model's largest, in whole cells. Empty if the
+    /// tower's weights are streamed.
     pub async fn record_picture(&mut self, side: usize) -> Result<Vec<Recording>> {
         let rules = definition(self.config()).pictures();
         let (cell, largest) = rules.map_or((1, side), |rules| (rules.cell(), rules.largest_edge()));
