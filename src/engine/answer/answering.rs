@@ -1,4 +1,4 @@
-//! An answer under way, apart from the conversation that it continues.
+//! State of an answer, apart from its conversation.
 
 use std::rc::Rc;
 
@@ -14,26 +14,26 @@ use crate::error::{Error, Result};
 use crate::grammar::Grammar;
 use crate::sampling::SamplingOptions;
 
-/// State of an answer outside the KV cache. It can be parked while others run: its conversation is found again like any other.
+/// State of an answer outside the KV cache. It can be parked while others run; its conversation is found in the cache like any other.
 #[derive(Debug)]
 pub struct Answering {
     pub(in crate::engine) encoded: Rc<Encoded>,
     pub(in crate::engine) sampling: SamplingOptions,
     pub(in crate::engine) max_tokens: Option<usize>,
-    /// Reads thoughts, text and calls from its tokens.
+    /// Reads reasoning, text and tool calls from its tokens.
     pub(in crate::engine) reading: AnswerReader,
-    /// Guesses tokens, from the first one on.
+    /// Set when decoding begins.
     pub(in crate::engine) speculator: Option<Speculator>,
-    /// The grammar that bounds it, until it begins.
+    /// Grammar of the answer, until decoding begins.
     pub(in crate::engine) grammar: Option<Rc<dyn Grammar>>,
-    /// The grammar's state, from the first token that it bounds.
+    /// State of the grammar, from the first token that it constrains.
     pub(in crate::engine) constrained: Option<Constrained>,
     pub(in crate::engine) answer: Completion,
 }
 
 impl Answering {
-    /// Creates an answer to a prompt that [`Engine::encode`] made, within a grammar if there is one. Where calls or thoughts come first, the
-    /// grammar bounds what follows the token that begins the first call, or that ends the thoughts.
+    /// Creates an answer to a prompt from [`Engine::encode`], within a grammar if there is one. If calls or reasoning come first, the
+    /// grammar applies after the token that begins the first call or ends the reasoning.
     pub fn new(encoded: Rc<Encoded>, mut options: AnswerOptions, mut grammar: Option<Rc<dyn Grammar>>) -> Self {
         let (mut reading, answer) = (AnswerReader::new(std::mem::take(&mut options.stop)), Completion::default());
         if let Some(CallOptions { syntax, forms, at_once }) = options.calls.take() {
@@ -58,18 +58,18 @@ impl Answering {
         &self.answer
     }
 
-    /// Returns whether the answer can share steps with others: no grammar bounds its tokens, and no log probabilities are asked for.
+    /// Returns true if the answer can share steps with others: no grammar constrains it, and no log probabilities are requested.
     pub fn can_share(&self) -> bool {
         let is_bound = self.grammar.is_some() || self.constrained.is_some() || self.reading.expects_calls();
         !is_bound && self.sampling.logprobs.is_none()
     }
 
-    /// Returns whether the answer is complete, of at most `limit` tokens.
+    /// Returns true if the answer is complete or has `limit` tokens.
     pub(in crate::engine) fn has_ended(&self, limit: usize) -> bool {
         self.answer.tokens.len() >= limit || self.answer.finish_reason == FinishReason::Stop
     }
 
-    /// Entries of the conversation once the answer's last token is computed.
+    /// Entries of the conversation after the answer's last token was computed.
     fn entries(&self) -> Vec<ContextEntry> {
         let drawn = self.answer.tokens.iter().map(|&token| ContextEntry::Token(token));
         self.encoded.entries.iter().copied().chain(drawn).collect()
@@ -77,7 +77,7 @@ impl Answering {
 }
 
 impl<B: Backend> Engine<B> {
-    /// Checks an answer and reports the events that are known before it begins. Returns the entries of its conversation.
+    /// Checks an answer and reports the events known before decoding. Returns the entries of its conversation.
     pub(in crate::engine) fn open(
         &self,
         answering: &mut Answering,
@@ -86,7 +86,7 @@ impl<B: Backend> Engine<B> {
         answering.sampling.validate()?;
         let Answering { encoded, answer, .. } = &mut *answering;
         let (tokens, context) = (encoded.ids.len(), self.backend.context());
-        // One token of an answer must fit as well.
+        // At least one token of the answer must fit.
         if tokens >= context {
             return Err(Error::ContextOverflow { tokens: tokens + 1, context });
         }

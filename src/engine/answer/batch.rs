@@ -1,6 +1,6 @@
-//! Answers that are computed side by side: a step continues all of them, so that weights are read once. They join and leave between steps; the
-//! prompt of one that joins is computed a chunk at a time between the steps of the others. An answer that is alone in its batch is computed
-//! faster: the next step is submitted before a token is read, drafts are tried, and its tokens may be bound by a grammar.
+//! Batches: a step advances several answers, so that weights are read once. Answers join and leave between steps; the prompt of a joining
+//! answer is computed a chunk at a time between the steps of the others. An answer that is alone is computed faster: the next step is
+//! submitted before a token is read, drafts are verified, and a grammar may constrain it.
 
 use super::answering::Answering;
 use super::decode::Draws;
@@ -19,12 +19,12 @@ use crate::state::ConversationState;
 /// Receives the events of answers, each with the number of its answer.
 pub type BatchEvents<'a> = &'a mut dyn FnMut(usize, Event);
 
-/// Answers under way, which [`Engine::step`] advances.
+/// Answers that [`Engine::step`] advances.
 pub struct Batch<B: Backend> {
     pub(super) answers: Vec<ActiveAnswer<B>>,
-    /// The most answers that there is memory for, until one leaves.
+    /// Most answers for which memory suffices, until one leaves.
     pub(super) most: usize,
-    /// Losses of the device in a row.
+    /// Consecutive device losses.
     pub(super) losses: u32,
 }
 
@@ -40,14 +40,14 @@ pub(super) struct ActiveAnswer<B: Backend> {
     pub(super) answering: Answering,
     pub(super) control: RequestControl,
     pub(super) conversation: Conversation<B::Model>,
-    /// The pictures of its prompt, while that is computed.
+    /// Features of its prompt's pictures, during prefill.
     pub(super) images: Option<PromptImages>,
     pub(super) draws: Draws<DrawOf<B>>,
-    /// Set where it was in a batch before.
+    /// True if it was in a batch before.
     pub(super) is_resumed: bool,
-    /// When its time was counted last, from its first token on.
+    /// Time up to which its time was counted, from its first token on.
     pub(super) counted_at: f64,
-    /// Losses of the device while it was alone, and whether memory was freed for it.
+    /// Device losses while it was alone, and whether memory was freed for it.
     pub(super) losses: u32,
     pub(super) is_lean: bool,
 }
@@ -59,16 +59,16 @@ pub struct Departure {
     pub number: usize,
     /// The answer so far.
     pub answering: Answering,
-    /// Why it left, or what it failed with.
+    /// Reason for leaving, or the error.
     pub outcome: Result<Left>,
 }
 
-/// Why an answer has left a batch.
+/// Reason for leaving a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Left {
     /// It is complete.
     Complete,
-    /// It must be added again: its memory or its device was lost, or it cannot share steps any more.
+    /// It must be added again: its memory or device was lost, or it can no longer share steps.
     Displaced,
 }
 
@@ -77,43 +77,43 @@ pub enum Left {
 pub enum Room {
     /// The answer can be added.
     Free,
-    /// It can be added when the prompt of the last one has been computed.
+    /// It can be added after the prompt of the last one was computed.
     Soon,
-    /// It can be added when others have left.
+    /// It can be added after others have left.
     None,
 }
 
-/// How far an answer of a batch is.
+/// Progress of an answer in a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// The answer's number.
     pub number: usize,
-    /// Set while what it had when it left a batch is computed again.
+    /// True while entries that it had when it left a batch are computed again.
     pub is_resuming: bool,
 }
 
 impl<B: Backend> Batch<B> {
-    /// Returns the number of answers.
+    /// Number of answers.
     pub fn len(&self) -> usize {
         self.answers.len()
     }
 
-    /// Returns whether there are no answers.
+    /// Returns true if there are no answers.
     pub fn is_empty(&self) -> bool {
         self.answers.is_empty()
     }
 
-    /// Returns whether a step has been submitted whose token nobody has seen. An answer that leaves now loses it.
+    /// Returns true if a step was submitted whose token has not been read. An answer that leaves now loses it.
     pub fn is_in_flight(&self) -> bool {
         self.answers.iter().any(|answer| answer.draws.is_in_flight())
     }
 
-    /// Returns whether all answers can share steps with others.
+    /// Returns true if all answers can share steps with others.
     pub fn shares(&self) -> bool {
         self.answers.iter().all(|answer| answer.answering.can_share())
     }
 
-    /// Returns how far each answer is.
+    /// Progress of each answer.
     pub fn progress(&self) -> impl Iterator<Item = Progress> {
         self.answers.iter().map(|answer| {
             let is_resuming = answer.is_resumed && !answer.draws.has_begun();
@@ -134,12 +134,12 @@ impl<B: Backend> ActiveAnswer<B> {
 }
 
 impl<B: Backend> Engine<B> {
-    /// Returns the most answers at once; 1 where they are computed one after another.
+    /// Most answers of a batch; 1 if they are computed one after another.
     pub fn max_batch(&mut self) -> usize {
         self.backend.model().map_or(1, |model| model.max_batch())
     }
 
-    /// Returns whether an answer with this prompt can join a batch.
+    /// Returns the room for an answer with this prompt.
     pub fn room(&mut self, batch: &Batch<B>, encoded: &Encoded, can_share: bool) -> Room {
         if batch.is_empty() {
             return Room::Free;
@@ -148,16 +148,15 @@ impl<B: Backend> Engine<B> {
         if is_full || !can_share || !batch.shares() || self.backend.lacks_room(&encoded.entries, &encoded.pictures) {
             return Room::None;
         }
-        // One prompt at a time.
+        // Only one prompt is computed at a time.
         let is_ready = batch.answers.iter().all(|answer| answer.draws.free.is_some());
         if is_ready { Room::Free } else { Room::Soon }
     }
 
-    /// Adds an answer, new or one that has left a batch, under a number of its own. What its conversation has in common with any other is
-    /// shared.
+    /// Adds a new or parked answer under a number of its own. Its conversation shares the longest cached prefix.
     ///
     /// # Errors
-    /// As [`Self::generate`].
+    /// Errors of [`Self::generate`].
     pub async fn add(
         &mut self,
         batch: &mut Batch<B>,
@@ -192,7 +191,7 @@ impl<B: Backend> Engine<B> {
         Ok(())
     }
 
-    /// The conversation that shares most with the entries of an answer, at these entries.
+    /// Returns the conversation that holds the longest prefix of `wanted`, rewound to that prefix.
     async fn conversation_for(
         &mut self,
         batch: &mut Batch<B>,
@@ -211,7 +210,7 @@ impl<B: Backend> Engine<B> {
         let common = self.conversation.common(wanted);
         self.conversation.rewind(common, &answering.encoded.pictures);
         let model = self.backend.model();
-        // If the device is lost, the first step opens it again.
+        // If the device is lost, the first step reopens it.
         if let Ok(model) = model {
             self.conversation.state_mut(model)?.pin(true);
             for answer in &mut batch.answers {
@@ -221,13 +220,13 @@ impl<B: Backend> Engine<B> {
         Ok(std::mem::take(&mut self.conversation))
     }
 
-    /// Takes an answer out of a batch, to be added again later.
+    /// Removes an answer from a batch, so that it can be added again later.
     pub fn remove(&mut self, batch: &mut Batch<B>, number: usize) -> Option<Answering> {
         let index = batch.answers.iter().position(|answer| answer.number == number)?;
         Some(self.detach(batch, index))
     }
 
-    /// Takes an answer out and leaves its conversation idle. What was submitted after its last token is given up.
+    /// Removes an answer and leaves its conversation idle. Work submitted after its last token is dropped.
     fn detach(&mut self, batch: &mut Batch<B>, index: usize) -> Answering {
         let mut answer = batch.answers.remove(index);
         batch.most = usize::MAX;
@@ -245,7 +244,7 @@ impl<B: Backend> Engine<B> {
         answering
     }
 
-    /// Ends an answer's part in a batch.
+    /// Removes an answer and, if it is complete, reports the text held back.
     pub(super) fn depart(
         &mut self,
         batch: &mut Batch<B>,
@@ -262,9 +261,9 @@ impl<B: Backend> Engine<B> {
         Departure { number, answering, outcome }
     }
 
-    /// Takes a step: a chunk of one answer's prompt, if there is one to compute, and a token of each of the others. Where an answer is alone
-    /// and the engine `looks_ahead`, the next step is submitted before a token is read. Returns the answers that are complete, have failed
-    /// or must be added again.
+    /// Runs a step: a chunk of one answer's prompt, if one must be computed, and a token of each of the others. If an answer is alone and
+    /// the engine `looks_ahead`, the next step is submitted before a token is read. Returns the answers that are complete, have failed or
+    /// must be added again.
     pub async fn step(&mut self, batch: &mut Batch<B>, looks_ahead: bool, on_event: BatchEvents<'_>) -> Vec<Departure> {
         match &mut batch.answers[..] {
             [] => Vec::new(),

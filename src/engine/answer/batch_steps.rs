@@ -1,4 +1,4 @@
-//! Steps of a batch: of the only answer in it, or of all answers together.
+//! Steps of a batch, for its only answer or for all answers together.
 
 use super::answering::Answering;
 use super::batch::{ActiveAnswer, Batch, BatchEvents, Departure, Left};
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::model::{BatchRow, LanguageModel};
 
 impl<B: Backend> Engine<B> {
-    /// Advances the only answer of a batch, whose conversation the engine has. Returns whether it is complete.
+    /// Advances the only answer of a batch, whose conversation is the active one. Returns true if it is complete.
     pub(super) async fn step_one(
         &mut self,
         answer: &mut ActiveAnswer<B>,
@@ -87,7 +87,7 @@ impl<B: Backend> Engine<B> {
         Ok(())
     }
 
-    /// Ends the part of several answers in a batch.
+    /// Removes several answers from a batch.
     fn depart_all(
         &mut self,
         batch: &mut Batch<B>,
@@ -97,15 +97,15 @@ impl<B: Backend> Engine<B> {
     ) {
         for (index, outcome) in ended.into_iter().rev() {
             if outcome.is_err() && !batch.answers[index].draws.is_in_flight() {
-                // Its logits may have been no numbers.
+                // The last pass may have computed NaN.
                 batch.answers[index].conversation.forget_last_pass();
             }
             left.push(self.depart(batch, index, outcome, on_event));
         }
     }
 
-    /// Handles an error that concerns the device: where memory ran out the last answer waits until another one leaves; else all leave, and the
-    /// device is opened again or memory freed.
+    /// Handles an error of the device. If memory ran out, the last answer waits until another one leaves. Otherwise all answers leave, and
+    /// the device is reopened or memory is freed.
     pub(super) async fn displace(
         &mut self,
         batch: &mut Batch<B>,
@@ -123,7 +123,7 @@ impl<B: Backend> Engine<B> {
         self.conversation = Conversation::default();
         let answers = std::mem::take(&mut batch.answers);
         let numbers: Vec<usize> = answers.iter().map(|answer| answer.number).collect();
-        // Their states go before the device does.
+        // Drop the states before the device.
         let answers: Vec<Answering> = answers.into_iter().map(|answer| answer.answering).collect();
         let mut tell = |event: Event| numbers.iter().for_each(|&number| on_event(number, event.clone()));
         let recovered = self.recover_batch(error, batch.losses, &mut tell).await;
@@ -132,7 +132,7 @@ impl<B: Backend> Engine<B> {
         }
     }
 
-    /// Opens a lost device again, or frees memory.
+    /// Reopens a lost device, or frees memory.
     async fn recover_batch(&mut self, error: Error, losses: u32, tell: &mut dyn FnMut(Event)) -> Result<()> {
         let control = RequestControl::new();
         let context = &mut RequestContext::new(&control, tell);
@@ -144,8 +144,7 @@ impl<B: Backend> Engine<B> {
         }
     }
 
-    /// Computes the next chunk of a prompt, or of the tokens lost since; after the last one, the next token. Returns whether the answer is
-    /// complete.
+    /// Computes the next chunk of a prompt or of lost tokens; after the last chunk, the next token. Returns true if the answer is complete.
     async fn join(&mut self, answer: &mut ActiveAnswer<B>, on_event: BatchEvents<'_>) -> Result<bool> {
         let (encoded, number) = (answer.answering.encoded.clone(), answer.number);
         if answer.control.left() == 0 {
@@ -180,8 +179,7 @@ impl<B: Backend> Engine<B> {
         self.take_one(answer, token, on_event)
     }
 
-    /// Prepares an answer that was alone until now for shared steps: its token that is on its way is read first. Returns whether it is
-    /// complete with that, by its place.
+    /// Prepares an answer that was alone for shared steps by reading its token in flight. Returns the answers that end with it, by index.
     async fn end_solo(
         &mut self,
         answers: &mut [ActiveAnswer<B>],
@@ -207,7 +205,7 @@ impl<B: Backend> Engine<B> {
         Ok(ended)
     }
 
-    /// Returns the next token of every answer whose last one is known, by its place, or why there is none.
+    /// Returns the next token or the error of every answer whose last token is known, by index.
     async fn sample_all(&mut self, answers: &mut [ActiveAnswer<B>]) -> Result<Vec<(usize, Result<u32>)>> {
         let (model, latency) = (self.backend.model()?, &self.latency);
         let pays = |count: usize| self.speculation.always() || latency.together(count) < count as f64;
@@ -255,7 +253,7 @@ impl<B: Backend> Engine<B> {
         Ok(tokens)
     }
 
-    /// Adds a token to an answer. Returns whether the answer is complete.
+    /// Adds a token to an answer. Returns true if the answer is complete.
     fn take_one(&mut self, answer: &mut ActiveAnswer<B>, token: u32, on_event: BatchEvents<'_>) -> Result<bool> {
         let ActiveAnswer { number, answering, control, draws, .. } = answer;
         let mut tell = |event| on_event(*number, event);
@@ -270,7 +268,7 @@ impl<B: Backend> Engine<B> {
     }
 }
 
-/// The answers whose last token is known, as the model takes them.
+/// Batch rows of the answers whose last token is known.
 fn batch_rows<B: Backend>(
     answers: &mut [ActiveAnswer<B>],
 ) -> Vec<BatchRow<'_, <B::Model as LanguageModel>::State, DrawOf<B>>> {

@@ -1,6 +1,5 @@
-//! Token by token within a grammar: what may come next follows from the token before, so each is read before the next one is drawn. The
-//! CPU finds out what may come while the device computes. Tokens that must come are not drawn: they are computed together with the one
-//! before them.
+//! Decoding within a grammar. The allowed tokens depend on the token before, so each token is read before the next draw. The CPU computes
+//! the mask while the device computes logits. Forced tokens are not drawn, but computed together with the token before them.
 
 use super::sampled_tokens::{DrawOf, SampledTokens};
 use crate::engine::Engine;
@@ -11,20 +10,19 @@ use crate::grammar::Constraint;
 use crate::model::{DRAFT_ROWS, LanguageModel};
 use crate::sampling::SamplingOptions;
 
-/// An answer within a grammar.
 #[derive(Debug)]
 pub(in crate::engine) struct Constrained {
     constraint: Box<dyn Constraint>,
     clock: Clock,
-    /// Set where tokens are counted when they are sampled, for penalties.
+    /// True if sampled tokens are counted, for penalties.
     counts: bool,
-    /// Set where forced tokens are sampled like others, since their log probabilities are asked for.
+    /// True if forced tokens are drawn like others, because their log probabilities are requested.
     draws_all: bool,
-    /// Set once the tokens that must come first are known.
+    /// True once the forced tokens at the start are known.
     begun: bool,
     /// Forced tokens so far.
     pub(in crate::engine) forced: usize,
-    /// Milliseconds that the grammar has taken.
+    /// Milliseconds spent on the grammar.
     pub(in crate::engine) ms: f64,
 }
 
@@ -41,7 +39,7 @@ impl Constrained {
         answer
     }
 
-    /// Takes the token that was drawn, if there is one, and up to `most` that must come behind it, and says whether that is all.
+    /// Commits the drawn token, if there is one, and forced tokens after it, at most `most` in all. `ended` is set if no token may follow.
     fn take(&mut self, drawn: Option<u32>, most: usize) -> Result<SampledTokens> {
         let most = if self.draws_all { usize::from(drawn.is_some()) } else { most };
         self.timed(|constraint| {
@@ -75,7 +73,7 @@ impl Constrained {
     }
 }
 
-/// Takes tokens that may come; whether nothing may follow them.
+/// Commits tokens that the grammar allows. Returns true if no token may follow.
 fn commit(constraint: &mut dyn Constraint, tokens: &[u32]) -> Result<bool> {
     let taken = constraint.commit(tokens)?;
     if taken < tokens.len() {
@@ -85,8 +83,8 @@ fn commit(constraint: &mut dyn Constraint, tokens: &[u32]) -> Result<bool> {
 }
 
 impl<B: Backend> Engine<B> {
-    /// The next tokens behind `answer`, all of which the grammar has taken, and of which the conversation holds the first `held`: those
-    /// that must come, or one that is drawn and those that must come behind it, `left` in all at most.
+    /// Returns the next tokens after `answer`: forced ones, or a drawn one and the forced ones after it, at most `left` in all. The grammar
+    /// has committed all of `answer`, and the conversation holds its first `held` tokens.
     pub(in crate::engine) async fn draw_within(
         &mut self,
         constrained: &mut Constrained,
@@ -104,7 +102,7 @@ impl<B: Backend> Engine<B> {
         let before = self.conversation.entries().len();
         let drawn = self.draw_one(constrained, draw, sampling, (answer, held)).await;
         let (drawn, logprob) = drawn.inspect_err(|_| {
-            // Nobody has seen whether what was submitted succeeded.
+            // It is unknown whether the submitted work succeeded.
             *draw = None;
             self.conversation.truncate(before);
         })?;
@@ -114,7 +112,7 @@ impl<B: Backend> Engine<B> {
         Ok(SampledTokens { logprob, ..constrained.take(Some(drawn), left)? })
     }
 
-    /// Computes the known tokens and samples the next one.
+    /// Computes the known tokens and draws the next one.
     async fn draw_one(
         &mut self,
         constrained: &mut Constrained,
@@ -125,7 +123,7 @@ impl<B: Backend> Engine<B> {
         let known = &answer[held..];
         let row = self.compute(known, held).await?;
         let model = self.backend.model()?;
-        // Tokens that were not drawn must be counted too.
+        // Tokens that were not drawn must be counted too, by a new draw.
         let goes_on = !constrained.counts || known.len() <= 1;
         let mask = &mut |words: &mut [u32]| constrained.mask(words);
         let current = match draw.take().filter(|_| goes_on) {
@@ -139,8 +137,8 @@ impl<B: Backend> Engine<B> {
         Ok((token, self.logprob(token, row, sampling).await?))
     }
 
-    /// Computes tokens that are known, behind `drawn` others: as many in a pass as pay, which gives the very bits that steps give. Returns
-    /// the row of the last one's logits.
+    /// Computes known tokens after `drawn` others, several per pass if that is faster. Results are bit-identical to single steps. Returns
+    /// the row of the last token's logits.
     async fn compute(&mut self, mut known: &[u32], mut drawn: usize) -> Result<usize> {
         let mut row = 0;
         while let Some(&token) = known.first() {
@@ -161,7 +159,7 @@ impl<B: Backend> Engine<B> {
         Ok(row)
     }
 
-    /// How many of `known` tokens are computed next, and the rows of the pass: one for a step.
+    /// Number of `known` tokens to compute next, and rows of the pass; both 1 for a step.
     fn rows_for(&mut self, known: usize) -> Result<(usize, usize)> {
         let room = self.backend.context().saturating_sub(self.conversation.entries().len());
         let wanted = DRAFT_ROWS.into_iter().find(|&rows| rows >= known).unwrap_or(DRAFT_ROWS[DRAFT_ROWS.len() - 1]);

@@ -1,5 +1,5 @@
-//! Decoding of an answer that has the engine to itself: the device draws a token and continues with it while the CPU reads the one before.
-//! Where the next tokens can be guessed, several are verified in one pass.
+//! Decoding of an answer that is alone: the device draws a token and continues with it while the CPU reads the one before. Drafts are
+//! verified several at a time.
 
 use super::answering::Answering;
 use super::constrained::Constrained;
@@ -15,23 +15,23 @@ use crate::kernels::sample::Rules;
 use crate::model::LanguageModel;
 use crate::sampling::SamplingOptions;
 
-/// Draws of one answer: its tokens follow from the model alone, or within a grammar.
+/// Sampling state of one answer, without or within a grammar.
 #[derive(Debug)]
 pub(in crate::engine) struct Draws<D> {
     pub(in crate::engine) free: Option<Drawing<D>>,
-    /// Within a grammar; nothing is submitted after the last token.
+    /// Draw within a grammar. Nothing is submitted after its last token.
     masked: Option<D>,
 }
 
-/// Draws without a grammar.
+/// Draw without a grammar.
 #[derive(Debug)]
 pub(in crate::engine) struct Drawing<D> {
     pub(in crate::engine) draw: D,
     /// The last token, if nothing has been submitted after it.
     pub(in crate::engine) known: Option<u32>,
-    /// When the last token came, if the next one was on its way.
+    /// Time at which the last token was read, if the next step was submitted before.
     arrived: Option<f64>,
-    /// Set when others were computed since: the device must be told again where this answer continues.
+    /// True if other answers were computed since, so that the device must be prepared to resume this one.
     pub(in crate::engine) is_displaced: bool,
 }
 
@@ -42,20 +42,19 @@ impl<D> Default for Draws<D> {
 }
 
 impl<D> Draws<D> {
-    /// Returns whether a step has been submitted whose token nobody has seen.
+    /// Returns true if a step was submitted whose token has not been read.
     pub(in crate::engine) fn is_in_flight(&self) -> bool {
         self.free.as_ref().is_some_and(|drawing| drawing.known.is_none())
     }
 
-    /// Returns whether drawing has begun.
     pub(in crate::engine) fn has_begun(&self) -> bool {
         self.free.is_some() || self.masked.is_some()
     }
 }
 
 impl<B: Backend> Engine<B> {
-    /// Draws the next token of an answer that has the engine to itself, or several that are verified or forced together. The step after it
-    /// is submitted before the token is read if the engine `looks_ahead`. Returns whether the answer is complete.
+    /// Draws the next token of an answer that is alone, or several that are verified or forced together. If the engine `looks_ahead`, the
+    /// next step is submitted before the token is read. Returns true if the answer is complete.
     pub(in crate::engine) async fn decode_step(
         &mut self,
         answering: &mut Answering,
@@ -108,7 +107,7 @@ impl<B: Backend> Engine<B> {
         Ok(answering.has_ended(self.limit_now(answering, context.control)))
     }
 
-    /// Applies what the tokens read so far have begun or ended: a grammar, or tokens that must come.
+    /// Applies the constraints that begin or end with the last token: a grammar, or forced tokens.
     pub(in crate::engine) fn apply_holds(
         &mut self,
         answering: &mut Answering,
@@ -117,7 +116,7 @@ impl<B: Backend> Engine<B> {
         context: &mut RequestContext<'_>,
     ) -> Result<()> {
         while let Some(hold) = answering.reading.take_hold() {
-            // The step submitted after the last token was sampled without it.
+            // The step submitted after the last token was sampled without the constraint.
             if draws.is_in_flight() {
                 self.conversation.forget_last_pass();
             }
@@ -136,12 +135,12 @@ impl<B: Backend> Engine<B> {
         Ok(())
     }
 
-    /// Returns the most tokens that an answer may have by now: its own limit, the context, and what its meters have left.
+    /// Most tokens that an answer may have now, by its own limit, the context and its meters.
     pub(in crate::engine) fn limit_now(&self, answering: &Answering, control: &RequestControl) -> usize {
         self.limit(answering).min(answering.answer.tokens.len().saturating_add(control.left()))
     }
 
-    /// The most tokens of an answer.
+    /// Most tokens of an answer, by its own limit and the context.
     fn limit(&self, answering: &Answering) -> usize {
         let room = self.backend.context() - answering.encoded.entries.len();
         answering.max_tokens.map_or(room, |max| max.min(room))
@@ -154,7 +153,7 @@ impl<B: Backend> Engine<B> {
         Ok(Speculator::new(if can_guess { self.speculation } else { Speculation::Off }))
     }
 
-    /// Adds tokens to the answer, up to one that ends it; the conversation keeps no more.
+    /// Adds tokens to the answer, up to one that ends it, and truncates the conversation after them.
     pub(in crate::engine) fn take(
         &mut self,
         answering: &mut Answering,
@@ -176,7 +175,7 @@ impl<B: Backend> Engine<B> {
             context.control.spend(1, 0.0);
             answer.usage.accepted_tokens += usize::from(index < drawn.drafts);
             if let Some(logprob) = logprob.take() {
-                // Thoughts are no part of what is told.
+                // Log probabilities of reasoning are not reported.
                 if !answering.reading.is_thinking() {
                     answer.logprobs.push(logprob.clone());
                     (context.on_event)(Event::Token(logprob));
@@ -198,15 +197,14 @@ impl<B: Backend> Engine<B> {
         if drawn.ended && outcome.is_ok() {
             answering.answer.finish_reason = FinishReason::Stop;
         }
-        // The answer may have taken only the first of the verified tokens.
+        // The answer may have ended within the verified tokens.
         if self.conversation.entries().len() > kept {
             self.conversation.truncate(kept);
         }
         outcome
     }
 
-    /// Has the next token drawn, behind those that have been. What the conversation lacks of prompt and answer, after a loss, is
-    /// computed first.
+    /// Begins to draw after the tokens `drawn`. First computes entries of prompt and answer that the conversation lacks after a loss.
     pub(in crate::engine) async fn begin(
         &mut self,
         sampling: &SamplingOptions,
@@ -226,7 +224,7 @@ impl<B: Backend> Engine<B> {
         Ok(Drawing { draw, known: None, arrived: None, is_displaced: false })
     }
 
-    /// Computes what the conversation lacks of the prompt, after a loss. Returns how many tokens of the answer it holds.
+    /// Computes the part of the prompt that the conversation lacks after a loss. Returns how many tokens of the answer it holds.
     async fn compute_prompt(&mut self, encoded: &Encoded, context: &mut RequestContext<'_>) -> Result<usize> {
         let (prompt, mut images) = (encoded.entries.len(), None);
         while self.conversation.entries().len() < prompt {
@@ -236,7 +234,7 @@ impl<B: Backend> Engine<B> {
         Ok(self.conversation.entries().len() - prompt)
     }
 
-    /// The next tokens behind `drawn` others, of which `left` may follow: the one that is being drawn, or as many as a pass verifies.
+    /// Returns the next tokens after `drawn` others, at most `left`: the token being drawn, or those that a pass verifies.
     async fn draw_some(
         &mut self,
         drawing: &mut Drawing<DrawOf<B>>,
@@ -256,9 +254,9 @@ impl<B: Backend> Engine<B> {
             self.conversation.step(self.backend.model()?, &mut drawing.draw, known).await?;
             (drawing.known, drawing.arrived) = (None, None);
         }
-        // If the next tokens can be guessed once this one is known, nothing is submitted before that.
+        // If a draft can follow once this token is known, nothing is submitted before.
         let guesses = left > 1 && self.propose(speculator, None, left - 1)?.is_some();
-        // The next step's logits take the place of this one's.
+        // Logits of the next step would overwrite those of this one.
         let goes_on = looks_ahead && left > 1 && !guesses && sampling.logprobs.is_none();
         let token = self.conversation.draw(self.backend.model()?, &mut drawing.draw, goes_on).await?;
         drawing.known = (!goes_on).then_some(token);
@@ -272,7 +270,7 @@ impl<B: Backend> Engine<B> {
         Ok(SampledTokens { tokens: vec![token], drafts: 0, logprob, ended: false })
     }
 
-    /// Proposes up to `left` tokens after the one that is known or being sampled.
+    /// Proposes up to `left` tokens after the known or drawn one.
     fn propose(&mut self, speculator: &Speculator, known: Option<u32>, left: usize) -> Result<Option<Draft>> {
         if !speculator.looks(&self.latency) {
             return Ok(None);
@@ -281,7 +279,7 @@ impl<B: Backend> Engine<B> {
         Ok(speculator.propose(&self.latency, &history(self.conversation.entries(), known), rows))
     }
 
-    /// Verifies a draft behind a token that is known; none if it could not be judged.
+    /// Verifies a draft after a known token; `None` if the pass could not be judged.
     async fn verify(
         &mut self,
         drawing: &mut Drawing<DrawOf<B>>,
@@ -297,7 +295,7 @@ impl<B: Backend> Engine<B> {
         }
         let started = (self.clock)();
         let Some(verdict) = self.conversation.verify(model, &mut drawing.draw, &inputs, drawn).await? else {
-            // Perhaps by a draft's fault: then a step will do.
+            // The draft may be the cause, so fall back to a step.
             speculator.stop();
             return Ok(None);
         };

@@ -12,12 +12,12 @@ use crate::engine::{Engine, Request};
 use crate::error::Result;
 
 impl<B: Backend> Engine<B> {
-    /// Answers a request. The engine remains usable after every error. A device that is lost in the meantime is opened again, and the
-    /// answer resumes.
+    /// Answers a request. The engine remains usable after every error. After a device loss the device is reopened and the answer resumes.
     ///
     /// # Errors
-    /// [`crate::Error::InvalidRequest`], [`crate::Error::InvalidImage`], [`crate::Error::ImageTooLarge`], [`crate::Error::ContextOverflow`],
-    /// [`crate::Error::Aborted`], [`crate::Error::DeviceLost`] after repeated losses, or other errors of the device.
+    /// [`crate::Error::InvalidRequest`], [`crate::Error::InvalidImage`], [`crate::Error::ImageTooLarge`],
+    /// [`crate::Error::ContextOverflow`], [`crate::Error::Aborted`], [`crate::Error::DeviceLost`] after repeated losses, or other errors of
+    /// the device.
     pub async fn generate(
         &mut self,
         request: &Request,

@@ -1,4 +1,4 @@
-//! Answers: prefill, decoding, grammars, speculation, batches, and the text that tokens become.
+//! Answers: prefill, decoding, grammars, speculative decoding, batches, and reading of tokens as text.
 
 pub(super) mod answering;
 pub(super) mod batch;

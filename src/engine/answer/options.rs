@@ -5,45 +5,45 @@ use std::sync::Arc;
 use crate::chat::{CallSyntax, ThoughtSyntax, ToolForms};
 use crate::sampling::SamplingOptions;
 
-/// Options of an answer, whoever asks for it. The grammar of its format is passed beside them: it belongs to one thread.
+/// Options of an answer. The grammar of its format is passed separately, because it belongs to one thread.
 #[derive(Debug, Clone, Default)]
 pub struct AnswerOptions {
-    /// How tokens are chosen.
+    /// Sampling options.
     pub sampling: SamplingOptions,
-    /// Most tokens of the answer; `None` for as many as the context holds.
+    /// Limit of the answer in tokens; `None` for the rest of the context.
     pub max_tokens: Option<usize>,
-    /// Strings before which the answer ends.
+    /// Stop strings, before which the answer ends.
     pub stop: Vec<String>,
-    /// How thoughts are read, if the answer begins with some.
+    /// Options of reasoning, if the answer may begin with it.
     pub thoughts: Option<ThoughtOptions>,
-    /// How calls of tools are read, if the answer may have some.
+    /// Options of tool calls, if the answer may have some.
     pub calls: Option<CallOptions>,
 }
 
-/// Options of the thoughts that an answer begins with.
+/// Options of the reasoning before an answer.
 #[derive(Debug, Clone)]
 pub struct ThoughtOptions {
-    /// How the model writes thoughts.
+    /// Syntax of the model's reasoning.
     pub syntax: Arc<ThoughtSyntax>,
-    /// Most tokens of thoughts, at least one.
+    /// Most tokens of reasoning, at least one.
     pub budget: Option<usize>,
 }
 
-/// Options of calls of tools.
+/// Options of tool calls.
 #[derive(Debug, Clone)]
 pub struct CallOptions {
-    /// How the model writes calls.
+    /// Syntax of the model's calls.
     pub syntax: CallSyntax,
-    /// How the values of arguments are written.
+    /// Formats of argument values.
     pub forms: Arc<ToolForms>,
-    /// Set where the grammar bounds the answer from the beginning on, and not only after the token that begins the first call.
+    /// True if the grammar applies from the start of the answer, not only after the token that begins the first call.
     pub at_once: bool,
 }
 
 impl AnswerOptions {
-    /// Returns whether answers can share steps with others from their beginning, where they `have_grammar`.
+    /// Returns true if answers, which may `have_grammar`, can share steps with others from their start.
     pub fn can_share(&self, have_grammar: bool) -> bool {
-        // A grammar that bounds what follows thoughts does not bound these.
+        // A grammar of the text after reasoning does not constrain the reasoning.
         self.calls.is_none() && (!have_grammar || self.thoughts.is_some()) && self.sampling.logprobs.is_none()
     }
 }

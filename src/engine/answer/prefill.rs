@@ -1,5 +1,5 @@
-//! Prefill: pictures are encoded and the prompt computed in chunks, from what the state holds on. Or the logits of every position are read, to
-//! check agreement with another implementation.
+//! Prefill: encodes pictures and computes the prompt in chunks, after the entries that the state holds. Can also return the logits of every
+//! position, for comparison with another implementation.
 
 use crate::engine::Engine;
 use crate::engine::control::{RequestContext, RequestControl};
@@ -11,10 +11,10 @@ use crate::engine::prompt::{Encoded, Picture, Prompt};
 use crate::error::{Error, Result};
 use crate::model::LanguageModel;
 
-/// Tokens of an answer that a step computes again.
+/// Tokens of an answer that a step recomputes after a loss.
 const REPLAYED: usize = 16;
 
-/// Some rows of a prompt's logits.
+/// Consecutive rows of a prompt's logits.
 #[derive(Debug, Clone, Copy)]
 pub struct ScoredRows<'a> {
     /// The whole prompt's token ids.
@@ -26,9 +26,9 @@ pub struct ScoredRows<'a> {
 }
 
 impl<B: Backend> Engine<B> {
-    /// Runs a prompt from an empty state and hands the logits over, some rows at a time, in order. Returns its token ids. A forward
-    /// pass has at most `chunk` tokens, and no more than the engine's own chunks; all divisions give the same logits but for rounding.
-    /// Fails as [`Engine::generate`].
+    /// Computes a prompt from an empty state and passes the logits to `on_rows`, some rows at a time, in order. Returns its token ids. A
+    /// pass has at most `chunk` tokens, and at most a chunk of the engine; the size changes logits only by rounding. Fails like
+    /// [`Engine::generate`].
     pub async fn score(
         &mut self,
         prompt: &Prompt,
@@ -63,7 +63,7 @@ impl<B: Backend> Engine<B> {
         Ok(encoded.ids)
     }
 
-    /// Computes the next chunk of the prompt of an answer that has the engine to itself, with recovery.
+    /// Computes the next chunk of the prompt of an answer that is alone, with recovery.
     pub(in crate::engine) async fn prefill_alone(
         &mut self,
         encoded: &Encoded,
@@ -76,7 +76,7 @@ impl<B: Backend> Engine<B> {
             let encode =
                 async |engine: &mut Self, context: &mut RequestContext<'_>| engine.images(encoded, context).await;
             *images = Some(self.with_recovery(context, encode).await?);
-            // All room at once. Not before the tower is done: its work memory serves the state now.
+            // Reserve all memory at once, after the tower has released its work memory.
             let reserve = async |engine: &mut Self, _: &mut RequestContext<'_>| {
                 let left = encoded.entries.len() - engine.conversation.entries().len();
                 let reserved = engine.conversation.reserve(engine.backend.model()?, left).await;
@@ -94,7 +94,7 @@ impl<B: Backend> Engine<B> {
         Ok(())
     }
 
-    /// Computes the next chunk of the prompt of an answer that is in a batch with others.
+    /// Computes the next chunk of the prompt of an answer in a batch.
     pub(in crate::engine) async fn prefill_chunk(
         &mut self,
         encoded: &Encoded,
@@ -113,7 +113,7 @@ impl<B: Backend> Engine<B> {
         Ok(())
     }
 
-    /// Counts the time of a chunk, and tells how far the prompt is.
+    /// Adds the time of a chunk and reports progress.
     fn count_prefill(
         &self,
         [started, encoded_at]: [f64; 2],
@@ -129,8 +129,8 @@ impl<B: Backend> Engine<B> {
         (context.on_event)(Event::Progress { stage: Stage::Prefill, done, total });
     }
 
-    /// Computes again some of an answer's tokens that the conversation has lost, where they are too many for one step. Returns whether the
-    /// rest can be computed with the next token.
+    /// Recomputes some of an answer's tokens that the conversation has lost, if they are too many for one step. Returns true if the rest
+    /// can be computed with the next token.
     pub(in crate::engine) async fn replay_some(&mut self, prompt: usize, drawn: &[u32]) -> Result<bool> {
         let Some(held) = self.conversation.entries().len().checked_sub(prompt) else { return Ok(true) };
         let Some(lost) = drawn.get(held..).filter(|lost| lost.len() > REPLAYED) else { return Ok(true) };
@@ -143,7 +143,7 @@ impl<B: Backend> Engine<B> {
         Ok(false)
     }
 
-    /// Encodes the pictures of what is not computed yet.
+    /// Encodes the pictures of entries that are not computed yet.
     pub(in crate::engine) async fn images(
         &mut self,
         encoded: &Encoded,
@@ -161,7 +161,7 @@ impl<B: Backend> Engine<B> {
         images
     }
 
-    /// The next chunk of a prompt, of at most `most` rows; its pictures are encoded before if they are not. Returns its rows.
+    /// Computes the next chunk of a prompt, of at most `most` rows; encodes its pictures first if necessary. Returns its rows.
     pub(in crate::engine) async fn forward(
         &mut self,
         encoded: &Encoded,
@@ -169,7 +169,7 @@ impl<B: Backend> Engine<B> {
         images: &mut Option<PromptImages>,
         context: &mut RequestContext<'_>,
     ) -> Result<usize> {
-        // After a loss they are gone.
+        // Features are gone after a device loss.
         let features = match images.take() {
             Some(features) => features,
             None => self.images(encoded, context).await?,

@@ -1,4 +1,4 @@
-//! Reader of an answer's tokens: thoughts, text, and calls of tools.
+//! Reader of an answer's tokens: reasoning, text and tool calls.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,28 +9,27 @@ use crate::chat::{CallPart, CallReader, CallSyntax, TextStream, ThoughtSyntax, T
 use crate::engine::events::{Completion, Event, FinishReason};
 use crate::grammar::Grammar;
 
-/// Reader of an answer's tokens.
 #[derive(Debug)]
 pub(in crate::engine) struct AnswerReader {
     stream: TextStream,
-    /// The thoughts before the text, until they end.
+    /// Reader of the reasoning before the text, until it ends.
     thoughts: Option<Thoughts>,
-    /// Set while white space before the text is left out.
+    /// True while white space before the text is skipped.
     skips_space: bool,
     calls: Option<Calls>,
     hold: Option<Hold>,
 }
 
-/// Calls of tools in an answer.
+/// Tool calls in an answer.
 #[derive(Debug)]
 struct Calls {
-    /// The token that begins one; none where a call is a whole answer.
+    /// Token that begins a call; `None` if a call is the whole answer.
     begin: Option<u32>,
-    /// The token that ends one, if there is one.
+    /// Token that ends a call, if there is one.
     end: Option<u32>,
     reader: CallReader,
     has_begun: bool,
-    /// The grammar of what follows the first such token, until it holds.
+    /// Grammar after the first token that begins a call, until it applies.
     later: Option<Rc<dyn Grammar>>,
 }
 
@@ -40,7 +39,7 @@ impl AnswerReader {
         Self { stream: TextStream::new(stop), thoughts: None, skips_space: false, calls: None, hold: None }
     }
 
-    /// Reads thoughts of at most `budget` tokens first; `later` is the grammar of what follows them.
+    /// Expects reasoning of at most `budget` tokens first; `later` is the grammar after it.
     pub(in crate::engine) fn read_thoughts(
         &mut self,
         syntax: Arc<ThoughtSyntax>,
@@ -50,7 +49,7 @@ impl AnswerReader {
         self.thoughts = Some(Thoughts::new(syntax, budget, later));
     }
 
-    /// Reads calls of tools; `later` is the grammar of what follows the token that begins the first call.
+    /// Expects tool calls; `later` is the grammar after the token that begins the first call.
     pub(in crate::engine) fn read_calls(
         &mut self,
         syntax: &CallSyntax,
@@ -61,22 +60,19 @@ impl AnswerReader {
         self.calls = Some(Calls { begin: syntax.begin(), end: syntax.end(), reader, has_begun: false, later });
     }
 
-    /// Returns whether thoughts are read.
     pub(in crate::engine) fn is_thinking(&self) -> bool {
         self.thoughts.is_some()
     }
 
-    /// Returns whether calls of tools are read.
     pub(in crate::engine) fn expects_calls(&self) -> bool {
         self.calls.is_some()
     }
 
-    /// Returns whether a stop string has come.
     pub(in crate::engine) fn is_stopped(&self) -> bool {
         self.stream.is_stopped()
     }
 
-    /// Reads a token and reports the text that is certain. Returns whether a [constraint](Self::take_hold) begins or ends here.
+    /// Reads a token and reports text that is complete. Returns true if a [constraint](Self::take_hold) begins or ends here.
     pub(in crate::engine) fn read(
         &mut self,
         token: u32,
@@ -86,7 +82,7 @@ impl AnswerReader {
     ) -> bool {
         let mut bytes = tokenizer.token_bytes(token);
         if let Some(thoughts) = &mut self.thoughts {
-            // Some models call from within their thoughts.
+            // Some models begin calls within their reasoning.
             let calls = self.calls.as_ref().is_some_and(|calls| calls.begin == Some(token) && calls.later.is_some());
             if !calls && token != thoughts.end() {
                 self.hold = thoughts.read(bytes.unwrap_or_default(), answer, on_event);
@@ -107,7 +103,7 @@ impl AnswerReader {
                 (calls.has_begun, self.stream) = (true, TextStream::default());
                 calls.reader.begin();
             } else {
-                // Text: nothing holds it.
+                // The answer is text, which has no constraint.
                 self.calls = None;
                 self.hold = Some(Hold { is_free: true, ..Hold::default() });
             }
@@ -119,7 +115,7 @@ impl AnswerReader {
                     true => calls.hear(&rest.unwrap_or_default(), on_event),
                     false => say(answer, rest, on_event),
                 }
-                // A call is not cut where a stop string stands in it.
+                // Stop strings do not apply within a call.
                 self.stream = TextStream::default();
                 calls.has_begun = true;
                 calls.reader.begin();
@@ -141,12 +137,12 @@ impl AnswerReader {
         }
     }
 
-    /// The constraint that has begun, if any.
+    /// Returns the constraint that has begun or ended, if any.
     pub(in crate::engine) fn take_hold(&mut self) -> Option<Hold> {
         self.hold.take()
     }
 
-    /// Reports the text that was held back, now that the answer has ended.
+    /// Reports the text held back until the end of the answer.
     pub(in crate::engine) fn finish(&mut self, answer: &mut Completion, on_event: &mut dyn FnMut(Event)) {
         if let Some(thoughts) = &mut self.thoughts {
             thoughts.finish(answer, on_event);
@@ -166,7 +162,7 @@ impl AnswerReader {
 }
 
 impl Calls {
-    /// Takes text of a call.
+    /// Reads text of a call.
     fn hear(&mut self, text: &str, on_event: &mut dyn FnMut(Event)) {
         let parts = self.reader.push(text);
         self.tell(parts, on_event);
@@ -178,7 +174,7 @@ impl Calls {
     }
 }
 
-/// Adds text to the answer and tells the caller, if there is any.
+/// Adds text to the answer and reports it.
 fn say(answer: &mut Completion, text: Option<String>, on_event: &mut dyn FnMut(Event)) {
     if let Some(text) = text.filter(|text| !text.is_empty()) {
         answer.text.push_str(&text);

@@ -7,23 +7,21 @@ use crate::error::Result;
 use crate::model::LanguageModel;
 use crate::sampling::{SamplingOptions, log_softmax_top, logprob};
 
-/// Tokens of one step.
 #[derive(Debug)]
 pub(in crate::engine) struct SampledTokens {
     pub(in crate::engine) tokens: Vec<u32>,
-    /// The first of them, which were drafts.
+    /// Number of the first tokens, which were drafts.
     pub(in crate::engine) drafts: usize,
-    /// Log probability of the only token, where it was asked for.
+    /// Log probability of the only token, if requested.
     pub(in crate::engine) logprob: Option<TokenLogprob>,
-    /// Set where the answer is complete after them.
+    /// True if the answer is complete after them.
     pub(in crate::engine) ended: bool,
 }
 
-/// The draws of a backend's model.
 pub(in crate::engine) type DrawOf<B> = <<B as Backend>::Model as LanguageModel>::Draw;
 
 impl<B: Backend> Engine<B> {
-    /// How likely a token was that has been drawn from a row of logits, if that was asked for and while nothing has been submitted behind it.
+    /// Returns the log probability of a token drawn from a row of logits, if requested. Must be called before more work is submitted.
     pub(in crate::engine) async fn logprob(
         &mut self,
         token: u32,

@@ -1,40 +1,39 @@
-//! Prompt lookup: what followed the last few tokens when they stood in the conversation before is proposed, and several proposals are
-//! verified in one pass (<https://github.com/apoorvumang/prompt-lookup-decoding>). Whether that pays is measured, not assumed.
+//! Prompt lookup decoding: proposes the tokens that followed an earlier occurrence of the last few tokens, and verifies several in one pass
+//! (<https://github.com/apoorvumang/prompt-lookup-decoding>). Measurements decide whether that pays.
 
 use crate::engine::prompt::ContextEntry;
 use crate::error::Error;
 use crate::gpu::DeviceClass;
 use crate::model::DRAFT_ROWS;
 
-/// Most tokens that are looked for.
+/// Longest match in tokens.
 const LONGEST: usize = 4;
-/// Fewest: one alone says too little.
+/// Shortest match: a single token predicts too little.
 const SHORTEST: usize = 2;
-/// How much faster than steps a pass must be expected to be: leaving the pipeline of steps costs a wait.
+/// Least expected speedup of a verification pass over steps, because leaving the pipeline of steps costs a wait.
 const MARGIN: f64 = 1.15;
-/// Weight of an earlier pass when the next one is judged.
+/// Weight of an earlier measurement relative to the next one.
 const MEMORY: f64 = 0.9;
-/// Tokens for which nothing is proposed after a pass that verified nothing; twice as many after every further one.
+/// Tokens without a draft after a pass that accepted none; twice as many after each further one.
 const PAUSE: usize = 4;
-/// No longer than that.
+/// Longest pause in tokens.
 const LONGEST_PAUSE: usize = 64;
 
-/// Whether tokens that stand earlier in the conversation are proposed and verified several at a time. Answers are the same either way.
+/// Mode of speculative decoding, which drafts tokens that occur earlier in the conversation. Answers are the same in all modes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, strum::EnumString)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", parse_err_ty = Error, parse_err_fn = no_speculation)]
 pub enum Speculation {
-    /// Used where it is expected to be faster, from measurements of this device and answer.
+    /// Used if it is expected to be faster, by measurements of this device and answer.
     #[default]
     Auto,
     /// Never.
     Off,
-    /// Wherever there is something to propose: for tests and measurements.
+    /// Used for every draft, for tests and measurements.
     Always,
 }
 
 impl Speculation {
-    /// Returns whether passes over several rows are used wherever possible.
     pub(in crate::engine) fn always(self) -> bool {
         self == Self::Always
     }
@@ -44,40 +43,40 @@ fn no_speculation(name: &str) -> Error {
     Error::request("speculation", format!("{name:?} is none of auto and off"))
 }
 
-/// How long steps and passes take on a device.
+/// Measured durations of steps and passes on a device.
 #[derive(Debug, Clone)]
 pub(in crate::engine) struct LatencyModel {
-    /// Milliseconds from token to token, the next step being submitted before a token is read.
+    /// Milliseconds from token to token, if the next step is submitted before a token is read.
     step: Option<f64>,
-    /// Of a pass over each of [`DRAFT_ROWS`], from the token that is known to what comes back, in steps; and passes seen.
+    /// For each of [`DRAFT_ROWS`] the duration of a pass, from the known token to the result, in steps; and the passes measured.
     passes: [(f64, u32); DRAFT_ROWS.len()],
 }
 
 impl LatencyModel {
-    /// Creates the expectation for a device before anything has been measured.
+    /// Creates estimates for a device without measurements.
     pub(in crate::engine) fn new(class: DeviceClass) -> Self {
         let passes = match class {
-            // Weights are read once for all rows; what is waited for is a round trip.
+            // Weights are read once for all rows; the rest is the wait for a round trip.
             DeviceClass::Hardware => [1.4, 1.7],
-            // Arithmetic is all there is, and every row has its own.
+            // Arithmetic dominates, and is done for every row.
             DeviceClass::Software | DeviceClass::SlowCompiler => [2.5, 5.5],
         };
         Self { step: None, passes: passes.map(|steps| (steps, 0)) }
     }
 
-    /// A token came so long after the one before.
+    /// Records the time between two tokens.
     pub(in crate::engine) fn stepped(&mut self, ms: f64) {
         if ms > 0.0 {
             self.step = Some(self.step.map_or(ms, |before| before + (ms - before) * (1.0 - MEMORY)));
         }
     }
 
-    /// A pass over so many rows took so long.
+    /// Records the duration of a pass over `rows` rows.
     pub(in crate::engine) fn passed(&mut self, rows: usize, ms: f64) {
         let (Some(step), Some(index)) = (self.step, index(rows)) else { return };
         let (steps, seen) = &mut self.passes[index];
         *seen += 1;
-        // The first one is made ready besides. What is measured first replaces what was supposed.
+        // The first pass includes its preparation and is ignored. The second replaces the estimate.
         match *seen {
             1 => {}
             2 => *steps = ms / step,
@@ -85,12 +84,12 @@ impl LatencyModel {
         }
     }
 
-    /// Cost of a step of so many conversations, in steps of one.
+    /// Cost of a step of `count` conversations, in steps of one.
     pub(in crate::engine) fn together(&self, count: usize) -> f64 {
         DRAFT_ROWS.into_iter().find(|&rows| rows >= count).map_or(f64::INFINITY, |rows| self.steps(rows))
     }
 
-    /// Cost of a pass over so many rows, in steps.
+    /// Cost of a pass over `rows` rows, in steps.
     pub(in crate::engine) fn steps(&self, rows: usize) -> f64 {
         index(rows).map_or(f64::INFINITY, |index| self.passes[index].0.max(0.1))
     }
@@ -100,30 +99,30 @@ fn index(rows: usize) -> Option<usize> {
     DRAFT_ROWS.iter().position(|&known| known == rows)
 }
 
-/// Tokens that may come next.
+/// Proposed tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::engine) struct Draft {
     pub(in crate::engine) tokens: Vec<u32>,
-    /// Tokens before them that stood there earlier.
+    /// Length of the match before them.
     matched: usize,
 }
 
-/// How often proposals were right.
+/// Accepted and judged tokens of drafts; older ones count less.
 #[derive(Debug, Clone, Copy, Default)]
 struct Rate {
     right: f64,
     tried: f64,
 }
 
-/// Speculation in one answer: drafts, and how many were right.
+/// Speculative decoding of one answer.
 #[derive(Debug, Clone)]
 pub(in crate::engine) struct Speculator {
     mode: Speculation,
-    /// By tokens that were found, from [`SHORTEST`] on.
+    /// Acceptance by length of the match, from [`SHORTEST`] on.
     rates: [Rate; LONGEST - SHORTEST + 1],
     pause: usize,
     misses: u32,
-    /// Tokens proposed.
+    /// Tokens proposed so far.
     pub(in crate::engine) drafted: usize,
 }
 
@@ -132,7 +131,7 @@ impl Speculator {
         Self { mode, rates: Default::default(), pause: 0, misses: 0, drafted: 0 }
     }
 
-    /// Returns whether a draft could pay.
+    /// Returns true if a draft could pay.
     pub(in crate::engine) fn looks(&self, latency: &LatencyModel) -> bool {
         match self.mode {
             Speculation::Off => false,
@@ -141,7 +140,7 @@ impl Speculator {
         }
     }
 
-    /// Proposes what comes next, so that a pass has at most `rows` rows, if that is worth a pass.
+    /// Proposes tokens for a pass of at most `rows` rows, if the pass is expected to pay.
     pub(in crate::engine) fn propose(&self, latency: &LatencyModel, history: &[u32], rows: usize) -> Option<Draft> {
         let (at, matched) = lookup(history)?;
         let worth = |rows: usize| expected(self.rate(matched), rows) / latency.steps(rows);
@@ -154,11 +153,11 @@ impl Speculator {
         (tokens.len() == rows - 1).then_some(Draft { tokens, matched })
     }
 
-    /// Learns how many tokens of a draft were right.
+    /// Records how many tokens of a draft were accepted.
     pub(in crate::engine) fn verified(&mut self, draft: &Draft, right: usize) {
         self.drafted += draft.tokens.len();
         let rate = &mut self.rates[draft.matched - SHORTEST];
-        // Drafts after a wrong one say nothing.
+        // Tokens after a rejected one were not judged.
         let tried = (right + 1).min(draft.tokens.len());
         *rate = Rate { right: rate.right * MEMORY + right as f64, tried: rate.tried * MEMORY + tried as f64 };
         if right > 0 {
@@ -169,19 +168,19 @@ impl Speculator {
         }
     }
 
-    /// A token came from a step.
+    /// Counts a token that came from a step.
     pub(in crate::engine) fn stepped(&mut self) {
         self.pause = self.pause.saturating_sub(1);
     }
 
-    /// Proposes nothing any more.
+    /// Ends speculation in this answer.
     pub(in crate::engine) fn stop(&mut self) {
         self.mode = Speculation::Off;
     }
 
-    /// How likely a token of a draft is right if those before it are.
+    /// Probability that a token of a draft is accepted if those before it are.
     fn rate(&self, matched: usize) -> f64 {
-        /// Tokens that the first guess counts for.
+        /// Tokens for which the initial guess counts.
         const WEIGHT: f64 = 2.0;
         let guess = [0.4, 0.55, 0.7][matched - SHORTEST];
         let Rate { right, tried } = self.rates[matched - SHORTEST];
@@ -189,21 +188,21 @@ impl Speculator {
     }
 }
 
-/// Tokens that a pass is expected to bring.
+/// Expected tokens of a pass.
 fn expected(rate: f64, rows: usize) -> f64 {
     (0..rows as i32).map(|row| rate.powi(row)).sum()
 }
 
-/// Marks a position of a picture: no token.
+/// Marks a row of a picture, which has no token.
 const PICTURE: u32 = u32::MAX;
 
-/// The tokens of a conversation, and the one behind them, if it is known.
+/// Tokens of a conversation, and the next one if it is known.
 pub(in crate::engine) fn history(entries: &[ContextEntry], known: Option<u32>) -> Vec<u32> {
     let token = |entry: &ContextEntry| if let ContextEntry::Token(token) = entry { *token } else { PICTURE };
     entries.iter().map(token).chain(known).collect()
 }
 
-/// Where the last tokens, as many as possible, ended before, as late as possible; and how many they are.
+/// Finds the longest earlier match of the last tokens, the latest of several. Returns the index after it and its length.
 fn lookup(history: &[u32]) -> Option<(usize, usize)> {
     let len = history.len();
     let mut best: Option<(usize, usize)> = None;
@@ -220,7 +219,7 @@ fn lookup(history: &[u32]) -> Option<(usize, usize)> {
     best
 }
 
-/// What stands from `at` on, over and over again if it is short; nothing behind a picture.
+/// Returns `count` tokens from `at` on, repeated if necessary; fewer if a picture comes first.
 fn continuation(history: &[u32], at: usize, count: usize) -> Vec<u32> {
     history[at..].iter().copied().cycle().take(count).take_while(|&token| token != PICTURE).collect()
 }
@@ -276,7 +275,7 @@ mod tests {
         let (speculator, mut latency) = (Speculator::new(Speculation::Auto), paced());
         assert!(speculator.propose(&latency, &WORDS, 8).is_some());
         for rows in DRAFT_ROWS {
-            // The first is not counted: it is made ready besides.
+            // The first pass is ignored, since it includes its preparation.
             [1e6, 90.0, 90.0].into_iter().for_each(|ms| latency.passed(rows, ms));
         }
         assert_eq!(speculator.propose(&latency, &WORDS, 8), None, "nine steps for at most eight tokens");

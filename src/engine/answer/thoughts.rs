@@ -1,4 +1,4 @@
-//! Thoughts before an answer: told as they come, ended where they have become too long.
+//! Reasoning before an answer: reported as it is read, and ended when it exceeds its budget.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,32 +7,32 @@ use crate::chat::{TextStream, ThoughtSyntax};
 use crate::engine::events::{Completion, Event};
 use crate::grammar::Grammar;
 
-/// A constraint that begins or ends.
+/// Begin or end of a constraint.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Hold {
-    /// The tokens that must come.
+    /// Tokens that are forced now.
     pub(in crate::engine) tokens: Vec<u32>,
-    /// The grammar of what follows them.
+    /// Grammar of the tokens after them.
     pub(in crate::engine) grammar: Option<Rc<dyn Grammar>>,
-    /// Set where the answer is not constrained any more.
+    /// True if the answer is no longer constrained.
     pub(in crate::engine) is_free: bool,
 }
 
-/// Thoughts as they are read.
+/// Reader of reasoning.
 #[derive(Debug)]
 pub(in crate::engine) struct Thoughts {
     syntax: Arc<ThoughtSyntax>,
-    /// Tokens that they may still have.
+    /// Tokens left of its budget.
     left: Option<usize>,
-    /// The grammar of the answer after them.
+    /// Grammar of the answer after the reasoning.
     later: Option<Rc<dyn Grammar>>,
     stream: TextStream,
-    /// White space that may be the last of them.
+    /// White space that is left out if the reasoning ends with it.
     space: String,
 }
 
 impl Thoughts {
-    /// Thoughts of at most `budget` tokens, at least one.
+    /// Creates the reader of reasoning of at most `budget` tokens, at least one.
     pub(in crate::engine) fn new(
         syntax: Arc<ThoughtSyntax>,
         budget: Option<usize>,
@@ -41,12 +41,12 @@ impl Thoughts {
         Self { syntax, left: budget, later, stream: TextStream::default(), space: String::new() }
     }
 
-    /// The token that ends them.
+    /// The token that ends the reasoning.
     pub(in crate::engine) fn end(&self) -> u32 {
         self.syntax.end
     }
 
-    /// Reads what a token prints. Where they have become too long, the tokens that end them.
+    /// Reads the bytes of a token. Returns the tokens that end the reasoning if its budget is used up.
     pub(in crate::engine) fn read(
         &mut self,
         bytes: &[u8],
@@ -60,12 +60,12 @@ impl Thoughts {
         if self.left != Some(0) {
             return None;
         }
-        // The tokens that end them are not bounded.
+        // The forced tokens that end it are not limited.
         self.left = None;
         Some(Hold { tokens: self.syntax.cut.clone(), ..Hold::default() })
     }
 
-    /// They have ended: tells what was held back. What the answer must be, if anything.
+    /// Reports the text held back until the end of the reasoning. Returns the constraint on the answer, if any.
     pub(in crate::engine) fn finish(
         &mut self,
         answer: &mut Completion,
@@ -77,7 +77,7 @@ impl Thoughts {
         Some(Hold { tokens: self.syntax.between.clone(), grammar, ..Hold::default() })
     }
 
-    /// Adds text, without white space at its ends.
+    /// Adds text, except white space at the ends of the reasoning.
     fn tell(&mut self, text: Option<String>, answer: &mut Completion, on_event: &mut dyn FnMut(Event)) {
         self.space += &text.unwrap_or_default();
         if answer.reasoning.is_empty() {
