@@ -93,8 +93,8 @@ pub struct Engine<B: Backend = Device> {
 }
 
 impl<B: Backend> Engine<B> {
-    /// Creates an engine on a backend other than [`Device`], for which [`Self::load`](Engine::load) exists. Options that concern the device are
-    /// ignored.
+    /// Creates an engine on a backend other than [`Device`], for which [`Self::load`](Engine::load) exists. Options that concern the device
+    /// are ignored.
     pub fn new(backend: B, tokenizer: Arc<Tokenizer>, options: &LoadOptions) -> Self {
         let LoadOptions { speculation, pictures, decode_picture, clock, today, .. } = *options;
         let (conversation, latency) = (Conversation::default(), LatencyModel::new(DeviceClass::Hardware));
@@ -220,9 +220,9 @@ impl Engine {
         self.conversation = Conversation::default();
     }
 
-    /// Returns the milliseconds of a pass over `rows` tokens after the conversation, whose results are dropped; `None` if memory is short. The
-    /// first pass of a size takes longer, because it is prepared. The result also informs the decision whether speculation pays. Fails with
-    /// [`crate::Error::ContextOverflow`] if the context is full.
+    /// Returns the milliseconds of a pass over `rows` tokens after the conversation, whose results are dropped; `None` if memory is short.
+    /// The first pass of a size takes longer, because it is prepared. The result also informs the decision whether speculation pays. Fails
+    /// with [`crate::Error::ContextOverflow`] if the context is full.
     pub async fn time_pass(&mut self, rows: usize) -> Result<Option<f64>> {
         let model = &mut self.backend.resident_mut()?.model;
         let state = self.conversation.state_mut(model)?;

@@ -27,8 +27,8 @@ impl<M: LanguageModel> IdleConversations<M> {
         self.0.iter().rev()
     }
 
-    /// Replaces `current` by the conversation with the longest cached prefix of `wanted`. The former one becomes idle; so does the new one's
-    /// source if it diverges from `wanted`, and a fork shares their prefix. At most `most` conversations stay idle.
+    /// Replaces `current` by the conversation with the longest cached prefix of `wanted`. The former one becomes idle; so does the new
+    /// one's source if it diverges from `wanted`, and a fork shares their prefix. At most `most` conversations stay idle.
     pub(in crate::engine) fn switch_to(&mut self, current: &mut Conversation<M>, wanted: &[ContextEntry], most: usize) {
         self.forget_evicted();
         let kept = |conversation: &Conversation<M>| conversation.kept_of(wanted);

@@ -160,8 +160,8 @@ impl<M: LanguageModel> Conversation<M> {
         (self.state, self.history, self.remembered) = (None, history, None);
     }
 
-    /// Rewinds to `len` entries, or to fewer if the state cannot stop there. Keeps `pictures` and those of the remaining entries. Returns the
-    /// number of entries left.
+    /// Rewinds to `len` entries, or to fewer if the state cannot stop there. Keeps `pictures` and those of the remaining entries. Returns
+    /// the number of entries left.
     pub(in crate::engine) fn rewind(&mut self, len: usize, pictures: &[Rc<SizedPicture>]) -> usize {
         let left = self.state.as_mut().map_or(0, |state| state.rewind(len));
         self.history.truncate(left);
@@ -243,8 +243,8 @@ impl<M: LanguageModel> Conversation<M> {
         Ok(())
     }
 
-    /// Repeats a pass. Rows that were dropped since are computed as padding, so that the others are rounded as before; only if the state can
-    /// rewind them.
+    /// Repeats a pass. Rows that were dropped since are computed as padding, so that the others are rounded as before; only if the state
+    /// can rewind them.
     pub(in crate::engine) async fn replay(
         &mut self,
         model: &mut M,

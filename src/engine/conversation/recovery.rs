@@ -12,9 +12,9 @@ use crate::model::LanguageModel;
 const PASSES: usize = 8;
 
 impl<B: Backend> Engine<B> {
-    /// Runs a step, and runs it again after a recoverable error. After a device loss the device is reopened, weights are uploaded again, and
-    /// the conversation's state is rebuilt pass by pass, so that every number is the same. If memory runs out, memory used only for speed is
-    /// freed. A repeated step finds the same entries.
+    /// Runs a step, and runs it again after a recoverable error. After a device loss the device is reopened, weights are uploaded again,
+    /// and the conversation's state is rebuilt pass by pass, so that every number is the same. If memory runs out, memory used only for
+    /// speed is freed. A repeated step finds the same entries.
     pub(in crate::engine) async fn with_recovery<T>(
         &mut self,
         context: &mut RequestContext<'_>,

@@ -97,8 +97,8 @@ impl<B: Backend> Engine<B> {
         template.encode(messages, pictures, &self.tokenizer)
     }
 
-    /// Scales the pictures. A picture that a conversation or prompt still holds is not decoded again and keeps its size, because its entries
-    /// are in the KV cache, even if the device's measured rate has changed.
+    /// Scales the pictures. A picture that a conversation or prompt still holds is not decoded again and keeps its size, because its
+    /// entries are in the KV cache, even if the device's measured rate has changed.
     pub(in crate::engine) fn size_pictures(
         &self,
         pictures: &[Picture],

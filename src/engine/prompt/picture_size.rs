@@ -73,8 +73,8 @@ pub struct Wanted {
     pub pictures: usize,
 }
 
-/// Returns the longest edge at which a picture is shown. `seconds` returns the expected duration of a grid, from the tower to the end of its
-/// prompt tokens, if known.
+/// Returns the longest edge at which a picture is shown. `seconds` returns the expected duration of a grid, from the tower to the end of
+/// its prompt tokens, if known.
 ///
 /// # Errors
 /// Errors of [`Pictures::grid`] and of `seconds`.

@@ -8,9 +8,9 @@ use crate::engine::events::Event;
 use crate::error::Result;
 
 impl<B: Backend> Engine<B> {
-    /// Encodes a prompt. If a conversation exceeds the context, drops its oldest turns, as few as leave room for an answer of `answer` tokens
-    /// (at most half the context; a quarter for `None`). Instructions, tool definitions, pictures and the last turn stay. If even these exceed
-    /// the context, the start of the answer fails.
+    /// Encodes a prompt. If a conversation exceeds the context, drops its oldest turns, as few as leave room for an answer of `answer`
+    /// tokens (at most half the context; a quarter for `None`). Instructions, tool definitions, pictures and the last turn stay. If even
+    /// these exceed the context, the start of the answer fails.
     ///
     /// # Errors
     /// Errors of [`Self::encode`].

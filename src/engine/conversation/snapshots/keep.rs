@@ -26,8 +26,8 @@ struct Draft {
 }
 
 impl<B: Backend> Engine<B> {
-    /// Writes conversations that are worth it to the store, if there is one, part by part while `go_on` returns true. Returns true if all of
-    /// them are stored. An interrupted file is dropped, and begun again by the next call.
+    /// Writes conversations that are worth it to the store, if there is one, part by part while `go_on` returns true. Returns true if all
+    /// of them are stored. An interrupted file is dropped, and begun again by the next call.
     ///
     /// # Errors
     /// [`Error::Io`], after which that conversation is not tried again, and errors of the device. Conversations in memory stay.

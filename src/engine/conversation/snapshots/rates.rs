@@ -38,7 +38,7 @@ pub struct Gain {
 }
 
 impl Rates {
-    /// Creates rates from the milliseconds per token, per token of a picture in the tower, and per byte. 0 and invalid numbers mean unknown.
+    /// Creates rates from milliseconds per token, per token of a picture in the tower, and per byte; 0 or an invalid number for unknown.
     pub fn new(rates: [f64; 3]) -> Self {
         Self(rates.map(|ms| if ms.is_finite() && ms > 0.0 { Mean { amount: 1.0, ms } } else { Mean::default() }))
     }

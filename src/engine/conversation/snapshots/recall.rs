@@ -17,8 +17,8 @@ use crate::model::LanguageModel;
 use crate::state::Part;
 
 impl<B: Backend> Engine<B> {
-    /// Restores a stored prefix of `wanted`, if it is longer than the conversation's and faster to read than to compute. Errors are ignored,
-    /// because the entries can be computed. Returns the milliseconds spent.
+    /// Restores a stored prefix of `wanted`, if it is longer than the conversation's and faster to read than to compute. Errors are
+    /// ignored, because the entries can be computed. Returns the milliseconds spent.
     pub(in crate::engine) async fn recall(&mut self, wanted: &[ContextEntry], control: &RequestControl) -> f64 {
         let Some(mut snapshots) = self.snapshots.take() else { return 0.0 };
         let started = (self.clock)();
