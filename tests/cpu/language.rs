@@ -12,7 +12,6 @@ const PENDING: &[&str] = &[
     "bin/batch/",
     "bin/serve/",
     "src/api/",
-    "src/engine/",
     "tests/cpu/generation/",
     "tests/cpu/wire/",
     "tests/gpu/serve/",
