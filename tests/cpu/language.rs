@@ -15,7 +15,6 @@ const PENDING: &[&str] = &[
     "tests/cpu/generation/",
     "tests/cpu/wire/",
     "tests/gpu/serve/",
-    "wasm/",
     "www/src/",
 ];
 

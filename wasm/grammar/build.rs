@@ -1,4 +1,4 @@
-//! Schemas are walked recursively: the stack of a wasm module is a megabyte unless it is told otherwise.
+//! Raises the stack of the wasm module from its default of 1 MiB, because schemas are processed recursively.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -1,4 +1,4 @@
-//! Exports of the module that times a model: those of the engine, and the benchmark. `bench.html` alone loads it.
+//! Exports of the module that times a model: those of the engine, and the benchmark. Only `bench.html` loads it.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -8,8 +8,8 @@ use wasm_bindgen::prelude::*;
 use wasm_engine::OcelliEngine;
 use wasm_shared::{JsResult, RequestHandle, to_js};
 
-/// Times the model and its kernels, and forgets the conversation. `on_figure` is called with every figure as a line of
-/// text. `www/src/worker/bench-types.ts` declares the options and the report.
+/// Times the model and its kernels, and drops the conversation. `on_figure` receives each result as a line of text.
+/// `www/src/worker/bench-types.ts` declares the options and the report.
 #[wasm_bindgen]
 pub async fn bench(
     engine: &mut OcelliEngine,

@@ -1,4 +1,4 @@
-//! Pipelines that the browser compiles beside the page. wgpu 30 only has the call that compiles them one after another.
+//! Pipelines that the browser compiles in parallel. wgpu 30 has only the call that compiles one after another.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -11,21 +11,21 @@ use ocelli::gpu::Access;
 use wasm_shared::JsResult;
 
 thread_local! {
-    /// The worker's function. One for all devices: it compiles for the device that was opened last.
+    /// The worker's function. It compiles for the device that was opened last.
     static COMPILE: RefCell<Option<Function>> = const { RefCell::new(None) };
 }
 
-/// Takes `(name, code, readOnly) => Promise<void>`.
+/// Sets the worker's function, `(name, code, readOnly) => Promise<void>`.
 pub(crate) fn set(compile: Function) {
     COMPILE.set(Some(compile));
 }
 
-/// A [`ocelli::gpu::CompileAhead`].
+/// Implements [`ocelli::gpu::CompileAhead`].
 pub(crate) fn compile(name: &str, code: &str, bindings: &[Access]) -> Pin<Box<dyn Future<Output = ()>>> {
     let compiling = call(name, code, bindings);
     Box::pin(async move {
         if let Ok(Some(promise)) = compiling {
-            // What it refuses wgpu is refused as well, in an error scope.
+            // wgpu reports the same error again, in an error scope.
             let _ = JsFuture::from(promise).await;
         }
     })

@@ -15,7 +15,7 @@ use ocelli::gpu::ledger::LedgerRow;
 use ocelli::kernels::self_test::SelfTestReport;
 use wasm_shared::{JsResult, RequestHandle, Thrown, error_object, to_js, wasm_memory};
 
-/// A model on the GPU. Its methods are called one at a time; requests are submitted through its [queue](Self::queue) meanwhile.
+/// A model on the GPU. Its methods are called one at a time; requests can be submitted meanwhile through its [queue](Self::queue).
 ///
 /// Its methods throw `{ code, message, detail }`, with code `aborted` after `cancel`.
 #[wasm_bindgen]
@@ -27,7 +27,6 @@ pub struct OcelliEngine {
     #[wasm_bindgen(skip)]
     pub thrown: Thrown,
     pub(crate) tuning_key: String,
-    /// The requests under way.
     pub(crate) scheduler: Scheduler<'static, Arrivals>,
 }
 
@@ -60,7 +59,7 @@ struct ServiceOptions {
 
 #[wasm_bindgen]
 impl OcelliEngine {
-    /// Tokens of the prompts of work whose pictures have been shown. Nothing is computed.
+    /// Number of prompt tokens of a request whose pictures have been [set](OcelliWork::show). Nothing is computed.
     #[wasm_bindgen(js_name = promptTokens)]
     pub fn prompt_tokens(&mut self, work: &mut OcelliWork) -> JsResult<usize> {
         let run = work.run()?;
@@ -115,7 +114,7 @@ impl OcelliEngine {
         to_js(&self.engine.tuned())
     }
 
-    /// The key to store [`tuned`](Self::tuned) under.
+    /// Storage key of [`tuned`](Self::tuned).
     #[wasm_bindgen(js_name = tuningKey)]
     pub fn tuning_key(&self) -> String {
         self.tuning_key.clone()
@@ -127,14 +126,14 @@ impl OcelliEngine {
         self.engine.plan().kv.to_string()
     }
 
-    /// GPU memory: the plan, what is allocated by purpose, and the peak.
+    /// GPU memory: the plan, allocations by purpose, and the peak.
     #[wasm_bindgen(unchecked_return_type = "MemoryReport")]
     pub fn memory(&self) -> JsResult<JsValue> {
         let peak = self.engine.gpu().ledger().total().1;
         to_js(&Memory { plan: self.engine.plan(), purposes: self.engine.memory(), peak, wasm_bytes: wasm_memory() })
     }
 
-    /// Allocates, and frees again, all that a picture of this size and a full context need. Drops the conversation's cache.
+    /// Allocates and frees the memory for a picture of this size and a full context. Drops the conversation's cache.
     pub async fn preallocate(&mut self, width: usize, height: usize) -> JsResult<()> {
         self.thrown.restore(self.engine.preallocate(width, height).await)
     }

@@ -1,4 +1,4 @@
-//! Grammars by the wasm module of their own, which the worker loads when the first request needs it.
+//! Grammars, from a separate wasm module that the worker loads when a request first needs it.
 
 use std::fmt;
 use std::rc::Rc;
@@ -43,7 +43,7 @@ extern "C" {
     fn end(this: &MatcherObject) -> JsResult<()>;
 }
 
-/// What the module threw: its errors are this crate's, anything else is a fault of one of the two.
+/// Converts an exception of the grammars' module. One without a known code is a bug.
 pub(crate) fn fault(thrown: &JsValue) -> Error {
     let detail = field(thrown, "detail");
     let text = |name: &str| field(&detail, name).as_string().unwrap_or_default();
@@ -73,7 +73,7 @@ impl fmt::Debug for WebGrammar {
 
 impl Drop for WebGrammar {
     fn drop(&mut self) {
-        // Fails where the module has been started anew: nothing is left of it then.
+        // Fails if the module was restarted: the grammar is gone then.
         drop(self.0.end_grammar());
     }
 }
@@ -94,7 +94,7 @@ impl fmt::Debug for WebConstraint {
 
 impl Drop for WebConstraint {
     fn drop(&mut self) {
-        // As above.
+        // Fails like `end_grammar`.
         drop(self.0.end());
     }
 }
@@ -131,12 +131,12 @@ pub struct OcelliVocabulary {
 
 #[wasm_bindgen]
 impl OcelliVocabulary {
-    /// The bytes of all tokens, one after another.
+    /// Bytes of all tokens, one after another.
     pub fn bytes(&self) -> Vec<u8> {
         self.tokenizer.table().0
     }
 
-    /// How many of them each token has.
+    /// Number of bytes of each token.
     pub fn lengths(&self) -> Vec<u32> {
         self.tokenizer.table().1
     }

@@ -1,5 +1,5 @@
-//! Exports of the engine's module, for the worker of the npm package (`www/src/worker.ts`): conversions between Rust and JavaScript values,
-//! no decisions. `types.d.ts` declares the values that are passed.
+//! Exports of the engine's module for the worker of the npm package (`www/src/worker.ts`): only conversions between Rust and JavaScript
+//! values. `types.d.ts` declares these values.
 
 #![cfg(target_arch = "wasm32")]
 

@@ -44,13 +44,13 @@ impl ShardSource for Shards {
     }
 }
 
-/// Opens the GPU, reads `model.json` and `tokenizer.json`, plans, allocates the weights and fills them. `read_shard(index)`
-/// resolves to the bytes of a shard; it is kept, since weights may have to be uploaded again. An option that is absent or null is chosen
-/// here. `on_kernels(done, total)` is called while pipelines are compiled, `compile_ahead(name, code, readOnly)` before wgpu makes one,
+/// Opens the GPU, reads `model.json` and `tokenizer.json`, plans, and uploads the weights. An option that is absent or null is chosen here.
+/// `read_shard(index)` resolves to the bytes of a shard; it is kept, because weights may have to be uploaded again.
+/// `on_kernels(done, total)` is called while pipelines are compiled, `compile_ahead(name, code, readOnly)` before wgpu creates one,
 /// `decode_picture(bytes, megapixels)` for a picture file.
 ///
 /// # Errors
-/// `{ code, message, detail }`, with a code of [`ocelli::Error::code`], or what `read_shard` threw.
+/// `{ code, message, detail }`, with a code of [`ocelli::Error::code`], or the exception of `read_shard`.
 #[wasm_bindgen(js_name = loadEngine)]
 pub async fn load_engine(
     manifest: Vec<u8>,
@@ -124,7 +124,7 @@ impl GivenOptions {
     }
 }
 
-/// The date where the browser is.
+/// The local date of the browser.
 fn today() -> Option<Date> {
     let now = js_sys::Date::new_0();
     let local = now.get_time() - now.get_timezone_offset() * 60e3;

@@ -11,16 +11,16 @@ use ocelli::image::Rgb8;
 use wasm_shared::{JsResult, error_object, field};
 
 thread_local! {
-    /// The worker's function. It is loaded before a picture file is handed over.
+    /// The worker's function. The worker loads it before it passes a picture file.
     static DECODE: RefCell<Option<Function>> = const { RefCell::new(None) };
 }
 
-/// Takes `decodePicture` of the pictures' module.
+/// Sets `decodePicture` of the pictures' module.
 pub(crate) fn set(decode: Function) {
     DECODE.set(Some(decode));
 }
 
-/// A [`ocelli::image::Decode`].
+/// Implements [`ocelli::image::Decode`].
 pub(crate) fn decode(bytes: &[u8], limit_megapixels: u32) -> Result<Rgb8> {
     let call = || -> JsResult<Rgb8> {
         let decode = DECODE.with_borrow(Clone::clone).ok_or_else(|| JsValue::from("no decoder was set"))?;
@@ -34,7 +34,7 @@ pub(crate) fn decode(bytes: &[u8], limit_megapixels: u32) -> Result<Rgb8> {
     Ok(decoded)
 }
 
-/// What the module threw: its errors are this crate's, anything else is a fault of one of the two.
+/// Converts an exception of the pictures' module. One without a known code is a bug.
 fn fault(thrown: &JsValue) -> Error {
     let detail = field(thrown, "detail");
     let number = |name: &str| field(&detail, name).as_f64().unwrap_or_default() as u32;
@@ -51,7 +51,7 @@ fn fault(thrown: &JsValue) -> Error {
     }
 }
 
-/// Each element a `Uint8Array` of an encoded file, or `{ width, height, rgba }`; `details` has what is asked for each.
+/// Converts pictures, each a `Uint8Array` of an encoded file or `{ width, height, rgba }`; `details` has the detail of each.
 pub(crate) fn pictures_from_js(pictures: &Array, details: &[Detail]) -> Result<Vec<Picture>> {
     let detail = |index: usize| details.get(index).copied().unwrap_or_default();
     let shown = |(index, picture): (usize, JsValue)| Ok(picture_from_js(&picture)?.at(detail(index)));

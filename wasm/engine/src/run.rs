@@ -9,7 +9,7 @@ use crate::schedule::OcelliQueue;
 
 #[wasm_bindgen]
 impl OcelliEngine {
-    /// The most answers at once; 1 for a model whose answers are computed one after another.
+    /// The most answers computed at once; 1 for a model that computes them one after another.
     #[wasm_bindgen(js_name = maxBatch)]
     pub fn max_batch(&mut self) -> usize {
         self.engine.max_batch()
@@ -20,7 +20,7 @@ impl OcelliEngine {
         self.scheduler.inbox().queue(&self.thrown)
     }
 
-    /// Computes requests until nothing can be computed, or the queue is paused; then writes conversations to files, if they are kept. To be called
+    /// Computes requests until none can continue or the queue is paused, then writes conversations to files if enabled. Must be called
     /// again when a request arrives, is cancelled, or continues because its frames were read.
     pub async fn run(&mut self) -> JsResult<()> {
         loop {

@@ -1,4 +1,4 @@
-//! Requests of a page on their way to the scheduler. The worker submits them while the engine is busy: they arrive between two steps.
+//! Requests of a page on their way to the scheduler. The worker submits them while the engine is busy; they arrive between two steps.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -28,7 +28,7 @@ extern "C" {
     fn failed(this: &RequestClient, error: JsValue) -> JsResult<()>;
 }
 
-/// Requests that have arrived, as both sides see them.
+/// State that both sides of the queue share.
 #[derive(Default)]
 struct Shared {
     arrived: RefCell<VecDeque<Submission<'static>>>,
@@ -55,7 +55,6 @@ impl Arrivals {
         self.0.arrived.borrow().is_empty() && !self.0.is_paused.get()
     }
 
-    /// The worker's side of this queue.
     pub(crate) fn queue(&self, thrown: &Thrown) -> OcelliQueue {
         OcelliQueue { arrivals: self.clone(), thrown: thrown.clone() }
     }
@@ -70,7 +69,7 @@ pub struct OcelliQueue {
 
 #[wasm_bindgen]
 impl OcelliQueue {
-    /// Submits work whose pictures have been [shown](OcelliWork::show). One of a batch is computed while no other request can be.
+    /// Submits a request whose pictures have been [set](OcelliWork::show). A request of a batch is computed only while no other can be.
     pub fn submit(
         &self,
         work: OcelliWork,
@@ -85,13 +84,13 @@ impl OcelliQueue {
         Ok(())
     }
 
-    /// Stops the engine before its next step, or lets it continue: `run` then resolves.
+    /// Pauses the engine before its next step, so that `run` resolves, or lets it continue.
     pub fn pause(&self, is_paused: bool) {
         self.arrivals.0.is_paused.set(is_paused);
     }
 }
 
-/// The `frame` of `AnswerEvent`; its other events are [`Event`](ocelli::engine::Event)s as they are.
+/// `frame` of `AnswerEvent`; its other variants are [`Event`](ocelli::engine::Event)s.
 #[derive(Serialize)]
 #[serde(tag = "kind", rename = "frame")]
 struct FrameEvent {

@@ -1,4 +1,4 @@
-//! The API of a loaded model. It reads requests while the engine is busy with others: only carrying them out needs the engine.
+//! The API of a loaded model. It reads requests without the engine, which may be busy with others.
 
 use js_sys::Array;
 use serde::Serialize;
@@ -17,7 +17,7 @@ pub struct OcelliService(pub(crate) Service);
 
 #[wasm_bindgen]
 impl OcelliService {
-    /// Reads a request: the method, the path of its URL and the body. Throws what is wrong with it.
+    /// Reads a request: method, URL path and body. Throws if it is invalid.
     pub fn open(
         &self,
         method: &str,
@@ -46,14 +46,14 @@ pub struct OcelliWork(State);
 
 enum State {
     Ready(String),
-    /// For its pictures.
+    /// Waits for its pictures.
     Waiting(Box<Work>),
     Running(Box<Run>),
 }
 
 #[wasm_bindgen]
 impl OcelliWork {
-    /// The answer, where no engine is needed.
+    /// The reply, if it needs no engine.
     pub fn body(&self) -> Option<String> {
         if let State::Ready(body) = &self.0 { Some(body.clone()) } else { None }
     }
@@ -64,7 +64,7 @@ impl OcelliWork {
         matches!(&self.0, State::Waiting(work) if work.stream)
     }
 
-    /// The asker, and the request's own budget; `undefined` where no answer is asked for.
+    /// The asker and the request's own budget; `undefined` for a request without answers.
     #[wasm_bindgen(unchecked_return_type = "Asker | undefined")]
     pub fn asker(&self) -> JsResult<JsValue> {
         match &self.0 {
@@ -82,7 +82,7 @@ impl OcelliWork {
         }
     }
 
-    /// Hands over the pictures, in that order.
+    /// Sets the pictures, in the order of [`pictures`](Self::pictures).
     pub fn show(&mut self, #[wasm_bindgen(unchecked_param_type = "Picture[]")] pictures: Array) -> JsResult<()> {
         let details = match &self.0 {
             State::Waiting(work) => work.pictures.iter().map(|picture| picture.detail).collect(),
@@ -118,7 +118,7 @@ impl OcelliWork {
         error_object(self.wanted().map_or(error.clone(), |wanted| wanted.locate(error)))
     }
 
-    /// Hands over the grammar of that format, after the pictures.
+    /// Sets the grammar of [`format`](Self::format). The pictures must be set before.
     #[wasm_bindgen(js_name = constrain)]
     pub fn constrain(&mut self, grammar: GrammarObject) -> JsResult<()> {
         self.run()?.constrain(WebGrammar::handed_over(grammar));
@@ -154,7 +154,7 @@ fn without_pictures() -> JsValue {
     error_object(Error::Internal { detail: "work without its pictures".into() })
 }
 
-/// An error as the API reports it. `field` is that of the request which is at fault.
+/// The API's reply for an error. `field` names the faulty field of the request.
 #[wasm_bindgen(js_name = errorReply, unchecked_return_type = "Reply")]
 pub fn error_reply(code: &str, message: &str, field: Option<String>) -> JsResult<JsValue> {
     to_js(&Reply::error(code, message, field.as_deref()))

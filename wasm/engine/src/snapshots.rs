@@ -13,11 +13,11 @@ use wasm_shared::{JsResult, error_object};
 /// Types of the worker's files.
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
-/** Files by name, which outlive the page. `list` tells those first that were used longest ago. */
+/** Files by name, which survive the page. `list` returns them by last use, oldest first. */
 export interface SnapshotFiles {
   list(): Promise<{ name: string; bytes: number }[]>;
   read(name: string, start: number, end: number): Promise<Uint8Array>;
-  /** Begins a file, which is in no list until it is finished; what was begun before is given up. */
+  /** Begins a file, which is not listed before `finish`. A file begun earlier is discarded. */
   begin(name: string): Promise<void>;
   append(bytes: Uint8Array): Promise<void>;
   finish(): Promise<void>;
@@ -29,7 +29,7 @@ export interface SnapshotFiles {
 
 #[wasm_bindgen]
 extern "C" {
-    /// `SnapshotFiles`, as above.
+    /// The interface `SnapshotFiles` above.
     #[derive(Debug)]
     #[wasm_bindgen(typescript_type = "SnapshotFiles")]
     pub type SnapshotFiles;
@@ -52,14 +52,14 @@ extern "C" {
     async fn remove(this: &SnapshotFiles, name: &str) -> JsResult<JsValue>;
 }
 
-/// A file as the worker tells it.
+/// An element of `list`.
 #[derive(serde::Deserialize)]
 struct Listed {
     name: String,
     bytes: f64,
 }
 
-/// Error of the worker's callbacks.
+/// Converts an exception of the worker's callbacks.
 fn failed(thrown: &JsValue) -> Error {
     let text = js_sys::Object::from(thrown.clone()).to_string();
     Error::Io { path: "conversations".into(), reason: text.into() }
@@ -117,13 +117,13 @@ impl SnapshotStore for SnapshotFiles {
 
 #[wasm_bindgen]
 impl OcelliEngine {
-    /// Keeps conversations in files, of at most so many bytes, and goes on with those that are there.
+    /// Stores conversations in `files`, at most `bytes` in total, and restores those already there when a request continues them.
     #[wasm_bindgen(js_name = openSnapshots)]
     pub async fn open_snapshots(&mut self, files: SnapshotFiles, bytes: f64) -> JsResult<()> {
         self.engine.open_snapshots(Box::new(files), bytes as u64).await.map_err(error_object)
     }
 
-    /// Removes all files of conversations. Returns the bytes that they took.
+    /// Removes all files of conversations. Returns their size in bytes.
     #[wasm_bindgen(js_name = clearSnapshots)]
     pub async fn clear_snapshots(&mut self) -> JsResult<f64> {
         Ok(self.engine.clear_snapshots().await.map_err(error_object)? as f64)

@@ -1,5 +1,5 @@
-// The shape of every value that passes between the engine's module and JavaScript, declared once: the module's `ocelli.d.ts` begins with
-// this file, and `www/src` takes the types from there. A test in www/test/package.test.ts compiles real values against them.
+// Declares all values that pass between the engine's module and JavaScript: the module's `ocelli.d.ts` begins with this file, and `www/src`
+// imports the types from there. A test in www/test/package.test.ts compiles real values against them.
 
 /** Why an answer ended: by the model or a stop string, or at `max_tokens` or the end of the context. */
 export type FinishReason = "stop" | "length" | "tool_calls";
@@ -24,7 +24,7 @@ export interface Usage {
   prompt_tokens: number;
   /** Tokens of the answers. */
   completion_tokens: number;
-  /** Both. */
+  /** Sum of both. */
   total_tokens: number;
   /** Prompt tokens whose keys and values were still in the cache. */
   prompt_tokens_details: { cached_tokens: number };
@@ -156,11 +156,11 @@ export interface Reply {
   status: number;
   /** JSON. */
   body: string;
-  /** For the header `x-should-retry`. */
+  /** Value of the header `x-should-retry`. */
   may_retry: boolean | null;
 }
 
-/** Something that happened while an answer was computed. */
+/** An event during the computation of an answer. */
 export type ChatEvent =
   /** `vision` counts layers of the vision tower, `prefill` tokens of the prompt. */
   | { kind: "progress"; stage: "vision" | "prefill"; done: number; total: number }
@@ -170,10 +170,10 @@ export type ChatEvent =
   | ({ kind: "picture"; picture: number } & ShownPicture)
   /** A note about a picture for the user. */
   | { kind: "note"; picture: number; message: string }
-  /** The conversation was too long for the context, and `truncation` is `auto`: `turns` of its oldest turns are left out. */
+  /** The conversation is too long for the context and `truncation` is `auto`: its oldest `turns` turns are left out. */
   | { kind: "truncated"; turns: number };
 
-/** The same, and the messages of a stream: JSON, or `[DONE]`. */
+/** An event, or a frame of a stream: JSON, or `[DONE]`. */
 export type AnswerEvent = ChatEvent | { kind: "frame"; event: string | null; data: string };
 
 /** Logits of every position of a prompt. */
@@ -199,14 +199,14 @@ export interface Features {
   largeWorkgroups: boolean;
 }
 
-/** Facts about the GPU that the browser tells and wgpu does not. */
+/** Facts about the GPU that the browser reports and wgpu does not. */
 export interface BrowserCaps {
   features: Features;
   /** Fewest and most lanes of a subgroup; `null` if unknown. */
   subgroupSizes: [number, number] | null;
 }
 
-/** A GPU, a processor that emulates one, or one that also compiles shaders slowly. */
+/** A GPU, a CPU that emulates one, or one that also compiles shaders slowly. */
 export type DeviceClass = "hardware" | "software" | "slow_compiler";
 
 /** How kernels are computed on a device. */
@@ -220,11 +220,11 @@ export interface KernelConfig {
   variants: number[];
 }
 
-/** The outcome of running every kernel that the model needs on known numbers, before the model is loaded. */
+/** Result of the self-test, which runs every kernel of the model on known numbers before the model is loaded. */
 export interface SelfTest {
   /** Kernels that compute correctly. */
   passed: number;
-  /** Faster kernels that do not on this device, and are therefore not used. */
+  /** Faster kernels that compute wrong results on this device, and are therefore not used. */
   failed: { kernel: string; tier: string; detail: string }[];
   kernelConfig: KernelConfig;
   /** Milliseconds, compiling included. */
@@ -242,7 +242,7 @@ export interface DeviceReport {
   class: DeviceClass;
   /** Optional features of the device. */
   features: Features;
-  /** Fewest and most lanes of a subgroup, as far as the platform tells. */
+  /** Fewest and most lanes of a subgroup, as far as the platform reports them. */
   subgroupSizes: [number, number];
   selfTest: SelfTest;
 }
@@ -287,19 +287,19 @@ export interface MemoryPlan {
   longestEdge: number;
   /** Rows of picture features that are on the GPU at once. */
   featureRows: number;
-  /** The most that each phase takes. */
+  /** Peak of each phase. */
   phases: { phase: "load" | "picture" | "text"; purposes: { purpose: MemoryPurpose; bytes: number }[]; total: number }[];
-  /** The most at any time. */
+  /** Peak of all phases. */
   peak: number;
 }
 
-/** GPU memory: the plan, what is allocated now, and the most there was. All sizes in bytes. */
+/** GPU memory: the plan, current allocations, and the peak. All sizes in bytes. */
 export interface MemoryReport {
   plan: MemoryPlan;
   purposes: { purpose: MemoryPurpose; current: number; peak: number }[];
-  /** The most at any time, all purposes together. */
+  /** Peak of all purposes together. */
   peak: number;
-  /** The largest size of the wasm module's memory, which is not on the GPU. */
+  /** Peak size of the wasm module's memory, which is not on the GPU. */
   wasmBytes: number;
 }
 
@@ -324,7 +324,7 @@ export interface EngineOptions {
   maxPictureSeconds: number | null;
 }
 
-/** Compiles a shader, given which of its storage bindings from 1 on are only read, for the device that was opened last. */
+/** Compiles a shader for the device that was opened last. `readOnly`: for each storage binding from 1 on, true if it is only read. */
 export type CompileAhead = (name: string, code: string, readOnly: boolean[]) => Promise<void>;
 
 /** `decodePicture` of the module that reads picture files: pixels of 3 bytes. It throws `{ code, message, detail }`. */
@@ -337,7 +337,7 @@ export interface LoadContext {
   known: Record<string, Tuned>;
 }
 
-/** The format that an answer must have, from which the module `ocelli_grammar` makes a grammar. */
+/** The format that an answer must have. The module `ocelli_grammar` compiles it. */
 export interface WantedFormat {
   kind: "json_schema" | "regex" | "lark" | "rules";
   text: string;
@@ -346,7 +346,7 @@ export interface WantedFormat {
 /** `Grammar` of that module. */
 export type GrammarObject = object;
 
-/** Who asks, and what the request allows itself: its fields `safety_identifier` or `user`, and `budget`. */
+/** The key and the limits of a request: its fields `safety_identifier` or `user`, and `budget`. */
 export interface Asker {
   key: string;
   limit: { tokens?: number; seconds?: number };
@@ -356,8 +356,8 @@ export interface Asker {
 export interface RequestClient {
   /** A frame of its stream, or its progress. */
   send(event: AnswerEvent): void;
-  /** The body of its answer, of a stream too. */
+  /** The body of its answer, also of a stream. */
   done(body: string): void;
-  /** Its error: `{ code, message, detail }`, or what the worker itself threw. */
+  /** Its error: `{ code, message, detail }`, or an exception of the worker. */
   failed(error: unknown): void;
 }

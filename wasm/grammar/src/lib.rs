@@ -61,7 +61,7 @@ pub struct WebGrammars(Grammars);
 
 #[wasm_bindgen(js_class = Grammars)]
 impl WebGrammars {
-    /// Prepares a vocabulary. `bytes` are those of all tokens, one after another, and `lengths` their numbers; `encode` is the tokenizer.
+    /// Prepares a vocabulary from the bytes of all tokens, one after another, and the length of each. `encode` is the tokenizer.
     #[wasm_bindgen(constructor)]
     pub fn new(
         bytes: Vec<u8>,
@@ -75,8 +75,8 @@ impl WebGrammars {
         Grammars::new(&table, move |text| encode.tokens(text)).map(Self).map_err(error_object)
     }
 
-    /// Compiles a grammar. `kind` is `json_schema`, `regex`, `lark`, or `rules` with the JSON of a Lark grammar some of whose rules are
-    /// schemas: `{ lark, schemas: { rule, schema, place }[] }`.
+    /// Compiles a grammar. `kind` is `json_schema`, `regex`, `lark`, or `rules`: a Lark grammar with rules that are schemas, as JSON
+    /// `{ lark, schemas: { rule, schema, place }[] }`.
     pub fn grammar(&self, kind: &str, text: &str) -> JsResult<WebGrammar> {
         let grammar = match kind {
             "json_schema" => self.0.json_schema(text),
@@ -106,7 +106,7 @@ pub struct WebGrammar(Grammar);
 
 #[wasm_bindgen(js_class = Grammar)]
 impl WebGrammar {
-    /// The matcher at the beginning of an answer.
+    /// A matcher at the start of an answer.
     pub fn start(&self) -> WebMatcher {
         WebMatcher(self.0.start())
     }
@@ -121,7 +121,7 @@ pub struct WebMatcher(Matcher);
 
 #[wasm_bindgen(js_class = Matcher)]
 impl WebMatcher {
-    /// The tokens that are allowed next, one bit each, in `words` words.
+    /// Bit mask of the tokens that are allowed next, in `words` words.
     pub fn mask(&mut self, words: usize) -> JsResult<Vec<u32>> {
         let mut mask = vec![0; words];
         self.0.mask(&mut mask).map_err(error_object)?;
@@ -133,7 +133,7 @@ impl WebMatcher {
         self.0.commit(tokens).map_err(error_object)
     }
 
-    /// The tokens that must come next.
+    /// The forced tokens.
     pub fn forced(&mut self) -> JsResult<Vec<u32>> {
         self.0.forced().map_err(error_object)
     }
@@ -144,6 +144,6 @@ impl WebMatcher {
         self.0.is_finished().map_err(error_object)
     }
 
-    /// See [`WebGrammar`].
+    /// Frees the matcher, like [`WebGrammar::end`].
     pub fn end(self) {}
 }

@@ -1,4 +1,4 @@
-// Types of the module for imports, in the manner of `types.d.ts`: its `ocelli_import.d.ts` begins with this file.
+// Types of the module for imports; its `ocelli_import.d.ts` begins with this file.
 
 /** A file that an import reads. */
 export interface ImportFile {
@@ -6,7 +6,7 @@ export interface ImportFile {
   read(start: number, end: number): Promise<Uint8Array>;
 }
 
-/** The files of an import, by name. */
+/** Files of an import by name. */
 export interface ImportFiles {
   open(name: string): Promise<ImportFile | null>;
 }
@@ -21,23 +21,23 @@ export interface ImportSink {
   getCheckpoint(): Promise<Uint8Array | null>;
 }
 
-/** How a matrix of floats is stored in a package. */
+/** Storage format of a matrix of floats in a package. */
 export type MatrixLayout = "q4_64" | "q4_0" | "q8_0" | "f16" | "f32";
 
-/** How a checkpoint is made into a package. */
+/** Options of an import. */
 export interface ImportSettings {
   /** The model's name, if not the checkpoint's own. */
   name?: string;
   /** Licence of the weights, if not the checkpoint's own. */
   license?: string;
   /**
-   * Layout of matrices that the checkpoint holds in floats. Default: unchanged for a GGUF file, otherwise `q4_0`. `compact`: the
-   * whole text model in 4.25 bits per weight, even if the checkpoint is already quantised: least memory, some loss of precision.
+   * Layout of matrices that the checkpoint stores as floats. Default: unchanged for a GGUF file, otherwise `q4_0`. `compact` stores
+   * the whole text model in 4.25 bits per weight, even if it is already quantised: least memory, some loss of precision.
    */
   layout?: "compact" | MatrixLayout;
   /** Layout of the vision tower, if different. */
   visionLayout?: MatrixLayout;
-  /** Bytes of a shard, at most 32 MiB. An interrupted import continues after the last complete shard. */
+  /** Bytes of a shard, at most 32 MiB. An interrupted import resumes after the last complete shard. */
   shardBytes?: number;
 }
 

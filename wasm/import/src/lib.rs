@@ -1,4 +1,4 @@
-//! Exports of the module that imports checkpoints: JavaScript reads files and stores the package, `weights` does everything else.
+//! Exports of the module that imports checkpoints. JavaScript reads files and stores the package, [`ocelli::import`] does everything else.
 //! `import.d.ts` declares the values that are passed.
 
 #![cfg(target_arch = "wasm32")]
@@ -57,14 +57,14 @@ fn present(value: JsValue) -> Option<JsValue> {
     (!value.is_null() && !value.is_undefined()).then_some(value)
 }
 
-/// An object of the worker's whose methods return promises.
+/// An object of the worker with methods that return promises.
 struct Remote {
     object: JsValue,
     thrown: Thrown,
 }
 
 impl Remote {
-    /// What a method resolves to. `path` is what an error is about.
+    /// The resolved value of a method. Errors name `path`.
     async fn call(&self, path: &str, method: &str, arguments: &[&JsValue]) -> Result<JsValue> {
         let resolved = async {
             let method: Function = Reflect::get(&self.object, &method.into())?.dyn_into()?;
@@ -74,7 +74,7 @@ impl Remote {
         self.thrown.keep(path, resolved.await)
     }
 
-    /// The bytes that a method resolves to; nothing for `null` and `undefined`.
+    /// The bytes that a method resolves to; `None` for `null` and `undefined`.
     async fn bytes(&self, path: &str, method: &str, arguments: &[&JsValue]) -> Result<Option<Vec<u8>>> {
         let bytes = |value: JsValue| Ok(value.dyn_into::<Uint8Array>()?.to_vec());
         let value = self.call(path, method, arguments).await?;
@@ -135,7 +135,7 @@ impl PackageSink for Sink {
 
     async fn put(&mut self, file: &str, bytes: Vec<u8>) -> Result<()> {
         let copy = Uint8Array::from(bytes.as_slice());
-        // JavaScript has its own copy: free this one before waiting, a shard's worth of memory.
+        // JavaScript has its own copy. Free this one, which is as large as a shard, before waiting.
         drop(bytes);
         self.0.call(file, "put", &[&file.into(), &copy]).await.map(drop)
     }
@@ -166,13 +166,12 @@ impl PackageSink for Sink {
 /// Reports `ImportProgress` of `import.d.ts` to JavaScript; breaks once the import is cancelled.
 fn report<'a>(on_progress: &'a Function, cancel: &'a RequestHandle) -> impl FnMut(Progress) -> ControlFlow<()> + 'a {
     |progress| {
-        // An exception in the worker's own callback must not end the import half way.
+        // An exception in the worker's own callback must not end the import.
         let _ = to_js(&progress).and_then(|progress| on_progress.call1(&JsValue::NULL, &progress));
         if cancel.control.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 
-/// What an import reads and writes, and how.
 struct Import {
     settings: Settings,
     files: Files,
@@ -192,11 +191,11 @@ impl Import {
     }
 }
 
-/// Imports the GGUF file `text`, and its vision tower `mmproj` if given, into `sink`. Continues from the sink's checkpoint.
-/// Resolves to the model's name.
+/// Imports the GGUF file `text`, and its vision tower `mmproj` if given, into `sink`. Resumes from the sink's checkpoint. Resolves to the
+/// model's name.
 ///
 /// # Errors
-/// `{ code, message, detail }`, code `aborted` after `cancel`; or what `files` or `sink` threw.
+/// `{ code, message, detail }`, code `aborted` after `cancel`; or the exception of `files` or `sink`.
 #[wasm_bindgen(js_name = importGguf)]
 pub async fn import_gguf(
     text: String,
@@ -215,10 +214,10 @@ pub async fn import_gguf(
     Ok(thrown.restore(imported)?.name)
 }
 
-/// Imports a Hugging Face checkpoint (`config.json`, `tokenizer.json`, safetensors) into `sink`; as [`import_gguf`] otherwise.
+/// Imports a Hugging Face checkpoint (`config.json`, `tokenizer.json`, safetensors) into `sink`. Otherwise like [`import_gguf`].
 ///
 /// # Errors
-/// As [`import_gguf`].
+/// Same as [`import_gguf`].
 #[wasm_bindgen(js_name = importSafetensors)]
 pub async fn import_safetensors(
     #[wasm_bindgen(unchecked_param_type = "ImportSettings")] settings: JsValue,

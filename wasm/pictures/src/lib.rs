@@ -31,7 +31,7 @@ pub fn start() {
     console_error_panic_hook::set_once();
 }
 
-/// `[width, height]` in the header of a PNG, JPEG or WebP file, before it is turned upright; none for other bytes.
+/// `[width, height]` in the header of a PNG, JPEG or WebP file, before its EXIF rotation; `None` for other bytes.
 #[wasm_bindgen(js_name = pictureSize)]
 pub fn picture_size(bytes: &[u8]) -> Option<Vec<u32>> {
     ocelli_pictures::size(bytes).map(|(width, height)| vec![width, height])

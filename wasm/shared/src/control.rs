@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::*;
 
 use ocelli::engine::{Meter, RequestControl};
 
-/// Cancels a running request, bounds what it takes, and counts the frames that its reader has read. May be used while the request runs.
+/// Cancels a running request, limits its tokens and time, and counts the frames that its client has read. Usable while the request runs.
 #[wasm_bindgen]
 #[derive(Debug, Default)]
 pub struct RequestHandle {
@@ -34,13 +34,13 @@ impl RequestHandle {
         self.control.frame_read()
     }
 
-    /// Ends the answers as they are once they have taken so many tokens more, or so many milliseconds.
+    /// Ends the answers after this many further tokens or milliseconds.
     pub fn allow(&self, tokens: f64, ms: f64) {
         self.meter.allow(tokens, ms);
         self.control.count_by(vec![self.meter.clone()]);
     }
 
-    /// Tokens and milliseconds that the answers have taken so far.
+    /// Tokens and milliseconds that the answers have used so far.
     pub fn spent(&self) -> Vec<f64> {
         let (tokens, ms) = self.meter.spent();
         vec![tokens as f64, ms]

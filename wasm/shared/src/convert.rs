@@ -26,23 +26,23 @@ pub fn error_object(error: Error) -> JsValue {
     to_js(&ErrorObject { code: error.code(), message, detail: &error }).unwrap_or_else(|_| message.into())
 }
 
-/// `value` as `JSON.parse` makes it: bodies of answers need the serializer to JSON anyway, and a second one would be 60 kB of the module.
+/// Converts `value` through JSON, whose serializer the module has anyway; a second serializer would add 60 kB.
 pub fn to_js<T: Serialize + ?Sized>(value: &T) -> JsResult<JsValue> {
     let json = serde_json::to_string(value).map_err(|error| JsValue::from(error.to_string()))?;
     js_sys::JSON::parse(&json)
 }
 
-/// A field of an object; undefined where there is none.
+/// A field of an object, `undefined` if absent.
 pub fn field(object: &JsValue, name: &str) -> JsValue {
     js_sys::Reflect::get(object, &name.into()).unwrap_or_default()
 }
 
-/// Exception of a callback: the caller gets that value again, not a Rust error in its place.
+/// Exception of a callback, kept so that the caller gets the original value instead of a Rust error.
 #[derive(Debug, Clone, Default)]
 pub struct Thrown(Rc<RefCell<Option<JsValue>>>);
 
 impl Thrown {
-    /// Keeps a thrown value and returns an error that stands for it.
+    /// Keeps a thrown value and returns a placeholder error.
     pub fn keep<T>(&self, path: &str, outcome: JsResult<T>) -> Result<T> {
         outcome.map_err(|thrown| {
             self.0.replace(Some(thrown));
@@ -50,18 +50,18 @@ impl Thrown {
         })
     }
 
-    /// The outcome for JavaScript, with the kept value as its error if there is one.
+    /// The outcome for JavaScript. Its error is the kept value, if there is one.
     pub fn restore<T>(&self, outcome: Result<T>) -> JsResult<T> {
         outcome.map_err(|error| self.0.take().unwrap_or_else(|| error_object(error)))
     }
 
-    /// The kept value for an error that stands for it, of which several may have come from one.
+    /// The kept value if `error` is a placeholder. It stays kept, because one exception may fail several requests.
     pub fn in_place_of(&self, error: Error) -> JsValue {
         let kept = if matches!(error, Error::Io { .. }) { self.0.borrow().clone() } else { None };
         kept.unwrap_or_else(|| error_object(error))
     }
 
-    /// Forgets what was kept.
+    /// Drops the kept value.
     pub fn forget(&self) {
         self.0.take();
     }

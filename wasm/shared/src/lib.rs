@@ -11,7 +11,7 @@ use wasm_bindgen::prelude::*;
 pub use control::RequestHandle;
 pub use convert::{JsResult, Thrown, error_object, field, to_js};
 
-/// Runs once when the module is loaded: a panic, which is always a bug, is printed with a stack trace.
+/// Runs once when the module is loaded: prints panics, which are always bugs, with a stack trace.
 #[wasm_bindgen(start)]
 pub fn start() {
     console_error_panic_hook::set_once();
@@ -23,7 +23,7 @@ pub fn sha256(bytes: &[u8]) -> Vec<u8> {
     Sha256::digest(bytes).to_vec()
 }
 
-/// Bytes of the module's memory. It only grows, so this is its peak.
+/// Size of the module's memory in bytes. It never shrinks, so this is the peak.
 #[wasm_bindgen(js_name = wasmMemory)]
 pub fn wasm_memory() -> f64 {
     core::arch::wasm32::memory_size(0) as f64 * 65536.0
