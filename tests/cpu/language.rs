@@ -15,7 +15,6 @@ const PENDING: &[&str] = &[
     "tests/cpu/generation/",
     "tests/cpu/wire/",
     "tests/gpu/serve/",
-    "www/src/",
 ];
 
 /// Words that begin a relative clause. A comment begins with a noun phrase or a verb.

@@ -1,4 +1,4 @@
-/** The codes of `src/error.rs`, and after them those of JavaScript alone. */
+/** The codes of `src/error.rs`, followed by those that exist only in JavaScript. */
 export type ErrorCode =
   | "webgpu-unavailable"
   | "limits-too-small"
@@ -9,7 +9,7 @@ export type ErrorCode =
   /** A budget of tokens or time does not allow the request: `detail` is a `BudgetDetail`. */
   | "budget-exceeded"
   | "gpu"
-  /** A kernel that cannot be replaced computes wrong results on this device. */
+  /** A kernel without a replacement computes wrong results on this device. */
   | "self-test-failed"
   | "invalid-package"
   | "invalid-checkpoint"
@@ -24,15 +24,15 @@ export type ErrorCode =
   | "unsupported-schema"
   | "invalid-grammar"
   | "context-overflow"
-  /** A request names another model than the one that is loaded. */
+  /** A request names another model than the loaded one. */
   | "model-not-found"
-  /** Nothing answers at this address of `engine.fetch`, or not to this method. */
+  /** The path is unknown to `engine.fetch`, or does not allow this method. */
   | "unknown-url"
   | "wrong-method"
   | "aborted"
   | "io"
   | "internal"
-  /** Storage was required and there is none, or too little: `detail` has `wanted` and `free`, in bytes. */
+  /** Storage was required but is missing or too small: `detail` has `wanted` and `free`, in bytes. */
   | "storage-unavailable"
   | "storage-full"
   /** The worker script is from another version of this package than the page. */
@@ -44,7 +44,7 @@ export type ErrorCode =
 export interface ErrorData {
   code: ErrorCode;
   message: string;
-  /** The values in the message, for programs; which ones depends on the code, see `src/error.rs`. */
+  /** The values in the message, for programs. They depend on the code, see `src/error.rs`. */
   detail: Readonly<Record<string, unknown>> | null;
 }
 

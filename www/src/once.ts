@@ -9,7 +9,7 @@ export class Once<T, Asked extends unknown[] = []> {
     return this.loading;
   }
 
-  /** The options `asked` are used only if nothing is loaded yet. */
+  /** `asked`: options that are used only if nothing is loaded yet. */
   get(...asked: Asked): Promise<T> {
     this.loading ??= this.begin(asked);
     return this.loading;

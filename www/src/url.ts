@@ -1,6 +1,6 @@
 import { ocelliError } from "./errors.js";
 
-/** An address made absolute, relative to the page; in a worker relative to its script. Throws `invalid-request` if it is no URL. */
+/** Makes an address absolute, relative to the page or, in a worker, to its script. Throws `invalid-request` if it is not a URL. */
 export function absoluteUrl(url: string | URL): string {
   try {
     return new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href).href;

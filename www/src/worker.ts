@@ -49,16 +49,16 @@ import { Request } from "./worker/request.js";
 import { loadTuning, saveTuning } from "./worker/tuning.js";
 
 let engine: OcelliEngine | null = null;
-/** Reads requests for that engine, also while it is busy. */
+/** Reads requests for the engine, also while it is busy. */
 let service: OcelliService | null = null;
 let formats: Formats | null = null;
 let modules: ModuleUrls | null = null;
 let budgets: Budgets | null = null;
 const engineModule = new WasmModule("engine", initWasm);
-/** Aborts what the engine's package store is doing. */
+/** Aborts the work of the engine's package store. */
 let closeStore: () => void = () => undefined;
 const loop = new EngineLoop();
-/** Requests within budgets: what these allow one is known when the one before it has ended. */
+/** The last request with budgets. They run one after another, because the rest of a budget is known only when a request has ended. */
 let counted: Promise<unknown> = Promise.resolve();
 const running = new Map<number, AbortController>();
 const requests = new Map<number, Request>();
@@ -114,7 +114,7 @@ function run(call: Call, signal: AbortSignal): Promise<Calls[CallKind]["result"]
   }
 }
 
-/** A page and a worker of different builds must not misunderstand each other. */
+/** Requires that the page and this worker are of the same build. */
 function checkVersion({ version }: { version: number }): void {
   if (version === PROTOCOL_VERSION) return;
   const detail = { page: version, worker: PROTOCOL_VERSION };
@@ -178,7 +178,7 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
   closeStore = () => store.abort();
   loop.use(engine);
   onReport({ kind: "progress", stage: "ready", loaded: 0, total: 0, cached: false });
-  // So that the first picture does not wait; what fails is tried again with that picture.
+  // Loaded early, so that the first picture does not wait. A failure is repeated, and reported, with that picture.
   void pictureFiles().catch(() => undefined);
   return {
     device: engine.device(),
@@ -189,7 +189,7 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
   };
 }
 
-/** Has conversations be kept in files. Where the browser cannot, the model is used without. */
+/** Opens the files for conversations. Without file storage the model is used without them. */
 async function keep(engine: OcelliEngine, bytes: number, onReport: (report: LoadReport) => void): Promise<void> {
   try {
     await engine.openSnapshots(await SnapshotFolder.open(), bytes);
@@ -210,7 +210,7 @@ async function preallocate({ width, height }: Call<"preallocate">): Promise<Memo
   return loadedEngine().memory();
 }
 
-/** Answers a request of the API. `onHead` hears that it is a stream. */
+/** Answers a request of the API. `onHead` is called at the start of a stream. */
 async function respond(call: ApiRequest & { id: number }, signal: AbortSignal, onHead: () => void): Promise<string> {
   signal.throwIfAborted();
   if (!service) throw unloaded();
@@ -227,7 +227,7 @@ async function respond(call: ApiRequest & { id: number }, signal: AbortSignal, o
     const bill = isCounted ? await (await accounts()).bill(asker) : null;
     const grammar = await formats?.ready(work);
     signal.throwIfAborted();
-    // A budget refuses before the head of a stream.
+    // A budget refuses a request before the head of its stream is sent.
     const isStream = work.isStream();
     if (isStream && !bill) onHead();
     work.show(await readPictures(work.pictures(), call, signal, onEvent));
@@ -249,7 +249,7 @@ async function respond(call: ApiRequest & { id: number }, signal: AbortSignal, o
   }
 }
 
-/** The same, with errors as the API reports them. */
+/** Like `respond`, with errors as API replies. */
 async function reply(call: Call<"fetch">, signal: AbortSignal): Promise<ApiReply> {
   try {
     const body = await respond(call, signal, () => post({ kind: "event", id: call.id, event: { kind: "head" } }));
@@ -290,7 +290,7 @@ async function cancellable<T>(signal: AbortSignal, act: (cancel: RequestHandle) 
   }
 }
 
-/** The pictures that a request names: URLs, or `picture:i` for one that was sent along. Errors name the field. */
+/** Reads the pictures of a request: URLs, or `picture:i` for one that was sent along. Errors name the field. */
 async function readPictures(
   named: Omit<PictureUrl, "detail">[],
   { pictures: sent, base }: WireRequest,

@@ -1,4 +1,4 @@
-/** Answers the requests of a batch, in the lines of OpenAI's Batch API and of `ocelli batch`. */
+/** Answers the requests of a batch, in the format of OpenAI's Batch API and of `ocelli batch`. */
 import { ocelliError, type ErrorCode } from "../errors.js";
 import type { Limit } from "../usage/types.js";
 import type { Fetch } from "./fetch.js";
@@ -15,20 +15,20 @@ export interface BatchRequest {
   body: Record<string, unknown>;
 }
 
-/** The fault of a line that is not a request. */
+/** The fault of a line that is not a valid request. */
 export interface BatchLineError {
   code: string;
   message: string;
-  /** The field that is wrong, where it is one. */
+  /** The wrong field, if there is one. */
   param: string | null;
-  /** The line, counted from 1. */
+  /** Line number from 1. */
   line: number;
 }
 
-/** The answer to a request, or to a line that is not one. */
+/** The answer to a request, or to an invalid line. */
 export interface BatchAnswer {
   id: string;
-  /** The id of the request; `null` if the line has none, or one that was used before. */
+  /** The id of the request; `null` if the line has none, or a duplicate. */
   custom_id: string | null;
   /** The reply as over HTTP: a refused request is an answer with its status. */
   response: { status_code: number; request_id: string; body: Record<string, unknown> } | null;
@@ -37,7 +37,7 @@ export interface BatchAnswer {
 
 /** Progress of a batch. */
 export interface BatchProgress {
-  /** Requests answered by this call, refused ones and invalid lines included. */
+  /** Requests answered by this call, including refused ones and invalid lines. */
   done: number;
   /** The number of requests to answer, if they are an array. */
   total: number | null;
@@ -51,9 +51,9 @@ export interface BatchProgress {
 export interface BatchOptions {
   /** Ends the batch; running requests are not answered. */
   signal?: AbortSignal;
-  /** Ids that are already answered and are skipped: resumes a batch. */
+  /** Ids that are already answered and are skipped, to resume a batch. */
   answered?: Iterable<string>;
-  /** The most that all requests together may take. Those beyond are refused, each with an answer of its own. */
+  /** Budget of all requests together. Requests beyond it are refused, each with its own answer. */
   budget?: Limit;
   /** Usage of a resumed batch before this call. */
   spent?: Required<Limit>;
@@ -75,8 +75,8 @@ async function* iterate(source: BatchSource): AsyncGenerator<BatchRequest | stri
 }
 
 /**
- * Answers all requests of `source`, `atOnce` at a time, and yields each answer when it is complete. Throws when the batch ends early: the reason of
- * `signal`, or the error of the device.
+ * Answers all requests of `source`, `atOnce` at a time, and yields each answer when it is complete. Throws if the batch ends early: the
+ * reason of `signal`, or the error of the device.
  */
 export async function* answerBatch(
   fetch: Fetch,
@@ -130,7 +130,7 @@ export async function* answerBatch(
       const number = line;
       const answer = "custom_id" in read ? answerRequest(fetch, within(read, budget, spent), either) : Promise.resolve(wrongLine(read));
       const settled = answer.then((answer) => ({ line: number, answer }));
-      // A rejection is handled when the answer's turn comes, and ignored if the loop was left.
+      // A rejection is handled when its answer is yielded, and ignored if the loop was left.
       settled.catch(() => undefined);
       underWay.set(number, settled);
     }
@@ -203,7 +203,7 @@ async function answerRequest(fetch: Fetch, { custom_id, url, body }: BatchReques
   const response = await fetch(url, { method: "POST", body: JSON.stringify(body), signal: signal ?? null });
   const reply = (await response.json()) as Record<string, unknown>;
   if (response.status === 503) {
-    // A fault of the device, which all other requests need too.
+    // A fault of the device affects all other requests too.
     const { message, code } = reply["error"] as { message: string; code: string };
     throw ocelliError(code.replaceAll("_", "-") as ErrorCode, message);
   }

@@ -1,12 +1,12 @@
-/** The GPU as a page finds it before anything is downloaded. */
+/** The GPU as a page finds it before any download. */
 
-/** Why a page has no GPU: stable codes. */
+/** Stable codes of the reasons why a page has no GPU. */
 export type DeviceFault =
-  /** WebGPU is for pages that were opened over https or from localhost. */
+  /** WebGPU requires a page opened over https or from localhost. */
   | "insecure-context"
-  /** This browser has no WebGPU, or it is switched off. */
+  /** This browser has no WebGPU, or it is disabled. */
   | "no-webgpu"
-  /** There is a GPU, which WebGL uses, but the browser does not trust it with WebGPU. */
+  /** WebGL uses a GPU, but the browser does not allow it for WebGPU. */
   | "adapter-blocked"
   /** The browser finds no GPU at all. */
   | "no-adapter"
@@ -22,11 +22,11 @@ export interface DeviceLimits {
   maxComputeInvocationsPerWorkgroup: number;
 }
 
-/** The device that Ocelli would use, as far as the browser tells. */
+/** The device that Ocelli would use, as far as the browser reports it. */
 export interface CheckedDevice {
   /** Name, vendor or architecture of the GPU; empty if the browser hides them all. */
   name: string;
-  /** True if a processor emulates the GPU: everything works, a hundred times slower. */
+  /** True if a CPU emulates the GPU: everything works, a hundred times slower. */
   isSoftware: boolean;
   limits: DeviceLimits;
 }
@@ -50,13 +50,13 @@ interface Gpu {
   requestAdapter(options: { powerPreference: "high-performance" }): Promise<Adapter | null>;
 }
 
-/** The device, or why there is none. */
+/** The device, or the reason why there is none. */
 export async function checkDevice(): Promise<CheckedDevice | DeviceFault> {
   if (typeof Worker === "undefined") return "no-worker";
   if (!globalThis.isSecureContext) return "insecure-context";
   const gpu = (globalThis.navigator as { gpu?: Gpu }).gpu;
   if (!gpu) return "no-webgpu";
-  // With the same options as the engine.
+  // The same options as in the engine.
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" }).catch(() => null);
   if (!adapter) return isSoftware(webglRenderer()) ? "no-adapter" : "adapter-blocked";
   const { vendor = "", architecture = "", device = "", description = "" } = adapter.info ?? {};
@@ -85,12 +85,12 @@ export function shortLimit(limits: DeviceLimits): { limit: string; needed: numbe
   return null;
 }
 
-/** True for the names of processors that emulate a GPU, as in `class_of` of `src/gpu/device.rs`; an empty name means that there is no GPU. */
+/** True for names of emulated GPUs, as in `class_of` of `src/gpu/device.rs`. An empty name means that there is no GPU. */
 function isSoftware(name: string): boolean {
   return name === "" || /swiftshader|llvmpipe|warp|basic render/i.test(name);
 }
 
-/** The renderer of WebGL. */
+/** Name of the renderer of WebGL. */
 function webglRenderer(): string {
   try {
     const gl = new OffscreenCanvas(1, 1).getContext("webgl");

@@ -8,21 +8,21 @@ import { checkDevice, shortLimit, type CheckedDevice, type DeviceFault } from ".
 import { interruptedImports, type InterruptedImport } from "./import-model.js";
 import { registry, type RegisteredModel } from "./registry.js";
 
-/** Stable codes of the reasons against a model on this device. */
+/** Stable codes of the reasons why a model does not fit this device. */
 export type CheckCode =
   | DeviceFault
   /** A limit of the GPU is below what WebGPU promises. `detail`: `limit`, `needed`, `available`. */
   | "limits-too-small"
   /** The model needs more than `gpuMemoryBudget` allows. `detail`: `budget`, `needed`, in bytes. */
   | "budget-too-small"
-  /** It runs on a processor: an answer takes minutes. */
+  /** It runs on a CPU: an answer takes minutes. */
   | "software-device"
-  /** The whole machine has less memory than the model needs. `detail`: `memory`, `needed`, in bytes. */
+  /** The machine has less memory than the model needs. `detail`: `memory`, `needed`, in bytes. */
   | "little-memory"
-  /** The browser has no room to keep it: it is downloaded at every visit. `detail`: `wanted`, `free`, in bytes. */
+  /** The browser has no room to store it: it is downloaded at every visit. `detail`: `wanted`, `free`, in bytes. */
   | "storage-full";
 
-/** A reason against one model, or against all. */
+/** A reason against one model, or against all models. */
 export interface CheckReason {
   code: CheckCode;
   /** For people. */
@@ -48,7 +48,7 @@ export interface ModelCheck {
   /** Bytes of GPU memory: `all` for the fastest plan, `least` for the smallest budget within which it runs. */
   gpuMemory: { all: number; least: number };
   /**
-   * Estimates in seconds: until the first answer can begin, the download included, and the same at a later visit. `first` is `null` where the
+   * Estimates in seconds: until the first answer can begin, the download included, and the same at a later visit. `first` is `null` if the
    * size of the download or the speed of the network is not known.
    */
   loadSeconds: { first: number | null; later: number };
@@ -58,14 +58,14 @@ export interface ModelCheck {
 
 /** Result of `Engine.check()`. */
 export interface DeviceCheck {
-  /** True if there is a GPU that Ocelli can use, or a processor that emulates one. */
+  /** True if there is a GPU that Ocelli can use, or a CPU that emulates one. */
   isUsable: boolean;
   /** Reasons against every model. */
   reasons: CheckReason[];
   device: CheckedDevice | null;
-  /** Bytes that the browser would still store for this site, as it estimates; `null` if it does not. */
+  /** Bytes that the browser would still store for this site by its own estimate; `null` without one. */
   freeBytes: number | null;
-  /** Bytes a second of the network, as far as this page has seen; `null` if it has not. */
+  /** Bytes per second of the network, from downloads of this page; `null` if unknown. */
   bytesPerSecond: number | null;
   models: ModelCheck[];
 }
@@ -76,15 +76,15 @@ export interface CheckOptions {
   models?: readonly RegisteredModel[];
   /** Import options, as in `LoadOptions`: a model stored with other options is not found. */
   import?: ImportOptions;
-  /** The most GPU memory that a model may take, in bytes, as in `LoadOptions`. Browsers do not tell how much there is. */
+  /** The most GPU memory that a model may use, in bytes, as in `LoadOptions`. Browsers do not report how much there is. */
   gpuMemoryBudget?: number;
-  /** Speed of the network in bytes a second, where the caller knows better than the browser. */
+  /** Speed of the network in bytes per second, if the caller knows it better than the browser. */
   bytesPerSecond?: number;
 }
 
 /**
- * Bytes a second of an import and of a load from storage, and seconds for the kernels: of a model of 3 GB on two cores of a server with a
- * processor as GPU (docs/performance.md). Most machines are faster.
+ * Bytes per second of an import and of a load from storage, and seconds for the kernels: measured with a model of 3 GB on two cores of a
+ * server with an emulated GPU (docs/performance.md). Most machines are faster.
  */
 const [IMPORT_SPEED, LOAD_SPEED, START_SECONDS] = [15e6, 0.2e9, 5];
 
@@ -180,10 +180,10 @@ function reason(code: CheckCode, message: string, detail: CheckReason["detail"],
   return { code, message, detail, isFatal };
 }
 
-/** Bytes of memory of the machine; `null` if the browser does not tell, or if there may be more. */
+/** Bytes of memory of the machine; `null` if the browser does not report it, or if there may be more. */
 function machineMemory(): number | null {
   const gigabytes = (globalThis.navigator as { deviceMemory?: number } | undefined)?.deviceMemory;
-  // Browsers tell no more than this.
+  // Browsers report no more than this.
   return gigabytes === undefined || gigabytes >= 8 ? null : gigabytes * 2 ** 30;
 }
 

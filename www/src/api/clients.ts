@@ -1,7 +1,7 @@
 /** Ready options for clients of the OpenAI API. */
 import type { Fetch } from "./fetch.js";
 
-/** A day. Clients give up after ten minutes unless told otherwise, which a slow device may need for a long answer. */
+/** A day. Clients give up after ten minutes by default; a slow device may need longer for a long answer. */
 const TIMEOUT = 24 * 60 * 60 * 1000;
 
 /** Options of `new OpenAI(engine.openai())` of the package `openai`. */
@@ -10,9 +10,9 @@ export interface OpenAIOptions {
   /** Not checked; the client refuses an empty one. */
   apiKey: string;
   fetch: Fetch;
-  /** There is no key to be stolen. */
+  /** Safe, because there is no key to steal. */
   dangerouslyAllowBrowser: true;
-  /** A failure on this device would be repeated. */
+  /** A failure on this device would occur again. */
   maxRetries: 0;
   timeout: number;
 }
@@ -25,11 +25,11 @@ export interface AiSdkOptions {
   fetch: typeof globalThis.fetch;
   includeUsage: true;
   supportsStructuredOutputs: true;
-  /** Picture addresses that are passed on: the engine reads every address that the page can read. */
+  /** Picture addresses that are passed on unread: the engine reads every address that the page can read. */
   supportedUrls: () => Record<string, RegExp[]>;
 }
 
-/** No request reaches it: the engine answers instead. */
+/** No request is sent to it: the engine answers instead. */
 const BASE_URL = "http://localhost/v1";
 const API_KEY = "none";
 

@@ -1,4 +1,4 @@
-/** The engine as a page uses it: a proxy for the worker that holds the model. */
+/** The engine for a page: a proxy for the worker that holds the model. */
 import { ocelliError } from "../errors.js";
 import { wireSource, type ImportOptions, type ModelSource } from "../import/model-source.js";
 import { moduleUrls } from "../net/module-urls.js";
@@ -34,7 +34,7 @@ import type { ChatCompletionRequest, ChatMessage } from "./openai.js";
 import { wireRequest, wireScoreRequest, type ScoreRequest } from "./request.js";
 import { ChatStream } from "./stream.js";
 
-/** How a model is loaded. */
+/** Options of {@link Engine.load}. */
 export interface LoadOptions extends Parts {
   /** Called with the progress, and with warnings. */
   onProgress?: (report: LoadReport) => void;
@@ -52,15 +52,15 @@ export interface LoadOptions extends Parts {
    */
   kvPrecision?: KvPrecision;
   /**
-   * The most GPU memory to use, in bytes. How the model is run follows from it, see `engine.memory`. A model that needs more is
-   * refused with code `budget-too-small` and the numbers, before anything is allocated.
+   * The most GPU memory to use, in bytes. It determines how the model is run, see `engine.memory`. A model that needs more is refused
+   * with code `budget-too-small` and the numbers, before anything is allocated.
    */
   gpuMemoryBudget?: number;
   /** Residency of the vision tower's weights. By default they stay on the GPU, if `gpuMemoryBudget` allows it. */
   vision?: VisionResidency;
   /**
    * Autotuning: searches for the fastest variants of kernels on the device. Each load spends at most a fifth of a second on it until
-   * all have been tried; results are stored. Default `auto`: on GPUs, not on processors that emulate one.
+   * all have been tried; results are stored. Default `auto`: on GPUs, but not on CPUs that emulate one.
    */
   tune?: Tune;
   /**
@@ -73,25 +73,25 @@ export interface LoadOptions extends Parts {
    * where that is faster. Answers are the same; `usage.completion_tokens_details` counts the draft tokens.
    */
   speculation?: Speculation;
-  /** The most pixels of a picture that the model is shown, at any `detail`. `detail: "auto"` then takes as many, on every device. */
+  /** The most pixels of a picture for the model, at any `detail`. `detail: "auto"` then uses as many on every device. */
   maxPixels?: number;
   /**
-   * Seconds that the pictures of a request with `detail: "auto"` may take until the first token. They are shown as large as the device
-   * computes them in that time by its measured speed, but not below `detail: "low"`. Default 10, or no limit if `maxPixels` is set.
+   * Seconds that the pictures of a request with `detail: "auto"` may take until the first token. Their size follows from the measured
+   * speed of the device, but is not below `detail: "low"`. Default 10, or no limit if `maxPixels` is set.
    */
   maxPictureSeconds?: number;
   /**
-   * Shares one engine among all tabs of this origin that load the same model with the same options: the model is on the GPU once. One of the tabs
-   * hosts it; when that tab closes, another loads the model and resumes the unanswered requests. Default: every tab has its own engine.
+   * Shares one engine among all tabs of this origin that load the same model with the same options: the model is on the GPU once. One
+   * tab hosts it; when that tab closes, another loads the model and resumes the unanswered requests. Default: one engine per tab.
    */
   share?: boolean;
   /**
-   * Keeps conversations in files of this origin, so that a conversation that continues after a reload is not computed again: `usage` counts the
-   * cached tokens. `bytes` limits their size, by default 1 GiB; the least recently used are removed first. Only conversations that are read faster than
-   * computed are kept. Default: nothing is written. {@link Engine.clearCache} removes them.
+   * Keeps conversations in files of this origin, so that a conversation that continues after a reload is not computed again: `usage`
+   * counts the cached tokens. `bytes` limits their size, by default 1 GiB; the least recently used are removed first. A conversation is
+   * kept only if it is read faster than computed. Default: nothing is written. {@link Engine.clearCache} removes them.
    */
   cache?: boolean | { bytes: number };
-  /** How a checkpoint is made into a package. */
+  /** Options of the conversion of a checkpoint. */
   import?: ImportOptions;
   /** Limits of tokens and time. Usage is then counted and stored, see {@link Engine.usage}. */
   budgets?: Budgets;
@@ -116,7 +116,7 @@ export interface TokenizeResult {
   count: number;
   /** The most tokens of a conversation. */
   max_model_len: number;
-  /** Their ids. */
+  /** Ids of the tokens. */
   tokens: number[];
 }
 
@@ -126,7 +126,7 @@ export interface Completions {
   create(request: ChatCompletionRequest & { stream: true }, options?: RequestOptions): Promise<ChatStream>;
   /** Answers a request. */
   create(request: ChatCompletionRequest & { stream?: false | null }, options?: RequestOptions): Promise<ChatCompletion>;
-  /** Answers a request, as its `stream` says. */
+  /** Answers a request, as a stream if its `stream` is true. */
   create(request: ChatCompletionRequest, options?: RequestOptions): Promise<ChatCompletion | ChatStream>;
 }
 
@@ -143,15 +143,15 @@ export class Engine {
     readonly device: DeviceReport,
     /** Number format of the KV cache. */
     readonly kvPrecision: KvPrecision,
-    /** GPU memory when loading was complete: the plan, and what is allocated. */
+    /** GPU memory after loading: the plan and the allocations. */
     readonly memory: MemoryReport,
     /** The model's configuration, as in `model.json`. */
     readonly config: unknown,
-    /** Address of its package. For a checkpoint: of the package made from it, which can be loaded in its place. */
+    /** Address of its package. For a checkpoint: of the package made from it, which can be loaded instead. */
     readonly packageUrl: string,
     /** The model's name in answers, and in requests that name one. */
     readonly model: string,
-    /** The most requests that are answered at once: up to 8, whose steps read the weights once for all of them. */
+    /** The most requests answered at once: up to 8, whose steps read the weights once for all of them. */
     readonly mostTogether: number,
   ) {
     this.fetch = engineFetch(connection);
@@ -161,8 +161,8 @@ export class Engine {
   }
 
   /**
-   * Loads a model: the package at an address (the folder of its `model.json`), from storage as far as it is stored; or a checkpoint,
-   * which is made into a package first, once: later loads need no network.
+   * Loads a model: the package at an address (the folder of its `model.json`), from storage as far as it is stored; or a checkpoint, which
+   * is converted to a package once: later loads need no network.
    */
   static async load(source: ModelSource, options: LoadOptions = {}): Promise<Engine> {
     options.signal?.throwIfAborted();
@@ -212,14 +212,14 @@ export class Engine {
     return checkModels(options);
   }
 
-  /** The GPU memory that is allocated now. */
+  /** Current allocations of GPU memory. */
   memoryNow(options: { signal?: AbortSignal } = {}): Promise<MemoryReport> {
     return this.connection.call("memory", {}, options);
   }
 
   /**
-   * Allocates, and frees again, all the GPU memory that a picture of this size in a full context needs: to find out now, not in the
-   * middle of a conversation, that the device has less than was planned. Drops the cache of the conversation so far.
+   * Allocates and frees the GPU memory for a picture of this size in a full context, to find out before a conversation whether the
+   * device has the planned memory. Drops the cache of the conversation so far.
    */
   preallocate(picture: { width: number; height: number }, options: { signal?: AbortSignal } = {}): Promise<MemoryReport> {
     return this.connection.call("preallocate", picture, options);
@@ -247,14 +247,15 @@ export class Engine {
   }
 
   /**
-   * Answers requests in the lines of OpenAI's Batch API, {@link mostTogether} at a time, with lower priority than other requests. Answers come when
-   * they are complete; refused requests and invalid lines are answers too. To resume a batch, pass the ids already answered as `answered`.
+   * Answers requests in the format of OpenAI's Batch API, {@link mostTogether} at a time, with lower priority than other requests. Answers
+   * are yielded as they complete; refused requests and invalid lines are answers too. To resume a batch, pass the ids already answered as
+   * `answered`.
    */
   batch(requests: BatchSource, options: BatchOptions = {}): AsyncGenerator<BatchAnswer, void, void> {
     return answerBatch(engineFetch(this.connection, true), this.mostTogether, requests, options);
   }
 
-  /** Removes the conversations that are kept in files ({@link LoadOptions.cache}). Resolves to the bytes that were freed. */
+  /** Removes the conversations kept in files ({@link LoadOptions.cache}). Resolves to the number of bytes freed. */
   clearCache(options: { signal?: AbortSignal } = {}): Promise<number> {
     return this.connection.call("clearCache", {}, options);
   }
@@ -304,10 +305,10 @@ export class Engine {
 
 const CHAT = "/v1/chat/completions";
 
-/** Bytes of conversations in files where none are named. */
+/** Default limit of the conversations in files, in bytes. */
 const CACHE_BYTES = 2 ** 30;
 
-/** Throws `invalid-request` for what is no number of bytes. */
+/** Throws `invalid-request` for an invalid number of bytes. */
 function cacheSize(cache: LoadOptions["cache"]): number | null {
   if (!cache) return null;
   const bytes = cache === true ? CACHE_BYTES : cache.bytes;

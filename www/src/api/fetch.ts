@@ -1,4 +1,4 @@
-/** The engine in the shape of `fetch`: clients of the OpenAI API take it in place of the network. */
+/** The engine in the shape of `fetch`, which clients of the OpenAI API use instead of the network. */
 import { errorData } from "../errors.js";
 import type { Connection } from "../worker/connection.js";
 import type { ApiReply } from "../worker/protocol.js";
@@ -9,8 +9,8 @@ import { base, requestStamp } from "./request.js";
 export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
 
 /**
- * Requests to any host, of which the path from `/v1` on counts. Errors are replies with a status and OpenAI's error object; only what is
- * aborted rejects, with the signal's reason.
+ * Answers requests to any host by their path from `/v1` on. Errors are replies with a status and OpenAI's error object; only an aborted
+ * request rejects, with the signal's reason.
  */
 export function engineFetch(connection: Connection, isBatch = false): Fetch {
   return async (input, init = {}) => {
@@ -39,7 +39,7 @@ export function engineFetch(connection: Connection, isBatch = false): Fetch {
       });
       const replied = (reply: ApiReply) => {
         if (!isStream) return resolve(plainResponse(reply, headers));
-        // The headers were sent before this was known.
+        // The headers were already sent.
         if (reply.status >= 400) frames.push(`data: ${reply.body}\n\n`, () => undefined);
         frames.end();
       };

@@ -5,7 +5,7 @@ interface Waiting<T> {
   read: () => void;
 }
 
-/** Values that a producer pushes and a reader takes, once each and in order. Taking one tells the producer, which waits meanwhile. */
+/** Queue of values, which the reader takes once and in order. The producer is notified of each value taken, for backpressure. */
 export class Frames<T> {
   private readonly waiting: Waiting<T>[] = [];
   /** Set after the last value. */

@@ -1,4 +1,4 @@
-/** Importing, as a page calls it. */
+/** Imports of checkpoints from a page. */
 import { ocelliError } from "../errors.js";
 import { CHECKPOINT, splitCheckpoint, type ImportDescription } from "../import/checkpoint.js";
 import {
@@ -16,21 +16,21 @@ import { Connection } from "../worker/connection.js";
 import { PROTOCOL_VERSION } from "../worker/protocol.js";
 import { startWorker, type Parts } from "../worker/start-worker.js";
 
-/** How a checkpoint is imported; the options mean what they do in `LoadOptions`. */
+/** Options of an import, with the meaning that they have in `LoadOptions`. */
 export interface MakeOptions extends Parts {
   /** Called with the progress. */
   onProgress?: (report: LoadReport) => void;
-  /** Interrupts the import; it can be continued later. */
+  /** Interrupts the import; it can be resumed later. */
   signal?: AbortSignal;
   /** `require`: a package that cannot be stored is an error. Default `prefer`. */
   storage?: "prefer" | "require";
-  /** How the package is made. */
+  /** Options of the conversion. */
   import?: ImportOptions;
 }
 
 /**
- * Makes a package from a checkpoint, or finds the one made earlier, without loading it: no GPU is needed. If it is interrupted by
- * `signal` or the end of the page, the next call continues where it was.
+ * Makes a package from a checkpoint, or finds the one made earlier, without loading it: no GPU is needed. After an interruption, by
+ * `signal` or the end of the page, the next call resumes.
  */
 export async function importModel(source: GgufSource | SafetensorsSource, options: MakeOptions = {}): Promise<ImportResult> {
   options.signal?.throwIfAborted();
@@ -43,24 +43,24 @@ export async function importModel(source: GgufSource | SafetensorsSource, option
   }
 }
 
-/** The same in a worker that runs already. */
+/** Like `importModel`, in a worker that already runs. */
 export function importThrough(connection: Connection, source: WireSource, options: MakeOptions): Promise<ImportResult> {
   const storage = options.storage ?? "prefer";
   const request = { version: PROTOCOL_VERSION, source, options: options.import ?? {}, storage, modules: moduleUrls(options) };
   return connection.call("import", request, { signal: options.signal, onEvent: options.onProgress });
 }
 
-/** An import that was interrupted. Files that the user gave have to be given again, the same ones. */
+/** An interrupted import. To resume it, the user must give the same files again. */
 export interface InterruptedImport extends ImportDescription {
-  /** Address of the unfinished package: what `packages.delete` takes. */
+  /** Address of the unfinished package, for `packages.delete`. */
   url: string;
-  /** Bytes of the checkpoint that are imported. */
+  /** Imported bytes of the checkpoint. */
   loaded: number;
   /** Bytes of the checkpoint. */
   total: number;
 }
 
-/** The imports that `importModel` or `Engine.load` would continue, with the same source and options. */
+/** The imports that `importModel` or `Engine.load` would resume, with the same source and options. */
 export async function interruptedImports(): Promise<InterruptedImport[]> {
   const cache = await caches.open(PACKAGE_CACHE).catch(() => null);
   const found: InterruptedImport[] = [];

@@ -17,8 +17,8 @@ export type {
 } from "../wasm/ocelli.js";
 
 /**
- * Source of a picture: an address (`data:`, `blob:`, `http(s):`, or relative to the page), or anything that a page can draw: a
- * `Blob`, `<img>`, `<canvas>` or `<video>`, an `ImageBitmap`, `ImageData`, `OffscreenCanvas` or `VideoFrame`. Of a video, the frame it shows.
+ * Source of a picture: an address (`data:`, `blob:`, `http(s):`, or relative to the page), or anything that a page can draw: a `Blob`,
+ * `<img>`, `<canvas>` or `<video>` (its current frame), an `ImageBitmap`, `ImageData`, `OffscreenCanvas` or `VideoFrame`.
  */
 export type PictureInput = string | ImageBitmapSource;
 
@@ -33,12 +33,12 @@ export interface ImagePart {
   type: "image_url";
   /**
    * `detail`: `low` shows at most 512 pixels of the longer edge, `high` and `original` as many as the model takes, `auto` (the default) as
-   * many as the device computes in time, see `LoadOptions.maxPictureSeconds`. `usage.ocelli.pictures` tells the chosen size.
+   * many as the device computes in time, see `LoadOptions.maxPictureSeconds`. `usage.ocelli.pictures` reports the chosen size.
    */
   image_url: { url: PictureInput; detail?: Detail | "original" | undefined };
 }
 
-/** A part that the OpenAI API has and the engine refuses, so that messages written for that API are of these types. */
+/** A part of the OpenAI API that the engine refuses; declared so that messages written for that API compile. */
 export interface OtherPart {
   type: "input_audio" | "file" | "refusal";
 }
@@ -68,11 +68,11 @@ export interface AssistantMessage {
   refusal?: string | null;
   /** Reasoning before the answer. The model sees only the reasoning after the last user message. Not in OpenAI's API. */
   reasoning_content?: string | null;
-  /** Calls of tools. As many tool messages follow. */
+  /** Tool calls. As many tool messages follow. */
   tool_calls?: (ToolCall | CustomCall)[] | null;
 }
 
-/** A call that the OpenAI API has and the engine refuses, as it does its tools. */
+/** A call of the OpenAI API that the engine refuses, as it does its tools. */
 interface CustomCall {
   id: string;
   type: "custom";
@@ -81,12 +81,12 @@ interface CustomCall {
 /** The result of a tool call. */
 export interface ToolMessage {
   role: "tool";
-  /** The call. */
+  /** Id of the call. */
   tool_call_id: string;
   content: string | TextPart[];
 }
 
-/** A message that the OpenAI API has and the engine refuses: functions are called as tools. */
+/** A message of the OpenAI API that the engine refuses: functions are called as tools. */
 export interface FunctionMessage {
   role: "function";
   content: string | null;
@@ -107,12 +107,12 @@ interface NamedFunction {
   function: { name: string };
 }
 
-/** A tool that the OpenAI API has and the engine refuses. */
+/** A tool of the OpenAI API that the engine refuses. */
 interface CustomTool {
   type: "custom";
 }
 
-/** Choice of tools: free, none, at least one, this one, or some of these. */
+/** Choice of tools: any or none, none, at least one, this one, or some of these. */
 export type ToolChoice =
   | "auto"
   | "none"
@@ -129,7 +129,7 @@ type JsonFormat =
   | { type: "json_object" }
   | {
       type: "json_schema";
-      /** Every schema is enforced, strict or not. Keys come in its order. */
+      /** Every schema is enforced, strict or not. Keys are in its order. */
       json_schema: { name: string; description?: string; strict?: boolean | null; schema?: Record<string, unknown> };
     }
   /** A regular expression that matches the whole answer. Not in OpenAI's API. */
@@ -142,10 +142,10 @@ interface InPrompt {
   in_prompt?: boolean;
 }
 
-/** A request for an answer. The fields have the meaning of the OpenAI API; defaults are those that the model's publisher recommends. */
+/** A request for an answer. The fields have the meaning of the OpenAI API; defaults are the recommendations of the model's publisher. */
 export interface ChatCompletionRequest {
   messages: ChatMessage[];
-  /** The name or an alias of the model that is loaded. */
+  /** The name or an alias of the loaded model. */
   model?: string;
   stream?: boolean | null;
   stream_options?: { include_usage?: boolean; include_obfuscation?: boolean } | null;
@@ -168,9 +168,9 @@ export interface ChatCompletionRequest {
   presence_penalty?: number | null;
   /** By token id, from -100 to 100. */
   logit_bias?: Record<string, number> | null;
-  /** `auto`: the oldest turns of a conversation that is too long are left out, see `docs/api.md`. Default `disabled`. */
+  /** `auto` drops the oldest turns of a conversation that is too long, see `docs/api.md`. Default `disabled`. */
   truncation?: "auto" | "disabled" | null;
-  /** Answers, from 1 to 128. They share the prompt's work; the i-th has the seed `seed + i`. */
+  /** Number of answers, from 1 to 128. They share the prompt's computation; the i-th has the seed `seed + i`. */
   n?: number | null;
   /** Returns log probabilities of the answer's tokens. */
   logprobs?: boolean | null;
@@ -183,7 +183,7 @@ export interface ChatCompletionRequest {
   tool_choice?: ToolChoice | null;
   /** Allows several calls in one answer. Default true. */
   parallel_tool_calls?: boolean | null;
-  /** Bound of the reasoning before the answer, for models that reason: none, at most 1024 or 8192 tokens, or no bound. */
+  /** Limit of the reasoning before the answer, for models that reason: none, at most 1024 or 8192 tokens, or no limit. */
   reasoning_effort?: "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max" | "auto" | null;
   /** Turns reasoning on or off. Not in OpenAI's API. */
   enable_thinking?: boolean | null;
@@ -195,7 +195,7 @@ export interface ChatCompletionRequest {
   modalities?: ("text" | "audio")[] | null;
   /** The key of the budget, see `LoadOptions.budgets`. */
   user?: string;
-  /** The same; takes precedence over `user`. */
+  /** The key of the budget; takes precedence over `user`. */
   safety_identifier?: string | null;
   /** Budget of this request. Not in OpenAI's API. */
   budget?: Limit | null;

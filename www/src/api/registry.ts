@@ -1,4 +1,4 @@
-/** Models that are known to run, and what they need. A number that is not known for certain is `null`. */
+/** Models that are known to run, and their requirements. A number that is not known for certain is `null`. */
 import type { GgufSource, SafetensorsSource } from "../import/model-source.js";
 import models from "./models.json" with { type: "json" };
 
@@ -17,14 +17,13 @@ export interface RegisteredModel {
   /** Size of the package made from it: what the browser stores, and the weights on the GPU. */
   packageBytes: number;
   /**
-   * Bytes of GPU memory by the plan (docs/memory.md): with everything on the GPU and a context of 4096 tokens, and the least budget that is
-   * not refused.
+   * Bytes of GPU memory by the plan (docs/memory.md): with everything on the GPU and a context of 4096 tokens, and the smallest budget
+   * that is not refused.
    */
   gpuMemory: { all: number; least: number };
 }
 
 /**
- * Sizes follow from the shapes of the tensors and the layouts they are stored in: `tests/gpu/memory/shapes.rs` computes them. `ocelli pull` reads
- * the same file.
+ * Sizes follow from the shapes and layouts of the tensors: `tests/gpu/memory/shapes.rs` computes them. `ocelli pull` reads the same file.
  */
 export const registry = models as readonly RegisteredModel[];

@@ -1,11 +1,11 @@
-/** Requests as they are sent to the worker: JSON, and apart from it the pictures in their order. */
+/** Requests to the worker: JSON, and separately the pictures in their order. */
 import { ocelliError, type OcelliError } from "../errors.js";
 import { absoluteUrl } from "../url.js";
 import type { RequestStamp } from "../wasm/ocelli.js";
 import type { ApiRequest, PictureSource, WireRequest } from "../worker/protocol.js";
 import type { ChatMessage, ImagePart, PictureInput } from "./openai.js";
 
-/** A prompt whose logits are wanted: a conversation, or token ids in which the n-th run of image tokens stands for `images[n]`. */
+/** A prompt to score: a conversation, or token ids in which the n-th run of image tokens represents `images[n]`. */
 export type ScoreRequest = { messages: ChatMessage[] } | { input_ids: number[]; images?: PictureInput[] };
 
 /** Id, time and seed of one request. The engine itself has no clock and no random numbers. */
@@ -15,7 +15,7 @@ export function requestStamp(): RequestStamp {
   return { id, created: Math.floor(Date.now() / 1000), seed };
 }
 
-/** A request to `path`. URLs of pictures stay in it; other pictures are sent along. Throws `invalid-request` for what is no picture. */
+/** A request to `path`. URLs of pictures stay in it; other pictures are sent along. Throws `invalid-request` if one is not a picture. */
 export async function wireRequest(path: string, request: { messages?: ChatMessage[]; prompt?: string }): Promise<ApiRequest> {
   const { messages, pictures } = await extractPictures(request.messages, (url) => typeof url !== "string");
   const body = JSON.stringify({ ...request, messages });
@@ -38,13 +38,13 @@ export async function wireScoreRequest(request: ScoreRequest): Promise<WireReque
   return { body: JSON.stringify({ ...request, images: pictures.map((_, index) => pictureName(index)) }), pictures, base: base() };
 }
 
-/** Messages with `picture:i` in the place of every picture that `takes` wants, and those pictures. */
+/** Messages with `picture:i` in place of every picture for which `takes` returns true, and these pictures. */
 async function extractPictures(
   messages: ChatMessage[] | undefined,
   takes: (url: PictureInput) => boolean,
 ): Promise<{ messages: unknown; pictures: PictureSource[] }> {
   const pictures: PictureSource[] = [];
-  // Other shapes are passed on: the engine validates every message and names what is wrong.
+  // Other shapes are passed on: the engine validates every message and reports errors.
   if (!Array.isArray(messages)) return { messages, pictures };
   const extracted: unknown[] = [];
   for (const [index, message] of messages.entries()) {
@@ -99,7 +99,7 @@ function pictureUrl(url: string, field: string): string {
     const absolute = absoluteUrl(url);
     if (/^(https?|data|blob):/.test(absolute)) return absolute;
   } catch {
-    // Reported below, with the schemes that are supported.
+    // Reported below, with the supported schemes.
   }
   throw invalid(field, "not a URL of scheme http(s), data or blob");
 }

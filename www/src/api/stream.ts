@@ -2,15 +2,15 @@
 import type { ChatCompletionChunk } from "../wasm/ocelli.js";
 import { Frames } from "./frames.js";
 
-/** Pushes chunks, with what to call when one has been read, until it resolves. */
+/** Pushes chunks until it resolves. `read` must be called when a chunk has been read. */
 type Producer = (push: (chunk: ChatCompletionChunk, read: () => void) => void, signal: AbortSignal) => Promise<void>;
 
 /**
- * The chunks of one answer, to be read once: by `for await`, as a stream, or as text. Leaving the loop, cancelling the stream, aborting the
- * request's signal or the `controller` stops the engine within one token. While nobody reads, the engine waits after a few chunks.
+ * The chunks of one answer, to be read once: by `for await`, as a stream, or as text. Leaving the loop, cancelling the stream, aborting
+ * the request's signal or the `controller` stops the engine within one token. Without a reader, the engine pauses after a few chunks.
  */
 export class ChatStream implements AsyncIterable<ChatCompletionChunk> {
-  /** Stops the engine. Chunks that have come can still be read, then reading fails with the signal's reason. */
+  /** Stops the engine. Chunks that have arrived can still be read, then reading fails with the signal's reason. */
   readonly controller: AbortController;
   private isRead = false;
 
@@ -50,7 +50,7 @@ export class ChatStream implements AsyncIterable<ChatCompletionChunk> {
     return this.iterate();
   }
 
-  /** Two streams of the same chunks. What one has read and the other has not is kept for it. */
+  /** Two streams of the same chunks. Chunks that only one has read are buffered for the other. */
   tee(): [ChatStream, ChatStream] {
     const source = this[Symbol.asyncIterator]();
     const queues: [Promise<IteratorResult<ChatCompletionChunk, void>>[], Promise<IteratorResult<ChatCompletionChunk, void>>[]] = [[], []];
@@ -72,7 +72,7 @@ export class ChatStream implements AsyncIterable<ChatCompletionChunk> {
     return [branch(0), branch(1)];
   }
 
-  /** The text of the complete answer; of several, that of the first. */
+  /** The text of the complete answer; of the first, if there are several. */
   async text(): Promise<string> {
     let text = "";
     for await (const { choices } of this) {
@@ -81,7 +81,7 @@ export class ChatStream implements AsyncIterable<ChatCompletionChunk> {
     return text;
   }
 
-  /** One line of JSON per chunk, the format of the same method in OpenAI's client and of its `Stream.fromReadableStream`. */
+  /** One line of JSON per chunk, the format of this method in OpenAI's client and of its `Stream.fromReadableStream`. */
   toReadableStream(): ReadableStream<Uint8Array> {
     const chunks = this[Symbol.asyncIterator]();
     const encoder = new TextEncoder();

@@ -25,11 +25,11 @@ export interface ImgAltOptions extends LoadOptions {
   name?: string;
 }
 
-/** Characters that a text should have at least, is asked to have at most, and should have at most. */
+/** Fewest characters of a text, the most that the prompt asks for, and the most that pass without a warning. */
 const [SHORT, WANTED, LONG] = [10, 125, 200];
 const MAX_TOKENS = 120;
 
-/** Registers the element, over a model or an engine that has one. Returns its class. */
+/** Registers the element, over a model or a loaded engine. Returns its class. */
 export function defineImgAlt(model: ModelSource | Engine, { name = "img-alt", ...options }: ImgAltOptions = {}): CustomElementConstructor {
   const loaded = new Once(() => (model instanceof Engine ? Promise.resolve(model) : Engine.load(model, options)));
   const element = elementOver(() => loaded.get());
@@ -41,7 +41,7 @@ function elementOver(load: () => Promise<Engine>): CustomElementConstructor {
   return class ImgAlt extends HTMLElement {
     private left = new AbortController();
     private observer: MutationObserver | null = null;
-    /** Pictures that were asked about. */
+    /** Pictures already described or in progress. */
     private readonly known = new WeakSet<HTMLImageElement>();
 
     connectedCallback(): void {
@@ -58,7 +58,7 @@ function elementOver(load: () => Promise<Engine>): CustomElementConstructor {
 
     private look(): void {
       for (const image of this.querySelectorAll("img")) {
-        // An empty text is one too: it says that the picture is decorative.
+        // An empty text counts: it marks a decorative picture.
         if (image.hasAttribute("alt") || this.known.has(image)) continue;
         this.known.add(image);
         void this.write(image, this.left.signal);
@@ -76,7 +76,7 @@ function elementOver(load: () => Promise<Engine>): CustomElementConstructor {
         this.dispatchEvent(new CustomEvent<AltDetail>("alt", { bubbles: true, detail }));
       } catch (thrown) {
         this.known.delete(image);
-        // The picture stays without a text, as it was.
+        // The picture stays without a text.
         if (!signal.aborted) this.dispatchEvent(new CustomEvent("alterror", { bubbles: true, detail: { image, error: thrown } }));
       }
     }

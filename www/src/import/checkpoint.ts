@@ -1,12 +1,12 @@
-/** Checkpoint of an unfinished import: one line of JSON written here, and after it the importer's own checkpoint. */
+/** Checkpoint of an unfinished import: one line of JSON from here, followed by the importer's own checkpoint. */
 import type { ImportOptions } from "./model-source.js";
 
 /** Name of the file in the package's folder. */
 export const CHECKPOINT = "import-checkpoint";
 
-/** Description of an import for a page that shows and continues it. */
+/** Description of an import, for a page that shows and resumes it. */
 export interface ImportDescription {
-  /** Addresses as they were given, or names and sizes of files: those have to be given again. */
+  /** Addresses as given, or names and sizes of files, which the user must give again. */
   source: { gguf: DescribedFile; mmproj?: DescribedFile } | { safetensors: string };
   /** The options of the import, without those of the network. */
   options: ImportOptions;
@@ -18,9 +18,9 @@ export type DescribedFile = string | { file: string; bytes: number };
 /** The first line of a stored checkpoint. */
 export interface CheckpointHead {
   description: ImportDescription;
-  /** Versions of the source's files by name: if one has changed, the checkpoint is invalid. */
+  /** Versions of the source's files by name. If one has changed, the checkpoint is invalid. */
   versions: Record<string, string>;
-  /** Imported bytes of the source, and all of its bytes. */
+  /** Imported bytes, and all bytes, of the source. */
   loaded: number;
   total: number;
 }

@@ -1,4 +1,4 @@
-/** Writes an imported package into its folder, and beside it the checkpoints from which an interrupted import continues. */
+/** Writes an imported package into its folder, and beside it the checkpoints from which an interrupted import resumes. */
 import { ocelliError } from "../errors.js";
 import type { Sha256 } from "../store/hash.js";
 import { parseFiles } from "../store/manifest.js";
@@ -51,7 +51,7 @@ export class FolderSink implements ImportSink {
     this.parts = needed;
   }
 
-  /** Called once all headers have been read; from then on the importer reads forward. */
+  /** Called when all headers have been read; from then on the importer reads forward. */
   async getCheckpoint(): Promise<Uint8Array | null> {
     const checkpoint = await this.usableCheckpoint();
     this.files.startReadAhead();

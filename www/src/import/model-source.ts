@@ -1,4 +1,4 @@
-/** Sources of models: a package, or a checkpoint that is converted to a package first. */
+/** Sources of models: packages, and checkpoints that are converted to packages first. */
 import { ocelliError } from "../errors.js";
 import type { RemoteFileOptions } from "../net/remote-file.js";
 import { absoluteUrl } from "../url.js";
@@ -18,7 +18,7 @@ export interface SafetensorsSource {
   safetensors: string | URL;
 }
 
-/** A package by its address, or a checkpoint. The address of a page on huggingface.co means the files that it shows. */
+/** A package by its address, or a checkpoint. The address of a page on huggingface.co means the files that the page shows. */
 export type ModelSource = string | URL | GgufSource | SafetensorsSource;
 
 /** Options of the conversion of a checkpoint to a package. */
@@ -36,7 +36,7 @@ export interface ImportResult {
   packageUrl: string;
   /** The model's name. */
   name: string;
-  /** The largest size of the wasm module's memory, in bytes. */
+  /** Peak size of the wasm module's memory, in bytes. */
   wasmBytes: number;
 }
 
@@ -68,7 +68,7 @@ function absolute(field: string, url: string | URL): string {
   }
 }
 
-/** The address of a file or folder for the address of its page on huggingface.co; other addresses as they are. */
+/** The address of a file or folder from the address of its page on huggingface.co; other addresses are unchanged. */
 function hubFile(url: string): string {
   const { origin, hostname, pathname, search } = new URL(url);
   if (hostname !== "huggingface.co") return url;

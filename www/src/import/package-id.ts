@@ -4,8 +4,8 @@ import { importedUrl } from "../store/package-folder.js";
 import type { ImportOptions, WireSource } from "./model-source.js";
 
 /**
- * The address of the package of `source`, the same for the same source and options. A source at an address is identified by that alone: whether
- * its files have changed is checked when an import continues, not when its package is loaded.
+ * The address of the package of `source`, equal for equal sources and options. A remote source is identified by its address alone: changes
+ * of its files are detected when an import resumes, not when its package is loaded.
  */
 export async function importedPackage(source: WireSource, options: ImportOptions, digest: Sha256): Promise<string> {
   const parts = source.kind === "gguf" ? [source.text, source.mmproj] : [source.folder];

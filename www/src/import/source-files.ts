@@ -1,10 +1,10 @@
-/** The files that an import reads: at addresses, or given by the user. */
+/** Files that an import reads: remote, or given by the user. */
 import { ocelliError, OcelliError } from "../errors.js";
 import { RemoteFile, type RemoteFileOptions } from "../net/remote-file.js";
 import type { ImportFile, ImportFiles } from "../wasm/ocelli_import.js";
 import type { WireSource } from "./model-source.js";
 
-/** Bytes of a request before read-ahead has started. */
+/** Bytes per request before read-ahead has started. */
 const HEADER_BLOCK_BYTES = 1 << 20;
 
 interface OpenFile extends ImportFile {
@@ -21,7 +21,7 @@ export class SourceFiles implements ImportFiles {
   constructor(
     private readonly source: WireSource,
     private readonly options: RemoteFileOptions & { signal: AbortSignal },
-    /** True if this import continues an earlier one: then read-ahead waits until the position is known. */
+    /** True if this import resumes an earlier one: read-ahead then waits until the position is known. */
     private isResuming: boolean,
   ) {
     if (source.kind === "gguf") {
@@ -50,12 +50,12 @@ export class SourceFiles implements ImportFiles {
     return file;
   }
 
-  /** The versions of all files opened so far, by name. */
+  /** Versions of all files opened so far, by name. */
   get versions(): Record<string, string> {
     return Object.fromEntries([...this.opened].map(([name, { version }]) => [name, version]));
   }
 
-  /** Starts read-ahead: from now on files are read forward. */
+  /** Starts read-ahead, because files are read forward from now on. */
   startReadAhead(): void {
     this.isResuming = false;
     for (const file of this.opened.values()) file.startReadAhead?.();
@@ -70,7 +70,7 @@ export class SourceFiles implements ImportFiles {
     if (source.kind === "safetensors") return new URL(encodeURIComponent(name), source.folder).href;
     const known = this.located.get(name);
     if (known !== undefined) return known;
-    // The other parts of a split file are beside the first.
+    // The other parts of a split file have the same folder.
     if (typeof source.text !== "string") return null;
     const url = new URL(encodeURIComponent(name), source.text);
     url.search = new URL(source.text).search;
@@ -100,7 +100,7 @@ class AddressedFile implements OpenFile {
   constructor(
     private remote: RemoteFile,
     private readonly url: string,
-    /** Opens the file again with read-ahead; `null` if it has that already. */
+    /** Opens the file again with read-ahead; `null` if it already has that. */
     private reopen: (() => Promise<RemoteFile>) | null,
   ) {
     this.size = remote.size;

@@ -1,9 +1,9 @@
-/** Cache of the blocks of a large file that are in memory or being fetched, with read-ahead for a sequential reader. */
+/** Cache of the blocks of a large file that are in memory or in transfer, with read-ahead for a sequential reader. */
 
 interface Block {
   bytes: Promise<Uint8Array<ArrayBuffer>>;
   abort: AbortController;
-  /** Reads that wait for it. */
+  /** Number of reads that wait for it. */
   waiting: number;
   lastUse: number;
 }
@@ -18,7 +18,7 @@ export interface BlockSource {
 
 export class BlockCache {
   private readonly blocks = new Map<number, Block>();
-  /** Indices of the last blocks that were read, which show whether a reader is sequential. */
+  /** Indices of the last blocks read, to detect a sequential reader. */
   private readonly recent: number[] = [];
   private uses = 0;
 

@@ -1,21 +1,21 @@
-/** One whole file over the network. */
+/** Download of one whole file. */
 import { NetworkFault } from "./fault.js";
 import type { Mirrors } from "./mirrors.js";
 import { fill, type PartialBuffer } from "./partial-buffer.js";
 import { request, type Reply, type RequestOptions } from "./reply.js";
 import { difference, type Version } from "./version.js";
 
-/** For files whose size is not known beforehand, such as manifests and pictures; far above any real one. */
+/** Limit for files of unknown size, such as manifests and pictures; far above any real one. */
 const MAX_UNSIZED_BYTES = 256 << 20;
 
 export interface DownloadOptions {
   signal: AbortSignal;
   cache: RequestCache;
-  /** The size that the manifest gives. */
+  /** The size in the manifest. */
   bytes?: number;
-  /** Bytes so far. */
+  /** Called with the number of bytes so far. */
   onBytes?: (loaded: number) => void;
-  /** Mirrors that must not be asked. */
+  /** Mirrors to skip. */
   except?: ReadonlySet<string>;
 }
 
@@ -41,7 +41,7 @@ export async function download(mirrors: Mirrors, file: string, options: Download
         const bytes = sized ? await sized.resume(url, attempt.onBytes) : await readUnsized(await request(url, requestOptions), onBytes);
         return { bytes, from: attempt.url };
       } finally {
-        // An HTTP cache may hold a request back until an earlier one of the same file ends, even one of a page that is gone.
+        // An HTTP cache may delay a request until an earlier one for the same file ends, even one from a closed page.
         requestOptions.cache = "no-store";
       }
     },
@@ -87,7 +87,7 @@ class SizedDownload {
   private async request(url: string): Promise<Reply | null> {
     const { buffer, options } = this;
     if (buffer.filled === 0) {
-      // Without a range: HTTP caches handle that best.
+      // Without a range, because HTTP caches handle that best.
       const reply = await request(url, options);
       this.version = reply.version;
       return reply;

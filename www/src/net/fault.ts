@@ -7,7 +7,7 @@ export type Fault =
   | "unreachable"
   /** A status that another attempt will not change, such as 404. */
   | "refused"
-  /** The server asks to come back later, or has an error of its own. */
+  /** The server asks for a retry later, or has an error of its own. */
   | "busy"
   /** No byte came for `stallMs`. */
   | "stalled"
@@ -15,9 +15,9 @@ export type Fault =
   | "truncated"
   /** The server sent the whole file instead of a range, and the reader cannot use it. */
   | "range-ignored"
-  /** Another range was sent than was asked for, or one that ends after the file. */
+  /** The response has another range than requested, or one that ends after the file. */
   | "wrong-range"
-  /** Size, ETag or date are not those of the file whose beginning was read. */
+  /** Size, ETag or date differ from those of the file whose beginning was read. */
   | "changed";
 
 /** The failure of one request. `Mirrors` decides whether it is retried. */
@@ -37,7 +37,7 @@ export class NetworkFault extends Error {
   }
 }
 
-/** An `io` error with `{ path, reason, status, fault }`, and `mirrors` with the same of every further server. */
+/** An `io` error with `{ path, reason, status, fault }`; `mirrors` has the same fields for every further server. */
 export function networkError(faults: readonly NetworkFault[]): OcelliError {
   const [first] = faults;
   if (!first) return ocelliError("io", "no URL was given", { path: "", reason: "no URL was given", status: null });

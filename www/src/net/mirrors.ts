@@ -1,4 +1,4 @@
-/** Choice of the server that is asked for a file next, and when, until one delivers it or none is left. */
+/** Chooses the next server for a file, and the time of the request, until one delivers the file or none is left. */
 import { NetworkFault, networkError } from "./fault.js";
 
 /** Policy for retries of failed requests. The defaults suit home connections; tests use shorter times. */
@@ -23,7 +23,7 @@ export function retryPolicy(options: NetworkOptions): RetryPolicy {
   return { attempts, firstDelayMs, maxDelayMs, maxRetryAfterMs, stallMs };
 }
 
-/** A failed attempt that brought at least so many bytes resets the count of failures. */
+/** A failed attempt that received at least this many bytes resets the count of failures. */
 const PROGRESS_BYTES = 64 << 10;
 
 interface Mirror {
@@ -32,7 +32,7 @@ interface Mirror {
   fault: NetworkFault | null;
   /** From its `Retry-After`, on the clock of `performance.now()`; holds for all transfers. */
   notBefore: number;
-  /** Files from it whose hash was wrong. */
+  /** Number of files from it with a wrong hash. */
   corruptFiles: number;
 }
 
@@ -65,7 +65,7 @@ export class Mirrors {
     return this.mirrors[this.preferred]?.url ?? "";
   }
 
-  /** Records that `url` delivered a file with a wrong hash: mirrors with fewer of those are asked first from now on. */
+  /** Records that `url` delivered a file with a wrong hash. From now on mirrors with fewer of these are asked first. */
   reportCorrupt(url: string): void {
     const mirror = this.mirrors.find((mirror) => mirror.url === url);
     if (!mirror) return;
@@ -77,11 +77,11 @@ export class Mirrors {
   }
 
   /**
-   * Runs `act` on one mirror after another, except those in `except`, as often as the policy allows. A `NetworkFault` that `act`
-   * throws is retried, anything else is passed on. Throws `io`.
+   * Runs `act` on one mirror after another, except those in `except`, as often as the policy allows. Only a `NetworkFault` of `act` is
+   * retried. Throws `io`.
    */
   async retry<T>(act: (attempt: Attempt) => Promise<T>, signal: AbortSignal, except: ReadonlySet<string> = new Set()): Promise<T> {
-    /** When each one may be asked again. */
+    /** Earliest time of the next request to each mirror. */
     const readyAt = new Map(this.mirrors.map((mirror) => [mirror, except.has(mirror.url) ? Infinity : 0]));
     const timesFailed = new Map<Mirror, number>();
     for (let failures = 0; failures < this.policy.attempts; ) {
@@ -109,7 +109,7 @@ export class Mirrors {
     throw networkError(this.mirrors.flatMap(({ fault }) => fault ?? []));
   }
 
-  /** The mirror that may be asked soonest; among equals the preferred one and those after it. */
+  /** The mirror that may be asked soonest; of several, the preferred one or the next after it. */
   private next(readyAt: ReadonlyMap<Mirror, number>): { mirror: Mirror; at: number } | null {
     const now = performance.now();
     let soonest: { mirror: Mirror; at: number } | null = null;
@@ -122,7 +122,7 @@ export class Mirrors {
     return soonest;
   }
 
-  /** Exponential backoff with jitter: between a half and the whole of it, so that pages do not all return at once. */
+  /** Exponential backoff with jitter between half and all of it, so that pages do not return at the same time. */
   private delay(failures: number): number {
     const whole = Math.min(this.policy.maxDelayMs, this.policy.firstDelayMs * 2 ** (failures - 1));
     return whole * (0.5 + 0.5 * Math.random());

@@ -1,4 +1,4 @@
-/** Addresses of the wasm modules from the point of view of a page. */
+/** Addresses of the wasm modules for a page. */
 import { absoluteUrl } from "../url.js";
 import { MODULES, type ModuleName, type ModuleUrls } from "./wasm-module.js";
 
@@ -25,7 +25,7 @@ export function moduleUrls(options: ModuleOptions): ModuleUrls {
     try {
       return bundled().href;
     } catch {
-      // This script was bundled into one without an address.
+      // This script was bundled into one that has no address.
       return null;
     }
   };

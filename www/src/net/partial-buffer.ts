@@ -12,8 +12,8 @@ export interface PartialBuffer {
 }
 
 /**
- * Fills `buffer` until it is full or the body ends; a body that begins before the first missing byte is skipped up to it.
- * Returns the number of bytes added. Throws `NetworkFault`; bytes that came before it stay in the buffer.
+ * Fills `buffer` until it is full or the body ends; a body that begins before the first missing byte is skipped up to it. Returns the
+ * number of bytes added. Throws `NetworkFault`; bytes that came before it stay in the buffer.
  */
 export async function fill(reply: Reply, buffer: PartialBuffer, onBytes: (added: number) => void): Promise<number> {
   const { bytes, offset } = buffer;
@@ -24,9 +24,9 @@ export async function fill(reply: Reply, buffer: PartialBuffer, onBytes: (added:
       if (reply.isComplete) break;
       throw new NetworkFault("truncated", reply.url, `the body ended at byte ${reply.position} of ${reply.end}`);
     }
-    // Only of a partial response: the length of a whole file may be that of its compressed body.
+    // Only for a partial response: the length of a whole file may be that of its compressed body.
     if (reply.isPartial && reply.end !== null && reply.position > reply.end) {
-      throw new NetworkFault("wrong-range", reply.url, `the body goes on after its end at byte ${reply.end}`);
+      throw new NetworkFault("wrong-range", reply.url, `the body continues after its end at byte ${reply.end}`);
     }
     const pieceStart = reply.position - piece.length - offset;
     const skipped = Math.min(piece.length, buffer.filled - pieceStart);

@@ -10,7 +10,7 @@ import { difference, isSame, type Version } from "./version.js";
 export interface RemoteFileOptions extends NetworkOptions {
   /** Aborts every request; the file cannot be used afterwards. */
   signal?: AbortSignal;
-  /** Bytes that one request asks for. Default 8 MiB. */
+  /** Bytes per request. Default 8 MiB. */
   blockBytes?: number;
   /** Blocks to fetch ahead of a sequential reader. Default 3: browsers open six connections to a host. */
   readAhead?: number;
@@ -21,22 +21,22 @@ export interface RemoteFileOptions extends NetworkOptions {
 const BLOCK_BYTES = 8 << 20;
 const READ_AHEAD = 3;
 
-/** The most that is skipped of a body that starts at the beginning of the file, on a server without Range. */
+/** The most bytes that are skipped of a body that starts at the beginning of the file, on a server without Range. */
 const MAX_SKIPPED_BYTES = 64 << 20;
 
 /**
- * Bytes come in blocks, one request each; a sequential reader finds the next blocks fetched already. No byte is fetched twice except
- * after a failure or by a reader that jumps back. A server that ignores Range is read as one stream: forward, and back only within
- * the first 64 MiB.
+ * Reads blocks, one request each; a sequential reader finds the next blocks already fetched. No byte is fetched twice except after a
+ * failure or by a reader that jumps back. A server that ignores Range is read as one stream: forward, and back only within the first
+ * 64 MiB.
  *
- * A response is used only if it shows the size, ETag and date of the first one; that of another mirror only if it shows the same size
- * and ETag or, where one of the two has no ETag, the same date. Changed bytes are not detected here: that takes a hash.
+ * A response is used only if it has the size, ETag and date of the first one; a response of another mirror only if it has the same size
+ * and ETag or, if either has no ETag, the same date. Changed bytes are not detected here: that requires a hash.
  */
 export class RemoteFile {
   private readonly blocks: BlockCache;
   private readonly closing = new AbortController();
   private readonly signal: AbortSignal;
-  /** The last fetch from a server without Range: there is one stream, and fetches wait for one another. */
+  /** The last fetch from a server without Range. Such fetches run one after another, because there is one stream. */
   private queue: Promise<unknown> = Promise.resolve();
   /** The mirror that `version` is from. */
   private readonly origin: string;
@@ -141,7 +141,7 @@ export class RemoteFile {
     return buffer.bytes;
   }
 
-  /** A response whose body begins at the first missing byte of `buffer`, or so little before it that skipping is cheaper. */
+  /** A response that begins at the first missing byte of `buffer`, or so little before it that skipping is cheaper. */
   private async reply(url: string, { bytes, offset, filled }: PartialBuffer, signal: AbortSignal): Promise<Reply> {
     const start = offset + filled;
     const { stream } = this;
@@ -158,7 +158,7 @@ export class RemoteFile {
     throw fault;
   }
 
-  /** Returns the reason why `reply` cannot be used for bytes from `start` on, or `null`. */
+  /** The reason why `reply` cannot be used for bytes from `start` on, or `null`. */
   private faultOf({ url, version, position }: Reply, start: number, maxSkipped: number): NetworkFault | null {
     const reason = difference(this.version, version);
     if (reason !== null) return new NetworkFault("changed", url, `the file has changed: ${reason}`);

@@ -51,7 +51,7 @@ export class Reply {
     }
   }
 
-  /** Returns the end of the last piece, for `next` to give again. */
+  /** Makes `next` return the end of the last piece again. */
   putBack(unread: Uint8Array<ArrayBuffer>): void {
     if (unread.length === 0) return;
     this.unread = unread;
@@ -141,7 +141,7 @@ function parseContentRange(header: string | null): { start: number | null; end: 
   };
 }
 
-/** Aborts a request when the caller does or when no byte comes for too long, and tells the two apart. */
+/** Aborts a request when the caller does or when no byte comes for too long, and distinguishes the two. */
 class StallTimer {
   private readonly controller = new AbortController();
   private stalled = false;

@@ -1,4 +1,4 @@
-/** Identification of one version of a file on a server, and comparison of two versions. */
+/** Identifies a version of a file on a server, and compares two versions. */
 
 /** Servers of other origins may hide any of these. */
 export interface Version {
@@ -8,7 +8,7 @@ export interface Version {
   lastModified: string | null;
 }
 
-/** Returns the reason why `seen` is not the version `known`, or `null` if nothing shows a difference. */
+/** The reason why `seen` is not the version `known`, or `null` if nothing shows a difference. */
 export function difference(known: Version, seen: Version): string | null {
   if (known.size !== null && seen.size !== null && known.size !== seen.size) {
     return `it has ${seen.size} bytes and had ${known.size}`;

@@ -1,4 +1,4 @@
-/** Failures by the names that the Prompt API has for them. */
+/** Failures by their names in the Prompt API. */
 import { OcelliError, type ErrorCode } from "../index.js";
 
 const NAMES: Partial<Record<ErrorCode, string>> = {
@@ -28,9 +28,9 @@ export function failureOf(thrown: unknown): unknown {
 
 /** A prompt that does not fit even after all old turns are dropped. */
 class QuotaExceeded extends DOMException {
-  /** Tokens that it takes. */
+  /** Tokens of the prompt. */
   readonly requested: number | null;
-  /** Tokens that there are. */
+  /** Tokens available. */
   readonly quota: number | null;
 
   constructor(message: string, detail: Readonly<Record<string, unknown>> | null) {

@@ -1,6 +1,6 @@
 /**
- * Chrome's Prompt API on the model of your choice: `languageModel(model)` has the shape of the global `LanguageModel`. Nothing global is
- * changed; to replace it, write `globalThis.LanguageModel ??= languageModel(model)`.
+ * Chrome's Prompt API for any model: `languageModel(model)` has the shape of the global `LanguageModel`. No global is changed; to replace
+ * it, write `globalThis.LanguageModel ??= languageModel(model)`.
  */
 import { Engine, packages, type LoadOptions, type LoadReport, type ModelSource } from "../index.js";
 import { Once } from "../once.js";
@@ -14,15 +14,15 @@ export type * from "./types.js";
 
 /** Members of `LanguageModel` that need no session. */
 export interface LanguageModelFactory {
-  /** Availability of sessions: at once, after a download, or not at all. */
+  /** Availability of sessions: immediately, after a download, or not at all. */
   availability(options?: CoreOptions): Promise<Availability>;
-  /** Opens a session. The first one loads the model, for all. */
+  /** Opens a session. The first one loads the model for all. */
   create(options?: CreateOptions): Promise<Session>;
-  /** The engine, once a session has been created. */
+  /** The engine, after a session has been created. */
   readonly engine: Promise<Engine> | null;
 }
 
-/** The Prompt API over a model, or over an engine that has one. */
+/** The Prompt API over a model or a loaded engine. */
 export function languageModel(model: ModelSource | Engine, options: LoadOptions = {}): LanguageModelFactory {
   return new Factory(model, options);
 }

@@ -1,9 +1,9 @@
-/** Prompts to the messages of a chat. Pictures are copied, since a session shows them again with every later prompt. */
+/** Converts prompts to chat messages. Pictures are copied, because a session sends them again with every later prompt. */
 import type { ChatMessage, ImagePart, PictureInput, TextPart } from "../api/openai.js";
 import { failure } from "./failure.js";
 import type { MessageContent, Prompt, PromptMessage } from "./types.js";
 
-/** Input types that a session accepts besides text, and if a system message is allowed. */
+/** Input types of a session besides text, and true if a system message is allowed. */
 export interface Accepts {
   images: boolean;
   system: boolean;

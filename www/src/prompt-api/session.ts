@@ -8,7 +8,7 @@ import type { CoreOptions, Prompt, PromptOptions, PromptTool, SamplingMode } fro
 /** Rounds of calls that one prompt may take. */
 const MAX_ROUNDS = 32;
 
-/** Meaning of the modes; other modes use the recommendation of the model's publisher. */
+/** Temperatures of the modes; other modes use the recommendation of the model's publisher. */
 const TEMPERATURES: Partial<Record<SamplingMode, number>> = {
   "most-predictable": 0,
   predictable: 0.3,
@@ -22,7 +22,7 @@ export class Session extends EventTarget {
   oncontextoverflow: ((event: Event) => void) | null = null;
   readonly samplingMode: SamplingMode;
   private readonly destroyed = new AbortController();
-  /** A prompt, what was called for it and its answer; the first that was not dropped comes first. */
+  /** Turns, oldest first: a prompt, its tool calls and its answer. */
   private turns: ChatMessage[][] = [];
   private queue: Promise<unknown> = Promise.resolve();
   private used = 0;
@@ -131,7 +131,7 @@ export class Session extends EventTarget {
     }
   }
 
-  /** Another session with the same conversation. What is computed of it is not computed again. */
+  /** Another session with the same conversation, whose cached part is not computed again. */
   async clone({ signal }: { signal?: AbortSignal } = {}): Promise<Session> {
     const leave = await this.enter(signal);
     leave();
@@ -141,7 +141,7 @@ export class Session extends EventTarget {
     return copy;
   }
 
-  /** Ends the session: running prompts are aborted, and further ones are refused. */
+  /** Ends the session: aborts running prompts and refuses further ones. */
   destroy(reason: unknown = failure("AbortError", "the session was destroyed")): void {
     this.destroyed.abort(reason);
   }
@@ -163,7 +163,7 @@ export class Session extends EventTarget {
     return own ? AbortSignal.any([own, this.destroyed.signal]) : this.destroyed.signal;
   }
 
-  /** Waits for earlier prompts; the function that it resolves to admits the next one. */
+  /** Waits for earlier prompts; resolves to the function that admits the next one. */
   private async enter(own: AbortSignal | undefined): Promise<() => void> {
     const signal = this.signal(own);
     signal.throwIfAborted();
@@ -183,7 +183,7 @@ export class Session extends EventTarget {
     }
   }
 
-  /** Tokens of the conversation with more messages. */
+  /** Number of tokens of the conversation with these messages added. */
   private async measure(more: ChatMessage[], signal?: AbortSignal): Promise<number> {
     const messages = [...this.system, ...this.turns.flat(), ...more];
     const asks = messages.some(({ role }) => role === "user");
@@ -193,7 +193,7 @@ export class Session extends EventTarget {
     return messages.length > 0 ? count : 0;
   }
 
-  /** The prompt takes its place in the queue at once; it is answered when it is read. */
+  /** Queues the prompt at once; it is answered when the result is read. */
   private answer(input: Prompt, options: PromptOptions): AsyncGenerator<string, void> {
     const format = constraint(options);
     const messages = this.messages(input);
@@ -252,7 +252,7 @@ export class Session extends EventTarget {
     return String(await tool.execute(JSON.parse(args) as never));
   }
 
-  /** One answer. While the conversation does not fit, its oldest turns are dropped; if that does not help, none are. */
+  /** One answer. While the conversation does not fit, its oldest turns are dropped; if that is not enough, none are. */
   private async *stream(turn: ChatMessage[], format: ResponseFormat | null, signal: AbortSignal, said: Said): AsyncGenerator<string, void> {
     const before = this.turns;
     for (let dropped = 0; ; dropped++) {
@@ -278,7 +278,7 @@ export class Session extends EventTarget {
     }
   }
 
-  /** Tells that the oldest turns were dropped. */
+  /** Reports that the oldest turns were dropped. */
   private tell(): void {
     const event = new Event("contextoverflow");
     this.oncontextoverflow?.(event);
@@ -300,16 +300,16 @@ export class Session extends EventTarget {
 
 /** A prompt in the queue. */
 interface Answering {
-  /** Lets the next one in. */
+  /** Admits the next prompt. */
   entered: Promise<() => void>;
   messages: Promise<ChatMessage[]>;
   format: ResponseFormat | null;
   signal: AbortSignal;
-  /** True if it is read. */
+  /** True if its answer is being read. */
   isBegun: boolean;
 }
 
-/** One answer as it comes. */
+/** One answer in progress. */
 class Said {
   text = "";
   calls: { id: string; name: string; args: string }[] = [];

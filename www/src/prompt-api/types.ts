@@ -10,22 +10,22 @@ export interface MessageContent {
 
 export interface PromptMessage {
   role: Role;
-  /** A string stands for one text. */
+  /** A string is one text. */
   content: string | MessageContent[];
-  /** Valid in a last message of the assistant: the answer continues it. */
+  /** Only for a last message of the assistant: the answer continues it. */
   prefix?: boolean;
 }
 
-/** A string stands for one message of the user. */
+/** A string is one message of the user. */
 export type Prompt = string | PromptMessage[];
 
 /** A tool that the model may call. */
 export interface PromptTool {
   name: string;
   description: string;
-  /** A JSON schema; what the model passes always fits it. */
+  /** A JSON schema, which the model's arguments always match. */
   inputSchema: object;
-  /** Is called with the arguments as one object. */
+  /** Called with the arguments as one object. */
   execute: (input: never) => Promise<string> | string;
 }
 
@@ -48,9 +48,9 @@ export interface CoreOptions {
 }
 
 export interface CreateOptions extends CoreOptions {
-  /** Ends the session, also later. */
+  /** Ends the session, also after its creation. */
   signal?: AbortSignal;
-  /** Receives a target that tells `downloadprogress`. */
+  /** Receives the target of `downloadprogress` events. */
   monitor?: (monitor: EventTarget) => void;
   initialPrompts?: PromptMessage[];
 }

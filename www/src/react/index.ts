@@ -1,19 +1,19 @@
-/** A model in React: `useEngine(model)`. However many components ask for it, and however often they mount, it is loaded once. */
+/** A model in React: `useEngine(model)`. All components share one load, however often they mount. */
 import { useSyncExternalStore } from "react";
 import { Engine, type LoadOptions, type LoadReport, type ModelSource } from "../index.js";
 import { Once } from "../once.js";
 
-/** How far loading is. */
+/** State of loading. */
 export type EngineState =
   | { status: "loading"; engine: null; progress: Extract<LoadReport, { kind: "progress" }> | null; error: null }
   | { status: "ready"; engine: Engine; progress: null; error: null }
   | { status: "failed"; engine: null; progress: null; error: unknown };
 
-/** Milliseconds that a model stays when nobody uses it: a route changes, or StrictMode mounts twice. */
+/** Milliseconds that an unused model stays loaded: routes change, and StrictMode mounts twice. */
 const LINGER = 10_000;
 const LOADING: EngineState = { status: "loading", engine: null, progress: null, error: null };
 
-/** A model that components share. */
+/** A model shared by components. */
 class Shared {
   private state: EngineState = LOADING;
   private readonly listeners = new Set<() => void>();
@@ -80,8 +80,8 @@ function sharedFor(model: ModelSource, options: LoadOptions): Shared {
 }
 
 /**
- * The engine of a model, from the first component on that uses it until some seconds after the last. `options` are those of the first;
- * a source that is an object stands for itself, so keep it outside of the component. On a server the state is `loading`.
+ * The engine of a model, from the first component that uses it until some seconds after the last. `options` are those of the first. A
+ * source object is compared by identity, so keep it outside of the component. On a server the state is `loading`.
  */
 export function useEngine(model: ModelSource, options: LoadOptions = {}): EngineState {
   const { subscribe, now } = sharedFor(model, options);

@@ -5,7 +5,7 @@ export function isChromium(): boolean {
   return "userAgentData" in navigator;
 }
 
-/** Prefix of the keys of stored files: this site's address, or in an extension, whose address cannot be a key, a reserved one. */
+/** Prefix of the keys of stored files: this site's address or, in an extension, whose address cannot be a key, a reserved one. */
 export function storeOrigin(): string {
   const { origin } = globalThis.location;
   return isWeb(origin) ? origin : "https://extension.invalid";

@@ -1,14 +1,14 @@
 /**
  * SHA-256 of large files in helper threads. Chromium computes a digest on the calling thread, which here also reads files and drives
- * the GPU. Firefox uses threads of its own; and there a worker that starts another worker sometimes blocks for ever.
+ * the GPU. Firefox uses its own threads; in Firefox a worker that starts another worker sometimes blocks for ever.
  */
 import { isChromium } from "./browser.js";
 import { hex, type Sha256 } from "./hash.js";
 
-/** Smaller files are hashed faster than they are transferred. */
+/** Smaller files are hashed faster than transferred. */
 const LARGE_BYTES = 1 << 20;
 const MAX_HELPERS = 2;
-/** Idle helpers are terminated after so long. */
+/** Idle time after which a helper is terminated. */
 const IDLE_MS = 10_000;
 
 const HELPER = `

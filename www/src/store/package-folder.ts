@@ -1,9 +1,9 @@
-/** The files of one package in Cache Storage, under its URL; in memory where storage fails. */
+/** Files of one package in Cache Storage, under its URL, or in memory if storage fails. */
 import { isChromium, isWeb, storeOrigin } from "./browser.js";
 
 export const PACKAGE_CACHE = "ocelli-packages-v1";
 
-/** URL path of the packages that were imported in this browser. No server has them. */
+/** URL path of packages that were imported in this browser. No server has them. */
 const IMPORTED_PATH = "/ocelli-imported/";
 
 /** The URL of the imported package `id`. */
@@ -22,7 +22,7 @@ export type StorageProblem = "storage-unavailable" | "storage-full";
 export interface FolderOptions {
   /** Called at most once. */
   onProblem: (problem: StorageProblem, cause: unknown) => void;
-  /** Files that cannot be stored stay in memory while this thread lives: for imports, which no server has. */
+  /** Keeps files that cannot be stored in memory while this thread lives: for imports, which no server has. */
   keepInMemory?: boolean;
 }
 
@@ -52,7 +52,7 @@ export class PackageFolder {
     return new PackageFolder(url, cache, options);
   }
 
-  /** The stored bytes of `file`, with `sha256` of that version only. They are not checked here. */
+  /** The stored bytes of `file` in the version `sha256`. The hash is not checked here. */
   async get(file: string, sha256?: string): Promise<Uint8Array<ArrayBuffer> | null> {
     const key = this.key(file, sha256);
     try {
@@ -69,7 +69,7 @@ export class PackageFolder {
     return inMemory.has(key) || (await this.cache?.match(key).catch(() => undefined)) !== undefined;
   }
 
-  /** Stores `file`; resolves to whether it is stored or in memory now. A full store calls `onProblem` and does not throw. */
+  /** Stores `file`; resolves to true if it is stored or in memory now. A full store calls `onProblem` and does not throw. */
   async put(file: string, bytes: Uint8Array<ArrayBuffer>, sha256?: string): Promise<boolean> {
     const key = this.key(file, sha256);
     if (this.cache && this.isStoring) {
@@ -100,7 +100,7 @@ export class PackageFolder {
     }
   }
 
-  /** Ends storing: later files are not stored. */
+  /** Stops storing further files. */
   stopStoring(problem: StorageProblem, cause: unknown): void {
     if (this.isStoring) this.options.onProblem(problem, cause);
     this.isStoring = false;

@@ -16,7 +16,7 @@ import type { LoadReport } from "./report.js";
 /** Milliseconds that a completely stored package waits for the network. */
 const MANIFEST_TIMEOUT_MS = 8000;
 
-/** Shards that are loaded at the same time as the one that was asked for; together at most 128 MiB. */
+/** Shards that are loaded ahead with the requested one; together at most 128 MiB. */
 const READ_AHEAD = 3;
 
 export interface PackageIndex {
@@ -41,9 +41,9 @@ export interface StoreOptions {
 
 export class PackageStore {
   private shards: FileEntry[] = [];
-  /** Shards that are being loaded ahead of the caller, by index. */
+  /** Shards that are loaded ahead of the caller, by index. */
   private readonly ahead = new Map<number, Promise<Uint8Array<ArrayBuffer>>>();
-  /** The index after the last one asked for. */
+  /** Index after the last requested shard. */
   private nextIndex = 0;
   private readonly progress: Progress;
   private readonly pool: HashPool;
@@ -71,7 +71,7 @@ export class PackageStore {
     return new PackageStore(folder, new Mirrors([packageUrl, ...mirrors], retryPolicy(network)), options);
   }
 
-  /** The manifest, from the network so that a new version is noticed, or the stored one if there is no answer; and the tokenizer. */
+  /** The tokenizer, and the manifest: from the network, so that a new version is noticed, otherwise the stored one. */
   async index(): Promise<PackageIndex> {
     this.options.onReport({ kind: "progress", stage: "manifest", loaded: 0, total: 0, cached: false });
     const { bytes: manifest, isNew } = await this.manifest();
@@ -123,7 +123,7 @@ export class PackageStore {
     return bytes;
   }
 
-  /** Tries every mirror once, a single one twice: then the file is wrong at its source. */
+  /** Tries every mirror once, a single one twice. If all are wrong, the file is wrong at its source. */
   private async fetchFile(entry: FileEntry): Promise<Uint8Array<ArrayBuffer>> {
     const { file, bytes: size, sha256 } = entry;
     const { signal } = this.options;

@@ -1,4 +1,4 @@
-/** The packages in Cache Storage, for pages that let their users list and delete them. */
+/** Packages in Cache Storage, for pages that let users list and delete them. */
 import { parseFiles } from "./manifest.js";
 import { absoluteUrl } from "../url.js";
 import { folderOf, PACKAGE_CACHE } from "./package-folder.js";
@@ -11,13 +11,13 @@ export interface StoredPackage {
   name: string;
   /** Bytes stored so far. */
   bytes: number;
-  /** True if it can be loaded offline; otherwise loading continues where it was interrupted. */
+  /** True if it can be loaded offline; otherwise loading resumes the interrupted download. */
   complete: boolean;
 }
 
 /** The packages that this browser has stored. */
 export const packages = {
-  /** All stored packages, including incomplete ones. Empty where this window has no storage. */
+  /** All stored packages, including incomplete ones. Empty if this window has no storage. */
   async list(): Promise<StoredPackage[]> {
     const folders = new Map<string, string[]>();
     const cache = await openCache();
@@ -33,7 +33,7 @@ export const packages = {
     return (await packages.list()).reduce((sum, { bytes }) => sum + bytes, 0);
   },
 
-  /** Deletes the package at `url`; resolves to whether anything was stored. An engine that has it loaded is not affected. */
+  /** Deletes the package at `url`; resolves to true if anything was stored. An engine that has it loaded is not affected. */
   async delete(url: string | URL): Promise<boolean> {
     const folder = packageUrl(url);
     const cache = await openCache();
@@ -45,8 +45,8 @@ export const packages = {
   },
 
   /**
-   * Asks the browser never to clear this site's storage by itself. To be called in a click handler: some browsers ask the user,
-   * others decide by how the site is used. Resolves to whether storage is persistent now.
+   * Asks the browser never to clear this site's storage by itself. Call it in a click handler: some browsers ask the user, others decide
+   * by how the site is used. Resolves to true if storage is persistent now.
    */
   async requestPersistence(): Promise<boolean> {
     const storage: StorageManager | undefined = globalThis.navigator?.storage;
@@ -54,7 +54,7 @@ export const packages = {
   },
 };
 
-/** The absolute URL of a package's folder, with a slash at the end, from that URL or the one of its `model.json`. */
+/** The absolute URL of a package's folder, with a slash at the end, from that URL or from the URL of its `model.json`. */
 export function packageUrl(url: string | URL): string {
   const folder = absoluteUrl(url)
     .replace(/[?#].*$/, "")

@@ -22,7 +22,7 @@ export class Progress {
     this.set(file, bytes, cached);
   }
 
-  /** Reports nothing once everything is loaded: files are read again when weights have to be uploaded again. */
+  /** Reports nothing after everything has been loaded: files are read again when weights are uploaded again. */
   private set(file: string, loaded: number, cached: boolean): void {
     if (this.sum === this.total && this.loaded.size > 0) return;
     this.sum += loaded - (this.loaded.get(file) ?? 0);

@@ -1,6 +1,6 @@
 /** Storage quota of this site. */
 
-/** Bytes that this site may still store, as the browser estimates; `null` if it does not. */
+/** Bytes that this site may still store by the browser's estimate; `null` without one. */
 export async function freeBytes(): Promise<number | null> {
   try {
     const { quota, usage } = await navigator.storage.estimate();
@@ -10,7 +10,7 @@ export async function freeBytes(): Promise<number | null> {
   }
 }
 
-/** Three digits and a unit. */
+/** Formats bytes with three digits and a unit. */
 export function readableBytes(bytes: number): string {
   const [unit, size] = bytes < 1e6 ? ["kB", 1e3] : bytes < 1e9 ? ["MB", 1e6] : ["GB", 1e9];
   const digits = { minimumSignificantDigits: 3, maximumSignificantDigits: 3 };

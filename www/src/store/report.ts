@@ -1,8 +1,8 @@
 /** Reports of loading and importing. */
 
 /**
- * `manifest`: the package is looked up; `import`: a checkpoint is converted; `weights`: they are downloaded or read from storage;
- * `kernels`: GPU pipelines are compiled, at the same time as the first weights arrive; `prepare`: the last weights are uploaded.
+ * `manifest`: the package is looked up; `import`: a checkpoint is converted; `weights`: weights are downloaded or read from storage;
+ * `kernels`: GPU pipelines are compiled, while the first weights arrive; `prepare`: the last weights are uploaded.
  */
 export type LoadStage = "import" | "manifest" | "weights" | "kernels" | "prepare" | "ready";
 
@@ -12,7 +12,7 @@ export type LoadReport =
   | { kind: "progress"; stage: LoadStage; loaded: number; total: number; cached: boolean }
   /** A stored file was damaged and has been downloaded again. */
   | { kind: "repaired"; file: string }
-  /** Loading continues, but the model will not be stored. `detail` is in bytes, if the browser tells how much it would store. */
+  /** Loading continues, but the model will not be stored. `detail` is in bytes, if the browser reports how much it would store. */
   | {
       kind: "warning";
       code: "storage-unavailable" | "storage-full";

@@ -4,7 +4,7 @@ import { ocelliError } from "../errors.js";
 
 /** The folder of all conversations. */
 const FOLDER = "ocelli-conversations";
-/** Suffix of the files whose dates tell when a conversation was used last. */
+/** Suffix of the files whose dates are the times of last use of conversations. */
 const USED = ".used";
 
 /** Suffix that Chromium gives the file of an open stream; a tab that was killed leaves such a file. */
@@ -13,7 +13,7 @@ const UNFINISHED = ".crswap";
 /** Milliseconds of waiting for the lock after which another tab is assumed to use the files. */
 const LOCK_MS = 2000;
 
-/** A file that is being written. It takes its place when it is closed. */
+/** A file that is being written. It is listed after it is closed. */
 interface Begun {
   name: string;
   writable: FileSystemWritableFileStream;
@@ -82,7 +82,7 @@ export class SnapshotFolder {
   async touch(name: string): Promise<void> {
     const handle = await this.folder.getFileHandle(name + USED, { create: true });
     const writable = await handle.createWritable();
-    // A file that stays as it was keeps its date.
+    // An unchanged file would keep its date.
     await writable.write(new Uint8Array(1));
     await writable.close();
   }
@@ -94,7 +94,7 @@ export class SnapshotFolder {
 
 let isLocked = false;
 
-/** One worker writes at a time. Its lock ends with it, a moment after its page. */
+/** Only one worker writes at a time. Its lock is released when it ends, a moment after its page. */
 async function takeLock(): Promise<void> {
   isLocked ||= await new Promise<boolean>((resolve) => {
     const held = () => {

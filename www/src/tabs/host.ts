@@ -1,4 +1,4 @@
-/** The host of a shared engine, which has the worker: it forwards the calls of all tabs under ids of its own. */
+/** The host of a shared engine, which owns the worker: it forwards the calls of all tabs under its own ids. */
 import type { ErrorData } from "../errors.js";
 import type { Call, FromWorker, ToWorker } from "../worker/protocol.js";
 import { ownName, type ToAll, type ToHost, type ToTab } from "./messages.js";
@@ -14,18 +14,18 @@ interface Shared {
   kind: Call["kind"];
   callers: Caller[];
   result: FromWorker | null;
-  /** True if it continues when no tab waits for it any more. */
+  /** True if it continues after the last tab that waited for it has left. */
   isKept: boolean;
 }
 
 export class Host {
-  /** Resolves when this is no longer the host. */
+  /** Resolves when this tab stops being the host. */
   readonly over: Promise<void>;
   private readonly id = crypto.randomUUID();
   private readonly all: BroadcastChannel;
   private readonly tabs = new Map<string, BroadcastChannel>();
   private readonly callers = new Map<number, Caller>();
-  /** `import` and `load`, by the id that the worker knows them under. */
+  /** `import` and `load` calls by their ids in the worker. */
   private readonly shared = new Map<number, Shared>();
   /** Calls received before the model was loaded. */
   private waiting: { caller: Caller; call: Call }[] = [];
@@ -34,7 +34,7 @@ export class Host {
   private readonly closing = new AbortController();
   private end: () => void = () => undefined;
 
-  /** `load`: the call that loaded the model in another tab, which has ended. */
+  /** `load`: the call that loaded the model in the previous host. */
   constructor(
     private readonly key: string,
     private readonly worker: Worker,
@@ -109,7 +109,7 @@ export class Host {
     this.post({ ...call, id });
   }
 
-  /** Makes a call, or joins the one that another tab has made. */
+  /** Makes a call, or joins the same call of another tab. */
   private share(caller: Caller | null, call: Call): void {
     if (call.kind === "load") this.load = call;
     const known = [...this.shared.values()].find(({ kind }) => kind === call.kind);

@@ -1,4 +1,4 @@
-/** The worker of a model that tabs share. */
+/** The worker of a model that several tabs share. */
 import { importedPackage } from "../import/package-id.js";
 import type { ImportOptions, WireSource } from "../import/model-source.js";
 import { webSha256 } from "../store/hash.js";
@@ -8,12 +8,12 @@ import { startWorker, type Parts } from "../worker/start-worker.js";
 import type { EngineWorker } from "../worker/connection.js";
 import { TabWorker } from "./tab-worker.js";
 
-/** Everything that identifies an engine: tabs share one if all of it is equal. */
+/** Everything that identifies an engine. Tabs share one if all of it is equal. */
 export interface Wanted {
   /** The address of a package, or a checkpoint. */
   source: string | URL | WireSource;
   import: ImportOptions;
-  /** Everything else that an answer may depend on. */
+  /** All other options that affect answers. */
   options: unknown;
 }
 

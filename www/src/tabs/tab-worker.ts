@@ -1,7 +1,7 @@
 /**
- * The side of one tab of a worker that all tabs of an origin share. One tab, the host, has the worker itself; when it closes or is
- * killed, another becomes the host, loads the model again and receives the unanswered calls again. A request carries its own seed, so
- * the answer is the same; frames that had arrived are left out the second time.
+ * One tab's side of a worker that all tabs of an origin share. One tab, the host, owns the worker; when it closes or is killed, another
+ * becomes the host, loads the model again and receives the unanswered calls again. A request carries its own seed, so the answer is the
+ * same; frames that had already arrived are skipped.
  */
 import type { EngineWorker } from "../worker/connection.js";
 import type { Call, FromWorker, ToWorker } from "../worker/protocol.js";
@@ -12,7 +12,7 @@ import { ownName, type ToAll, type ToTab } from "./messages.js";
 interface Open {
   call: Call;
   hasHead: boolean;
-  /** Frames received, and those among them that have been read. */
+  /** Frames received, and frames read. */
   frames: number;
   read: number;
   /** After a change of host: frames that arrive a second time, and frames of the first time that are still unread. */
@@ -30,13 +30,13 @@ export class TabWorker implements EngineWorker {
   private readonly closed: Promise<void>;
   private close: () => void = () => undefined;
   private isKnown = false;
-  /** The host's id, once it has answered. */
+  /** The host's id, after its first answer. */
   private host: string | null = null;
-  /** The host, where it is this tab. */
+  /** The host, if it is this tab. */
   private hosting: Host | null = null;
   private load: Call | null = null;
 
-  /** `key` names what is shared; `start` starts a worker. */
+  /** `key` identifies the shared engine; `start` starts a worker. */
   constructor(
     private readonly key: string,
     private readonly start: () => Worker,
@@ -87,7 +87,7 @@ export class TabWorker implements EngineWorker {
     this.own.close();
   }
 
-  /** Holds a lock while `act` lasts, from when it is granted. */
+  /** Holds a lock while `act` runs. */
   private async holding(name: string, act: () => Promise<void>): Promise<void> {
     try {
       await navigator.locks.request(name, { signal: this.closing.signal }, act);
@@ -153,7 +153,7 @@ export class TabWorker implements EngineWorker {
   }
 }
 
-/** Not every browser sends an `ImageBitmap` from tab to tab. */
+/** Replaces every `ImageBitmap` by its pixels, because some browsers cannot send one to another tab. */
 function portable(call: Call): Call {
   if (!("pictures" in call)) return call;
   return { ...call, pictures: call.pictures.map((picture) => (picture instanceof ImageBitmap ? pixels(picture) : picture)) };

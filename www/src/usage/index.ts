@@ -1,40 +1,40 @@
-/** Budgets in the engine's worker, which loads this script when they are wanted: the bill of each request, from its first turn to its last. */
+/** Budgets and usage in the engine's worker, which loads this script if they are needed. Each request has a bill. */
 import { addTo, readAll, readDay } from "./ledger.js";
 import { type Counts, NOTHING } from "./report.js";
 import { admit, both, day, left, type Budget } from "./rules.js";
 import type { Asker } from "../wasm/ocelli.js";
 import type { Budgets, Limit, UsageReport } from "./types.js";
 
-/** Tokens of the shortest prompt, for requests whose prompt is not known yet. */
+/** Fewest tokens of a prompt, assumed until the prompt is known. */
 const SHORTEST_PROMPT = 1;
 
 /** Seconds since 1970. */
 const seconds = () => Math.floor(Date.now() / 1000);
 
-/** Budgets, and what is taken of them. */
+/** Budgets and the usage that counts for them. */
 export class Accounts {
-  /** `null`: nothing is limited but what requests allow themselves, and nothing is kept. */
+  /** `null`: only the requests' own limits apply, and no usage is stored. */
   constructor(
     private readonly budgets: Budgets | null,
     private readonly clock: () => number = seconds,
   ) {}
 
-  /** The bill of a request. Rejects with `budget-exceeded` where nothing is left for any prompt. */
+  /** The bill of a request. Rejects with `budget-exceeded` if no prompt fits the budgets. */
   async bill({ key, limit }: Asker): Promise<Bill> {
     const bill = new Bill(key, both(this.budgets?.request ?? {}, limit), this.budgets?.key ?? {}, this.budgets !== null, this.clock);
     await bill.ask(SHORTEST_PROMPT);
     return bill;
   }
 
-  /** What was taken. */
+  /** Usage by day and key. */
   async report(): Promise<UsageReport> {
     return (await readAll()).report();
   }
 }
 
-/** What a request takes. */
+/** Usage of one request. */
 export class Bill {
-  /** The day on which it began, for which it counts. */
+  /** The day on which the request began; all its usage counts for that day. */
   private began: string | null = null;
   private prompt = 0;
   /** Tokens and seconds of its answers that have been counted. */
@@ -49,7 +49,7 @@ export class Bill {
     private readonly clock: () => number,
   ) {}
 
-  /** What its answers may take from now on. Rejects with `budget-exceeded` where they may not begin. */
+  /** The most that its answers may use from now on. Rejects with `budget-exceeded` if they may not begin. */
   async begin(promptTokens: number): Promise<{ tokens: number; ms: number }> {
     const rest = this.began === null ? await this.ask(promptTokens) : left(await this.state(this.began), 0);
     if (this.began === null) {
@@ -60,7 +60,7 @@ export class Bill {
     return { tokens: rest.tokens, ms: rest.seconds * 1000 };
   }
 
-  /** Counts what a turn took: tokens and milliseconds of all turns so far, and the answer if it is whole. */
+  /** Counts a turn: tokens and milliseconds of all turns so far, and the answer if it is complete. */
   async took([tokens = 0, ms = 0]: ArrayLike<number> & Iterable<number>, body: string | undefined): Promise<void> {
     const counts = { ...NOTHING, completion_tokens: tokens - this.tokens, seconds: ms / 1000 - this.seconds };
     this.tokens = tokens;
@@ -69,7 +69,7 @@ export class Bill {
     await this.count(counts);
   }
 
-  /** Requires that a prompt of so many tokens may begin. */
+  /** Requires that the budgets admit a prompt of so many tokens. */
   async ask(promptTokens: number): Promise<Required<Limit>> {
     const now = this.clock();
     try {

@@ -1,37 +1,34 @@
-/**
- * What requests took, in Cache Storage: a text of lines for each day. Engines of several tabs may count at once: each adds under a lock, and
- * an entry is replaced as a whole.
- */
+/** Usage in Cache Storage, one text of JSON lines for each day. Tabs count at the same time: each replaces an entry under a lock. */
 import { storeOrigin } from "../store/browser.js";
 import { type Counts, Sums } from "./report.js";
 
 const CACHE = "ocelli-usage-v1";
 
-/** Where nothing is stored: in private windows of some browsers, and where storage is full. */
+/** Used if nothing can be stored: in private windows of some browsers, and if storage is full. */
 const inMemory = new Map<string, string>();
 
 const folder = () => `${storeOrigin()}/ocelli-usage/`;
 
-/** What is known of a day. */
+/** Usage of one day. */
 export async function readDay(day: string): Promise<Sums> {
   return new Sums(await read(await openCache(), folder() + day));
 }
 
-/** Adds to what a key took on a day. */
+/** Adds to the usage of a key on a day. */
 export async function addTo(day: string, key: string, counts: Counts): Promise<void> {
   await locked(async () => {
     const [cache, url] = [await openCache(), folder() + day];
     const before = await read(cache, url);
     const sums = new Sums(before);
     sums.add(day, key, counts);
-    // What could not be read stays what it is.
+    // Damaged lines are kept unchanged.
     const lines = before.split("\n");
     const damaged = sums.damaged.map((line) => `${lines[line - 1] ?? ""}\n`).join("");
     await write(cache, url, damaged + sums.text());
   });
 }
 
-/** What is known of all days. */
+/** Usage of all days. */
 export async function readAll(): Promise<Sums> {
   const cache = await openCache();
   const urls = new Set([...((await cache?.keys()) ?? []).map(({ url }) => url), ...inMemory.keys()]);
@@ -62,7 +59,7 @@ async function write(cache: Cache | null, url: string, text: string): Promise<vo
   }
 }
 
-/** In workers that have no locks there is one engine. */
+/** Workers without locks have only one engine. */
 async function locked(act: () => Promise<void>): Promise<void> {
   const locks: LockManager | undefined = globalThis.navigator?.locks;
   if (locks) await locks.request(CACHE, act);

@@ -1,10 +1,10 @@
-/** Stored lines to what was taken by day and key, and that to JSON and CSV. */
+/** Sums of stored usage by day and key, as JSON and CSV. */
 import { rounded } from "./rules.js";
 import type { UsageReport, UsageRow } from "./types.js";
 
 const NUMBERS = ["requests", "prompt_tokens", "cached_tokens", "completion_tokens", "seconds", "refusals"] as const;
 
-/** What a request took. */
+/** Usage of one request. */
 export type Counts = Pick<UsageRow, (typeof NUMBERS)[number]>;
 
 export const NOTHING: Counts = { requests: 0, prompt_tokens: 0, cached_tokens: 0, completion_tokens: 0, seconds: 0, refusals: 0 };
@@ -12,10 +12,9 @@ export const NOTHING: Counts = { requests: 0, prompt_tokens: 0, cached_tokens: 0
 /** Sums by day and key. */
 export class Sums {
   private readonly rows = new Map<string, UsageRow>();
-  /** Lines that are none, from 1: a torn one costs itself alone. */
+  /** Line numbers, from 1, of damaged lines. A torn line loses only its own counts. */
   readonly damaged: number[] = [];
 
-  /** Of the lines of a text. */
   constructor(text: string) {
     for (const [index, line] of text.split("\n").entries()) {
       if (line.trim() === "") continue;
@@ -75,7 +74,7 @@ function csv(rows: readonly UsageRow[]): string {
   return [["day", "key", ...NUMBERS].join(","), ...lines, ""].join("\r\n");
 }
 
-/** A text that a spreadsheet takes for no formula: before what could begin one stands an apostrophe, and before an apostrophe another. */
+/** A CSV field. An apostrophe precedes text that a spreadsheet would take for a formula, and text that begins with an apostrophe. */
 function quoted(text: string): string {
   const mark = /^[=+\-@\t\r\n']/.test(text) ? "'" : "";
   return `"${mark}${text.replaceAll('"', '""')}"`;

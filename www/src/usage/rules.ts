@@ -1,19 +1,16 @@
-/**
- * What budgets allow. `bin/usage/rules.rs` has the same rules for the command, and `tests/fixtures/budgets.json` the cases that
- * both are run against.
- */
+/** Rules of budgets. `bin/usage/rules.rs` has the same ones for the command; `tests/fixtures/budgets.json` has the cases for both. */
 import { ocelliError, type OcelliError } from "../errors.js";
 import type { BudgetDetail, Limit } from "./types.js";
 
 const DAY = 24 * 60 * 60;
 
-/** What is taken already. */
+/** Usage so far. */
 export interface Spent {
   tokens: number;
   seconds: number;
 }
 
-/** A budget and what is taken of it. */
+/** A budget and its usage. */
 export interface Budget {
   scope: BudgetDetail["scope"];
   limit: Limit;
@@ -21,8 +18,8 @@ export interface Budget {
 }
 
 /**
- * Lets a request begin with a prompt of so many tokens, at `now`, seconds since 1970. Returns what is left behind the prompt. Throws
- * `budget-exceeded` where a budget has no room for the prompt and a token after it, or no time.
+ * Admits a request with a prompt of so many tokens, at `now`, seconds since 1970. Returns the rest of the budgets after the prompt.
+ * Throws `budget-exceeded` if a budget has no time left, or no room for the prompt and one more token.
  */
 export function admit(budgets: readonly Budget[], promptTokens: number, now: number): Required<Limit> {
   const asked = promptTokens + 1;
@@ -37,7 +34,7 @@ export function admit(budgets: readonly Budget[], promptTokens: number, now: num
   return left(budgets, promptTokens);
 }
 
-/** What is left when so many tokens more are taken; infinite where nothing is limited. */
+/** The rest of the budgets after so many more tokens; infinite if nothing is limited. */
 export function left(budgets: readonly Budget[], tokens: number): Required<Limit> {
   const least = (unit: keyof Spent, more: number) =>
     Math.max(0, Math.min(...budgets.map(({ limit, spent }) => (limit[unit] ?? Number.POSITIVE_INFINITY) - spent[unit] - more)));
@@ -64,7 +61,7 @@ export function day(now: number): string {
   return new Date(now * 1000).toISOString().slice(0, "YYYY-MM-DD".length);
 }
 
-/** The least of both. */
+/** The smaller of both limits. */
 export function both(one: Limit, other: Limit): Limit {
   const limit: Limit = {};
   for (const unit of ["tokens", "seconds"] as const) {
@@ -74,7 +71,7 @@ export function both(one: Limit, other: Limit): Limit {
   return limit;
 }
 
-/** As it is told: to the thousandth. */
+/** Rounds to thousandths, the precision of reports. */
 export function rounded(value: number): number {
   return Math.round(value * 1000) / 1000;
 }

@@ -1,57 +1,57 @@
-/** What pages say of budgets, and what they are told. */
+/** Types of budgets and usage. */
 
-/** The most that may be taken. What is absent is not limited. */
+/** Limits. An absent field is unlimited. */
 export interface Limit {
-  /** Of prompts and answers together, as `usage` counts them. */
+  /** Tokens of prompts and answers together, as in `usage`. */
   tokens?: number;
-  /** Of the engine's time: pictures, prompt and answer. */
+  /** Time of the engine: pictures, prompt and answer. */
   seconds?: number;
 }
 
-/** Limits of what requests take. Without any, `{}`, it is only counted. */
+/** Budgets. Usage is counted even if there are none (`{}`). */
 export interface Budgets {
-  /** Of each request. */
+  /** Budget of each request. */
   request?: Limit;
-  /** Of all requests of a key in a day (UTC). A request's key is its `safety_identifier`, else its `user`. */
+  /** Budget of all requests of a key in a day (UTC). The key of a request is its `safety_identifier`, otherwise its `user`. */
   key?: Limit;
 }
 
-/** What the requests of a key took on a day. */
+/** Usage of a key on a day. */
 export interface UsageRow {
-  /** Such as `2026-11-23` (UTC). */
+  /** A date (UTC) such as `2026-11-23`. */
   day: string;
   key: string;
   requests: number;
   prompt_tokens: number;
-  /** Those among them that had been computed before. */
+  /** Prompt tokens that were in the KV cache. */
   cached_tokens: number;
   completion_tokens: number;
-  /** Of the engine's time. */
+  /** Time of the engine. */
   seconds: number;
-  /** Requests that a budget did not allow. */
+  /** Requests that a budget refused. */
   refusals: number;
 }
 
-/** What requests took, by day and key. */
+/** Usage by day and key. */
 export interface UsageReport {
   rows: UsageRow[];
-  /** Stored lines that could not be read and do not count. */
+  /** Stored lines that could not be read and are not counted. */
   damagedLines: number;
-  /** The rows as CSV (RFC 4180). What a spreadsheet would take for a formula has an apostrophe before it. */
+  /** The rows as CSV (RFC 4180). An apostrophe precedes keys that a spreadsheet would take for a formula. */
   csv: string;
 }
 
-/** Why a budget refused, with the numbers: the `detail` of the error `budget-exceeded`. */
+/** Numbers of a refusal: the `detail` of the error `budget-exceeded`. */
 export interface BudgetDetail {
-  /** Whose budget. */
+  /** The owner of the budget. */
   scope: "request" | "key" | "batch";
   unit: "tokens" | "seconds";
   limit: number;
   spent: number;
-  /** Tokens that are needed at least; of seconds nobody knows. */
+  /** Fewest tokens needed; `null` for seconds, which are not known in advance. */
   asked: number | null;
-  /** When it starts anew, such as `2026-11-24T00:00:00Z`; those of requests and batches never do. */
+  /** Time of the next reset, such as `2026-11-24T00:00:00Z`; `null` for requests and batches, whose budgets are not reset. */
   renews_at: string | null;
-  /** Seconds until then. */
+  /** Seconds until the reset. */
   retry_after: number | null;
 }

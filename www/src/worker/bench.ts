@@ -1,4 +1,4 @@
-/** The benchmark, which the npm package's worker leaves out: `bench-worker.ts` adds it. */
+/** The benchmark. Only `bench-worker.ts` adds it, so that the npm package's worker does not contain it. */
 import { ocelliError } from "../errors.js";
 import type { RequestHandle, OcelliEngine } from "../wasm/ocelli.js";
 import type { BenchOptions, BenchReport } from "./bench-types.js";

@@ -1,11 +1,11 @@
-/** Budgets, by a script of their own, which is loaded when they are wanted. */
+/** Budgets and usage, in a separate script that is loaded if they are needed. */
 import { type ModuleUrls, WasmModule } from "../net/wasm-module.js";
 import type { Accounts } from "../usage/index.js";
 import type { Budgets } from "../usage/types.js";
 
 type Script = typeof import("../usage/index.js");
 
-/** `build.mjs` puts it at the head of the worker's script, with comments that tell bundlers to leave it alone. */
+/** Defined by `build.mjs` at the head of the worker's script, with comments that make bundlers ignore the import. */
 declare const importScript: (url: string) => Promise<Script>;
 
 let script: Script | null = null;
@@ -13,7 +13,7 @@ const module = new WasmModule("usage", async ({ module_or_path }) => {
   script = await importScript(module_or_path);
 });
 
-/** What counts. */
+/** Loads the script. Returns the accounts for `budgets`. */
 export async function accountsOf(budgets: Budgets | null, urls: ModuleUrls): Promise<Accounts> {
   await module.load(urls);
   return new (script as Script).Accounts(budgets);

@@ -1,6 +1,6 @@
 /**
- * Pipelines compiled on threads of the browser, several at a time. wgpu 30 only knows the call that compiles one after another, in the
- * process that draws all pages; for what was compiled here that call returns at once.
+ * Pipelines that the browser compiles in parallel. wgpu 30 has only the call that compiles one after another, in the process that draws
+ * all pages; for a pipeline that was compiled here this call returns at once.
  */
 import type { CompileAhead } from "../wasm/ocelli.js";
 
@@ -27,19 +27,19 @@ export interface Device {
 
 const COMPUTE_STAGE = 4;
 
-/** Of the device that was opened last. */
+/** Compiles for the device that was opened last. */
 let compile: CompileAhead = () => Promise.resolve();
 
 export const compileAhead: CompileAhead = (label, code, readOnly) => compile(label, code, readOnly);
 
-/** From now on pipelines are compiled for `device`. Nothing must have been compiled for it yet. */
+/** Makes `compileAhead` compile for `device`, for which nothing must have been compiled yet. */
 export function compileFor(device: Device): void {
-  /** Shader modules with pipelines that wgpu has not asked for yet, by WGSL. */
+  /** Shader modules by WGSL, until wgpu creates them. */
   const modules = new Map<string, object>();
   const pipelines = new WeakMap<object, object>();
   const { createShaderModule, createComputePipeline } = device;
   compile = async (label, code, readOnly) => {
-    // Whatever is wrong with it wgpu hears when it makes it again.
+    // Errors are ignored here: wgpu gets them again when it creates the module.
     device.pushErrorScope("validation");
     const module = createShaderModule.call(device, { label, code });
     const layout = pipelineLayout(device, label, readOnly);
@@ -56,7 +56,7 @@ export function compileFor(device: Device): void {
   device.createComputePipeline = (descriptor) => pipelines.get(descriptor.compute.module) ?? createComputePipeline.call(device, descriptor);
 }
 
-/** Parameters first, then storage buffers: as `src/gpu/compile.rs` lays them out. */
+/** Parameters first, then storage buffers, as in `src/gpu/compile.rs`. */
 function pipelineLayout(device: Device, label: string, readOnly: boolean[]): object {
   const types = ["uniform", ...readOnly.map((isRead) => (isRead ? "read-only-storage" : "storage"))];
   const entries = types.map((type, binding) => ({ binding, visibility: COMPUTE_STAGE, buffer: { type } }));

@@ -13,7 +13,7 @@ export interface CallOptions<K extends CallKind> {
   onEvent?: ((event: Calls[K]["event"], read: () => void) => void) | undefined;
 }
 
-/** A worker, or what stands for one. */
+/** A worker, or an object with the same interface. */
 export interface EngineWorker {
   postMessage(message: ToWorker): void;
   terminate(): void;

@@ -1,14 +1,14 @@
-/** The loop of a loaded engine: its scheduler computes requests, and other calls run alone between two steps. */
+/** The loop of a loaded engine: its scheduler computes requests, and calls that need the engine alone run between two steps. */
 import type { OcelliEngine, OcelliQueue } from "../wasm/ocelli.js";
 
-/** Calls that need the engine for themselves, in the order in which they come. */
+/** Alternates requests and calls that need the engine alone. The calls run in order of arrival. */
 export class EngineLoop {
   private engine: OcelliEngine | null = null;
   private queue: OcelliQueue | null = null;
   private running: Promise<void> | null = null;
-  /** Set where the engine was woken while it ran, perhaps too late for it to notice. */
+  /** True if the engine was woken while it ran, perhaps too late for it to notice. */
   private isWoken = false;
-  /** Calls that run alone, or wait for that. */
+  /** Calls that run alone, or wait to. */
   private calls = 0;
   private last: Promise<unknown> = Promise.resolve();
 
@@ -19,17 +19,16 @@ export class EngineLoop {
     this.queue = engine?.queue() ?? null;
   }
 
-  /** The queue of the engine's requests. */
   get requests(): OcelliQueue | null {
     return this.queue;
   }
 
-  /** Computes requests: one has arrived, was cancelled, or can continue. */
+  /** Computes requests. Must be called when one arrives, is cancelled, or can continue. */
   wake(): void {
     this.isWoken = true;
     if (this.running || this.calls > 0 || !this.engine) return;
     this.isWoken = false;
-    // What cannot be written to files costs nothing but time at the next visit.
+    // A conversation that cannot be written is only computed again at the next visit.
     const warn = (thrown: unknown) => console.warn("a conversation was not kept", thrown);
     this.running = this.engine
       .run()

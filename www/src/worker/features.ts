@@ -18,12 +18,12 @@ interface WithWebGpu {
   GPUAdapter?: { prototype: { requestDevice: RequestDevice } };
 }
 
-/** The device feature. The built-in value `subgroup_id` is a language feature beside it. */
+/** The device feature. The built-in value `subgroup_id` is a separate language feature. */
 const SUBGROUPS = "subgroups";
 let isWatching = false;
 let requestsSubgroups = false;
 
-/** Makes every device that is opened from now on compile ahead, and request subgroups if they are wanted and its adapter has them. */
+/** Makes all further devices compile ahead, and request subgroups if they are wanted and the adapter has them. */
 function watchDevices(prototype: { requestDevice: RequestDevice }): void {
   if (isWatching) return;
   isWatching = true;
@@ -37,7 +37,7 @@ function watchDevices(prototype: { requestDevice: RequestDevice }): void {
   };
 }
 
-/** What the device that is opened next will be able to do, except 16-bit floats and large workgroups, which wgpu finds out itself. */
+/** Features of the device that is opened next, except 16-bit floats and large workgroups, which wgpu detects itself. */
 export async function browserCaps(): Promise<BrowserCaps> {
   const { navigator, GPUAdapter } = globalThis as unknown as WithWebGpu;
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });

@@ -1,4 +1,4 @@
-/** Formats of answers, by a wasm module of their own, which is loaded when the first request needs it. */
+/** Formats of answers, from a separate wasm module that is loaded when a request first needs it. */
 import { errorData } from "../errors.js";
 import { type ModuleUrls, WasmModule } from "../net/wasm-module.js";
 import { Once } from "../once.js";
@@ -16,7 +16,7 @@ export class Formats {
     private readonly urls: ModuleUrls,
   ) {}
 
-  /** The grammar of the format that the answers of `work` must have; nothing where any answer will do. */
+  /** The grammar for the answers of `work`; `undefined` if they have no format. */
   async ready(work: OcelliWork): Promise<GrammarObject | undefined> {
     const format = work.format();
     if (!format) return undefined;
@@ -30,14 +30,14 @@ export class Formats {
     }
   }
 
-  /** What a fault has left in the module's memory is not used again. */
+  /** Resets the module: after a panic its memory may be inconsistent. */
   private startAnew(): void {
     this.loaded.forget();
     startAnew();
   }
 
   free(): void {
-    // An answer under way keeps its grammar.
+    // Running answers keep their grammars.
     const free = (grammars: Grammars) => grammars.free();
     void this.loaded.current?.then(free, () => undefined);
   }

@@ -1,22 +1,22 @@
-/** PNG, JPEG and WebP files, read by a wasm module of their own: the same pixels in every browser. */
+/** PNG, JPEG and WebP files, decoded by a separate wasm module: the same pixels in every browser. */
 import { type ModuleUrls, WasmModule } from "../net/wasm-module.js";
 import initPictures, { __wbg_reset_state as startAnew, decodePicture, pictureSize, wasmMemory } from "../wasm/ocelli_pictures.js";
 
 const module = new WasmModule("pictures", initPictures);
 
-/** A module's memory never shrinks: one that a large picture has made larger than this is given back. */
+/** Wasm memory never shrinks, so the module is reset if a large picture made it larger than this. */
 const KEPT_BYTES = 64 << 20;
 
-/** Loads the module, unless it is loaded. */
+/** Loads the module once. */
 export const loadPictureFiles = (urls: ModuleUrls): Promise<void> => module.load(urls);
 
-/** `[width, height]` from the header of a PNG, JPEG or WebP file, before any turn. The module must be loaded. */
+/** `[width, height]` from the header of a PNG, JPEG or WebP file, before its EXIF rotation. The module must be loaded. */
 export const sizeOfFile = (bytes: Uint8Array): ArrayLike<number> | undefined => whole(() => pictureSize(bytes));
 
 /** A picture file's pixels, for the engine. The module must be loaded. */
 export const decodeFile: typeof decodePicture = (bytes, limit) => whole(() => decodePicture(bytes, limit));
 
-/** What a fault has left in the module's memory is not used again. */
+/** Resets the module after a panic, which may leave its memory inconsistent, and if its memory has become too large. */
 function whole<T>(act: () => T): T {
   let isWhole = false;
   try {
@@ -24,7 +24,7 @@ function whole<T>(act: () => T): T {
     isWhole = true;
     return result;
   } catch (thrown) {
-    // A refusal has a code.
+    // Errors with a code are refusals, not panics.
     isWhole = typeof thrown === "object" && thrown !== null && "code" in thrown;
     throw thrown;
   } finally {

@@ -11,7 +11,7 @@ import type { PictureSource } from "./protocol.js";
 
 export interface ReadPicture {
   picture: Picture;
-  /** What the user should know about it, such as that it was scaled down. */
+  /** A note for the user, such as that the picture was scaled down. */
   note: string | null;
 }
 
@@ -19,10 +19,10 @@ export interface ReadPicture {
 const MAX_PIXELS = 40_000_000;
 /** Larger pictures are refused: decoding alone would take gigabytes. */
 const MAX_DECODABLE_PIXELS = 400_000_000;
-/** Far above the input size of any model. */
+/** Longest edge of scaled pictures; far above the input size of any model. */
 const LONGEST_EDGE = 4096;
 
-/** `files`: loads what reads picture files. */
+/** Reads a picture. `files` loads the module for picture files. */
 export async function readPicture(source: PictureSource, files: () => Promise<void>, signal: AbortSignal): Promise<ReadPicture> {
   if (source instanceof ImageData) return pixels(source, null);
   if (source instanceof ImageBitmap) return { ...drawn(source, fit(source.width, source.height)), note: null };
@@ -47,7 +47,7 @@ async function encodedBytes(source: string | Blob, signal: AbortSignal): Promise
   }
 }
 
-/** AVIF, GIF, BMP, HEIC: whatever this browser supports. */
+/** Decodes AVIF, GIF, BMP, HEIC and all other formats that this browser supports. */
 async function decodeInBrowser(bytes: Uint8Array<ArrayBuffer>): Promise<ReadPicture> {
   const bitmap = await decode(bytes, {});
   const full = { width: bitmap.width, height: bitmap.height };

@@ -19,17 +19,17 @@ import type {
 } from "../wasm/ocelli.js";
 import type { BenchOptions, BenchReport } from "./bench-types.js";
 
-/** Raised with every change of a message: a page and a worker of different builds must not misunderstand each other. */
+/** Must be raised with every change of a message, so that a page and a worker of different builds do not misunderstand each other. */
 export const PROTOCOL_VERSION = 19;
 
 /** A picture on its way to the worker. A string is an absolute URL: `http(s):`, `data:` or `blob:`. */
 export type PictureSource = string | Blob | ImageBitmap | ImageData;
 
-/** A request as JSON. A picture that is no URL is `picture:i` there, and `pictures[i]` here. */
+/** A request as JSON. A picture that is not a URL is `picture:i` in `body`, which means `pictures[i]`. */
 export interface WireRequest {
   body: string;
   pictures: PictureSource[];
-  /** What relative URLs count from. */
+  /** Base of relative URLs. */
   base: string;
 }
 
@@ -39,11 +39,11 @@ export interface ApiRequest extends WireRequest {
   /** Path of the URL. */
   path: string;
   stamp: RequestStamp;
-  /** Whether it is one of a batch, which goes behind all others. */
+  /** True for a request of a batch, which has a lower priority than all others. */
   isBatch: boolean;
 }
 
-/** With seconds for the header `retry-after`. */
+/** A reply with the seconds for the header `retry-after`. */
 export interface ApiReply extends Reply {
   retry_after?: unknown;
 }
@@ -57,14 +57,14 @@ export interface LoadResult {
   mostTogether: number;
 }
 
-/** What both calls carry that may be the first of a worker. */
+/** Fields of the calls that may be the first of a worker. */
 interface FirstCall {
   version: number;
   storage: "prefer" | "require";
   modules: ModuleUrls;
 }
 
-/** All calls. `request` is sent as it is, with `kind` and `id` added. */
+/** All calls. `request` is sent with `kind` and `id` added. */
 export interface Calls {
   import: { request: FirstCall & { source: WireSource; options: ImportOptions }; event: LoadReport; result: ImportResult };
   load: {
@@ -72,23 +72,23 @@ export interface Calls {
       packageUrl: string;
       mirrors: string[];
       options: EngineOptions;
-      /** The most bytes of conversations to keep in files; none are kept where it is `null`. */
+      /** The most bytes of conversations to keep in files; `null`: none are kept. */
       cacheBytes: number | null;
-      /** The model's name in answers, and other names that requests may call it. */
+      /** The model's name in answers, and other names that requests may use. */
       model: string;
       aliases: string[];
-      /** `null`: nothing is limited, and nothing counted. */
+      /** `null`: nothing is limited, and no usage is counted. */
       budgets: Budgets | null;
     };
     event: LoadReport;
     result: LoadResult;
   };
-  /** Resolves to the body of the answer, of a stream too. */
+  /** Resolves to the body of the answer, also of a stream. */
   answer: { request: ApiRequest; event: AnswerEvent; result: string };
-  /** The same, with errors as the API reports them. `head`: the request is good and its stream begins. */
+  /** Like `answer`, with errors as API replies. `head`: the request is valid and its stream begins. */
   fetch: { request: ApiRequest; event: AnswerEvent | { kind: "head" }; result: ApiReply };
   memory: { request: Record<never, never>; event: never; result: MemoryReport };
-  /** Removes the files of conversations; resolves to their bytes. */
+  /** Removes the files of conversations; resolves to their size in bytes. */
   clearCache: { request: Record<never, never>; event: never; result: number };
   bench: { request: { options: BenchOptions }; event: string; result: BenchReport };
   preallocate: { request: { width: number; height: number }; event: never; result: MemoryReport };
@@ -100,7 +100,7 @@ export type CallKind = keyof Calls;
 
 export type Call<K extends CallKind = CallKind> = { [P in K]: { kind: P; id: number } & Calls[P]["request"] }[K];
 
-/** `read`: a frame of this call's stream has been read; so many that have not stop the engine. */
+/** `read`: a frame of this call's stream has been read. Too many unread ones pause the engine. */
 export type ToWorker = Call | { kind: "cancel"; id: number } | { kind: "read"; id: number };
 
 export type FromWorker<K extends CallKind = CallKind> =

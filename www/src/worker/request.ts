@@ -1,4 +1,4 @@
-/** A request under way: it is submitted to the engine's scheduler, and sends its frames. */
+/** A running request: submitted to the engine's scheduler, it sends its frames. */
 import type { Bill } from "../usage/index.js";
 import { RequestHandle, type AnswerEvent, type OcelliEngine, type OcelliWork, type RequestClient } from "../wasm/ocelli.js";
 import type { EngineLoop } from "./engine-loop.js";
@@ -28,7 +28,7 @@ export class Request implements RequestClient {
     });
   }
 
-  /** The same within budgets, whose bill is kept. `onBegin` hears that they let it begin. */
+  /** Submits the request if its budgets admit it, and adds its usage to the bill. Calls `onBegin` when it is admitted. */
   async submitWithin(bill: Bill, engine: OcelliEngine, work: OcelliWork, isBatch: boolean, onBegin: () => void): Promise<string> {
     try {
       const promptTokens = await this.loop.alone(() => Promise.resolve(engine.promptTokens(work)));
@@ -52,7 +52,7 @@ export class Request implements RequestClient {
     if (this.handle.read()) this.loop.wake();
   }
 
-  /** Cancels the request, within a step. */
+  /** Cancels the request within one step. */
   cancel(): void {
     this.handle.cancel();
     this.loop.wake();

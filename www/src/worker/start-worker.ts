@@ -3,15 +3,15 @@ import { ocelliError } from "../errors.js";
 import type { ModuleOptions } from "../net/module-urls.js";
 import { absoluteUrl } from "../url.js";
 
-/** Where the parts of this package are, for pages whose bundler does not find them. */
+/** Locations of this package's parts, for pages with a bundler that does not find them. */
 export interface Parts extends ModuleOptions {
   /** A worker that runs this package's `worker.js`. */
   worker?: Worker;
-  /** Where `worker.js` is, if not beside this package's script. */
+  /** Address of `worker.js`, if not beside this package's script. */
   workerUrl?: string | URL;
 }
 
-/** Throws `webgpu-unavailable` where there are no workers, as on a server, and `internal` where this one cannot be started. */
+/** Throws `webgpu-unavailable` if there are no workers, as on a server, and `internal` if this one cannot be started. */
 export function startWorker({ worker, workerUrl }: Parts): Worker {
   if (worker) return worker;
   if (typeof Worker === "undefined") {

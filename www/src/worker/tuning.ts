@@ -1,17 +1,17 @@
-/** Tuning results in Cache Storage, beside the packages: the next load continues where the last one stopped. */
+/** Tuning results in Cache Storage, beside the packages: each load continues the search of the previous one. */
 import { storeOrigin } from "../store/browser.js";
 import type { Tuned } from "../wasm/ocelli.js";
 
-/** By a key made of device, driver, model and version. */
+/** Tuning results by a key made of device, driver, model and version. */
 export type TuningResults = Record<string, Tuned>;
 
 const CACHE = "ocelli-tuning-v1";
-/** The oldest results beyond so many are dropped. */
+/** Number of stored results; older ones are dropped. */
 const MAX_ENTRIES = 32;
 
 const address = () => `${storeOrigin()}/ocelli-tuning.json`;
 
-/** The stored results; none where this window has no storage. */
+/** The stored results; none if this window has no storage. */
 export async function loadTuning(): Promise<TuningResults> {
   try {
     const stored = await (await caches.open(CACHE)).match(address());
@@ -22,7 +22,7 @@ export async function loadTuning(): Promise<TuningResults> {
   }
 }
 
-/** Stores the result of a load with the earlier ones. Failures are ignored: only speed is at stake. */
+/** Stores the result of a load with the earlier ones. Failures are ignored, because they only cost speed. */
 export async function saveTuning(results: TuningResults, key: string, tuned: Tuned): Promise<void> {
   const before = results[key] ?? { variants: [0, 0, 0, 0], tried: 0, gflops: 0 };
   if (JSON.stringify(before) === JSON.stringify(tuned)) return;
