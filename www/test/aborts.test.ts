@@ -6,7 +6,7 @@ import { openClientPage, PICTURE, type Kept } from "./client-page.js";
 import { inBrowsers, type Tab } from "./driver.js";
 import { startSite, type Site } from "./site.js";
 
-/** `OCELLI_ABORTS=300 OCELLI_SEED=7` takes more of them, and others. At least six, so that each stage has its turn. */
+/** `OCELLI_ABORTS=300 OCELLI_SEED=7` changes number and choice of the aborts. At least six, so that each stage occurs. */
 const ROUNDS = Number(process.env["OCELLI_ABORTS"] ?? 18);
 const SEED = Number(process.env["OCELLI_SEED"] ?? 1);
 
@@ -22,7 +22,7 @@ inBrowsers("aborts", (browser) => {
     await site?.stop();
   });
 
-  test("aborting before, while the picture is encoded, and in the stream ends the request alone", async () => {
+  test("an abort before the request, while the picture is encoded, or in the stream ends only that request", async () => {
     const { before, encoding, within, seen, answer, whole } = await tab.run(async (url) => {
       const { client, about, answerTo, failure } = window as unknown as Kept;
       const other = url.replace("01", "03");
@@ -32,7 +32,7 @@ inBrowsers("aborts", (browser) => {
       const encoding = await failure(client.chat.completions.create(about(other), { signal: soon.signal }));
       let seen = 0;
       const stream = await client.chat.completions.create({ ...about(url), stream: true });
-      // The client ends the loop without a word.
+      // The client leaves the loop without an abort.
       for await (const chunk of stream) if (chunk.choices[0]?.delta.content && ++seen === 2) stream.controller.abort();
       const stop = new AbortController();
       const second = await client.chat.completions.create({ ...about(url), stream: true }, { signal: stop.signal });
@@ -52,7 +52,7 @@ inBrowsers("aborts", (browser) => {
     assert.equal(answer, whole);
   });
 
-  test("a stream that nobody reads stops the engine for itself, not for others", async () => {
+  test("an unread stream pauses its own request and no other", async () => {
     const { frames, other, text, whole, cancelled } = await tab.run(async (url) => {
       const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
       const { about } = window as unknown as Kept;
@@ -73,7 +73,7 @@ inBrowsers("aborts", (browser) => {
       const idle = await engine.chat.completions.create({ ...long, stream: true });
       const unread = await engine.fetch("/v1/chat/completions", { method: "POST", body: JSON.stringify({ ...long, stream: true }) });
       const other = await engine.chat.completions.create({ ...about(url), model: "demo", max_tokens: 3, stream: false });
-      // Both have reached their limits by now, or will before this is answered.
+      // Both reach their limits before this is answered, if they have not already.
       await engine.chat.completions.create({ ...about(url), model: "demo", max_tokens: 1, stream: false });
       const held = frames;
       await unread.body?.cancel();
@@ -88,7 +88,7 @@ inBrowsers("aborts", (browser) => {
     assert.ok(cancelled);
   });
 
-  test("requests aborted at random at any stage leave no trace, and the next answer is right", async () => {
+  test("requests aborted at random stages leave no trace, and the next answer is correct", async () => {
     const told = await tab.run(abortAtRandom, { rounds: ROUNDS, seed: SEED });
     console.log(`aborts: ${JSON.stringify(told.stages)} of seed ${SEED}`);
     assert.deepEqual(told.faults, []);
@@ -98,8 +98,8 @@ inBrowsers("aborts", (browser) => {
 });
 
 /**
- * Runs in the page. Each round asks something, ends it at a stage chosen by chance, and asks a greedy question whose answer is known.
- * The first rounds ask for a format, whose module is not loaded yet.
+ * Runs in the page. Each round aborts a request at a random stage, and then asks a greedy question with a known answer.
+ * The first rounds request a format, whose module is not loaded yet.
  */
 async function abortAtRandom({ rounds, seed }: { rounds: number; seed: number }) {
   const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
@@ -112,7 +112,7 @@ async function abortAtRandom({ rounds, seed }: { rounds: number; seed: number })
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
     return ((mixed ^ (mixed >>> 14)) >>> 0) % end;
   };
-  /** A picture with so many colours that every picture is new. */
+  /** A picture of random colour, so that no picture occurs twice. */
   const picture = () => {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [224, 224];
@@ -144,7 +144,7 @@ async function abortAtRandom({ rounds, seed }: { rounds: number; seed: number })
     const asked = { messages: user(content), max_tokens: 24, temperature: below(2), n: 1 + below(2), logprobs: below(2) === 0, logit_bias };
     return { ...asked, stream: true as const, ...(asksFormat ? { response_format: format } : {}) };
   };
-  /** The bytes of each purpose, without what is kept of earlier pictures. */
+  /** Bytes by purpose, without the cached features of earlier pictures. */
   const ledger = async () => {
     await engine.preallocate({ width: 28, height: 28 });
     await greedy(questions[0]);
@@ -154,7 +154,7 @@ async function abortAtRandom({ rounds, seed }: { rounds: number; seed: number })
   const stages: Record<string, number> = {};
   const faults: string[] = [];
   const abortOne = async (round: number) => {
-    /** The abort happens after some events of that stage, or at a time. In the first rounds the module for formats is not loaded. */
+    /** The abort happens after some events of that stage, or after some time. In the first rounds the module for formats is not loaded. */
     const target = ["format", "queue", "vision", "prefill", "decode", "any"][round % 6];
     const asksFormat = target === "format" || below(4) === 0;
     const asked = request(target === "vision" || below(2) === 0, asksFormat);

@@ -40,9 +40,9 @@ inBrowsers("accessibility", (browser) => {
     assert.ok(passes > 20, `only ${passes} rules were applied`);
   }
 
-  test("first visit", assertNoViolations);
+  test("the page of a first visit has no violations", assertNoViolations);
 
-  test("with a picture waiting", async () => {
+  test("a waiting picture causes no violations", async () => {
     await tab.click("#describe-at-once");
     await drop(tab, { from: "models/demo/gallery/gallery.json", name: "picture.png" });
     await until(tab, "the picture waits", () => document.querySelectorAll("#tray li").length === 1);
@@ -51,7 +51,7 @@ inBrowsers("accessibility", (browser) => {
     await tab.click("#describe-at-once");
   });
 
-  test("while streaming, outside any live region", async () => {
+  test("a streaming answer is outside any live region", async () => {
     await askByKeyboard(tab, "endless");
     await until(tab, "words", () => document.querySelector("#underway .words")?.textContent);
     await assertNoViolations();
@@ -65,20 +65,20 @@ inBrowsers("accessibility", (browser) => {
     assert.equal(await tab.run(() => document.querySelectorAll("#log [aria-busy]").length), 0);
   });
 
-  test("with an error", async () => {
+  test("an error causes no violations", async () => {
     await askByKeyboard(tab, "overflow");
     await problem(tab);
     await assertNoViolations();
     assert.equal(await tab.run(() => document.activeElement?.id), "question", "the focus stays where the user types");
   });
 
-  test("with a conversation", async () => {
+  test("a conversation causes no violations", async () => {
     await askByKeyboard(tab, "short");
     await nextAnswer(tab, 1);
     await assertNoViolations();
   });
 
-  test("every control can be reached with the keyboard and is large enough to touch", async () => {
+  test("all controls can be reached with the keyboard and are large enough to touch", async () => {
     const small = await tab.run(() =>
       [...document.querySelectorAll<HTMLElement>("button, label.button, .switch, textarea")]
         .filter((control) => control.offsetParent !== null && control.getBoundingClientRect().height < 44)

@@ -1,4 +1,4 @@
-/** Calls of Vercel's AI SDK: of `engine.fetch` in a page, of `ocelli serve` in Node. */
+/** Calls with Vercel's AI SDK, to `engine.fetch` in a page and to `ocelli serve` in Node. */
 import { APICallError, generateText, isStepCount, Output, streamText, tool, type LanguageModel, type ModelMessage, type ToolSet } from "ai";
 import { z } from "zod";
 
@@ -14,7 +14,7 @@ function about(picture: URL | Uint8Array): ModelMessage[] {
   return [{ role: "user", content }];
 }
 
-/** A description of the picture: whole, streamed, and sampled from the likeliest token alone. */
+/** Descriptions of the picture: whole, streamed, and sampled with only the likeliest token allowed. */
 export async function describe(model: LanguageModel, picture: URL | Uint8Array) {
   const asked = { model, messages: about(picture), maxOutputTokens: 40 };
   const whole = await generateText({ ...asked, temperature: 0 });
@@ -45,7 +45,7 @@ export async function objects(model: LanguageModel) {
   return { whole: whole.output, streamed: await stream.output, parts: parts.length };
 }
 
-/** A tool that must be called and is run, and the answer to its result. Then the same call, streamed and not run. */
+/** A required tool call that is run, and the answer to its result. Then the same call streamed and not run. */
 export async function tools(model: LanguageModel) {
   const painted: Scene[] = [];
   const definition = { description: "Paints shapes.", inputSchema: scene };
@@ -76,7 +76,7 @@ export async function tools(model: LanguageModel) {
   return { painted, steps: looped.steps.map(({ finishReason }) => finishReason), calls, kinds: [...kinds] };
 }
 
-/** A stream that is aborted after its second piece of text, and a request that is refused. */
+/** A stream aborted after its second piece of text, and a refused request. */
 export async function failures(model: LanguageModel, stranger: LanguageModel) {
   const stop = new AbortController();
   let aborts = 0;

@@ -7,7 +7,7 @@ import { createRoot } from "react-dom/client";
 export { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 export { describe, failures, objects, tools } from "./ai-calls.js";
 
-/** The chat as the hook gave it last. */
+/** The last state of the chat from the hook. */
 export const shown: { chat: UseChatHelpers<UIMessage> | null } = { chat: null };
 
 function Chat({ transport }: { transport: ChatTransport<UIMessage> }) {

@@ -37,7 +37,7 @@ inBrowsers("AI SDK", (browser) => {
     await site?.stop();
   });
 
-  test("a picture by address, as bytes and as a blob is described: whole, streamed, by options of the provider", async () => {
+  test("pictures by address, as bytes and as a blob are described: whole, streamed, with options of the provider", async () => {
     site.requests.clear();
     const told = await tab.run(async (path) => {
       const { page, model } = window as unknown as Kept;
@@ -51,15 +51,15 @@ inBrowsers("AI SDK", (browser) => {
     assert.equal(site.requests.get(PICTURE), 1 + 3, "by address it is the engine that fetches it, once for each request");
   });
 
-  test("objects have the form of a zod schema", async () => {
+  test("objects match a zod schema", async () => {
     assertObjects(await tab.run(() => (window as unknown as Kept).page.objects((window as unknown as Kept).model)));
   });
 
-  test("tools are called, run and their results answered", async () => {
+  test("tools are called and run, and their results are answered", async () => {
     assertTools(await tab.run(() => (window as unknown as Kept).page.tools((window as unknown as Kept).model)));
   });
 
-  test("an abort ends a stream, and what is refused is not tried again", async () => {
+  test("an abort ends a stream, and a refused request is not repeated", async () => {
     const told = await tab.run(() => {
       const { page, model, stranger } = window as unknown as Kept;
       return page.failures(model, stranger);
@@ -67,7 +67,7 @@ inBrowsers("AI SDK", (browser) => {
     assertFailed(told);
   });
 
-  test("useChat with DirectChatTransport: a picture, a follow-up, a stop", async () => {
+  test("useChat with DirectChatTransport supports a picture, a follow-up and a stop", async () => {
     await tab.run(async (path) => {
       const { page, model } = window as unknown as Kept;
       page.mountChat(document.body.appendChild(document.createElement("div")), model);

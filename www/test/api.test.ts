@@ -7,11 +7,11 @@ import { startSite, type Site } from "./site.js";
 /** State of the tests in the page. */
 interface Kept {
   engine: Engine;
-  /** Pipelines compiled and all pipelines, at every report. */
+  /** Number of compiled and of all pipelines in every report. */
   kernels: number[][];
   /** A greedy question about the picture at `url`. */
   about(url: unknown): ChatCompletionRequest & { stream?: false };
-  /** The answer to that, computed once for each picture. */
+  /** The answer to that question, computed once for each picture. */
   answerTo(url: string): Promise<string>;
   /** The error of a promise that must fail. */
   failure(promise: Promise<unknown>): Promise<ErrorData | string>;
@@ -78,7 +78,7 @@ inBrowsers("package", (browser) => {
     await site?.stop();
   });
 
-  test("loading tells how many kernels are compiled", async () => {
+  test("loading reports how many kernels are compiled", async () => {
     const kernels = await tab.run(() => (window as unknown as Kept).kernels);
     const total = kernels[0]?.[1] ?? 0;
     assert.ok(total > 10, JSON.stringify(kernels));
@@ -91,7 +91,7 @@ inBrowsers("package", (browser) => {
     );
   });
 
-  test("a completion has OpenAI's shape", async () => {
+  test("completions have OpenAI's shape", async () => {
     const { completion } = await tab.run(async (url) => {
       const { engine, about } = window as unknown as Kept;
       return { completion: await engine.chat.completions.create(about(url)) };
@@ -108,7 +108,7 @@ inBrowsers("package", (browser) => {
     assert.ok(prompt_tokens > 5 && completion_tokens > 0 && total_tokens === prompt_tokens + completion_tokens);
   });
 
-  test("a stream has OpenAI's chunks and adds up to the completion", async () => {
+  test("streams have OpenAI's chunks, which add up to the completion", async () => {
     const { chunks, whole } = await tab.run(async (url) => {
       const { engine, about, answerTo } = window as unknown as Kept;
       const chunks: ChatCompletionChunk[] = [];
@@ -125,7 +125,7 @@ inBrowsers("package", (browser) => {
     assert.equal(new Set(chunks.map(({ id }) => id)).size, 1);
   });
 
-  test("a stream can be taken as text, or as lines of JSON", async () => {
+  test("streams can be read as text, or as lines of JSON", async () => {
     const { text, lines, whole } = await tab.run(async (url) => {
       const { engine, about, answerTo } = window as unknown as Kept;
       const { create } = engine.chat.completions;
@@ -139,11 +139,11 @@ inBrowsers("package", (browser) => {
     assert.equal(chunks.map((chunk) => chunk.choices[0]?.delta.content ?? "").join(""), whole);
   });
 
-  test("tokens that repeat the conversation are drafted, and the answer is the same", async () => {
+  test("speculative decoding drafts repeated tokens, and the answer is the same", async () => {
     const { whole, again, plain, usage } = await tab.run(async (url) => {
       const { engine, about, answerTo } = window as unknown as Kept;
       const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
-      // Drafts whenever there is something to draft, even where it is slower: an option for tests only.
+      // Drafts whenever possible, even if that is slower: an option only for tests.
       const guessing = await Engine.load("/models/demo/", { speculation: "always" as "auto" });
       const whole = await answerTo(url);
       const question = about(url);
@@ -201,7 +201,7 @@ inBrowsers("package", (browser) => {
     assert.notEqual(both[0], both[1]);
   });
 
-  test("pictures may be addresses and whatever a page can draw: the answer is the same", async () => {
+  test("pictures as addresses and as all sources that a page can draw give the same answer", async () => {
     const answers = await tab.run(
       async ({ url, few }) => {
         const { engine, about } = window as unknown as Kept;
@@ -217,7 +217,7 @@ inBrowsers("package", (browser) => {
         (offscreen.getContext("2d") as OffscreenCanvasRenderingContext2D).drawImage(bitmap, 0, 0);
         const frame = new VideoFrame(canvas, { timestamp: 0 });
         const video = Object.assign(document.createElement("video"), { muted: true, srcObject: canvas.captureStream() });
-        // Only a canvas that is drawn to gives frames.
+        // A canvas gives frames only while it is drawn to.
         const drawing = setInterval(() => context.drawImage(bitmap, 0, 0), 50);
         await video.play();
         const addresses = { url, absolute: new URL(url, location.href).href, data: canvas.toDataURL() };
@@ -237,7 +237,7 @@ inBrowsers("package", (browser) => {
     assert.match(answers["url"] ?? "", /\w/);
   });
 
-  test("formats that only the browser knows are decoded by it", async () => {
+  test("other picture formats are decoded by the browser", async () => {
     const { bmp, png } = await tab.run(
       async ({ url, few }) => {
         const { engine, about } = window as unknown as Kept;
@@ -277,7 +277,7 @@ inBrowsers("package", (browser) => {
     assert.match(png ?? "", /\w/);
   });
 
-  test("a picture that takes much memory to read is read, and the next one, too", async () => {
+  test("a picture that needs much memory is decoded, and the next one too", async () => {
     const { large, next, expected } = await tab.run(async (url) => {
       const { engine, about, answerTo } = window as unknown as Kept;
       const canvas = new OffscreenCanvas(5000, 4000);
@@ -290,7 +290,7 @@ inBrowsers("package", (browser) => {
     assert.equal(next, expected);
   });
 
-  test("what is wrong with a request is told by name", async () => {
+  test("invalid requests are refused with the name of the field", async () => {
     const told = await tab.run(async (url) => {
       const { engine, about, failure } = window as unknown as Kept;
       const create = (request: object) => failure(engine.chat.completions.create({ ...about(url), ...request }));
@@ -323,7 +323,7 @@ inBrowsers("package", (browser) => {
     });
   });
 
-  test("every picture of the gallery is described as transformers describes it", async () => {
+  test("all pictures of the gallery are described as by transformers", async () => {
     const rows = await tab.run(async () => {
       const { engine } = window as unknown as Kept;
       const folder = "/models/demo/gallery/";
@@ -346,8 +346,8 @@ inBrowsers("package", (browser) => {
     );
   });
 
-  test("equal seeds give equal answers, and no seed another one each time", async () => {
-    // A model with random weights: the demo model is sure of every answer.
+  test("equal seeds give equal answers, and requests without a seed different ones", async () => {
+    // A model with random weights, because the demo model gives one answer with near certainty.
     const { seeded, free } = await tab.run(async () => {
       const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
       const engine = await Engine.load("/packages/untied-f32/");
@@ -375,7 +375,7 @@ inBrowsers("package", (browser) => {
     assert.equal(told, "changed my mind");
   });
 
-  test("a worker whose script is missing is told, not waited for", async () => {
+  test("a missing worker script is reported at once", async () => {
     const told = await tab.run(async () => {
       const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
       const { failure } = window as unknown as Kept;
@@ -384,7 +384,7 @@ inBrowsers("package", (browser) => {
     assert.equal((told as ErrorData).code, "internal");
   });
 
-  test("unloading answers what is under way, and all that comes", async () => {
+  test("unloading rejects running and later requests", async () => {
     const { under, later } = await tab.run(async (url) => {
       const { engine, about, failure } = window as unknown as Kept;
       const under = failure(engine.chat.completions.create(about(url)));

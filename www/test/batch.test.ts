@@ -1,4 +1,4 @@
-/** `engine.batch`: the lines of OpenAI's Batch API, in a page. */
+/** `engine.batch`: OpenAI's Batch API in a page. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { BatchAnswer, BatchProgress, BatchRequest, Engine } from "../src/index.js";
@@ -55,7 +55,7 @@ inBrowsers("batch", (browser) => {
     await site?.stop();
   });
 
-  test("every request is answered once, as it is alone, and wrong lines are told", async () => {
+  test("all requests are answered once, as they are alone, and invalid lines are reported", async () => {
     const { answers, progress, alone } = await tab.run(async (lines: (BatchRequest | string)[]) => {
       const { engine } = window as unknown as Kept;
       const [answers, progress]: [BatchAnswer[], BatchProgress[]] = [[], []];
@@ -70,7 +70,7 @@ inBrowsers("batch", (browser) => {
       error?.code ?? null,
       error?.line ?? null,
     ]);
-    // Answers come as they complete.
+    // Answers are yielded as they complete.
     const sorted = (rows: unknown[]): string[] => rows.map((row) => JSON.stringify(row)).sort();
     const expected = [
       ["scene 1", 200, null, null],
@@ -98,7 +98,7 @@ inBrowsers("batch", (browser) => {
     assert.deepEqual([progress.at(-1)?.total, progress.at(-1)?.secondsLeft], [LINES.length - 1, 0]);
   });
 
-  test("a batch whose loop was left resumes, and an aborted one reports the reason", async () => {
+  test("a batch resumes after its loop was left, and an aborted one reports the reason", async () => {
     const { ids, failure } = await tab.run(async (lines: (BatchRequest | string)[]) => {
       const { engine } = window as unknown as Kept;
       const ids: string[] = [];

@@ -17,7 +17,7 @@ inBrowsers("bench", (browser) => {
     await site?.stop();
   });
 
-  test("the page times the demo model and each kernel, and offers the report as a file", async () => {
+  test("the page times the demo model and its kernels, and offers the report as a file", async () => {
     await tab.run(() => (document.getElementById("start") as HTMLButtonElement).click());
     await until(tab, "the report is there", () => document.getElementById("report") !== null);
     const { report, text } = await tab.run(async () => {
@@ -40,7 +40,7 @@ inBrowsers("bench", (browser) => {
     assert.ok(report.loadMs > 0);
   });
 
-  test("sizes without room are left out, and an abort ends it", async () => {
+  test("sizes that do not fit are skipped, and an abort ends the benchmark", async () => {
     const { lines, kinds, error } = await tab.run(async () => {
       const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
       const parts = { workerUrl: "/bench-worker.js", wasmUrl: "/ocelli/wasm/ocelli_bench_bg.wasm" };

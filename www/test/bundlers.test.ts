@@ -1,6 +1,6 @@
 /**
- * The packed package in projects of the bundlers that people use, each describing a picture and answering in a format in Chromium. `./build.sh test bundlers` runs
- * it, and installs the bundlers first.
+ * The packed package in projects of common bundlers: each describes a picture and answers in a format in Chromium.
+ * `./build.sh test bundlers` installs the bundlers and runs it.
  */
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
@@ -15,7 +15,7 @@ const bundlers = resolve("../tools/bundlers");
 const out = join(bundlers, "out");
 const ANSWER = /^An orange circle above the purple word "SEA" on a gray background\. (red|green)$/;
 
-/** A project in a folder of its own, made from `template`, whose `node_modules` has the package. */
+/** A project in its own folder, made from `template`, with the package in `node_modules`. */
 function project(name: string, template = name): string {
   const folder = join(out, name);
   const projects = join(bundlers, "projects");
@@ -51,7 +51,7 @@ async function describes(browser: TestBrowser, url: string): Promise<void> {
   }
 }
 
-/** Serves a folder with the models, and looks at its page. */
+/** Serves a folder with the models, and checks its page. */
 async function servedDescribes(browser: TestBrowser, folder: string): Promise<void> {
   const server = await serve(folder);
   try {
@@ -61,7 +61,7 @@ async function servedDescribes(browser: TestBrowser, folder: string): Promise<vo
   }
 }
 
-/** Runs a development server, and looks at its page as often as is said. */
+/** Runs a development server, and checks its page `times` times. */
 async function developed(browser: TestBrowser, folder: string, times: number, tool: string, ...options: string[]): Promise<void> {
   const server = spawn(join(bundlers, "node_modules/.bin", tool), options, { cwd: folder, env: quiet, detached: true });
   const printed: string[] = [];
@@ -90,23 +90,23 @@ inBrowsers("bundlers", (browser) => {
     tarball = installInto(out).tarball;
   });
 
-  test("without a bundler", async () => {
+  test("a page without a bundler works", async () => {
     const folder = project("plain");
     addModels(folder);
     await servedDescribes(browser(), folder);
   });
 
-  test("Vite: development server, cold and warm", async () => {
+  test("Vite works with its development server, cold and warm", async () => {
     await developed(browser(), project("vite-dev"), 2, "vite", "--port", "0");
   });
 
-  test("Vite: build", async () => {
+  test("Vite works with a build", async () => {
     const folder = project("vite");
     run(folder, "vite", "build", "--logLevel", "warn");
     await servedDescribes(browser(), join(folder, "dist"));
   });
 
-  test("webpack 5", async () => {
+  test("webpack 5 works", async () => {
     const folder = project("webpack");
     run(folder, "webpack");
     await servedBundle(folder);
@@ -133,17 +133,17 @@ inBrowsers("bundlers", (browser) => {
     await servedDescribes(browser(), join(folder, "dist"));
   }
 
-  test("Next.js: development server", async () => {
+  test("Next.js works with its development server", async () => {
     await developed(browser(), project("next-dev", "next"), 1, "next", "dev", "--port", "0");
   });
 
-  test("Next.js: build", async () => {
+  test("Next.js works with a build", async () => {
     const folder = project("next");
     run(folder, "next", "build");
     await servedDescribes(browser(), join(folder, "out"));
   });
 
-  test("the package's exports and types are as npm's checkers want them", () => {
+  test("the package's exports and types pass npm's checkers", () => {
     run(out, "publint", "--strict", "node_modules/ocelli");
     run(out, "attw", "--profile", "esm-only", tarball);
   });

@@ -1,4 +1,4 @@
-/** Conversations in files: after a reload only what is new is computed. */
+/** Conversations in files: after a reload only new tokens are computed. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { ChatMessage, Engine, LoadReport } from "../src/index.js";
@@ -20,7 +20,7 @@ interface Told {
   cached: number;
 }
 
-/** In the page: the files that hold conversations. */
+/** Runs in the page: the files of conversations. */
 declare function names(): Promise<string[]>;
 
 inBrowsers("cache", (browser) => {
@@ -46,7 +46,7 @@ inBrowsers("cache", (browser) => {
         const folder = await root.getDirectoryHandle("ocelli-conversations", { create: true });
         const names: string[] = [];
         for await (const [name, handle] of folder.entries()) {
-          // Chromium shows the file that a stream writes to until it is closed.
+          // Chromium lists the file of a stream until it is closed.
           if (handle.kind !== "file" || /\.(used|crswap)$/.test(name)) continue;
           if ((await (handle as FileSystemFileHandle).getFile()).size > 0) names.push(name);
         }
@@ -63,13 +63,13 @@ inBrowsers("cache", (browser) => {
       const cached = usage.prompt_tokens_details?.cached_tokens ?? 0;
       return { text: choices[0]?.message.content ?? "", prompt: usage.prompt_tokens, cached };
     }, messages);
-  /** Waits until a conversation has been written to a file whose name is none of `before`; resolves to all names. */
+  /** Waits until a conversation has been written to a file that is not in `before`; resolves to all names. */
   const kept = async (before: string[]): Promise<string[]> => {
     await until(tab, "the conversation is kept", async (before) => (await names()).some((name) => !before.includes(name)), before);
     return tab.run(() => names());
   };
 
-  test("what was asked before a reload is not computed again, and answers are the same", async () => {
+  test("conversations from before a reload are not computed again, and answers are the same", async () => {
     assert.deepEqual(await open(true), []);
     const first = await ask([PICTURE]);
     const second: ChatMessage[] = [PICTURE, { role: "assistant", content: first.text }, LONG];
@@ -84,7 +84,7 @@ inBrowsers("cache", (browser) => {
     assert.ok(edited.cached > 60 && edited.cached < edited.prompt, JSON.stringify(edited));
   });
 
-  test("without the option nothing is read, and what was kept can be removed", async () => {
+  test("files of conversations are not read without the option, and can be removed", async () => {
     await open(false);
     assert.equal((await ask([PICTURE])).cached, 0);
     assert.deepEqual(await open(true), []);

@@ -1,4 +1,4 @@
-/** `Engine.check()`: what a device can run, before anything is downloaded. */
+/** `Engine.check()`: finds out before a download which models a device can run. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { CheckOptions, DeviceCheck, RegisteredModel } from "../src/index.js";
@@ -18,7 +18,7 @@ inBrowsers("check", (browser) => {
     await site?.stop();
   });
 
-  /** Checks after `change` has been done to the page; its properties are as before afterwards. */
+  /** Checks after `change` has modified the page, whose properties are restored afterwards. */
   const check = (options: CheckOptions = {}, change = ""): Promise<DeviceCheck> =>
     tab.run(
       async ({ options, change }) => {
@@ -41,7 +41,7 @@ inBrowsers("check", (browser) => {
     );
   const codes = ({ reasons }: { reasons: { code: string; isFatal: boolean }[] }) => reasons.map(({ code, isFatal }) => [code, isFatal]);
 
-  test("the device is the one that a model is loaded on, and a processor is told as such", async () => {
+  test("the device is the one that models are loaded on, and an emulated GPU is reported as such", async () => {
     site.requests.clear();
     const checked = await check();
     assert.deepEqual(
@@ -63,7 +63,7 @@ inBrowsers("check", (browser) => {
     for (const { fits, alternatives } of checked.models) assert.deepEqual([fits, alternatives], [true, []]);
   });
 
-  test("a budget rules out what does not run within it, with the numbers and what would fit", async () => {
+  test("a budget rules out models that need more, with the numbers and models that would fit", async () => {
     const { models } = await check({ gpuMemoryBudget: 6e9 });
     const fitting = models.filter(({ fits }) => fits).map(({ model }) => model.id);
     assert.ok(fitting.length > 0 && fitting.length < models.length, fitting.join());
@@ -81,7 +81,7 @@ inBrowsers("check", (browser) => {
     }
   });
 
-  test("without WebGPU it says why, and that nothing fits", async () => {
+  test("without WebGPU the reason is reported, and nothing fits", async () => {
     const blocked = "set(navigator, 'gpu', { requestAdapter: async () => null });";
     const noWebgl = "set(OffscreenCanvas.prototype, 'getContext', () => null);";
     const webgl = `set(OffscreenCanvas.prototype, "getContext", () => ({
@@ -101,7 +101,7 @@ inBrowsers("check", (browser) => {
     }
   });
 
-  test("limits, memory and storage that are short are told", async () => {
+  test("limits, memory and storage that are too small are reported", async () => {
     const short = `const { gpu } = navigator;
       set(navigator, "gpu", { requestAdapter: async () => {
         const { info, limits } = await gpu.requestAdapter({});
@@ -125,7 +125,7 @@ inBrowsers("check", (browser) => {
     }
   });
 
-  test("what is stored whole needs no download, made in another way it does", async () => {
+  test("a completely stored model needs no download, except with other import options", async () => {
     const source = { gguf: "/gguf/q4_k.gguf", mmproj: "/gguf/mmproj.gguf" };
     const [packageUrl, model] = await tab.run(async (source) => {
       const { importModel, registry } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
@@ -150,7 +150,7 @@ inBrowsers("check", (browser) => {
     assert.deepEqual(await facts({}), [false, null, false, false]);
   });
 
-  test("the time to load follows from what is left of the download and the network", async () => {
+  test("the time to load follows from the rest of the download and the network", async () => {
     const [slow, fast] = [await check({ bytesPerSecond: 1e6 }), await check({ bytesPerSecond: 1e9 })];
     for (const [index, { model, downloadBytes, loadSeconds }] of slow.models.entries()) {
       assert.ok(loadSeconds.later > 0);

@@ -11,7 +11,7 @@ export interface Kept {
   client: OpenAI;
   /** A greedy question about the picture at `url`. */
   about(url: string): { model: string; temperature: number; max_tokens: number; messages: OpenAI.ChatCompletionMessageParam[] };
-  /** The answer of the engine itself. */
+  /** The answer of the engine without a client. */
   answerTo(url: string): Promise<string>;
   /** The error of a promise that must fail. */
   failure(promise: PromiseLike<unknown>): Promise<Failure>;
@@ -37,7 +37,7 @@ const CLIENT = `
 `;
 export type Client = typeof import("openai") & typeof import("openai/helpers/zod") & Pick<typeof import("zod"), "z">;
 
-/** Serves a script for pages as `path`: a file of `test/` or a text, with what it imports; the package itself stays the built one. */
+/** Serves a script for pages as `path`: a file of `test/` or a text, bundled with its imports except the built package. */
 export async function addScript(site: Site, path: string, source: { file: string } | { text: string }): Promise<void> {
   const entry: BuildOptions =
     "file" in source ? { entryPoints: [source.file] } : { stdin: { contents: source.text, resolveDir: process.cwd(), loader: "ts" } };
@@ -61,7 +61,7 @@ export async function addScript(site: Site, path: string, source: { file: string
   site.replaced.set(path, built.outputFiles?.[0]?.contents as Uint8Array);
 }
 
-/** A tab whose window has the state {@link Kept}. */
+/** A tab with the state {@link Kept} in its window. */
 export async function openClientPage(browser: TestBrowser, site: Site, options: LoadOptions = {}): Promise<Tab> {
   await addScript(site, "/test/openai.js", { text: CLIENT });
   const tab = await browser.newTab();

@@ -1,16 +1,16 @@
-/** When shaders are compiled: each once, and beside everything else. */
+/** Compilation of shaders: each once, and in parallel with other work. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { inBrowsers, type Tab } from "./driver.js";
 import { startSite, type Site } from "./site.js";
 
-/** Pipelines that were made, each by the name of its kernel. */
+/** Created pipelines by the name of the kernel. */
 interface Made {
   ahead: string[];
   late: string[];
 }
 
-/** Runs before the package's worker: takes down what its devices are asked to compile. */
+/** Runs before the package's worker: records the shaders that its devices compile. */
 const WORKER = `
   const made = { ahead: [], late: [] };
   const { createComputePipeline, createComputePipelineAsync } = GPUDevice.prototype;
@@ -41,7 +41,7 @@ inBrowsers("compiling", (browser) => {
     await site?.stop();
   });
 
-  test("each shader is compiled once and none while work waits for it", async () => {
+  test("shaders are compiled once, and never while work waits for them", async () => {
     const { loaded, used, drafts } = await tab.run(async () => {
       const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
       const channel = new BroadcastChannel("made");
@@ -51,7 +51,7 @@ inBrowsers("compiling", (browser) => {
           channel.postMessage(null);
         });
       const worker = new Worker("/test/worker.js", { type: "module" });
-      // For tests there is a third choice, which the types do not have.
+      // A third choice for tests, which the types do not have.
       const options = { worker, context: 512, speculation: "always" as "auto" };
       const engine = await Engine.load("/packages/tied_two_images-q8_0/", options);
       const loaded = await made();

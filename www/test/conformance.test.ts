@@ -8,7 +8,7 @@ import { readTensors } from "./safetensors.js";
 import { startSite, type Site } from "./site.js";
 
 const fixtures = resolve("../tests/fixtures");
-/** Largest difference of a logit from what transformers computes in f32. */
+/** Largest difference of a logit from the one of transformers in f32. */
 const MAX_DIFFERENCE = 2e-3;
 
 interface Case {
@@ -26,7 +26,7 @@ interface Cases {
   cases: Case[];
 }
 
-/** A package and what it is compared with. */
+/** A package and its reference numbers. */
 interface Subject {
   /** The package's folder. */
   name: string;
@@ -34,13 +34,13 @@ interface Subject {
   folder: string;
   /** File of the golden numbers. */
   expected: string;
-  /** True if the numbers are those of the weights as stored, for every case. */
+  /** True if the numbers are those of the stored weights, for every case. */
   stored: boolean;
 }
 
 const QUANTS = ["f16", "q8_0", "q4_0", "q4_64"] as const;
 
-/** Every checkpoint as it is, and one of them in every layout: natively all of them run in all. */
+/** Every checkpoint unquantised, and one of them in every layout. The native tests run all of them in all layouts. */
 const ALL = process.env["OCELLI_CONFORMANCE"] === "all";
 const layouts = (checkpoint: string) => ["f32", ...(ALL || checkpoint === "tied_two_images" ? QUANTS : [])];
 
@@ -83,7 +83,7 @@ interface Found {
   greedy: number[];
 }
 
-inBrowsers("logits and tokens as transformers computes them", (browser) => {
+inBrowsers("logits and tokens of transformers", (browser) => {
   let site: Site;
   let tab: Tab;
   before(async () => {
@@ -99,7 +99,7 @@ inBrowsers("logits and tokens as transformers computes them", (browser) => {
   for (const { name, folder, expected, stored } of subjects) {
     const { quant_case, cases } = JSON.parse(readFileSync(`${fixtures}/${folder}/cases.json`, "utf8")) as Cases;
 
-    test(`${name}: loads`, async () => {
+    test(`${name} loads`, async () => {
       await tab.run(async (name) => {
         const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
         Object.assign(window, { engine: await Engine.load(`/packages/${name}/`) });
@@ -121,12 +121,12 @@ inBrowsers("logits and tokens as transformers computes them", (browser) => {
     }
 
     for (const golden of cases.filter((golden) => stored && "messages" in golden.request)) {
-      test(`${name}: ${golden.name}, token by token over the cache`, async () => {
+      test(`${name}: ${golden.name} is the same token by token over the cache`, async () => {
         assert.equal(await converse(tab, folder, golden), golden.greedy_text);
       });
     }
 
-    test(`${name}: unloads`, async () => {
+    test(`${name} unloads`, async () => {
       await tab.run(() => (window as unknown as { engine: { unload(): void } }).engine.unload());
     });
   }
@@ -135,7 +135,7 @@ inBrowsers("logits and tokens as transformers computes them", (browser) => {
 /** Expected rounding error of a number in the cache, as in `tests/gpu/model/cache.rs`. */
 const rounding: Partial<Record<KvPrecision, number>> = { f16: 2 ** -11 / Math.sqrt(3), int8: 3 / 254 / Math.sqrt(3) };
 
-inBrowsers("a rounded cache of keys and values", (browser) => {
+inBrowsers("rounded KV cache", (browser) => {
   const [folder, layers] = ["checkpoints/tied_two_images", 3];
   const { quant_case, cases } = JSON.parse(readFileSync(`${fixtures}/${folder}/cases.json`, "utf8")) as Cases;
   const golden = cases.find(({ name }) => name === quant_case) as Case;
@@ -152,7 +152,7 @@ inBrowsers("a rounded cache of keys and values", (browser) => {
   });
 
   for (const [precision, size] of Object.entries(rounding)) {
-    test(`${precision}: logits are off by that rounding`, async (t) => {
+    test(`${precision}: logits differ by that rounding`, async (t) => {
       const chosen = await tab.run(async (kvPrecision) => {
         const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
         const engine = await Engine.load("/packages/tied_two_images-f32/", { kvPrecision: kvPrecision as KvPrecision });
@@ -171,7 +171,7 @@ inBrowsers("a rounded cache of keys and values", (browser) => {
     });
   }
 
-  test("a precision there is not is refused by name", async () => {
+  test("unknown precisions are refused by name", async () => {
     const { code, message } = await tab.run(async () => {
       const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
       const loading = Engine.load("/packages/tied_two_images-f32/", { kvPrecision: "f64" as KvPrecision });

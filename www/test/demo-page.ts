@@ -4,7 +4,7 @@ import { until, type Tab } from "./driver.js";
 export interface DroppedFile {
   /** The address of the bytes; without it `text` is the whole file. */
   from?: string;
-  /** The browser encodes the picture anew as this type. */
+  /** The browser re-encodes the picture as this type. */
   as?: "image/jpeg" | "image/webp";
   text?: string;
   name: string;

@@ -1,12 +1,12 @@
-/** One small interface over two browsers, so that each test is written once and runs in both. */
+/** A small interface over two browsers, so that each test is written once and runs in both. */
 import { after, before, describe } from "node:test";
 import { chromium, type BrowserContext } from "playwright-core";
 import puppeteer, { type BrowserContext as FirefoxContext } from "puppeteer-core";
 
-/** A page in a profile of its own: nothing is stored from other tests. */
+/** A page in its own profile, without stored data of other tests. */
 export interface Tab {
   goto(url: string): Promise<void>;
-  /** Runs `act` in the page. It is sent as source text: of this process it can use only `argument`. */
+  /** Runs `act` in the page. It is sent as source text, so that it can use nothing of this process but `argument`. */
   run<Result, Argument = undefined>(act: (argument: Argument) => Result | Promise<Result>, argument?: Argument): Promise<Result>;
   /** Runs `act` in every document that this tab opens from now on, before the document's own scripts. */
   beforeLoad(act: () => void): Promise<void>;
@@ -33,8 +33,8 @@ export interface TestBrowser {
 }
 
 /**
- * Registers the tests of `define` for Chromium and for Firefox, or for that one of them which `OCELLI_BROWSER` names. A browser
- * that does not start fails them.
+ * Registers the tests of `define` for Chromium and Firefox, or for the one that `OCELLI_BROWSER` names. They fail if the browser does not
+ * start.
  */
 export function inBrowsers(subject: string, define: (browser: () => TestBrowser) => void): void {
   const only = process.env["OCELLI_BROWSER"];
@@ -46,16 +46,16 @@ export function inBrowsers(subject: string, define: (browser: () => TestBrowser)
         browser = await launch();
       });
       define(() => browser);
-      // Registered last: the tests' own hooks close their tabs first.
+      // Registered last, so that the tests' own hooks close their tabs first.
       after(() => browser?.close());
     });
   }
 }
 
-/** Limit after which a test counts as hanging. Even a busy machine needs a small part of it. */
+/** Time limit after which a test counts as hanging. Even a busy machine needs only a small part of it. */
 const HANG_SECONDS = 300;
 
-/** Waits until `condition` holds in the page. While a document is being replaced it does not hold. */
+/** Waits until `condition` is true in the page. While a document is being replaced it counts as false. */
 export async function until<Argument = undefined>(
   tab: Tab,
   what: string,

@@ -11,9 +11,9 @@ import { greyPng } from "./pictures.js";
 import { startSite, type Site } from "./site.js";
 
 const REQUESTS = Number(process.env["OCELLI_REQUESTS"] ?? 36);
-/** More than the engine keeps the features of. */
+/** More pictures than the engine caches features of. */
 const PICTURES = Array.from({ length: 24 }, (_, index) => dataUrl(greyPng(56, 56, 10 * index)));
-/** Growth allowed after the first part: noise of garbage collectors and allocators. */
+/** Allowed growth after the first part: noise of garbage collectors and allocators. */
 const [MOST_JS, MOST_RESIDENT] = [2e6, 8e6];
 
 /** In bytes. */
@@ -21,7 +21,7 @@ interface Sample {
   wasm: number;
   /** Bytes of all GPU buffers. */
   gpu: number;
-  /** JavaScript and wasm of the page and its worker, where the browser tells. */
+  /** JavaScript and wasm of the page and its worker; `null` if the browser does not report it. */
   page: number | null;
 }
 
@@ -29,7 +29,7 @@ function dataUrl(bytes: Uint8Array): string {
   return `data:image/png;base64,${Buffer.from(bytes).toString("base64")}`;
 }
 
-/** After so many memory is looked at. Before the first time every kind has been asked twice, so that all shaders are compiled. */
+/** Numbers of requests after which memory is measured. Before the first, every kind occurs twice, so that all shaders are compiled. */
 const first = Math.max(18, REQUESTS / 4);
 const parts = [0, 1, 2, 3].map((part) => Math.round(first + (part / 3) * (REQUESTS - first)));
 
@@ -38,7 +38,7 @@ inBrowsers("endurance", (browser) => {
   let tab: Tab;
   before(async () => {
     site = await startSite();
-    // Only a page that is isolated is told its memory.
+    // Only an isolated page can measure its memory.
     site.headers = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
     await addScript(site, "/test/many.js", { file: "test/many-requests.ts" });
     tab = await browser().newTab();
@@ -56,7 +56,7 @@ inBrowsers("endurance", (browser) => {
   const sample = (): Promise<Sample> =>
     tab.run(async () => {
       const { engine } = window as unknown as { engine: Engine };
-      // Features kept of earlier pictures do not count.
+      // Cached features of earlier pictures do not count.
       await engine.preallocate({ width: 28, height: 28 });
       await engine.chat.completions.create({ messages: [{ role: "user", content: "Hello" }], max_tokens: 3 });
       const { wasmBytes, purposes } = await engine.memoryNow();
@@ -65,7 +65,7 @@ inBrowsers("endurance", (browser) => {
       return { wasm: wasmBytes, gpu: purposes.reduce((sum, { current }) => sum + current, 0), page };
     });
 
-  test(`${REQUESTS} requests to one page`, async () => {
+  test(`memory does not grow with ${REQUESTS} requests to one page`, async () => {
     const samples: Sample[] = [];
     for (const [index, to] of parts.entries()) {
       const faults = await tab.run(
@@ -87,7 +87,7 @@ inBrowsers("endurance", (browser) => {
     if (browser().name === "Chromium") assert.ok(first.page, "the browser tells");
   });
 
-  test(`${REQUESTS} requests to one server`, async (context) => {
+  test(`memory does not grow with ${REQUESTS} requests to one server`, async (context) => {
     if (browser().name !== "Chromium") return context.skip("no browser takes part");
     const server = await startServer();
     try {

@@ -64,7 +64,7 @@ inBrowsers("entry points", (browser) => {
     await site?.stop();
   });
 
-  test("a greedy answer about a picture is the same text through every door", async () => {
+  test("greedy answers about a picture are the same through every entry point", async () => {
     const question = "Describe this image.";
     const bodies = SCENES.map((scene) => ({
       messages: [
@@ -81,18 +81,18 @@ inBrowsers("entry points", (browser) => {
     }));
     const { served, batched } = await native(server, bodies);
     for (const [index, scene] of SCENES.entries()) {
-      const said = await tab.run(throughEveryDoor, { scene, question });
+      const said = await tab.run(throughEveryEntryPoint, { scene, question });
       const wanted = served[index] ?? "";
       assert.match(wanted, /\w+ \w+/);
       const all: Record<string, string | undefined> = { ...said, batch: batched[index] };
-      assert.deepEqual(all, Object.fromEntries(Object.keys(all).map((door) => [door, wanted])));
+      assert.deepEqual(all, Object.fromEntries(Object.keys(all).map((name) => [name, wanted])));
       if (index === 0) assert.equal(wanted, WANTED);
     }
   });
 });
 
-/** Runs in the page: what each door says about a picture. */
-async function throughEveryDoor({ scene, question }: { scene: string; question: string }): Promise<Record<string, string>> {
+/** Runs in the page: answers of all entry points to a question about a picture. */
+async function throughEveryEntryPoint({ scene, question }: { scene: string; question: string }): Promise<Record<string, string>> {
   const { engine, client, about } = window as unknown as Kept;
   const { createOpenAICompatible, describe } = (await import("/test/ai.js" as string)) as typeof import("./ai-page.js");
   const { languageModel } = (await import("/ocelli/prompt-api/index.js" as string)) as typeof import("../src/prompt-api/index.js");

@@ -1,4 +1,4 @@
-/** The examples in `docs/guides` run, as they stand there. */
+/** Runs the examples in `docs/guides` unchanged. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
@@ -26,13 +26,13 @@ const MODULES = [
   "ocelli/img-alt",
 ];
 
-/** The code of a page, by its language. */
+/** The code blocks of a page in a language. */
 function examples(page: string, language: string): string[] {
   const text = readFileSync(join(FOLDER, page), "utf8");
   return [...text.matchAll(/```(\w*)\n(.*?)```/gs)].filter(([, of]) => of === language).map(([, , code]) => code as string);
 }
 
-/** The code with its imports from an object, in a function that runs it. */
+/** A function that runs the code, with its imports from an object. */
 function runnable(code: string): string {
   const bindings = (names: string) => (names.startsWith("{") ? names.replace(/ as /g, ": ") : `{ default: ${names} }`);
   return code.replace(/^import (.+) from "(.+)";$/gm, (_, names: string, from: string) => `const ${bindings(names)} = modules["${from}"];`);
@@ -68,7 +68,7 @@ inBrowsers("examples", (browser) => {
   for (const page of readdirSync(FOLDER)) {
     const inPage = examples(page, "js").map(runnable);
     if (inPage.length > 0) {
-      test(`those of ${page}`, async () => {
+      test(`examples of ${page} run`, async () => {
         for (const code of inPage) {
           assert.ok(code.trim().split("\n").length <= 20, "an example has 20 lines at most");
           const lines = await tab.run(async (code) => {
@@ -91,7 +91,7 @@ inBrowsers("examples", (browser) => {
 
     const commands = examples(page, "sh");
     if (commands.length > 0) {
-      test(`commands of ${page}`, async (context) => {
+      test(`commands of ${page} run`, async (context) => {
         if (browser().name !== "Chromium") return context.skip("no browser takes part");
         const folder = mkdtempSync(join(tmpdir(), "ocelli-examples-"));
         const server = page === "serve.md" ? await startServer({ key: null }) : null;

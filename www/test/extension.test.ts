@@ -12,7 +12,7 @@ import { installInto } from "./tarball.js";
 /** Firefox's extensions have no offscreen documents. */
 const isRun = process.env["OCELLI_BROWSER"] !== "Firefox";
 
-describe("extension", { skip: !isRun && "it is one of Chromium" }, () => {
+describe("extension", { skip: !isRun && "it runs only in Chromium" }, () => {
   let folder: string;
   let context: BrowserContext;
   before(async () => {
@@ -41,7 +41,7 @@ describe("extension", { skip: !isRun && "it is one of Chromium" }, () => {
     return popup;
   };
 
-  test("its popup describes a picture, the model being in the offscreen document", async () => {
+  test("the popup describes a picture with the model in the offscreen document", async () => {
     const popup = await openPopup();
     const faults: string[] = [];
     popup.on("pageerror", (error) => faults.push(error.message));
@@ -54,7 +54,7 @@ describe("extension", { skip: !isRun && "it is one of Chromium" }, () => {
     assert.deepEqual(faults, []);
   });
 
-  test("files that the user gives are imported, kept, and found again by the next page", async () => {
+  test("files from the user are imported, stored, and found again by the next page", async () => {
     const popup = await openPopup();
     await popup.evaluate(() => {
       const input = document.createElement("input");

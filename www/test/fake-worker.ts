@@ -1,6 +1,6 @@
 /**
- * Replaces the engine's worker in the page, to produce what no small model can be made to produce on demand. Runs before the page's own
- * scripts and speaks `worker/protocol.ts`; the question decides the answer.
+ * Replaces the engine's worker in the page, for answers that no small model gives on demand. Runs before the page's own scripts and
+ * implements `worker/protocol.ts`; the question determines the answer.
  */
 export function fakeWorker(): void {
   const cancelled: number[] = [];

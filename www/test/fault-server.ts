@@ -41,12 +41,12 @@ export interface Scenario {
   bytesSent: number;
   /** Sends bodies in pieces, with this pause between them. */
   pauseMs: number;
-  /** How long a connection stays open after the last byte before it breaks: a browser may drop bytes that it has not read by then. */
+  /** Time between the last byte and the break of a connection: a browser may drop bytes that it has not read by then. */
   lingerMs: number;
 }
 
 export interface FaultServer {
-  /** The first one serves the page too; the others are other origins. */
+  /** The first one also serves the page; the others are other origins. */
   urls: string[];
   scenarios: Map<string, Scenario>;
   add(id: string, files: Map<string, Uint8Array>, more?: Partial<Scenario>): Scenario;
@@ -150,7 +150,7 @@ async function send(scenario: Scenario, fault: Fault | null, body: Buffer, respo
 function refusalOf(fault: Fault): { status: number; headers: Record<string, string> } | null {
   const [, status, when] = /^(\d{3})(?:-(\w+))?$/.exec(fault) ?? [];
   if (!status) return null;
-  // Dates have whole seconds: the next one may be now.
+  // Dates have whole seconds, so that the next one may be now.
   const retryAfter = { later: "1", hour: "3600", date: new Date(Date.now() + 1000).toUTCString() }[when ?? ""];
   return { status: Number(status), headers: retryAfter ? { "retry-after": retryAfter } : {} };
 }
@@ -165,7 +165,7 @@ export function laterVersion(bytes: Uint8Array): Uint8Array {
   return bytes.map((byte) => byte ^ 0x55);
 }
 
-/** The same numbers for the same seed, from 0 to 1. */
+/** Random numbers from 0 to 1 by a seed. */
 export function random(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -38,9 +38,9 @@ const ANYWHERE: Fault[] = [
 ];
 /** Faults that the hashes of a package detect. */
 const OF_PACKAGES: Fault[] = [...ANYWHERE, "corrupt", "short", "long", "change", "ignore-range", "416"];
-/** Faults that the headers of a range request show, */
+/** Faults that the headers of a range request show. */
 const OF_RANGES: Fault[] = [...ANYWHERE, "ignore-range", "shifted-range", "short", "long", "wrong-total", "change", "416"];
-/** of which these are not detected where headers are missing or hidden. */
+/** Faults among these that are not detected if headers are missing or hidden. */
 const NEED_HEADERS: Fault[] = ["shifted-range", "short", "long"];
 
 inBrowsers("faults", (browser) => {
@@ -65,7 +65,7 @@ inBrowsers("faults", (browser) => {
   const read = (job: RemoteRead): Promise<RemoteOutcome> =>
     tab.run((job) => (window as unknown as { network: NetworkPage }).network.readRemote(job), job);
 
-  /** A file of 1,000,000 bytes, 16 blocks of 64 KiB but for the end. */
+  /** A file of 1,000,000 bytes: 16 blocks of 64 KiB, the last one shorter. */
   function bigFile(id: string, more: Parameters<FaultServer["add"]>[2] = {}) {
     const bytes = randomBytes(1_000_000, random(7));
     const scenario = server.add(id, new Map([["file", bytes]]), more);
@@ -73,7 +73,7 @@ inBrowsers("faults", (browser) => {
     return { bytes, scenario, at, options: { ...PATIENT, blockBytes: 65_536 } };
   }
 
-  test("random faults end in the right bytes or a typed error, and never hang", async (context) => {
+  test("random faults end in the correct bytes or a typed error, and never hang", async (context) => {
     const count = browser().name === "Chromium" ? LOADS : LOADS / 4;
     const expected: string[][][] = [];
     const jobs: (PackageLoad | RemoteRead)[] = [];
@@ -154,7 +154,7 @@ inBrowsers("faults", (browser) => {
     }
   });
 
-  test("a request that the HTTP cache holds back is repeated past the cache", async () => {
+  test("a request delayed by the HTTP cache is repeated without the cache", async () => {
     const files = fakePackage([30_000, 20_000], random(17));
     server.add("held-back", files);
     const url = `${server.urls[0]}held-back/`;
@@ -185,7 +185,7 @@ inBrowsers("faults", (browser) => {
     assert.deepEqual(asked.slice(1), ["bytes=200000-399999", "bytes=300000-399999", "bytes=350000-399999"]);
   });
 
-  test("large files are hashed in helper threads where hashing holds a thread, and without them where a page forbids those", async () => {
+  test("large files are hashed in helper threads if hashing blocks a thread and the page allows workers", async () => {
     const files = fakePackage([3_000_000, 2_500_000, 100_000, 4_000_000], random(13));
     const damaged = new Set(["shard-0001.bin"]);
     server.add("large", files, { fault: (file) => (damaged.delete(file) ? "corrupt" : null) });
@@ -248,7 +248,7 @@ inBrowsers("faults", (browser) => {
 
   const MOST_ASKED: Partial<Record<Fault, number>> = { drop: 40, corrupt: 5 };
 
-  test("mirrors take the place of a server that is gone, refuses, is busy for long or sends other bytes", async () => {
+  test("mirrors replace a server that is gone, refuses, is busy for long or sends other bytes", async () => {
     const files = fakePackage(Array(12).fill(3000), random(5));
     const cases: [string, Fault][] = [
       ["gone", "drop"],
@@ -266,7 +266,7 @@ inBrowsers("faults", (browser) => {
       assertDelivered(await load(job), files);
       // Four requests are sent before the first one fails; browsers themselves repeat requests whose connection is dropped.
       const asked = bad.requests.filter(({ file }) => isShard(file)).length;
-      // One that sends wrong bytes quickly must not become the preferred one again.
+      // A mirror that sends wrong bytes quickly must not become the preferred one again.
       assert.ok(asked <= (MOST_ASKED[fault] ?? 8), `${id}: the one that works is preferred, the other one was asked ${asked} times`);
       assert.ok(performance.now() - began < 600_000, `${id}: nobody waits for the one that does not`);
       for (const { requests } of [bad, good]) requests.length = 0;
@@ -276,7 +276,7 @@ inBrowsers("faults", (browser) => {
     }
   });
 
-  test("Retry-After is kept to, but not without bound", async () => {
+  test("Retry-After is respected up to a limit", async () => {
     const { bytes, scenario, at, options } = bigFile("later", { fault: () => (scenario.requests.length === 1 ? "429-later" : null) });
     assertHash(await read({ urls: [at(0)], options, reads: 1_000_000 }), bytes);
     const [first, second] = scenario.requests;
@@ -289,7 +289,7 @@ inBrowsers("faults", (browser) => {
     assert.equal(scenario.requests.length, 1);
   });
 
-  test("a file that is read from front to back is fetched once, ahead of its reader; jumps cost a block", async () => {
+  test("a sequential reader finds the file fetched once and ahead; jumps cost a block", async () => {
     const { bytes, scenario, at, options } = bigFile("once");
     const forward = await read({ urls: [at(0)], options, reads: 10_007 });
     assertHash(forward, bytes);
@@ -309,7 +309,7 @@ inBrowsers("faults", (browser) => {
     ];
     const jumps = await read({ urls: [at(0)], options, reads });
     assertHash(jumps, Buffer.concat(reads.map(([start, end]) => bytes.subarray(start, end))));
-    // Two blocks were read in a row, so the next one is requested too, unless the reader has ended before that request left.
+    // Two blocks were read in a row, so the next one is requested too, unless the reader ended before that request was sent.
     const blocks = new Set(
       scenario.requests.map(({ range }) => Math.floor(Number.parseInt(range?.slice("bytes=".length) ?? "0", 10) / options.blockBytes)),
     );
@@ -320,14 +320,14 @@ inBrowsers("faults", (browser) => {
     );
   });
 
-  test("a server that hides its headers from other origins is understood", async () => {
+  test("files are read from a server that hides its headers from other origins", async () => {
     const { bytes, at, options } = bigFile("hidden", { exposes: false });
     const outcome = await read({ urls: [at(1)], options, reads: 100_000 });
     assertHash(outcome, bytes);
     assert.equal("ranges" in outcome && outcome.ranges, true);
   });
 
-  test("a server that ignores Range is read as one stream, back to front within bounds", async () => {
+  test("a server that ignores Range is read as one stream, backwards within limits", async () => {
     const { bytes, scenario, at, options } = bigFile("whole", { ranges: false });
     const forward = await read({ urls: [at(0)], options, reads: 50_021 });
     assertHash(forward, bytes);
@@ -340,7 +340,7 @@ inBrowsers("faults", (browser) => {
     assertHash(await read({ urls: [at(0)], options, reads }), Buffer.concat(reads.map(([start, end]) => bytes.subarray(start, end))));
   });
 
-  test("a file that changes, and a mirror with another file, are noticed", async () => {
+  test("a changed file, and a mirror with another file, are detected", async () => {
     const changing = bigFile("changing", { fault: () => (changing.scenario.requests.length === 4 ? "change" : null) });
     const changed = await read({ urls: [changing.at(0)], options: changing.options, reads: 65_536 });
     assert.equal("error" in changed && changed.error.detail?.["fault"], "changed");
@@ -354,7 +354,7 @@ inBrowsers("faults", (browser) => {
     assertHash(await read({ urls: [broken.at(0), at(0)], options: broken.options, reads: 65_536 }), bytes);
   });
 
-  test("an aborted read ends at once, and so does what was read ahead", async () => {
+  test("an aborted read ends at once, and its read-ahead too", async () => {
     const { scenario, at, options } = bigFile("aborted", { fault: () => (scenario.requests.length > 3 ? "stall" : null) });
     const began = performance.now();
     const outcome = await read({ urls: [at(0)], options: { ...options, stallMs: 3_600_000 }, reads: 65_536, abortAfterMs: 500 });
@@ -366,7 +366,7 @@ inBrowsers("faults", (browser) => {
     assert.equal(scenario.requests.length, asked);
   });
 
-  test("no URL, no server and no file are told apart", async () => {
+  test("an invalid URL, a missing server and a missing file give different errors", async () => {
     const failure = async (urls: string[]) => {
       const outcome = await read({ urls, options: { ...QUICK, attempts: 2 }, reads: 1000 });
       return "error" in outcome

@@ -1,4 +1,4 @@
-/** Formats and tools by OpenAI's own client, against `engine.fetch`. */
+/** Formats and tools with OpenAI's own client and `engine.fetch`. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type OpenAI from "openai";
@@ -21,7 +21,7 @@ inBrowsers("formats", (browser) => {
     await site?.stop();
   });
 
-  test("answers have the format of a zod schema; the module for formats is loaded when a request wants one", async () => {
+  test("answers match a zod schema; the module for formats is loaded when a request needs it", async () => {
     assert.equal(site.requests.get(GRAMMAR), undefined);
     const { parsed, streamed, response, loose, regex, refused } = await tab.run(async (url) => {
       const { client, about, failure } = window as unknown as Kept;
@@ -37,7 +37,7 @@ inBrowsers("formats", (browser) => {
       const impossible = { name: "a", schema: { type: "array", items: { not: { type: "null" } } } };
       const stream = { ...about(url), stream: true, response_format: { type: "json_schema", json_schema: impossible } } as const;
       const text = { format: zodTextFormat(Scene, "scene") };
-      // A getter, which does not leave the page by itself.
+      // A getter, which is not sent out of the page by itself.
       const { output_parsed } = await client.responses.parse({ model: "demo", input: "Describe a scene.", temperature: 1.5, text });
       return {
         parsed: await client.chat.completions.parse(scene),
@@ -66,7 +66,7 @@ inBrowsers("formats", (browser) => {
     assert.deepEqual([status, code, param], [400, "unsupported_schema", "/response_format/json_schema/schema/items"]);
   });
 
-  test("tools are called with arguments that fit, whole and in streams", async () => {
+  test("tools are called with valid arguments, whole and in streams", async () => {
     const told = await tab.run(async (url) => {
       const { client, about } = window as unknown as Kept;
       const parameters = {
@@ -99,7 +99,7 @@ inBrowsers("formats", (browser) => {
     );
   });
 
-  test("several answers in a format, with log probabilities, share the prompt and have the format each", async () => {
+  test("several answers in a format, with log probabilities, share the prompt and all have the format", async () => {
     const { whole, streamed, alone } = await tab.run(async (url) => {
       const { client, about } = window as unknown as Kept;
       const response_format = { type: "regex", regex: "(red|green|blue) [a-z]{3,9} [0-9]{2}" };
@@ -137,7 +137,7 @@ inBrowsers("formats", (browser) => {
     assert.equal(alone, texts[1], "the i-th has the seed's i-th successor");
   });
 
-  test("an answer in a format that is aborted leaves the next one whole", async () => {
+  test("an aborted answer in a format does not affect the next one", async () => {
     const { pieces, left, next, again } = await tab.run(async (url) => {
       const { client, about, failure } = window as unknown as Kept;
       const response_format = { type: "regex", regex: "[a-z]{60,80}" };

@@ -10,12 +10,12 @@ import { startSite, type Site } from "./site.js";
 const PAIR: GgufSource = { gguf: "/gguf/q4_k.gguf", mmproj: "/gguf/mmproj.gguf" };
 const fixtures = resolve("../tests/fixtures/gguf");
 const SIZE = ["q4_k", "mmproj"].map((name) => readFileSync(`${fixtures}/${name}.gguf`).length).reduce((a, b) => a + b);
-/** Largest difference of a logit from what transformers computes in f32. */
+/** Largest difference of a logit from the one of transformers in f32. */
 const MAX_DIFFERENCE = 2e-3;
-/** So small that there is much to interrupt. */
+/** Small shards, so that there are many points of interruption. */
 const SHARD_BYTES = 64 << 10;
 const SMALL = { shardBytes: SHARD_BYTES, network: { blockBytes: 8 << 10, readAhead: 2 } };
-/** How often an import is killed. */
+/** Number of times that an import is killed. */
 const kills = (browser: string) => Number(process.env["OCELLI_KILLS"] ?? (browser === "Chromium" ? 10 : 6));
 
 interface Cases {
@@ -51,7 +51,7 @@ inBrowsers("imports", (browser) => {
   const askedFor = (folder: string) => [...site.requests.keys()].filter((path) => path.startsWith(folder));
   const bytesSent = () => [...site.sent].filter(([path]) => path.startsWith("/gguf/")).reduce((sum, [, bytes]) => sum + bytes, 0);
 
-  test("a GGUF pair by its address becomes the package that `ocelli pack` makes, by reading every byte once", async () => {
+  test("a GGUF pair by address becomes the package that `ocelli pack` makes, with every byte read once", async () => {
     const { manifest, name, wasmBytes } = await make(tab, PAIR);
     assert.equal(manifest, nativeManifest("gguf-q4_k"));
     assert.equal(name, "Tiny GGUF");
@@ -59,12 +59,12 @@ inBrowsers("imports", (browser) => {
     assert.ok(bytesSent() <= SIZE, `${bytesSent()} of ${SIZE} bytes were sent`);
   });
 
-  test("made anew in fewer bits, it is the package that `ocelli pack --quant compact` makes", async () => {
+  test("an import in fewer bits becomes the package that `ocelli pack --quant compact` makes", async () => {
     const { manifest } = await make(tab, PAIR, { layout: "compact" });
     assert.equal(manifest, nativeManifest("gguf-q4_k_compact"));
   });
 
-  test("the imported model gives the logits that transformers computes, and asks the network nothing", async () => {
+  test("the imported model gives the logits of transformers, without network requests", async () => {
     const { quant_case, cases } = JSON.parse(readFileSync(`${fixtures}/cases.json`, "utf8")) as Cases;
     const golden = cases.find(({ name }) => name === quant_case);
     const request = JSON.stringify(golden?.request).replaceAll('"images/', '"/gguf/images/');
@@ -88,7 +88,7 @@ inBrowsers("imports", (browser) => {
     );
   });
 
-  test("files that the user gives become the same package", async () => {
+  test("files from the user become the same package", async () => {
     const { manifest } = await tab.run(async (make) => {
       const file = async (url: string) => new File([await (await fetch(url)).blob()], url.split("/").at(-1) as string, { lastModified: 7 });
       const pair = { gguf: await file("/gguf/q4_k.gguf"), mmproj: await file("/gguf/mmproj.gguf") };
@@ -98,7 +98,7 @@ inBrowsers("imports", (browser) => {
   });
 
   for (const checkpoint of ["fp8", "small31"]) {
-    test(`a folder of safetensors by its address: ${checkpoint}`, async () => {
+    test(`a folder of safetensors is imported by address: ${checkpoint}`, async () => {
       const { manifest } = await make(tab, { safetensors: `/checkpoints/${checkpoint}` });
       assert.equal(manifest, nativeManifest(`${checkpoint}-q4_0`));
       const half = await make(tab, { safetensors: `/checkpoints/${checkpoint}/` }, { layout: "f16" });
@@ -110,7 +110,7 @@ inBrowsers("imports", (browser) => {
     });
   }
 
-  test("what cannot be imported is told with its code", async () => {
+  test("checkpoints that cannot be imported are refused with a code", async () => {
     const told = await tab.run(async (pair) => {
       const { importModel } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
       const failure = (source: unknown, options = {}) =>
@@ -148,7 +148,7 @@ inBrowsers("imports", (browser) => {
     assert.match(JSON.stringify(told["missing"]), /none\.gguf/);
   });
 
-  test("killed at many moments, it resumes and ends with the same bytes", async (t) => {
+  test("an import killed at many moments resumes and ends with the same bytes", async (t) => {
     const count = kills(browser().name);
     const expected = await make(tab, PAIR, SMALL);
     const random = randomNumbers(20261121);
@@ -174,7 +174,7 @@ inBrowsers("imports", (browser) => {
     t.diagnostic(`${resumed} of ${count} resumed from a checkpoint`);
   });
 
-  test("a file that has changed since is imported anew", async () => {
+  test("a changed file is imported again from the start", async () => {
     const { packageUrl } = await make(tab, PAIR, SMALL);
     await forget(tab, packageUrl);
     await interrupt(tab, 40, false);
@@ -187,7 +187,7 @@ inBrowsers("imports", (browser) => {
     await forget(tab, packageUrl);
   });
 
-  test("a stored shard that is damaged is not trusted, and is made again", async () => {
+  test("a damaged stored shard is detected and made again", async () => {
     const { packageUrl, manifest } = await make(tab, PAIR, SMALL);
     const code = await tab.run(
       async ({ packageUrl, pair, options }) => {
@@ -229,7 +229,7 @@ async function makeInPage({ source, options }: { source: unknown; options?: Impo
   return { ...made, manifest, firstLoaded };
 }
 
-/** Begins an import and ends its worker, or the whole page, after so many reports of progress. */
+/** Begins an import and ends its worker, or the whole page, after this many reports of progress. */
 async function interrupt(tab: Tab, reports: number, byLeaving: boolean): Promise<void> {
   await tab.run(
     async ({ pair, options, reports, byLeaving }) => {
@@ -245,7 +245,7 @@ async function interrupt(tab: Tab, reports: number, byLeaving: boolean): Promise
           if (!byLeaving) stop.abort();
         },
       }).catch(() => undefined);
-      // It may be over before.
+      // It may have ended before.
       void made.then(() => Object.assign(window, { reached: true }));
       if (!byLeaving) await made;
     },
@@ -272,7 +272,7 @@ async function forget(tab: Tab, packageUrl: string): Promise<void> {
   assert.ok(found);
 }
 
-/** Numbers in 0..1 by a seed (mulberry32). */
+/** Random numbers in 0..1 by a seed (mulberry32). */
 function randomNumbers(seed: number): () => number {
   let state = seed;
   return () => {

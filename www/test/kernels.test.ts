@@ -8,7 +8,7 @@ import { startSite, type Site } from "./site.js";
 
 /** Rows run at a time: a browser compiles their shaders in parallel. */
 const AT_ONCE = 12;
-/** Natively all rows are run; here one of each kernel, layout and tier, and of those without optional features every third. */
+/** The native tests run all rows; here one of each kernel, layout and tier is run, and every third of those without optional features. */
 const ALL = process.env["OCELLI_KERNELS"] === "all";
 
 /** Only rows whose name starts with this. */
@@ -38,7 +38,7 @@ inBrowsers("the kernel table", (browser) => {
     await site?.stop();
   });
 
-  test("kernels of all tiers that the browser has compute what the references say", async (context) => {
+  test("kernels of all tiers that the browser supports agree with the references", async (context) => {
     const { features, hasLargeWorkgroups, language, rows: all } = await tab.run(openReplay, "/kernel-table/");
     const subgroups = features.includes("subgroups") && language.includes("subgroup_id");
     const has = {

@@ -1,12 +1,12 @@
-/** Many requests of all kinds, one after another: of `engine.fetch` in a page, and of `ocelli serve`. */
+/** Many requests of all kinds, one after another, to `engine.fetch` in a page and to `ocelli serve`. */
 
 export type Send = (path: string, init: RequestInit) => Promise<Response>;
 
-/** The kinds, in turn. Each is answered with this status; `0`: it is aborted. */
+/** The kinds of requests, in turn, with the expected status; `0`: it is aborted. */
 const KINDS = { greedy: 200, drawn: 200, format: 200, picture: 200, tool: 200, stream: 200, aborted: 0, refused: 400, tokens: 200 };
 type Kind = keyof typeof KINDS;
 
-/** Sends the requests `from` to `to`; returns what went otherwise than it should. Pictures are taken in turn. */
+/** Sends the requests `from` to `to`; returns the failures. Pictures are used in turn. */
 export async function sendMany(send: Send, from: number, to: number, pictures: string[]): Promise<string[]> {
   const kinds = Object.keys(KINDS) as Kind[];
   const faults: string[] = [];

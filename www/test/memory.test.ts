@@ -56,7 +56,7 @@ inBrowsers("memory", (browser) => {
       options,
     );
 
-  test("too small a budget is refused with the numbers", async () => {
+  test("too small budgets are refused with the numbers", async () => {
     const { code, detail } = await refusal({ gpuMemoryBudget: 1_000_000, kvPrecision: "f32" });
     assert.equal(code, "budget-too-small");
     const { budget, needed, parts } = detail as { budget: number; needed: number; parts: [string, number][] };
@@ -69,7 +69,7 @@ inBrowsers("memory", (browser) => {
     assert.equal((await refusal({ gpuMemoryBudget: -1 })).code, "invalid-request");
   });
 
-  test("a streamed tower sees what a resident one sees, within the plan", async () => {
+  test("a streamed tower gives the same results as a resident one, within the plan", async () => {
     const resident = await ask({});
     assert.equal(resident.memory.plan.vision, "resident");
     for (const vision of ["dropped", "streamed"]) {

@@ -1,4 +1,4 @@
-/** `ocelli serve` with the demo model, as tests start it. */
+/** `ocelli serve` with the demo model, for tests. */
 import { spawn } from "node:child_process";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
@@ -7,7 +7,7 @@ export interface ModelServer {
   /** Ends in `/v1`. */
   baseURL: string;
   headers: Record<string, string>;
-  /** The id of its process. */
+  /** Process id. */
   pid: number;
   stop(): void;
 }
@@ -22,7 +22,7 @@ export async function startServer({ key }: { key: string | null } = { key: API_K
   let baseURL: string | undefined;
   for await (const line of createInterface({ input: server.stderr })) if ((baseURL = /http:\S+/.exec(line)?.[0])) break;
   if (!baseURL || server.pid === undefined) throw new Error("the server ended before it listened");
-  // Nobody reads the rest.
+  // The rest of the output is not read.
   server.stderr.resume();
   const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
   return { baseURL, headers, pid: server.pid, stop: () => void server.kill() };

@@ -33,7 +33,7 @@ inBrowsers("choosing a model", (browser) => {
   const ready = () => until(tab, "the model is ready", () => document.querySelector<HTMLElement>("#load")?.hidden === true);
   const fetched = () => [...site.requests.keys()].filter((path) => path.endsWith(".gguf"));
 
-  test("the chooser tells sizes and licences, is accessible, and works with the keyboard", async () => {
+  test("the chooser shows sizes and licences, is accessible, and works with the keyboard", async () => {
     await tab.click("#models summary");
     await until(tab, "the models are listed", () => document.querySelectorAll("#known > li").length === 6);
     const cards = await text("#known");
@@ -68,7 +68,7 @@ inBrowsers("choosing a model", (browser) => {
     await tab.click("#models summary");
   });
 
-  test("who gives the demo model a photograph is told what it knows, and offered the smallest model that fits", async () => {
+  test("a photograph for the demo model brings a note on its abilities, and the offer of the smallest model that fits", async () => {
     const isOffered = () => tab.run(() => document.getElementById("offer")?.hidden === false);
     await drop(tab, { from: "models/demo/gallery/scene-01.png", name: "scene.png" });
     await nextAnswer(tab);
@@ -79,7 +79,7 @@ inBrowsers("choosing a model", (browser) => {
       const canvas = new OffscreenCanvas(640, 480);
       const context = canvas.getContext("2d");
       if (!context) throw new Error("no canvas");
-      // A landscape: light that changes everywhere, and grain.
+      // Resembles a landscape: gradients of light, and grain.
       const picture = context.createImageData(640, 480);
       for (let at = 0; at < picture.data.length; at += 4) {
         const [x, y] = [(at / 4) % 640, Math.floor(at / 4 / 640)];
@@ -104,7 +104,7 @@ inBrowsers("choosing a model", (browser) => {
     await openPage(tab, site.url);
   });
 
-  test("dropped model files are no pictures; they are listed, loaded and answer", async () => {
+  test("dropped model files are listed and loaded, and the model answers", async () => {
     await drop(tab, { from: "gguf/mmproj.gguf", name: "some-eyes.gguf" }, { from: "gguf/q4_k.gguf", name: "some-model.gguf" });
     await shows("the files are told apart", "#given-files", "Model\\s+some-model\\.gguf[^]*mmproj\\)\\s+some-eyes\\.gguf");
     assert.equal(await tab.run(() => document.querySelectorAll("#tray li, #log .turn").length), 0);
@@ -120,7 +120,7 @@ inBrowsers("choosing a model", (browser) => {
     await nextAnswer(tab);
   });
 
-  test("after a reload the model is there, without a network, and a half imported one is offered", async () => {
+  test("a reloaded page has the model without a network, and offers to resume an unfinished import", async () => {
     await tab.run(async () => {
       // The files of an import whose tab was closed.
       const head = {
@@ -164,7 +164,7 @@ inBrowsers("choosing a model", (browser) => {
     assert.deepEqual(tab.faults, []);
   });
 
-  test("a stored model can be deleted; what cannot be imported is told, and the demo model comes back", async () => {
+  test("a stored model can be deleted; a failed import is reported, and the demo model is loaded again", async () => {
     await tab.click("#models summary");
     const names = await text("#stored");
     assert.match(names, /Tiny GGUF/);

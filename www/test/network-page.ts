@@ -13,7 +13,7 @@ export interface PackageLoad {
   mirrors?: string[];
   storage?: "prefer" | "require";
   network?: NetworkOptions;
-  /** Gives up after so long. */
+  /** Time limit. */
   abortAfterMs?: number;
 }
 
@@ -52,14 +52,14 @@ async function loadPackage({ url, mirrors, storage, network, abortAfterMs }: Pac
 export interface RemoteRead {
   urls: string[];
   options: Omit<RemoteFileOptions, "signal" | "onReceived">;
-  /** `[start, end]` of each read, one after another; a number: from front to back in reads of that many bytes. */
+  /** `[start, end]` of each read, one after another. A number: sequential reads of that many bytes. */
   reads: [number, number][] | number;
   abortAfterMs?: number;
 }
 
 export type RemoteOutcome = ({ hash: string; size: number; ranges: boolean } | { error: ErrorData }) & { received: number };
 
-/** SHA-256 of all that was read, one read after another. */
+/** SHA-256 of all bytes in the order of the reads. */
 async function readRemote({ urls, options, reads, abortAfterMs }: RemoteRead): Promise<RemoteOutcome> {
   const signal = abortAfterMs === undefined ? undefined : AbortSignal.timeout(abortAfterMs);
   let received = 0;

@@ -1,4 +1,4 @@
-/** Compiled, never run: what is written for OpenAI's types compiles against ours, and what we return is of OpenAI's types. */
+/** Compiled, never run: inputs of OpenAI's types are accepted, and results have OpenAI's types. */
 import type OpenAI from "openai";
 import type { ChatCompletion, ChatCompletionChunk, ChatCompletionRequest, ChatMessage, ChatStream, Engine } from "../src/index.js";
 
@@ -25,7 +25,7 @@ export const either: Promise<ChatCompletion | ChatStream> = engine.chat.completi
   user: "someone",
   response_format: null,
 });
-/** Messages without pictures that are no URLs go the other way. */
+/** Messages without pictures other than URLs also have OpenAI's types. */
 export const text: OpenAI.ChatCompletionMessageParam[] = [
   { role: "system", content: "a" },
   { role: "user", content: "a" },

@@ -1,4 +1,4 @@
-/** OpenAI's own client, unmodified, against `engine.fetch`. */
+/** OpenAI's own client, unmodified, with `engine.fetch`. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { ChatMessage } from "../src/index.js";
@@ -18,7 +18,7 @@ inBrowsers("openai", (browser) => {
     await site?.stop();
   });
 
-  test("a chat with a picture, by address and as data, says what the engine says", async () => {
+  test("chats with a picture, by address and as data, give the answer of the engine", async () => {
     const { completion, byData, whole } = await tab.run(async (url) => {
       const { client, about, answerTo } = window as unknown as Kept;
       const blob = await (await fetch(url)).blob();
@@ -43,7 +43,7 @@ inBrowsers("openai", (browser) => {
     assert.equal(cached_tokens, (byData.usage?.prompt_tokens ?? 0) - 1, "the same picture is not encoded again");
   });
 
-  test("streams, the stream helper and teed streams add up to the answer; usage comes last", async () => {
+  test("streams, the stream helper and teed streams add up to the answer, with usage last", async () => {
     const told = await tab.run(async (url) => {
       const { client, about, answerTo } = window as unknown as Kept;
       const stream = await client.chat.completions.create({ ...about(url), stream: true, stream_options: { include_usage: true } });
@@ -69,10 +69,10 @@ inBrowsers("openai", (browser) => {
     assert.ok(told.usages.slice(0, -1).every((usage) => usage === null) && told.usages.at(-1) !== null);
   });
 
-  test("log probabilities, several answers and models", async () => {
+  test("log probabilities, several answers and the list of models are correct", async () => {
     const { completion, models, model } = await tab.run(async (url) => {
       const { client, about } = window as unknown as Kept;
-      // The demo model is sure of itself: letters that it would not say make chance felt.
+      // The demo model gives one answer with near certainty: a bias for other letters makes sampling visible.
       const logit_bias = Object.fromEntries(Array.from({ length: 40 }, (_, index) => [300 + index, 100]));
       const request = { ...about(url), temperature: 2, seed: 7, n: 3, logprobs: true, top_logprobs: 3, logit_bias };
       const models = [];
@@ -99,7 +99,7 @@ inBrowsers("openai", (browser) => {
     assert.deepEqual([models, model.id], [["demo"], "demo"]);
   });
 
-  test("completions and responses", async () => {
+  test("completions and responses are answered", async () => {
     const { text, whole, response, events, final, tokens, counted } = await tab.run(async (url) => {
       const { client, engine, answerTo, about } = window as unknown as Kept;
       const input = [
@@ -142,7 +142,7 @@ inBrowsers("openai", (browser) => {
     assert.equal(tokens.count, response.usage?.input_tokens);
   });
 
-  test("what is refused has status, type, code and param", async () => {
+  test("refusals have status, type, code and param", async () => {
     const told = await tab.run(async (url) => {
       const { client, about, failure } = window as unknown as Kept;
       const create = (more: object) => failure(client.chat.completions.create({ ...about(url), ...more } as never));
@@ -181,7 +181,7 @@ inBrowsers("openai", (browser) => {
       ["address", 404, invalid, "unknown_url", null],
       ["kept", 400, invalid, "unsupported_parameter", "previous_response_id"],
       ["thoughts", 400, invalid, "unsupported_parameter", "reasoning.effort"],
-      // Its headers were sent at once.
+      // Its headers were sent before.
       ["inStream", undefined, invalid, "context_length_exceeded", null],
     ]);
   });

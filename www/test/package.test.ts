@@ -40,7 +40,7 @@ inBrowsers("package", (browser) => {
   /** Values of each exported type that come from the wasm module. */
   let values: Record<string, unknown>;
 
-  test("runs when it comes from another origin, as from a CDN", async () => {
+  test("the package runs from another origin, as from a CDN", async () => {
     const site = await startSite();
     const cdn: Server = await serve(installed, 0, (_path, _request, response) => {
       response.setHeader("access-control-allow-origin", "*");
@@ -82,7 +82,7 @@ inBrowsers("package", (browser) => {
     }
   });
 
-  test("its worker is a classic script, too, and what cannot be found is told", async () => {
+  test("the worker also runs as a classic script, and missing files are reported", async () => {
     const site = await startSite();
     const tab = await browser().newTab();
     try {
@@ -94,7 +94,7 @@ inBrowsers("package", (browser) => {
             () => "loaded",
             (thrown: unknown) => (thrown instanceof OcelliError ? `${thrown.code}: ${thrown.message}` : String(thrown)),
           );
-        // Modules are looked for beside `wasmUrl` unless they are named.
+        // Modules are expected beside `wasmUrl` unless they have their own address.
         const withoutPictures = async () => {
           const engine = await Engine.load("/models/demo/", { wasmUrl: "/ocelli/wasm/ocelli_bg.wasm", picturesUrl: "/nowhere.wasm" });
           const ask = (content: string | { type: "image_url"; image_url: { url: string } }[]) =>
@@ -130,7 +130,7 @@ inBrowsers("package", (browser) => {
     }
   });
 
-  test("a server imports it without effect, and is told that models run in pages", () => {
+  test("the package can be imported on a server, where loading a model fails with a reason", () => {
     const script = `
       const before = Object.keys(globalThis).length;
       const { Engine, importModel, OcelliError, packages, registry } = await import("ocelli");
@@ -147,7 +147,7 @@ inBrowsers("package", (browser) => {
     assert.deepEqual(JSON.parse(printed), [0, "webgpu-unavailable", "webgpu-unavailable", "webgpu-unavailable", [], ["no-worker"]]);
   });
 
-  test("what a page downloads is no larger than it was", async (context) => {
+  test("downloads of a page are not larger than their limits", async (context) => {
     if (process.env["OCELLI_PUBLISHED"] !== "1") return context.skip("modules for local pages: `./build.sh package` makes small ones");
     const compressed = (file: string) => brotliCompressSync(readFileSync(join(installed, "dist/ocelli", file))).length;
     const [page, worker, wasm] = [compressed("index.js"), compressed("worker.js"), compressed("wasm/ocelli_bg.wasm")];
@@ -160,7 +160,7 @@ inBrowsers("package", (browser) => {
     }
   });
 
-  test("a strict TypeScript project compiles against it, real values are of the declared types, and mistakes are reported", () => {
+  test("a strict TypeScript project compiles, real values have the declared types, and mistakes are reported", () => {
     const head =
       'import { Engine, OcelliError } from "ocelli";\nimport type * as ocelli from "ocelli";\n' +
       'const engine = await Engine.load("/m/");\nconst { create } = engine.chat.completions;\n';

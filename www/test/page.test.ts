@@ -25,7 +25,7 @@ inBrowsers("page", (browser) => {
     await tab.click("#new-conversation");
   }
 
-  test("describes a dropped PNG in more than one step", async () => {
+  test("a dropped PNG is described in more than one step", async () => {
     await fresh();
     await tab.run(() => {
       const seen = new Set<string>();
@@ -46,14 +46,14 @@ inBrowsers("page", (browser) => {
   });
 
   for (const type of ["image/jpeg", "image/webp"] as const) {
-    test(`describes a dropped ${type}`, async () => {
+    test(`a dropped ${type} is described`, async () => {
       await fresh();
       await drop(tab, { from: pictures[0] as string, as: type, name: `scene.${type.slice(6)}` });
       assert.match(await nextAnswer(tab), /\w+ \w+/);
     });
   }
 
-  test("shows the picture that it asks about", async () => {
+  test("a question shows its picture", async () => {
     await fresh();
     await drop(tab, { from: pictures[1] as string, name: "second.png" });
     await nextAnswer(tab);
@@ -62,7 +62,7 @@ inBrowsers("page", (browser) => {
     assert.equal(await tab.run((shown) => document.querySelector<HTMLImageElement>(shown)?.alt, shown), "second.png");
   });
 
-  test("answers a follow-up and knows the conversation", async () => {
+  test("a follow-up is answered with knowledge of the conversation", async () => {
     await fresh();
     await drop(tab, { from: pictures[0] as string, name: "scene.png" });
     await nextAnswer(tab);
@@ -71,7 +71,7 @@ inBrowsers("page", (browser) => {
     assert.equal(await tab.run(() => document.querySelectorAll("#log hr").length), 0, "it is one conversation");
   });
 
-  test("asks about several pictures at once", async () => {
+  test("a question may have several pictures", async () => {
     await fresh();
     const files = pictures.slice(0, 2).map((from, index) => ({ from, name: `${index}.png` }));
     await drop(tab, ...files);
@@ -79,7 +79,7 @@ inBrowsers("page", (browser) => {
     assert.equal(await tab.run(() => document.querySelectorAll("#log .turn.user img").length), 2);
   });
 
-  test("keeps new pictures for the next question when told so", async () => {
+  test("new pictures are kept for the next question if so chosen", async () => {
     await fresh();
     await tab.click("#describe-at-once");
     await drop(tab, { from: pictures[0] as string, name: "scene.png" });
@@ -110,7 +110,7 @@ inBrowsers("page", (browser) => {
     { title: "half a PNG", file: { text: "\u0089PNG\r\n\u001a\n", name: "half.png" } },
   ];
   for (const { title, file } of refused) {
-    test(`says clearly that ${title} is not a picture, and continues`, async () => {
+    test(`${title} is reported not to be a picture, and the page stays usable`, async () => {
       await fresh();
       await drop(tab, file);
       const told = await problem(tab);
@@ -123,7 +123,7 @@ inBrowsers("page", (browser) => {
     });
   }
 
-  test("scales a picture of 60 megapixels, says so, and continues", async () => {
+  test("a picture of 60 megapixels is scaled with a note, and the page stays usable", async () => {
     await fresh();
     await drop(tab, { from: "test/huge.png", name: "huge.png" });
     await nextAnswer(tab);
@@ -133,17 +133,17 @@ inBrowsers("page", (browser) => {
     assert.match(await nextAnswer(tab, 1), /\w/);
   });
 
-  test("nothing was uncaught, nothing broke the content security policy", () => {
+  test("no exception was uncaught, and the content security policy was respected", () => {
     assert.deepEqual(tab.faults, []);
   });
 
-  test("asked for nothing but its own files", () => {
+  test("the page requested only its own files", () => {
     const strange = [...site.requests.keys()].filter((path) => !/^\/($|\w[\w.-]*$|ocelli\/|models\/demo\/|test\/huge\.png)/.test(path));
     assert.deepEqual(strange, []);
   });
 });
 
-inBrowsers("page with a worker that the test speaks for", (browser) => {
+inBrowsers("page with a fake worker", (browser) => {
   let site: Site;
   let tab: Tab;
   before(async () => {
@@ -157,7 +157,7 @@ inBrowsers("page with a worker that the test speaks for", (browser) => {
     await site?.stop();
   });
 
-  test("Esc stops within one token and keeps what there is", async () => {
+  test("Esc stops within one token and keeps the text", async () => {
     await askByKeyboard(tab, "endless");
     await until(tab, "some words", () => (document.querySelector("#underway .words")?.textContent?.length ?? 0) > 10);
     await tab.press("Escape");
@@ -171,7 +171,7 @@ inBrowsers("page with a worker that the test speaks for", (browser) => {
     assert.equal(await nextAnswer(tab, 1), "A short answer.");
   });
 
-  test("pictures are shown as large as suits the device, or in full detail", async () => {
+  test("pictures have a size that suits the device, or full detail", async () => {
     await tab.click("#describe-at-once");
     for (const detail of ["auto", "high"]) {
       await tab.click("#new-conversation");
@@ -192,7 +192,7 @@ inBrowsers("page with a worker that the test speaks for", (browser) => {
     assert.equal(await tab.run(() => "hacked" in window), false);
   });
 
-  test("a failing request is told and leaves the page usable", async () => {
+  test("a failing request is reported and leaves the page usable", async () => {
     await tab.click("#new-conversation");
     await askByKeyboard(tab, "overflow");
     const { code, text } = await problem(tab);
@@ -204,11 +204,11 @@ inBrowsers("page with a worker that the test speaks for", (browser) => {
 });
 
 inBrowsers("page without WebGPU", (browser) => {
-  test("says what is missing and which browsers have it", async () => {
+  test("a page without WebGPU reports what is missing and which browsers have it", async () => {
     const site = await startSite();
     const tab = await browser().newTab();
     try {
-      // The worker looks for `navigator.gpu`; an older browser's has none.
+      // Older browsers have no `navigator.gpu`, which the worker tests for.
       const worker = new TextDecoder().decode(await (await fetch(`${site.url}ocelli/worker.js`)).arrayBuffer());
       const without = "delete WorkerNavigator.prototype.gpu;\n";
       site.replaced.set("/ocelli/worker.js", new TextEncoder().encode(without + worker));

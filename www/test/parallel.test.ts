@@ -10,7 +10,7 @@ const QUESTIONS = ["say much", "say more", "what then", "and now"];
 
 interface Kept {
   engine: Engine;
-  /** Answers of {@link QUESTIONS}, each asked when the one before was answered. */
+  /** Answers to {@link QUESTIONS}, asked one after another. */
   alone: string[];
   ask: (question: string, options?: { signal?: AbortSignal; max_tokens?: number }) => Promise<string>;
 }
@@ -47,7 +47,7 @@ inBrowsers("parallel", (browser) => {
     await site?.stop();
   });
 
-  test("answers at once are those alone, streamed or not, and n of them", async () => {
+  test("answers computed at once equal those computed alone, streamed or not, also with n", async () => {
     const { texts, alone, streamed, order, choices } = await tab.run(async (questions) => {
       const { engine, ask, alone } = window as unknown as Kept;
       const texts = await Promise.all(questions.map((question) => ask(question)));
@@ -75,7 +75,7 @@ inBrowsers("parallel", (browser) => {
     }
   });
 
-  test("steps of several answers give the tokens of single steps", async () => {
+  test("batched steps give the tokens of single steps", async () => {
     const measures = await tab.run(async (model) => {
       const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
       const parts = { workerUrl: "/bench-worker.js", wasmUrl: "/ocelli/wasm/ocelli_bench_bg.wasm" };
@@ -94,7 +94,7 @@ inBrowsers("parallel", (browser) => {
     );
   });
 
-  test("one that is given up, fails or is not read holds up no other", async () => {
+  test("an aborted, failed or unread request delays no other", async () => {
     const told = await tab.run(async (questions) => {
       const { engine, ask } = window as unknown as Kept;
       const outcome = (asked: Promise<string>) =>
@@ -126,7 +126,7 @@ inBrowsers("parallel", (browser) => {
     assert.ok(told.text.length > 0 && told.whole.endsWith(told.text), `${told.whole} | ${told.text}`);
   });
 
-  test("a batch is answered several at a time, every id once, and a person's question goes before it", async () => {
+  test("a batch is answered several requests at a time, every id once, and chats take priority", async () => {
     const { order, texts } = await tab.run(async (questions) => {
       const { engine, ask } = window as unknown as Kept;
       const lines: BatchRequest[] = questions.concat(questions).map((content, index) => ({
@@ -153,7 +153,7 @@ inBrowsers("parallel", (browser) => {
     assert.ok(order.indexOf("person") < order.length - 2, order.join(", "));
   });
 
-  test("a batch whose requests depend on earlier answers continues", async () => {
+  test("a batch can have requests that depend on earlier answers", async () => {
     const ids = await tab.run(async () => {
       const { engine } = window as unknown as Kept;
       const ids: (string | null)[] = [];

@@ -1,4 +1,4 @@
-/** How large pictures are shown to the model: by `detail` and the engine's limits, as events and usage tell. */
+/** Size of pictures for the model, by `detail` and the engine's limits, as reported by events and usage. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { ChatEvent, Detail, LoadOptions, OcelliError, ShownPicture } from "../src/index.js";
@@ -50,7 +50,7 @@ inBrowsers("picture size", (browser) => {
   const FULL = { width: 700, height: 308, tokens: 286 };
   const LOW = { width: 532, height: 224, tokens: 160 };
 
-  test("low is 512 pixels, high what the model takes, and each is told", async () => {
+  test("low detail is 512 pixels, high detail the maximum of the model, and sizes are reported", async () => {
     const { all, plain } = await show({}, ["low", "high", null]);
     const expected = [
       { detail: "low", ...LOW },
@@ -68,7 +68,7 @@ inBrowsers("picture size", (browser) => {
     assert.deepEqual(plain, ["prepare_ms", "vision_ms", "prefill_ms", "decode_ms"], "no word of pictures where there is none");
   });
 
-  test("auto keeps to the seconds, and every detail to the pixels, that the caller allows", async () => {
+  test("auto detail respects the caller's seconds, and every detail the caller's pixels", async () => {
     const { all: hurried } = await show({ maxPictureSeconds: 1e-9 }, ["auto", "high"]);
     assert.deepEqual(
       hurried.map(({ pictures }) => pictures),
@@ -78,7 +78,7 @@ inBrowsers("picture size", (browser) => {
     for (const { pictures } of small) assert.deepEqual([pictures[0]?.width, pictures[0]?.height], [448, 196]);
   });
 
-  test("what is no size is refused by name", async () => {
+  test("invalid sizes are refused by name", async () => {
     const refused = await tab.run(async () => {
       const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
       const fields: unknown[] = [];

@@ -31,7 +31,7 @@ inBrowsers("stored packages", (browser) => {
   const asked = () => server.scenarios.get("package")?.requests.map(({ file }) => file) ?? [];
   const warnings = ({ reports }: Outcome) => reports.filter((report) => report.kind === "warning");
 
-  test("whichever write the browser has no room for, the package is run from memory with one warning", async () => {
+  test("a package runs from memory with one warning after any write fails for lack of room", async () => {
     for (let failing = 0; failing < files.size; failing++) {
       await tab.run(async (failing) => {
         await caches.delete("ocelli-packages-v1");
@@ -63,7 +63,7 @@ inBrowsers("stored packages", (browser) => {
     }
   });
 
-  test("what will not fit is known before the first byte of it", async () => {
+  test("a package that does not fit is detected before its first byte", async () => {
     await tab.run(() => {
       navigator.storage.estimate = async () => ({ quota: 150_000, usage: 60_000 });
     });
@@ -89,7 +89,7 @@ inBrowsers("stored packages", (browser) => {
     assert.equal((await list())[0]?.complete, true);
   });
 
-  test("without storage everything works from memory, and storage that is required is missed at once", async () => {
+  test("everything works from memory without storage, and required storage fails at once", async () => {
     await tab.run(() => {
       CacheStorage.prototype.open = () => Promise.reject(new DOMException("no", "SecurityError"));
       CacheStorage.prototype.has = () => Promise.reject(new DOMException("no", "SecurityError"));
@@ -105,7 +105,7 @@ inBrowsers("stored packages", (browser) => {
     assert.deepEqual(await list(), []);
   });
 
-  test("stored packages are listed with their sizes, whole or not, and can be deleted", async () => {
+  test("complete and incomplete stored packages are listed with their sizes and can be deleted", async () => {
     const whole = [...files.values()].reduce((sum, { length }) => sum + length, 0);
     assert.deepEqual(await list(), []);
     await load({ url });
@@ -134,7 +134,7 @@ inBrowsers("stored packages", (browser) => {
     assert.deepEqual(asked(), ["model.json"], "the other package's files are still there");
   });
 
-  test("a new version takes the place of the old one, and leaves packages in folders below alone", async () => {
+  test("a new version replaces the old one, and keeps packages in folders below", async () => {
     const below = fakePackage([1000], random(4));
     for (const [name, bytes] of below) files.set(`below/${name}`, bytes);
     await load({ url: `${url}below/` });
@@ -150,7 +150,7 @@ inBrowsers("stored packages", (browser) => {
     assert.equal(sizes.get(`${url}below/`)?.complete, true);
   });
 
-  test("an imported package lies in the same store and is loaded without a request", async () => {
+  test("an imported package is in the same store and is loaded without a request", async () => {
     for (const isFull of [false, true]) {
       const outcome = await tab.run(
         async ({ files, isFull }) => {
@@ -196,7 +196,7 @@ inBrowsers("stored packages", (browser) => {
     assert.deepEqual(asked(), []);
   });
 
-  test("persistent storage can be asked for", async () => {
+  test("persistent storage can be requested", async () => {
     const persistent = await tab.run(async () => {
       const { packages } = (window as unknown as { network: NetworkPage }).network;
       StorageManager.prototype.persisted = async () => false;

@@ -1,4 +1,4 @@
-/** A page of React for `subpaths.test.ts`: three components of one model, mounted twice each as StrictMode does. */
+/** A React page for `subpaths.test.ts`: three components of one model, each mounted twice by StrictMode. */
 import { createElement as h, Fragment, StrictMode, useState } from "react";
 import { createRoot } from "react-dom/client";
 import { useEngine } from "../src/react/index.js";

@@ -1,4 +1,4 @@
-/** A GPU device that is lost, or runs out of memory, in the middle of an answer: the answer continues unchanged. */
+/** A GPU device is lost, or runs out of memory, during an answer: the answer continues unchanged. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { ChatCompletionRequest, Engine, ErrorData } from "../src/index.js";
@@ -118,17 +118,16 @@ inBrowsers("recovery", (browser) => {
     await site?.stop();
   });
 
-  test("the device has tested its kernels", async () => {
+  test("kernels are tested on the device", async () => {
     const selfTest = await tab.run(() => (window as unknown as Kept).engine.device.selfTest);
     assert.ok(selfTest.passed > 10 && selfTest.failed.length === 0, JSON.stringify(selfTest));
     console.log(`self-test: ${selfTest.passed} kernels, ${selfTest.ms.toFixed(0)} ms`);
   });
 
-  test("lost in the tower, in the prompt or within the answer, it says the same", async () => {
+  test("a device lost in the tower, in the prompt or in the answer does not change the answer", async () => {
     const { heard, submissions } = await tab.run(async () => {
       const { losing, ask } = window as unknown as Kept;
-      // Another request in between, so that nothing of the first is left in the cache; and each question is about another picture, so
-      // that the vision tower runs.
+      // Another request in between empties the cache of the first; each question has another picture, so that the vision tower runs.
       const forget = () => ask("one two three", undefined, 1);
       const scene = (index: number) => `/models/demo/gallery/scene-0${index}.png`;
       await forget();
@@ -158,7 +157,7 @@ inBrowsers("recovery", (browser) => {
     }
   });
 
-  test("lost within an answer that has a format, it says the same", async () => {
+  test("a device lost in an answer with a format does not change the answer", async () => {
     const heard = await tab.run(async () => {
       const { losing, ask } = window as unknown as Kept;
       const schema = { type: "object", properties: { colour: { enum: ["red", "green"] }, words: { type: "string", maxLength: 12 } } };
@@ -185,7 +184,7 @@ inBrowsers("recovery", (browser) => {
     }
   });
 
-  test("lost three times in one answer it gives up, and answers the next question", async () => {
+  test("an answer fails after three losses, and the next question is answered", async () => {
     const { lost, again, whole } = await tab.run(async () => {
       const { losing, ask } = window as unknown as Kept;
       const whole = await ask("Who are you?");
@@ -205,7 +204,7 @@ inBrowsers("recovery", (browser) => {
     assert.deepEqual(again.pieces, whole.pieces);
   });
 
-  test("memory that runs out once costs nothing, and otherwise is told of with numbers", async () => {
+  test("memory that runs out once has no effect, and otherwise is reported with numbers", async () => {
     const { once, always, whole } = await tab.run(async () => {
       const { losing, ask } = window as unknown as Kept;
       await ask("one two three", undefined, 1);

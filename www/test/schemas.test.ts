@@ -1,5 +1,5 @@
 /**
- * Answers held to many schemas, judged by ajv. `OCELLI_SEEDS=10` asks each ten times; without it every third is asked once.
+ * Answers constrained by many schemas, validated by ajv. `OCELLI_SEEDS=10` asks each ten times; without it every third is asked once.
  * `OCELLI_SCHEMA_MODEL` is another package.
  */
 import assert from "node:assert/strict";
@@ -13,7 +13,7 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import formats from "ajv-formats";
 import { hostile, REFUSED, schemas } from "./schemas.js";
 
-/** Both browsers' runs come by here; one is enough. */
+/** The tests need no browser: one run is enough. */
 const isRun = process.env["OCELLI_BROWSER"] !== "Firefox";
 const isWhole = "OCELLI_SEEDS" in process.env;
 const seeds = Number(process.env["OCELLI_SEEDS"] ?? 1);
@@ -21,7 +21,7 @@ const model = process.env["OCELLI_SCHEMA_MODEL"] ?? "models/demo";
 
 interface Answered {
   custom_id: string;
-  /** Nothing where the line is no JSON that can be read. */
+  /** Absent if the line is not valid JSON. */
   response: { status_code: number; body: Body } | null;
 }
 interface Body {
@@ -29,7 +29,7 @@ interface Body {
   error?: { code: string; param: string; message: string };
 }
 
-/** The answers to requests, by the name of each, and the seconds that all took. */
+/** Answers by the name of the request, and the seconds of all together. */
 function ask(bodies: Map<string, object>): { answers: Map<string, Answered>; seconds: number } {
   const folder = mkdtempSync(join(tmpdir(), "ocelli-schemas-"));
   try {
@@ -61,8 +61,8 @@ function validates(schema: unknown, value: unknown): string | null {
   return validate(value) ? null : ajv.errorsText(validate.errors);
 }
 
-describe("schemas", { skip: !isRun && "it runs beside Chromium's tests" }, () => {
-  test("whatever ends by itself parses and validates", () => {
+describe("schemas", { skip: !isRun && "it runs with Chromium's tests" }, () => {
+  test("complete answers parse and validate", () => {
     const all = schemas();
     assert.ok(all.length >= 200, `${all.length} schemas`);
     const bodies = new Map<string, object>();
@@ -90,7 +90,7 @@ describe("schemas", { skip: !isRun && "it runs beside Chromium's tests" }, () =>
     assert.ok(cut.length < answers.size / 5, `${cut.length} of ${answers.size} were cut`);
   });
 
-  test("what cannot be enforced is refused with its place; what is to hurt does not", () => {
+  test("schemas that cannot be enforced are refused with their place; hostile ones do no harm", () => {
     const refused = new Map(REFUSED.map(([schema], index) => [`${index}`, request(schema, 0)]));
     const { answers } = ask(refused);
     for (const [index, [schema, pointer, keyword]] of REFUSED.entries()) {

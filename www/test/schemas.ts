@@ -1,4 +1,4 @@
-/** JSON schemas for answers, as people and their tools write them. */
+/** JSON schemas for answers, as written by people and by tools. */
 import { z } from "zod";
 
 type Schema = Record<string, unknown> | boolean;
@@ -132,7 +132,7 @@ function ofZod(): Schema[] {
   return types.flatMap((type) => (["draft-7", "draft-2020-12"] as const).map((target) => z.toJSONSchema(type, { target }) as Schema));
 }
 
-/** All of them, and each in a list and in a field. */
+/** All schemas, each also in a list and in a field. */
 export function schemas(): Schema[] {
   const plain = [...values(), ...strings(), ...arrays(), ...objects(), ...combined(), ...ofZod()];
   const nested = plain

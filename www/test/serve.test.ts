@@ -1,4 +1,4 @@
-/** OpenAI's own client against `ocelli serve`: the same calls as in `openai.test.ts`, over HTTP. No browser takes part. */
+/** OpenAI's own client with `ocelli serve`: the calls of `openai.test.ts` over HTTP, without a browser. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
@@ -33,7 +33,7 @@ const parameters = {
 };
 const paint = { type: "function" as const, function: { name: "paint", description: "Paints shapes.", parameters } };
 
-describe("serve", { skip: !isRun && "it runs beside Chromium's tests" }, () => {
+describe("serve", { skip: !isRun && "it runs with Chromium's tests" }, () => {
   let server: ModelServer;
   let client: OpenAI;
   const about = {
@@ -57,7 +57,7 @@ describe("serve", { skip: !isRun && "it runs beside Chromium's tests" }, () => {
   });
   after(() => server?.stop());
 
-  test("answers have the format of a zod schema", async () => {
+  test("answers match a zod schema", async () => {
     const Scene = z.object({ shape: z.enum(["circle", "star"]), count: z.number().int().min(0).max(20) });
     const scene = { ...about, temperature: 1.5, seed: 5, max_tokens: 200, response_format: zodResponseFormat(Scene, "scene") };
     const { choices } = await client.chat.completions.parse(scene);
@@ -67,7 +67,7 @@ describe("serve", { skip: !isRun && "it runs beside Chromium's tests" }, () => {
     assert.deepEqual(streamed.choices[0]?.message.parsed, choices[0].message.parsed);
   });
 
-  test("chats, streams, responses, log probabilities and several answers", async () => {
+  test("chats, streams, responses, log probabilities and several answers are correct", async () => {
     const whole = await client.chat.completions.create(about);
     assert.equal(whole.choices[0]?.message.content, WANTED);
     assert.match(whole._request_id ?? "", /^req_\w+$/);
@@ -97,7 +97,7 @@ describe("serve", { skip: !isRun && "it runs beside Chromium's tests" }, () => {
     assert.deepEqual(models, ["demo"]);
   });
 
-  test("tools by OpenAI's client: whole, in streams, its own loop, and their results", async () => {
+  test("tools work with OpenAI's client: whole, in streams, in its own loop, with results", async () => {
     const required = { tool_choice: "required" as const, parallel_tool_calls: false };
     const asked = { ...about, tools: [paint], ...required };
     const whole = await client.chat.completions.create(asked);
@@ -134,7 +134,7 @@ describe("serve", { skip: !isRun && "it runs beside Chromium's tests" }, () => {
     assertScene(JSON.parse(item.arguments));
   });
 
-  test("the Vercel AI SDK: descriptions, objects, tools, aborts and refusals", async () => {
+  test("the Vercel AI SDK works: descriptions, objects, tools, aborts and refusals", async () => {
     const provider = createOpenAICompatible({
       name: "ocelli",
       baseURL: client.baseURL,
@@ -149,7 +149,7 @@ describe("serve", { skip: !isRun && "it runs beside Chromium's tests" }, () => {
     assertFailed(await failures(model, provider("gpt-5")));
   });
 
-  test("files and batches", async () => {
+  test("files and batches are processed", async () => {
     const request = (id: string, body: object) => JSON.stringify({ custom_id: id, method: "POST", url: "/v1/chat/completions", body });
     const lines = [request("right", about), request("wrong", { ...about, n: 0 }), "no JSON"];
     const sent = await client.files.create({ file: await toFile(Buffer.from(lines.join("\n")), "album.jsonl"), purpose: "batch" });
@@ -188,7 +188,7 @@ describe("serve", { skip: !isRun && "it runs beside Chromium's tests" }, () => {
     await assert.rejects(client.batches.create(begun), OpenAI.BadRequestError);
   });
 
-  test("refusals have status, type, code and param; what is aborted ends", async () => {
+  test("refusals have status, type, code and param; aborted requests end", async () => {
     const failure = (promise: PromiseLike<unknown>) =>
       promise.then(
         () => assert.fail("it went well"),

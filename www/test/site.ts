@@ -7,20 +7,20 @@ import { join, resolve } from "node:path";
 import { greyPng } from "./pictures.js";
 import { serve, type Server } from "../server.mjs";
 
-/** Tests run with `www/` as working directory. */
+/** The working directory of tests is `www/`. */
 const dist = resolve("dist");
 const packages = resolve("../target/fixture-packages");
 const fixtures = resolve("../tests/fixtures");
 
 export interface Site {
   url: string;
-  /** Number of requests for each path, since the start or the last `requests.clear()`. */
+  /** Number of requests for each path since the start or the last `requests.clear()`. */
   requests: Map<string, number>;
   /** Bytes of fixtures that were sent, by path. */
   sent: Map<string, number>;
   /** Delay of responses with fixtures. */
   delayMs: number;
-  /** Bytes to send in place of a file, by path. */
+  /** Bytes to send instead of a file, by path. */
   replaced: Map<string, Uint8Array>;
   /** The same for one request only. */
   replacedOnce: Map<string, Uint8Array>;
@@ -81,7 +81,7 @@ export async function startSite(): Promise<Site> {
   return site;
 }
 
-/** Sends the requested range of `file`, as a well-behaved server does; returns its length. */
+/** Sends the requested range of `file`; returns its length. */
 function sendRange(file: Uint8Array, request: IncomingMessage, response: ServerResponse): number {
   response.setHeader("access-control-allow-origin", "*");
   response.setHeader("access-control-expose-headers", "content-range, etag");

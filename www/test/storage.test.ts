@@ -17,7 +17,7 @@ inBrowsers("storage", (browser) => {
     await site?.stop();
   });
 
-  test("a second visit fetches of the weights only a file that is damaged, and the next one finds the server gone", async () => {
+  test("a second visit fetches only damaged weights, and the next one needs no server", async () => {
     await openPage(tab, site.url);
     const weights = weightPaths(site);
     assert.ok(weights.length > 1);
@@ -37,7 +37,7 @@ inBrowsers("storage", (browser) => {
     assert.equal(await tab.run(() => document.querySelectorAll("#gallery img").length > 0), true, "the gallery is stored too");
   });
 
-  test("resumes at the first missing file after a failed download; a file that is wrong once is silently fetched again", async () => {
+  test("a download resumes at the first missing file; a file that is wrong once is silently fetched again", async () => {
     const missing = "/models/demo/shard-0000.bin";
     const [shard] = await shardsOf(site);
     assert.equal(`/models/demo/${shard}`, missing);
@@ -54,7 +54,7 @@ inBrowsers("storage", (browser) => {
     assert.equal(site.requests.get(missing), 2);
   });
 
-  test("runs from memory, with a warning, where nothing can be stored", async () => {
+  test("the page runs from memory with a warning if nothing can be stored", async () => {
     // Storage fails in the worker, as in private windows of some browsers.
     const script = await (await fetch(`${site.url}ocelli/worker.js`)).text();
     const refusing = `CacheStorage.prototype.open = () => Promise.reject(new DOMException("no", "SecurityError"));\n`;
@@ -84,7 +84,7 @@ inBrowsers("storage", (browser) => {
     await until(tab, "the page is loaded anew and offers nothing", isAnew);
   });
 
-  test("the module for formats is stored when it is first wanted", async () => {
+  test("the module for formats is stored when it is first needed", async () => {
     await tab.beforeLoad(fakeWorker);
     await openPage(tab, site.url);
     await until(tab, "the page is stored", () => document.getElementById("offline")?.hidden === false);
@@ -120,7 +120,7 @@ inBrowsers("storage", (browser) => {
     assert.equal(site.requests.get("/models/demo/shard-0000.bin"), 1);
   });
 
-  test("a missing package is told with what to do next", async () => {
+  test("a missing package is reported with the next step", async () => {
     await tab.goto(`${site.url}?model=models/nowhere/`);
     const { code, text } = await problem(tab);
     assert.equal(code, "io");

@@ -39,7 +39,7 @@ inBrowsers("subpaths", (browser) => {
     await site?.stop();
   });
 
-  test("the Prompt API loads once, tells progress, and answers about a picture", async () => {
+  test("the Prompt API loads once, reports progress, and answers about a picture", async () => {
     const told = await tab.run(async () => {
       const { ours: LanguageModel } = window as unknown as Kept;
       const before = await LanguageModel.availability();
@@ -93,7 +93,7 @@ inBrowsers("subpaths", (browser) => {
     assert.ok(one > 0 && two > one && copy === told.used[1] && two < told.window, told.used.join());
   });
 
-  test("a model that could not be loaded is loaded again when the next session asks, and once for all who wait", async () => {
+  test("a failed load is repeated for the next session, once for all that wait", async () => {
     site.requests.clear();
     const names = await tab.run(async () => {
       const { languageModel } = (await import("/ocelli/prompt-api/index.js" as string)) as typeof import("../src/prompt-api/index.js");
@@ -109,7 +109,7 @@ inBrowsers("subpaths", (browser) => {
     assert.equal(site.requests.get("/nowhere/model.json"), 2);
   });
 
-  test("sessions remember, append, constrain, and forget what was aborted", async () => {
+  test("sessions remember, append, constrain, and drop aborted prompts", async () => {
     const told = await tab.run(async () => {
       const { ours: LanguageModel, failure } = window as unknown as Kept;
       const session = await LanguageModel.create({ initialPrompts: [{ role: "user", content: "Hi" }], samplingMode: "most-predictable" });
@@ -157,7 +157,7 @@ inBrowsers("subpaths", (browser) => {
     assert.deepEqual(told.names, [...wanted, "AbortError", "AbortError", "InvalidStateError"]);
   });
 
-  test("a full session drops its oldest prompts and says so", async () => {
+  test("a full session drops its oldest prompts and reports it", async () => {
     const told = await tab.run(async () => {
       const { ours: LanguageModel } = window as unknown as Kept;
       const session = await LanguageModel.create({
@@ -184,7 +184,7 @@ inBrowsers("subpaths", (browser) => {
     assert.ok(told.overflows > 1 && told.fits && told.used <= told.window, JSON.stringify(told));
   });
 
-  test("tools are called with arguments that fit, and what they say is answered", async () => {
+  test("tools are called with valid arguments, and their results are answered", async () => {
     const told = await tab.run(async () => {
       const { ours: LanguageModel } = window as unknown as Kept;
       const engine = (await LanguageModel.engine) as Engine;
@@ -220,7 +220,7 @@ inBrowsers("subpaths", (browser) => {
     assert.ok(told.used > 0);
   });
 
-  test("React: components share one load, StrictMode included, and a model that is left stays for a while", async () => {
+  test("React components share one load, also in StrictMode, and an unused model stays for a while", async () => {
     const told = await tab.run(async () => {
       const { mount, seen } = (await import("/test/react-page.js" as string)) as typeof import("./react-page.js");
       const root = document.body.appendChild(document.createElement("div"));
@@ -251,7 +251,7 @@ inBrowsers("subpaths", (browser) => {
     assert.ok(told.tokens);
   });
 
-  test("<img-alt> writes what is missing, keeps what is there and leaves what fails", async () => {
+  test("<img-alt> writes missing texts, keeps existing ones, and reports failures", async () => {
     const told = await tab.run(async () => {
       const { defineImgAlt } = (await import("/ocelli/img-alt/index.js" as string)) as typeof import("../src/img-alt/index.js");
       const { ours: LanguageModel } = window as unknown as Kept;

@@ -100,7 +100,7 @@ inBrowsers("tabs", (browser) => {
     until(tab, `${chunks} chunks have come`, (chunks) => (globalThis as unknown as Shared).chunks >= chunks, chunks);
   const workers = (tabs: Tab[]) => Promise.all(tabs.map((tab) => tab.run(() => (globalThis as unknown as Shared).workers)));
 
-  test("three tabs have one model; whichever leaves, closed or killed, the answers of the others are whole", async () => {
+  test("three tabs share one model; after any of them is closed or killed, the answers of the others are complete", async () => {
     const tabs = [await first.another(), await first.another(), await first.another()] as const;
     const [one, two, three] = tabs;
     for (const tab of tabs) await prepare(tab);
@@ -124,7 +124,7 @@ inBrowsers("tabs", (browser) => {
     await other.closeAlone();
   });
 
-  test("what a tab asked ends with it; others are answered, errors and pictures pass", async () => {
+  test("requests end with their tab; others are answered, with errors and pictures", async () => {
     const [one, two] = [await first.another(), await first.another()];
     for (const tab of [one, two]) {
       await prepare(tab);
@@ -168,12 +168,12 @@ inBrowsers("tabs", (browser) => {
     await one.run(() => (globalThis as unknown as Shared).engine.unload());
     assert.equal(await outcome(three), wanted);
     assert.deepEqual(await workers([three]), [1]);
-    // Other options need another engine.
+    // Different options need another engine.
     await load(one, { share: true, context: 256 });
     assert.deepEqual(await workers([one, three]), [2, 1]);
   });
 
-  test("a host that cannot load the model says so, and tries again when it is asked again", async () => {
+  test("a host that cannot load the model reports it, and tries again when asked again", async () => {
     const [one, two] = [await first.another(), await first.another()];
     for (const tab of [one, two]) {
       await prepare(tab);

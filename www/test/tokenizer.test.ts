@@ -1,4 +1,4 @@
-/** Browsers split and compose text with their own functions: the tokens are those of the libraries in Rust and Python. */
+/** Browsers split and compose text with their own functions: the tokens must equal those of the libraries in Rust and Python. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
@@ -25,7 +25,7 @@ function matching(spelled: string): number[] {
   for (let point = 0, last = -2; point <= 0x10ffff; point++) {
     if (point === 0xd800) point = 0xe000;
     if (!regex.test(String.fromCodePoint(point))) continue;
-    // The library has no surrogates: the code points before and after them form one run.
+    // The library has no surrogates, so the code points before and after them form one run.
     if (point === last + 1 || (point === 0xe000 && last === 0xd7ff)) runs[runs.length - 1] = point;
     else runs.push(point, point);
     last = point;
@@ -73,7 +73,7 @@ inBrowsers("tokenizer", (browser) => {
     await site?.stop();
   });
 
-  test("patterns of published tokenizers split text as the library does", async () => {
+  test("patterns of published tokenizers split text like the library", async () => {
     const { classes, unassigned, patterns } = JSON.parse(readFileSync(resolve("../target/tmp/patterns.json"), "utf8")) as Exported;
     const newer = new Set<number>();
     for (const { class: name, spelled, runs } of classes) {

@@ -41,7 +41,7 @@ inBrowsers("tuning", (browser) => {
 
   let plain: Awaited<ReturnType<typeof load>>;
 
-  test("the device tells its abilities, and a processor is not tuned unless asked", async () => {
+  test("the device reports its features, and an emulated GPU is not tuned unless requested", async () => {
     plain = await load({});
     const { features, selfTest } = plain;
     const expected =
@@ -73,7 +73,7 @@ inBrowsers("tuning", (browser) => {
     { arithmetic: "fast", features: ["dot", "f16"], pick: (f16: boolean) => [13, 0, f16 ? 5 : 3, 0], least: 1e-6, most: 0.05 },
   ] as const;
   for (const { arithmetic, features, pick: pickOf, least, most } of tiers) {
-    test(`what is tried is remembered; kernels with ${features.join(" and ")} are used where the device has them and say the same`, async () => {
+    test(`tuning is stored; kernels with ${features.join(" and ")} are used if supported and give the same results`, async () => {
       const before = plain.known.length + (arithmetic === "fast" ? 1 : 0);
       const tuned = await load({ tune: "always", arithmetic });
       assert.equal(tuned.known.length, before + 1);
@@ -91,7 +91,7 @@ inBrowsers("tuning", (browser) => {
     });
   }
 
-  test("what is no choice is refused by name", async () => {
+  test("invalid choices are refused by name", async () => {
     for (const options of [{ tune: "sometimes" }, { arithmetic: "sloppy" }]) {
       const { code, message } = await tab.run(async (options) => {
         const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");

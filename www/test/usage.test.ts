@@ -1,4 +1,4 @@
-/** Budgets in a page: what is refused and when, where answers end, what is kept and who shares it. */
+/** Budgets in a page: refusals, limits of answers, storage and sharing. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
@@ -9,7 +9,7 @@ import { fillClientPage, openClientPage, type Client, type Kept } from "./client
 import { inBrowsers, type Tab } from "./driver.js";
 import { startSite, type Site } from "./site.js";
 
-/** The cases that `ocelli` is tested with, too. */
+/** Cases with which `ocelli` is tested too. */
 interface Cases {
   now: number;
   days: [number, string][];
@@ -35,11 +35,11 @@ function thrown(act: () => unknown): OcelliError | null {
   }
 }
 
-test("days by the table", () => {
+test("days are those of the table", () => {
   for (const [now, name] of CASES.days) assert.equal(day(now), name);
 });
 
-test("what is allowed and what is refused with which numbers, by the table", () => {
+test("requests are admitted or refused with the numbers of the table", () => {
   for (const { name, budgets, prompt_tokens, left, refused, message } of CASES.admissions) {
     const admitted = () => admit(budgets, prompt_tokens, CASES.now);
     if (left) {
@@ -53,7 +53,7 @@ test("what is allowed and what is refused with which numbers, by the table", () 
   }
 });
 
-test("stored lines are summed and told, by the table", () => {
+test("stored lines are summed and reported as in the table", () => {
   for (const { name, text, rows, damaged, csv } of CASES.ledgers) {
     const sums = new Sums(text);
     assert.deepEqual([sums.damaged, sums.report()], [damaged, { rows, damagedLines: damaged.length, csv }], name);
@@ -63,7 +63,7 @@ test("stored lines are summed and told, by the table", () => {
 
 const BUDGETS: Budgets = { request: { tokens: 45 }, key: { tokens: 150 } };
 
-/** An answer as long as is asked for. */
+/** A request for an answer of a given length. */
 const endless = (user: string, more: object = {}): ChatCompletionRequest => ({
   messages: [{ role: "user", content: "Hello" }],
   max_tokens: 300,
@@ -118,7 +118,7 @@ inBrowsers("usage", (browser) => {
     await site?.stop();
   });
 
-  test("a prompt that is too long is refused before any work, and the client does not ask again", async () => {
+  test("too long prompts are refused before any work, and the client does not repeat them", async () => {
     const long = endless("long", { messages: [{ role: "user", content: "word ".repeat(100) }] });
     const refused = await ask(tab, long);
     const { scope, limit, spent, asked, renews_at } = refused.detail ?? {};
@@ -143,9 +143,9 @@ inBrowsers("usage", (browser) => {
     assert.deepEqual([requests, refusals], [0, 4], "each was asked once");
   });
 
-  test("answers end where the budget does, and the rest of a day is the last answer", async () => {
+  test("answers end with the budget, and the last answer of a day uses its rest", async () => {
     assert.deepEqual(await ask(tab, endless("ann")), { total: 45, reason: "length", detail: null, events: 1 });
-    // Answers that are computed together take at most one token each in addition.
+    // Answers that are computed together exceed it by at most one token each.
     const together = (await ask(tab, endless("ann", { n: 3 }))).total;
     assert.ok(together >= 45 && together <= 47, `of all answers together: ${together}`);
     const streamed = await tab.run(async (request) => {
@@ -175,7 +175,7 @@ inBrowsers("usage", (browser) => {
     assert.equal((await ask(tab, endless("bob", { budget: { seconds: 0 } }))).detail?.unit, "seconds");
   });
 
-  test("what was taken survives a reload and damaged lines, and without budgets nothing is counted", async () => {
+  test("usage survives a reload and damaged lines, and is not counted without budgets", async () => {
     const before = await row(tab, "ann");
     await tab.run(async () => {
       const cache = await caches.open("ocelli-usage-v1");
@@ -191,7 +191,7 @@ inBrowsers("usage", (browser) => {
     const report = await usage(tab);
     assert.deepEqual([report.damagedLines, report.rows.filter(({ key }) => key === "ann")], [1, [before]]);
     assert.ok(report.csv.startsWith("day,key,requests,") && report.csv.includes(',"ann",'), report.csv);
-    // A night may have passed.
+    // Midnight may have passed.
     if ((await row(tab, "carl")).day === before.day) assert.equal((await ask(tab, endless("ann"))).detail?.scope, "key");
 
     const counted = await row(tab, "ann");
@@ -210,7 +210,7 @@ inBrowsers("usage", (browser) => {
     assert.deepEqual(await row(tab, "ann"), counted);
   });
 
-  test("a batch takes no more than its budget; lines beyond it are answered once, each with a refusal", async () => {
+  test("a batch stays within its budget; lines beyond it are answered once, each with a refusal", async () => {
     const { answers, spent } = await tab.run(
       async (request) => {
         const { engine } = window as unknown as Kept;
@@ -249,7 +249,7 @@ inBrowsers("usage", (browser) => {
     assert.ok(spent.seconds > 0 && answers.at(-1)?.[1] === 429, JSON.stringify(answers));
   });
 
-  test("three tabs share one budget", async () => {
+  test("tabs share one budget", async () => {
     await tab.run(() => (window as unknown as Kept).engine.unload());
     const tabs = [await tab.another(), await tab.another(), await tab.another()];
     for (const one of tabs) await fillClientPage(one, site, { budgets: { key: { tokens: 100 } }, share: true });
