@@ -1,4 +1,4 @@
-//! `ocelli batch`: requests from a file, answers to a file. Killed and started again it goes on where it was.
+//! `ocelli batch`: requests from a file, answers to a file. An interrupted batch resumes when it is started again.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -33,11 +33,11 @@ pub(crate) use requests::{BatchRequest, Requests, survey};
 
 /// Answer a file of requests, as OpenAI's Batch API does: each line `{"custom_id", "method": "POST", "url", "body"}`.
 ///
-/// A line of JSON is written for each request as soon as it is answered: a command that was interrupted goes on where it was. Lines that are
-/// no requests are reported among the answers, and so are requests that are refused.
+/// Each answer is written as a line of JSON as soon as it is complete. An interrupted command resumes when it is started again. Invalid
+/// lines and refused requests are reported among the answers.
 #[derive(Args)]
 pub(crate) struct BatchArgs {
-    /// The requests. Pictures are data: URLs, or files whose paths count from this file's folder.
+    /// The requests. Pictures are data: URLs, or paths of files relative to this file's folder.
     input: PathBuf,
     /// The answers.
     output: PathBuf,
@@ -46,10 +46,10 @@ pub(crate) struct BatchArgs {
     package: PackagePath,
     #[command(flatten)]
     names: NameArgs,
-    /// Tokens the context holds.
+    /// Context size in tokens.
     #[arg(long)]
     context: Option<usize>,
-    /// Requests that are answered at once, at most. Answers are the same.
+    /// Most requests that are answered at the same time. The answers do not depend on it.
     #[arg(long, value_name = "REQUESTS", value_parser = clap::value_parser!(u64).range(1..))]
     at_once: Option<u64>,
     #[command(flatten)]
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &BatchArgs) -> Result<()> {
 
 /// Input and output of a batch.
 pub(crate) struct Job<'a> {
-    /// Name of its requests.
+    /// Name of the input, for errors.
     pub(crate) name: &'a str,
     /// Base of the pictures' paths.
     pub(crate) base: &'a Path,
@@ -77,7 +77,7 @@ pub(crate) struct Job<'a> {
     pub(crate) package: &'a PackagePath,
     pub(crate) names: &'a NameArgs,
     pub(crate) context: Option<usize>,
-    /// Requests at once.
+    /// Limit of concurrent requests.
     pub(crate) at_once: usize,
     pub(crate) budgets: &'a BudgetArgs,
     pub(crate) memory: &'a MemoryArgs,
@@ -110,7 +110,7 @@ pub(crate) fn carry_out<R: BufRead>(job: &Job<'_>, input: impl Fn() -> Result<R>
     Ok(())
 }
 
-/// How far a batch is, how fast it goes and how long it will take.
+/// Progress bar with the rate and the remaining time.
 fn progress(requests: usize, answered: usize) -> ProgressBar {
     let bar = progress::bar("{bar:40} {pos} of {len} answered, {per_sec}, {eta} left");
     bar.set_length(requests as u64);
@@ -119,17 +119,17 @@ fn progress(requests: usize, answered: usize) -> ProgressBar {
     bar
 }
 
-/// The lines of a batch's input, as the scheduler takes them.
+/// Supplies the lines of a batch's input to the scheduler.
 struct Lines<'a, R> {
     requests: Requests<R>,
-    /// Name of their file.
+    /// Name of the input, for errors.
     name: &'a str,
     service: Service,
     base: &'a Path,
     formats: Formats,
-    /// Requests at once.
+    /// Limit of concurrent requests.
     most: usize,
-    /// The budget of the batch, and the others.
+    /// Budget of the batch, and all accounts.
     accounts: Option<(BatchBudget, Accounts)>,
     progress: Rc<RefCell<Progress<'a>>>,
 }
@@ -154,7 +154,7 @@ impl Progress<'_> {
 }
 
 impl<'a, R: BufRead> Lines<'a, R> {
-    /// The next request that needs the engine; the others are answered.
+    /// The next request that needs the engine; others are answered here.
     fn submission(&mut self) -> Result<Option<Submission<'a>>> {
         while let Some(line) = self.requests.next().map_err(|error| Error::io(self.name, &error))? {
             let Ok(request) = line else { continue };
@@ -180,7 +180,7 @@ impl<'a, R: BufRead> Lines<'a, R> {
         Ok(None)
     }
 
-    /// A request with its pictures and its grammar, and its bill if what it takes is counted.
+    /// Prepares a request: pictures, grammar, and a bill if its usage is counted.
     fn prepare(&self, work: Box<Work>) -> Result<(Box<Run>, Option<Bill>)> {
         let counted = self.accounts.as_ref().filter(|_| work.answers() > 0);
         let bill = counted.map(|(batch, accounts)| accounts.bill(&work.asker, "", Some(batch))).transpose()?;
@@ -207,10 +207,9 @@ impl<'a, R: BufRead> Inbox<'a> for Lines<'a, R> {
     }
 }
 
-/// A request of the batch.
 struct LineClient<'a> {
     custom_id: String,
-    /// The id of its answer.
+    /// Id of the answer.
     id: String,
     bill: Option<Bill>,
     progress: Rc<RefCell<Progress<'a>>>,
@@ -240,7 +239,7 @@ impl Client for LineClient<'_> {
 }
 
 impl BatchRequest {
-    /// Reads the request. Returns the id of its answer as well.
+    /// Reads the request; also returns the id of its answer.
     pub(crate) fn open(&self, service: &Service) -> (String, Result<Opened>) {
         let stamp = api::stamp();
         let id = stamp.id.clone();
@@ -253,10 +252,10 @@ impl BatchRequest {
 }
 
 impl Answered {
-    /// The answer to a request, or why it is refused.
+    /// The answer to a request, or its refusal.
     ///
     /// # Errors
-    /// That of the outcome where the device is to blame, which other requests need as well.
+    /// The error of the outcome if the device caused it, because other requests would fail too.
     pub(crate) fn new(custom_id: &str, id: &str, outcome: Result<String>) -> Result<Self> {
         let reply = match outcome {
             Ok(body) => Reply::ok(body),
@@ -271,12 +270,12 @@ impl Answered {
         Ok(Self { id, custom_id, response: Some(response), error: None })
     }
 
-    /// A line that is no request.
+    /// Reports a line that is not a request.
     fn wrong(error: LineError) -> Self {
         Self { id: format!("batch_req_{}", api::random_name()), custom_id: None, response: None, error: Some(error) }
     }
 
-    /// Usage of its answer.
+    /// Usage of the answer.
     pub(crate) fn used(&self) -> Used {
         self.response.as_ref().map(|response| Used::of(&response.body)).unwrap_or_default()
     }
@@ -287,7 +286,6 @@ impl Answered {
     }
 }
 
-/// Sums of a batch.
 #[derive(Default)]
 struct Tally {
     answered: usize,

@@ -7,7 +7,7 @@ use ocelli::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Bytes of a line.
+/// Length limit of a line.
 const MOST_BYTES: usize = 64 << 20;
 
 /// A request of a batch.
@@ -15,7 +15,7 @@ const MOST_BYTES: usize = 64 << 20;
 pub(crate) struct BatchRequest {
     /// The caller's id, unique within the batch.
     pub(crate) custom_id: String,
-    /// The address that answers it, such as `/v1/chat/completions`.
+    /// Endpoint that answers it, such as `/v1/chat/completions`.
     pub(crate) url: String,
     /// The request, as JSON.
     pub(crate) body: String,
@@ -78,7 +78,7 @@ impl<R: BufRead> Requests<R> {
     }
 
     fn parse(&mut self, bytes: &[u8]) -> Line {
-        // serde's message counts lines within this one line.
+        // serde gives a position within this one line.
         let told = |error: serde_json::Error| error.to_string().replace(" at line 1 column ", " at byte ");
         let invalid = |error| self.error("invalid_json_line", told(error), None);
         let Wire { custom_id, method, url, body } = serde_json::from_slice(bytes).map_err(invalid)?;
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wrong_lines_are_told_by_number_and_the_others_are_read() {
+    fn invalid_lines_are_reported_by_number_and_the_others_are_read() {
         let text = concat!(
             r#"{"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {"n": 1}}"#,
             "\n\nno JSON\n",
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_end_takes_no_more_memory_than_a_line_may() {
+    fn an_endless_line_takes_no_more_memory_than_the_limit() {
         let long = std::io::BufReader::new(std::io::repeat(b'x').take(3 * MOST_BYTES as u64));
         let (ids, wrong) = survey(long, "in").expect("readable");
         assert_eq!((ids.len(), wrong.len(), wrong[0].code.as_str()), (0, 1, "line_too_long"));

@@ -1,4 +1,5 @@
-//! Access control. Every web page that the user opens can reach a local server; without a key, only pages of this machine may send requests.
+//! Access control. Any web page in the user's browser can reach a local server; without a key, only pages of this machine may send
+//! requests.
 
 use std::net::IpAddr;
 
@@ -12,7 +13,7 @@ pub(super) enum Refusal {
     Key,
     /// A page of another site.
     Origin,
-    /// A host name that resolves here without being this machine's (DNS rebinding).
+    /// A host name that resolves to this machine but is not its own (DNS rebinding).
     Host,
 }
 
@@ -46,7 +47,7 @@ impl Access {
         if is_preflight || sent == key { Ok(()) } else { Err(Refusal::Key) }
     }
 
-    /// The user of requests that name none.
+    /// User key of requests without one.
     pub(super) fn caller(&self) -> &'static str {
         if self.key.is_some() { "api-key" } else { "" }
     }
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_key_this_machine_alone_may_ask() {
+    fn without_a_key_only_this_machine_may_send_requests() {
         let access = Access::new(IpAddr::from([127, 0, 0, 1]), None, Vec::new());
         let asked = |host: &str, origin: &str| access.check(&headers(&[(HOST, host), (ORIGIN, origin)]), false);
         assert_eq!(asked("localhost:8080", "http://127.0.0.1:3000"), Ok(()));
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn with_a_key_whoever_has_it_may_ask() {
+    fn with_a_key_only_its_holders_may_send_requests() {
         let access = Access::new(IpAddr::from([0, 0, 0, 0]), Some("secret".into()), Vec::new());
         let asked = |key: &str| access.check(&headers(&[(HOST, "box.lan"), (AUTHORIZATION, key)]), false);
         assert_eq!(asked("Bearer secret"), Ok(()));

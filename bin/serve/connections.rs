@@ -16,7 +16,7 @@ use tokio_io_timeout::TimeoutStream;
 use super::handler::Server;
 use crate::shared::io;
 
-/// Most connections; others wait to be accepted.
+/// Limit of connections; others wait to be accepted.
 const MOST: usize = 512;
 /// Time limit of a request's head.
 const HEAD_TIME: Duration = Duration::from_secs(20);
@@ -41,7 +41,7 @@ pub(super) async fn serve(listener: TcpListener, server: Arc<Server>) {
             () = &mut end => break,
         };
         let Ok((stream, _)) = stream else {
-            // For example out of file descriptors: other connections may end meanwhile.
+            // For example, no file descriptor is free; other connections may end meanwhile.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };

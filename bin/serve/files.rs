@@ -19,22 +19,22 @@ use super::http::{Answer, plain, read};
 use super::store::{FileObject, Store, page};
 use crate::shared::io;
 
-/// Most bytes of a file.
+/// Size limit of a file.
 const MOST_BYTES: u64 = 512 << 20;
 /// Time limit of an upload.
 const FILE_TIME: Duration = Duration::from_secs(30 * 60);
-/// Default number of objects of a page.
+/// Default number of objects per page.
 const FILES_PAGE: usize = 10_000;
 const BATCHES_PAGE: usize = 20;
 
-/// The parts of a path below `/v1/`, if files or batches are there.
+/// Parts of a path below `/v1/files` or `/v1/batches`; `None` for other paths.
 pub(super) fn path(path: &str) -> Option<Vec<String>> {
     let below = &path[path.find("/v1/")? + "/v1/".len()..];
     let parts: Vec<String> = below.trim_matches('/').split('/').map(str::to_owned).collect();
     matches!(parts[0].as_str(), "files" | "batches").then_some(parts)
 }
 
-/// Answers a request below these addresses.
+/// Answers a request for files or batches.
 pub(super) async fn answer(
     batches: &Batches,
     (path, head): (&[String], &Parts),
@@ -76,7 +76,7 @@ fn file(store: &Store, id: &str) -> Result<FileObject, Reply> {
 /// The bytes of a file.
 fn content(store: &Store, file: &FileObject) -> Result<Answer, Reply> {
     let path = store.bytes(&file.id);
-    // A batch without answers has no file, for example.
+    // For example, a batch without answers has no file.
     let bytes = if path.exists() { io::read(&path).map_err(|error| Reply::from(&error))? } else { Vec::new() };
     let mut answer = Response::new(Full::new(Bytes::from(bytes)).boxed());
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));

@@ -35,7 +35,6 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Answers any request.
     pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Answer, Infallible> {
         let (id, origin) = (api::random_name(), request.headers().get(ORIGIN).cloned());
         let wanted = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS).cloned();
@@ -91,7 +90,7 @@ impl Server {
     }
 }
 
-/// An error; a budget error has the time at which the budget resets.
+/// An error reply; a budget error includes the time until the budget resets.
 fn failed(error: &Error) -> Answer {
     let mut answer = plain(&usage::reply(error));
     if let Error::BudgetExceeded { retry_after: Some(seconds), .. } = error {
@@ -142,7 +141,7 @@ fn set_headers(headers: &mut HeaderMap, id: &str, page: Option<(HeaderValue, Opt
     if let Some((origin, wanted)) = page {
         set("access-control-allow-origin", origin);
         set("access-control-allow-methods", HeaderValue::from_static("GET, POST, DELETE, OPTIONS"));
-        // Clients send many headers about themselves, which change with their versions.
+        // Clients send many headers of their own, which change between versions.
         set("access-control-allow-headers", wanted.unwrap_or(HeaderValue::from_static("authorization, content-type")));
         set("access-control-expose-headers", HeaderValue::from_static("x-request-id, x-should-retry, retry-after"));
         set("access-control-max-age", HeaderValue::from_static("600"));

@@ -10,12 +10,12 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use ocelli::api::Reply;
 
-/// Most bytes of a request's body.
+/// Size limit of a request body.
 const MOST_BYTES: usize = 64 << 20;
 /// Time limit of a body.
 const BODY_TIME: Duration = Duration::from_secs(60);
 
-/// A response whose body is a whole answer, or the frames of one.
+/// A response whose body is a whole answer, or its frames.
 pub(super) type Answer = Response<BoxBody<Bytes, Infallible>>;
 
 /// Reads a body as text.

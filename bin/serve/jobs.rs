@@ -1,4 +1,4 @@
-//! Requests on their way from connections, which have threads of their own, to the scheduler, which runs on the engine's thread.
+//! Queue from the connections, which have their own threads, to the scheduler on the engine's thread.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -17,7 +17,7 @@ use crate::shared::formats::Formats;
 use crate::shared::kept;
 use crate::usage::Bill;
 
-/// Most requests of people that wait for their first step.
+/// Limit of requests outside batches that wait for their first step.
 const MOST_WAITING: usize = 256;
 
 /// A request, ready for the engine.
@@ -25,22 +25,22 @@ pub(super) struct Asked {
     work: Box<Work>,
     pictures: Vec<Picture>,
     grammar: Option<NativeGrammar>,
-    /// Counts what it takes, where that is counted.
+    /// Bill for its usage, if that is counted.
     bill: Option<Bill>,
 }
 
 impl Asked {
-    /// Reads the pictures and the format of a request, so that bad ones are refused while others are answered.
+    /// Reads pictures and format before the request is queued, so that invalid requests are refused while others are answered.
     ///
     /// # Errors
-    /// A fault of its pictures or its format.
+    /// Errors of the pictures or of the format.
     pub(super) fn new(formats: &Formats, work: Box<Work>, bill: Option<Bill>) -> Result<Self> {
         let pictures = work.pictures.iter().map(api::sent_picture).collect::<Result<_>>()?;
         let grammar = formats.grammar(&work)?;
         Ok(Self { work, pictures, grammar, bill })
     }
 
-    /// The same on a thread for work that takes long.
+    /// Same as [`Self::new`], on a thread for blocking work.
     pub(super) async fn new_elsewhere(formats: &Formats, work: Box<Work>, bill: Option<Bill>) -> Result<Self> {
         let formats = formats.clone();
         let outcome = tokio::task::spawn_blocking(move || Self::new(&formats, work, bill)).await;
@@ -48,7 +48,6 @@ impl Asked {
     }
 }
 
-/// A request on its way.
 struct Job {
     asked: Asked,
     flow: Arc<Flow>,
@@ -73,7 +72,7 @@ struct Shared {
 
 struct Open {
     control: RequestControl,
-    /// Set for a person's request until its first step.
+    /// True for a request outside batches until its first step.
     waits: bool,
 }
 
@@ -83,14 +82,14 @@ impl Shared {
     }
 }
 
-/// A request's entry among those that have not ended, for as long as it lives.
+/// Entry of a request in [`Shared`]; dropping it removes the entry.
 struct Place {
     shared: Arc<Shared>,
     number: usize,
 }
 
 impl Place {
-    /// The request does not wait any more.
+    /// Ends the wait for the first step.
     fn begin(&self) {
         self.shared.open().get_mut(&self.number).into_iter().for_each(|open| open.waits = false);
     }
@@ -114,7 +113,7 @@ pub(super) struct Jobs {
 pub(super) struct Queue {
     receiver: Receiver<Message>,
     shared: Arc<Shared>,
-    /// A message that has come and was not handled.
+    /// A message that was received but not handled.
     first: Option<Message>,
 }
 
@@ -125,10 +124,10 @@ pub(super) fn queue() -> (Jobs, Queue) {
 }
 
 impl Jobs {
-    /// Submits a request; returns nothing where too many wait.
+    /// Submits a request; `None` if too many are waiting.
     pub(super) fn submit(&self, asked: Asked, priority: Priority) -> Option<Reader> {
         let sender = self.sender.clone();
-        // With the engine's thread gone nobody is to be woken.
+        // Sending fails only after the engine's thread has ended.
         let (flow, reader) = Flow::new(Box::new(move || drop(sender.send(Message::Wake))));
         let (waits, control) = (priority == Priority::Person, flow.control.clone());
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -144,33 +143,33 @@ impl Jobs {
         Some(reader)
     }
 
-    /// Stops the engine's thread, and cancels the requests that have not ended.
+    /// Stops the engine's thread and cancels all open requests.
     pub(super) fn stop(&self) {
         self.shared.is_stopped.store(true, Ordering::SeqCst);
         self.shared.open().values().for_each(|open| open.control.cancel());
-        // If it cannot be woken it has ended.
+        // Sending fails only after the thread has ended.
         let _ = self.sender.send(Message::Wake);
     }
 
-    /// Returns whether the engine's thread ends: requests that have not ended will not be answered.
+    /// Returns true if the engine's thread is ending: open requests will not be answered.
     pub(super) fn is_stopped(&self) -> bool {
         self.shared.is_stopped.load(Ordering::SeqCst)
     }
 }
 
 impl Queue {
-    /// Works until it is told to stop.
+    /// Runs the scheduler until the server stops.
     pub(super) fn work(self, engine: &mut Engine) {
         let mut scheduler = Scheduler::new(self);
         while !scheduler.inbox().is_paused() {
             pollster::block_on(scheduler.run(engine));
             scheduler.inbox().wait(engine);
         }
-        // The last answer may have come a moment ago.
+        // The last answer may be newer than the snapshots.
         kept::keep(engine, &mut || true);
     }
 
-    /// Waits for the next message. Meanwhile conversations are written to files.
+    /// Waits for the next message, and saves conversations until it arrives.
     fn wait(&mut self, engine: &mut Engine) {
         if self.is_paused() {
             return;
@@ -206,7 +205,7 @@ impl Inbox<'static> for Queue {
     }
 }
 
-/// The engine's side of a request's connection.
+/// Sends the output of a request to its connection.
 struct Connected {
     flow: Arc<Flow>,
     bill: Option<Bill>,

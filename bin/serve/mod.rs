@@ -36,10 +36,10 @@ use store::Store;
 pub(crate) struct ServeArgs {
     /// The package: a directory, or the name of a model that was pulled.
     package: PackagePath,
-    /// The address to listen on. One that other machines reach needs an API key.
+    /// Address to listen on. An API key is required if other machines can reach it.
     #[arg(long, default_value = "127.0.0.1")]
     host: IpAddr,
-    /// The port; 0 for any that is free.
+    /// Port; 0 selects a free one.
     #[arg(long, default_value_t = 8080)]
     port: u16,
     /// API key that clients must send.
@@ -47,13 +47,13 @@ pub(crate) struct ServeArgs {
     api_key: Option<String>,
     #[command(flatten)]
     names: NameArgs,
-    /// A web origin whose pages may send requests; may be repeated [default: all with a key, those of this machine without one].
+    /// Web origin whose pages may send requests; may be repeated [default: all with a key, only those of this machine without one].
     #[arg(long = "origin")]
     origins: Vec<String>,
     /// Folder of files, batches and their answers; a restarted server continues them [default: a temporary folder].
     #[arg(long, value_name = "FOLDER")]
     files: Option<PathBuf>,
-    /// Tokens the context holds.
+    /// Context size in tokens.
     #[arg(long)]
     context: Option<usize>,
     #[command(flatten)]

@@ -121,7 +121,7 @@ impl Store {
 
     /// Removes a file and its bytes.
     pub(super) fn remove(&self, id: &str) {
-        // Without its JSON the object does not exist, even if the bytes remain. There may be none.
+        // Without its JSON the object does not exist, even if its bytes remain. Not every object has bytes.
         let _ = fs::remove_file(self.path(id));
         let _ = fs::remove_file(self.bytes(id));
     }

@@ -1,4 +1,4 @@
-//! An answer on its way from the engine's thread to a connection: a few frames at a time, as fast as they are read.
+//! Output of the engine's thread for a connection: a few frames at a time, as fast as the client reads.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -19,7 +19,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 
 /// Messages from the engine's thread.
 pub(super) enum Answer {
-    /// A message of a stream, as it is sent.
+    /// An encoded frame of a stream.
     Frame(String),
     /// The whole answer, or an error.
     End(Result<String>),
@@ -33,30 +33,30 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    /// Creates both sides. `wake` tells the engine's thread that the answer is read again, or cancelled.
+    /// Creates both sides. `wake` wakes the engine's thread when the client reads or cancels.
     pub(super) fn new(wake: Box<dyn Fn() + Send + Sync>) -> (Arc<Self>, Reader) {
         let (sender, receiver) = unbounded_channel();
         let flow = Arc::new(Self { control: RequestControl::new(), sender, wake });
         (flow.clone(), Reader { flow, receiver, first: None })
     }
 
-    /// Sends more of the answer. Its control bounds how much is unread.
+    /// Sends a part of the answer. The request's control limits how much is unread.
     pub(super) fn send(&self, answer: Answer) {
-        // With the reader gone the request is cancelled.
+        // Without a reader the request is cancelled already.
         let _ = self.sender.send(answer);
     }
 }
 
-/// The connection's side. Dropped, it cancels the request.
+/// The connection's side; dropping it cancels the request.
 pub(super) struct Reader {
     flow: Arc<Flow>,
     receiver: UnboundedReceiver<Answer>,
-    /// A message that has come and was not taken.
+    /// A message that was received but not returned.
     first: Option<Answer>,
 }
 
 impl Reader {
-    /// The next message of the engine.
+    /// Next message from the engine.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Answer> {
         if let Some(first) = self.first.take() {
             return Poll::Ready(first);
@@ -70,7 +70,7 @@ impl Reader {
         })
     }
 
-    /// Waits until the answer begins; fails with its error if it ends before that.
+    /// Waits until the answer begins; fails if it ends with an error before that.
     pub(super) async fn begin(&mut self) -> Result<()> {
         match std::future::poll_fn(|context| self.poll(context)).await {
             Answer::End(Err(error)) => Err(error),
@@ -81,12 +81,11 @@ impl Reader {
         }
     }
 
-    /// The request's control.
     pub(super) fn control(&self) -> RequestControl {
         self.flow.control.clone()
     }
 
-    /// The whole answer.
+    /// Waits for the whole answer.
     pub(super) async fn whole(mut self) -> Result<String> {
         loop {
             if let Answer::End(outcome) = std::future::poll_fn(|context| self.poll(context)).await {

@@ -1,4 +1,4 @@
-//! The fields that requests for chats, texts and responses share: how tokens are chosen, where an answer ends, what a stream tells.
+//! Fields that chat, text completion and response requests share: sampling, limits, stop strings, streaming.
 
 use serde_json::Value;
 
@@ -6,14 +6,14 @@ use super::field::{Field, Fields, UNKNOWN};
 use crate::error::Result;
 use crate::sampling::SamplingOptions;
 
-/// Stop strings a request may name, and bytes of each.
+/// Limits of stop strings: their number, and bytes of each.
 const MAX_STOPS: usize = 16;
 const MAX_STOP_LEN: usize = 1024;
-/// Most answers to one prompt, as in the OpenAI API.
+/// Limit of `n`, as in the OpenAI API.
 const MAX_ANSWERS: usize = 128;
 
-/// Refuses fields that are in none of the lists. Of `inert` any value is accepted, and nothing comes of it; of `not_yet` only what asks
-/// for nothing: an empty list, `false`, or `"none"` and `"auto"`.
+/// Refuses fields that are in none of the lists. Fields in `inert` accept any value and have no effect. Fields in `not_yet` accept only
+/// values without effect: an empty list, `false`, `"none"` and `"auto"`.
 pub(super) fn refuse_others(fields: &Fields<'_>, known: &str, inert: &str, not_yet: &str) -> Result<()> {
     let asks_nothing = |value: &Value| match value {
         Value::Array(items) => items.is_empty(),
@@ -33,7 +33,7 @@ pub(super) fn refuse_others(fields: &Fields<'_>, known: &str, inert: &str, not_y
     Ok(())
 }
 
-/// How tokens are chosen; what is absent is as in `options`.
+/// Sampling options of a request; absent fields keep their values in `options`.
 pub(super) fn read_sampling(fields: &Fields<'_>, mut options: SamplingOptions) -> Result<SamplingOptions> {
     let numbers = [
         ("temperature", &mut options.temperature),
@@ -45,13 +45,13 @@ pub(super) fn read_sampling(fields: &Fields<'_>, mut options: SamplingOptions) -
     for (name, option) in numbers {
         *option = fields.get(name).map_or(Ok(*option), |field| field.f32())?;
     }
-    // What is recommended for answers that are drawn would make the likeliest one another.
+    // The presence penalty that a model recommends is meant for sampling; it would change which token is likeliest.
     if options.temperature == 0.0 && fields.get("presence_penalty").is_none() {
         options.presence_penalty = 0.0;
     }
     options.top_k = fields.get("top_k").map(|field| field.count()).transpose()?.or(options.top_k);
     if let Some(field) = fields.get("seed") {
-        // Negative seeds are valid too: they wrap around.
+        // Negative seeds wrap around.
         options.seed = field.integer()? as u64;
     }
     if let Some(field) = fields.get("logit_bias") {
@@ -65,7 +65,7 @@ pub(super) fn read_sampling(fields: &Fields<'_>, mut options: SamplingOptions) -
     Ok(options)
 }
 
-/// Most tokens of an answer, by the first of these fields that is there; two must not contradict each other.
+/// Token limit of an answer, from the first of `names` that is present. Two that differ are refused.
 pub(super) fn read_max_tokens(fields: &Fields<'_>, names: &[&str]) -> Result<Option<usize>> {
     let mut found: Option<(&str, usize)> = None;
     for name in names {
@@ -81,7 +81,6 @@ pub(super) fn read_max_tokens(fields: &Fields<'_>, names: &[&str]) -> Result<Opt
     Ok(found.map(|(_, count)| count))
 }
 
-/// Strings before which an answer ends.
 pub(super) fn read_stop(fields: &Fields<'_>) -> Result<Vec<String>> {
     let Some(stop) = fields.get("stop") else { return Ok(Vec::new()) };
     let texts = if stop.value.is_string() { vec![stop.clone()] } else { stop.array()?.collect() };
@@ -96,20 +95,19 @@ pub(super) fn read_stop(fields: &Fields<'_>) -> Result<Vec<String>> {
     texts.iter().map(read).collect()
 }
 
-/// Returns whether a stream ends with the token counts.
 pub(super) fn read_include_usage(fields: &Fields<'_>, stream: bool) -> Result<bool> {
     let Some(field) = fields.get("stream_options") else { return Ok(false) };
     if !stream {
         return Err(field.fault("is only for streams: set stream to true"));
     }
     let options = field.object()?;
-    // Chunks are never padded, whatever is asked: the padding hides their sizes on a network.
+    // Accepted without effect. Chunks are never padded: padding hides their sizes on a network.
     options.only(&["include_usage", "include_obfuscation"])?;
     options.flag("include_obfuscation")?;
     options.flag("include_usage")
 }
 
-/// Returns whether the oldest turns of a conversation that is too long for the context are left out.
+/// Returns true if the oldest turns of a conversation that is too long for the context may be left out.
 pub(super) fn read_truncation(fields: &Fields<'_>) -> Result<bool> {
     let Some(how) = fields.get("truncation") else { return Ok(false) };
     match how.str()? {
@@ -119,7 +117,6 @@ pub(super) fn read_truncation(fields: &Fields<'_>) -> Result<bool> {
     }
 }
 
-/// How many answers are wanted.
 pub(super) fn read_n(fields: &Fields<'_>) -> Result<usize> {
     let Some(field) = fields.get("n") else { return Ok(1) };
     match field.count()? {

@@ -1,4 +1,4 @@
-//! The fields that budgets read: the asker, and the request's own budget.
+//! User key and budget of a request.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -6,16 +6,16 @@ use serde_json::Value;
 use super::field::{Field, Fields};
 use crate::error::Result;
 
-/// Characters of a key; later ones are ignored.
+/// Length limit of a key; further characters are ignored.
 const KEY_CHARACTERS: usize = 256;
 
-/// The most that may be taken; what is absent is not limited.
+/// Limits of tokens and engine time; absent means unlimited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Limit {
     /// Tokens of prompts and answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
-    /// Seconds of the engine's time.
+    /// Seconds of engine time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
 }
@@ -26,7 +26,7 @@ impl Limit {
         *self == Self::default()
     }
 
-    /// The limit of what both allow.
+    /// Combines two limits; the stricter of each applies.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         let tokens = self.tokens.into_iter().chain(other.tokens).min();
@@ -34,12 +34,12 @@ impl Limit {
     }
 }
 
-/// The asker of a request, and the request's own budget.
+/// User key and budget of a request.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Asker {
-    /// The field `safety_identifier`, else `user`; empty where the request says neither.
+    /// Field `safety_identifier`, otherwise `user`; empty if both are absent.
     pub key: String,
-    /// The field `budget`.
+    /// Field `budget`.
     pub limit: Limit,
 }
 
@@ -47,7 +47,7 @@ impl Asker {
     /// Reads the fields of a request.
     ///
     /// # Errors
-    /// [`crate::Error::InvalidRequest`] where `budget` is malformed.
+    /// [`crate::Error::InvalidRequest`] if `budget` is malformed.
     pub fn of_request(request: &Value) -> Result<Self> {
         Self::read(&Fields::of_request(request)?)
     }

@@ -17,47 +17,47 @@ use crate::chat::Message;
 use crate::error::{Error, Result};
 use crate::sampling::SamplingOptions;
 
-/// Fields that have an effect, or a value that asks for none.
+/// Supported fields, some of them only with values that have no effect.
 const KNOWN: &str = "safety_identifier user budget messages model stream stream_options max_tokens max_completion_tokens stop temperature top_k top_p min_p \
                      seed frequency_penalty presence_penalty logit_bias n response_format logprobs top_logprobs modalities \
                      tools tool_choice parallel_tool_calls reasoning_effort enable_thinking chat_template_kwargs thinking_budget \
                      thinking_token_budget thinking_budget_tokens truncation";
-/// Fields that are accepted and have no effect.
+/// Accepted fields without effect.
 const INERT: &str = "metadata store service_tier prompt_cache_key prompt_cache_retention verbosity \
                      prediction";
-/// Fields that may ask for nothing only.
+/// Fields that are accepted only with a value that has no effect.
 const NOT_YET: &str = "functions function_call";
 
-/// A request for an answer.
+/// A chat completion request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChatRequest {
     /// The conversation.
     pub messages: Vec<Message>,
-    /// The pictures in order of appearance: `ContentPart::Image(i)` means `pictures[i]`.
+    /// Pictures in order of appearance: `ContentPart::Image(i)` is `pictures[i]`.
     pub pictures: Vec<PictureUrl>,
-    /// How tokens are chosen.
+    /// Sampling options.
     pub sampling: SamplingOptions,
-    /// Most tokens of the answer; absent for as many as fit the context.
+    /// Token limit of the answer; if absent, the rest of the context.
     pub max_tokens: Option<usize>,
-    /// Strings before which the answer ends.
+    /// Stop strings; the answer ends before the first of them.
     pub stop: Vec<String>,
-    /// The format that the answer must have; the messages say so.
+    /// Required format of the answer, already described in the messages.
     pub format: Option<Wanted>,
-    /// The tools that may be called; the messages say so.
+    /// Available tools, already defined in the messages.
     pub tools: Option<Tools>,
-    /// The thoughts that are asked for; the messages say so.
+    /// Requested reasoning, already begun in the messages.
     pub thinking: Option<Thinking>,
-    /// Set where the oldest turns are left out if there are too many for the context.
+    /// Leaves out the oldest turns if the conversation is too long for the context.
     pub truncates: bool,
-    /// How many answers are wanted.
+    /// Number of answers.
     pub n: usize,
-    /// Set where the answer is sent in chunks.
+    /// Sends the answer in chunks.
     pub stream: bool,
-    /// Set where the stream ends with the token counts.
+    /// Ends the stream with token counts.
     pub include_usage: bool,
-    /// The asker, and the request's own budget.
+    /// User key and budget.
     pub asker: Asker,
-    /// The model the caller asks for.
+    /// Requested model.
     pub model: Option<String>,
 }
 
@@ -82,12 +82,12 @@ impl ChatRequest {
     /// Reads a request; `defaults` are the sampling options, seed included, that it does not set.
     ///
     /// # Errors
-    /// As [`Self::from_json`].
+    /// Same as [`Self::from_json`].
     pub fn with_defaults(request: &Value, defaults: &SamplingOptions) -> Result<Self> {
         Self::read(request, |_, _| Ok(defaults.clone()))
     }
 
-    /// The same with the options for the thoughts that are asked for, and for pictures, if there are any.
+    /// Reads a request. `defaults` returns sampling options for the requested reasoning, and for pictures if there are any.
     pub(super) fn read(
         request: &Value,
         defaults: impl FnOnce(Option<&Thinking>, bool) -> Result<SamplingOptions>,
@@ -126,7 +126,6 @@ impl ChatRequest {
     }
 }
 
-/// Answers are text.
 fn check_modalities(fields: &Fields<'_>) -> Result<()> {
     let Some(field) = fields.get("modalities") else { return Ok(()) };
     for modality in field.array()? {
@@ -137,7 +136,7 @@ fn check_modalities(fields: &Fields<'_>) -> Result<()> {
     Ok(())
 }
 
-/// How many of the likeliest tokens are told beside each token.
+/// Number of alternatives per token; `None` if no log probabilities are requested.
 fn read_logprobs(fields: &Fields<'_>) -> Result<Option<usize>> {
     let is_on = fields.flag("logprobs")?;
     let Some(top) = fields.get("top_logprobs") else { return Ok(is_on.then_some(0)) };

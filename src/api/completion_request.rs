@@ -14,31 +14,30 @@ const KNOWN: &str = "user budget prompt model stream stream_options max_tokens s
 const INERT: &str = "";
 const NOT_YET: &str = "echo";
 
-/// Tokens of an answer where the request does not say, as in the OpenAI API.
+/// Token limit of an answer if the request sets none, as in the OpenAI API.
 const DEFAULT_MAX_TOKENS: usize = 16;
-/// Most prompts of a request.
 const MAX_PROMPTS: usize = 128;
 
-/// A request to continue texts.
+/// A text completion request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CompletionRequest {
-    /// The texts, or their token ids.
+    /// Texts or token ids to continue.
     pub prompts: Vec<Prompt>,
-    /// How tokens are chosen.
+    /// Sampling options.
     pub sampling: SamplingOptions,
-    /// Most tokens of an answer.
+    /// Token limit of an answer.
     pub max_tokens: usize,
-    /// Strings before which an answer ends.
+    /// Stop strings; an answer ends before the first of them.
     pub stop: Vec<String>,
-    /// How many answers to each prompt are wanted.
+    /// Number of answers per prompt.
     pub n: usize,
-    /// Set where the answers are sent in chunks.
+    /// Sends the answers in chunks.
     pub stream: bool,
-    /// Set where the stream ends with the token counts.
+    /// Ends the stream with token counts.
     pub include_usage: bool,
-    /// The asker, and the request's own budget.
+    /// User key and budget.
     pub asker: Asker,
-    /// The model the caller asks for.
+    /// Requested model.
     pub model: Option<String>,
 }
 
@@ -46,7 +45,7 @@ impl CompletionRequest {
     /// Reads a request; `defaults` are the sampling options, seed included, that it does not set.
     ///
     /// # Errors
-    /// As [`super::ChatRequest::from_json`].
+    /// Same as [`super::ChatRequest::from_json`].
     pub fn with_defaults(request: &Value, defaults: &SamplingOptions) -> Result<Self> {
         let fields = Fields::of_request(request)?;
         refuse_others(&fields, KNOWN, INERT, NOT_YET)?;
@@ -92,7 +91,6 @@ fn read_prompts(prompt: &Field<'_>) -> Result<Vec<Prompt>> {
     }
 }
 
-/// A text or its token ids.
 pub(super) fn read_prompt(prompt: &Field<'_>) -> Result<Prompt> {
     if prompt.value.is_string() {
         return prompt.string().map(Prompt::Text);

@@ -11,16 +11,14 @@ pub(super) struct Field<'a> {
     pub(super) value: &'a Value,
 }
 
-/// The fields of an object. A field that is null counts as absent.
+/// The fields of an object; null counts as absent.
 pub(super) struct Fields<'a> {
     path: String,
     map: &'a Map<String, Value>,
 }
 
-/// Why a field is refused that is in no list.
 pub(super) const UNKNOWN: &str = "is not a field this API knows";
 
-/// Parses the text of a request.
 pub(super) fn parse(text: &str) -> Result<Value> {
     serde_json::from_str(text).map_err(|error| Error::request("body", format!("not JSON: {error}")))
 }
@@ -64,7 +62,7 @@ impl<'a> Field<'a> {
         self.value.as_f64().map(|value| value as f32).ok_or_else(|| self.expected("a number"))
     }
 
-    /// A whole number; clients in languages without integers write `5.0`.
+    /// A whole number, also written as `5.0`, because some clients have no integers.
     pub(super) fn integer(&self) -> Result<i128> {
         let whole = |value: f64| (value.fract() == 0.0 && value.abs() < 2f64.powi(53)).then_some(value as i128);
         let number = self.value.as_number().ok_or_else(|| self.expected("a whole number"))?;
@@ -99,7 +97,6 @@ impl<'a> Field<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of the request itself.
     pub(super) fn of_request(request: &'a Value) -> Result<Self> {
         let map = request.as_object().ok_or_else(|| Error::request("body", "must be an object"))?;
         Ok(Self { path: String::new(), map })
@@ -114,7 +111,7 @@ impl<'a> Fields<'a> {
         self.get(name).ok_or_else(|| Error::request(self.join(name), "is missing"))
     }
 
-    /// Returns whether a field is true; absent ones are not.
+    /// The value of a boolean field; absent means false.
     pub(super) fn flag(&self, name: &str) -> Result<bool> {
         let Some(field) = self.get(name) else { return Ok(false) };
         field.value.as_bool().ok_or_else(|| field.expected("true or false"))

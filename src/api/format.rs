@@ -1,4 +1,4 @@
-//! The format that an answer must have: `response_format` of chats, `text.format` of responses.
+//! The required format of an answer: `response_format` of chats, `text.format` of responses.
 
 use serde_json::Value;
 
@@ -7,22 +7,21 @@ use crate::chat::Message;
 use crate::error::{Error, Result};
 use crate::grammar::Format;
 
-/// JSON objects of any kind.
 const ANY_OBJECT: &str = r#"{"type": "object"}"#;
 
-/// A format that is wanted, and where the request says so.
+/// A requested format and its place in the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// The format.
     pub format: Format,
     /// JSON pointer to it in the request.
     pub place: String,
-    /// Set where the model is told.
+    /// Describes the format in the prompt.
     pub(super) in_prompt: bool,
 }
 
 impl Wanted {
-    /// Reads a format; nothing for plain text. What `json_schema` says stands in a field of that name, or beside it where `is_flat`.
+    /// Reads a format; `None` means plain text. The fields of `json_schema` are in an object of that name, or beside `type` if `is_flat`.
     pub(super) fn read(format: &Field<'_>, is_flat: bool) -> Result<Option<Self>> {
         let fields = format.object()?;
         let kind = fields.need("type")?;
@@ -52,14 +51,14 @@ impl Wanted {
         }
     }
 
-    /// Tells the model, unless the request says that it shall not be told.
+    /// Describes the format to the model, unless the request turns that off.
     pub(super) fn tell(&self, messages: &mut [Message]) {
         if self.in_prompt {
             self.format.tell(messages);
         }
     }
 
-    /// An error about the format, with its place in the whole request.
+    /// Adds the format's place in the request to an error.
     pub fn locate(&self, error: Error) -> Error {
         match error {
             Error::UnsupportedSchema { pointer, keyword, reason } => {
@@ -71,10 +70,10 @@ impl Wanted {
     }
 }
 
-/// `strict` makes no difference: every schema is enforced.
+/// `strict` has no effect: every schema is enforced.
 const SCHEMA_FIELDS: [&str; 4] = ["name", "description", "strict", "schema"];
 
-/// Keys of the text stand as in the request: answers follow their order.
+/// Keys keep their order, because answers follow it.
 fn read_schema<'a>(fields: &Fields<'a>) -> Result<(Format, Field<'a>)> {
     fields.need("name")?.str()?;
     fields.flag("strict")?;

@@ -7,18 +7,18 @@ use crate::chat::{ContentPart, Message, Role, ToolCall};
 use crate::engine::Detail;
 use crate::error::Result;
 
-/// A picture that a request names.
+/// A picture in a request.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct PictureUrl {
-    /// Its URL, as the request has it.
+    /// URL of the picture, or its data.
     pub url: String,
-    /// Its path in the request.
+    /// Path of the URL in the request.
     pub field: String,
-    /// How large it is to be shown.
+    /// Requested resolution.
     pub detail: Detail,
 }
 
-/// How parts of messages are written.
+/// Names for the parts of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
     /// `text` and `image_url`.
@@ -27,14 +27,14 @@ pub(super) enum Dialect {
     Response,
 }
 
-/// Messages, and the pictures in them in order of appearance: `ContentPart::Image(i)` means `pictures[i]`.
+/// Messages and their pictures: `ContentPart::Image(i)` is `pictures[i]`.
 #[derive(Debug, Default)]
 pub(super) struct Conversation {
     pub(super) messages: Vec<Message>,
     pub(super) pictures: Vec<PictureUrl>,
 }
 
-/// Fields of a message that say nothing to the model.
+/// Fields of a message that the model does not see.
 const INERT: [&str; 6] = ["name", "annotations", "refusal", "id", "status", "phase"];
 
 impl Conversation {
@@ -54,14 +54,14 @@ impl Conversation {
         }
     }
 
-    /// Asks for thoughts, unless the answer has begun.
+    /// Begins an answer with reasoning, unless it has begun already.
     pub(super) fn think(&mut self) {
         if self.messages.last().is_some_and(|message| message.role != Role::Assistant) {
             self.messages.push(Message { role: Role::Assistant, content: vec![ContentPart::Thoughts(String::new())] });
         }
     }
 
-    /// Adds the definitions of tools.
+    /// Adds tool definitions.
     pub(super) fn define(&mut self, definitions: Vec<String>) {
         if !definitions.is_empty() {
             let content = definitions.into_iter().map(ContentPart::Text).collect();
@@ -70,20 +70,19 @@ impl Conversation {
     }
 }
 
-/// Reads a conversation, message by message.
 #[derive(Default)]
 struct Reader<'a> {
     conversation: Conversation,
-    /// The last calls, and what they came to as far as that has been read.
+    /// The last calls, with the results read so far.
     called: Vec<Called<'a>>,
-    /// What an item says was thought before the assistant's next one.
+    /// Reasoning that precedes the assistant's next item.
     thoughts: Option<String>,
 }
 
-/// A call that a result belongs to.
+/// A call that needs a result.
 struct Called<'a> {
     id: &'a str,
-    /// The call's path.
+    /// The call in the request, for errors.
     place: Field<'a>,
     result: Option<Vec<ContentPart>>,
 }
@@ -93,7 +92,6 @@ impl<'a> Reader<'a> {
         self.conversation.messages.push(Message { role, content });
     }
 
-    /// A message of a chat.
     fn read_message(&mut self, message: &Field<'a>) -> Result<()> {
         let fields = message.object()?;
         let role = read_role(&fields)?;
@@ -129,7 +127,6 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// An item of a response's input.
     fn read_item(&mut self, item: &Field<'a>) -> Result<()> {
         let fields = item.object()?;
         match fields.get("type").map(|kind| kind.str().map(|name| (name, kind))).transpose()? {
@@ -138,7 +135,7 @@ impl<'a> Reader<'a> {
                 if self.called.iter().any(|called| called.result.is_some()) {
                     self.expect_no_results()?;
                 }
-                // Calls that wait for their results are of one message, which has begun: what was thought between them has no place.
+                // Calls that wait for results belong to one message, which has begun: reasoning between them is dropped.
                 self.thoughts.take_if(|_| !self.called.is_empty());
                 if !self.begin_with_thoughts()
                     && self.conversation.messages.last().is_none_or(|message| message.role != Role::Assistant)
@@ -169,7 +166,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What was thought before the next item. Summaries and encrypted contents, which other models have, are not shown to this one.
+    /// Reads the reasoning before the next item. Summaries and encrypted content, which other models have, are ignored.
     fn read_thoughts(&mut self, item: &Fields<'a>) -> Result<()> {
         item.only(&["type", "id", "status", "summary", "content", "encrypted_content"])?;
         let content = item.get("content");
@@ -185,13 +182,13 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Begins a message of the assistant's with what was thought before it, if anything was.
+    /// Begins an assistant message with pending reasoning; returns false if there is none.
     fn begin_with_thoughts(&mut self) -> bool {
         let thoughts = self.thoughts.take();
         thoughts.map(|text| self.push(Role::Assistant, vec![ContentPart::Thoughts(text)])).is_some()
     }
 
-    /// A call that the last message makes.
+    /// Adds a call to the last message.
     fn read_call(&mut self, (id, place): (&Field<'a>, &Field<'a>), function: &Fields<'a>) -> Result<()> {
         let name = function.need("name")?;
         check_name(&name)?;
@@ -203,12 +200,12 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// What a call came to. Results may come in any order; the model sees them in that of the calls, since many know no ids.
+    /// Reads a result. The model sees results in the order of the calls, because many models have no call ids.
     fn read_result(&mut self, (id, content): (&Field<'a>, &Field<'a>), dialect: Dialect) -> Result<()> {
         let name = id.str()?;
         let parts = self.read_content(content, dialect)?;
         if parts.iter().any(|part| matches!(part, ContentPart::Image(_))) {
-            return Err(content.unsupported("what a call came to must be text"));
+            return Err(content.unsupported("a tool result must be text"));
         }
         let unanswered = self.called.iter_mut().find(|called| called.id == name && called.result.is_none());
         let called = unanswered
@@ -222,7 +219,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Something else comes than results.
+    /// Fails if a call has no result yet.
     fn expect_no_results(&self) -> Result<()> {
         match self.called.iter().find(|called| called.result.is_none()) {
             Some(Called { id, place, .. }) => Err(place.fault(format!("no result of the call {id:?} follows"))),
@@ -281,7 +278,6 @@ fn read_role(fields: &Fields<'_>) -> Result<Role> {
     }
 }
 
-/// Tools are functions.
 pub(super) fn check_function(fields: &Fields<'_>) -> Result<()> {
     match fields.get("type") {
         Some(kind) if kind.str()? != "function" => Err(kind.unsupported("only functions are supported")),
@@ -289,7 +285,7 @@ pub(super) fn check_function(fields: &Fields<'_>) -> Result<()> {
     }
 }
 
-/// Names of functions have at most 64 letters, digits, underscores and dashes.
+/// Checks that a function name has at most 64 letters, digits, underscores and dashes.
 pub(super) fn check_name(name: &Field<'_>) -> Result<()> {
     let text = name.str()?;
     let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
@@ -309,7 +305,7 @@ fn read_picture(image_url: &Field<'_>) -> Result<PictureUrl> {
     read_url(&fields.need("url")?, read_detail(&fields)?)
 }
 
-/// How large a picture is to be shown. `original` is what responses call it where no size is left out.
+/// Requested resolution; the Responses API calls the full one `original`.
 fn read_detail(fields: &Fields<'_>) -> Result<Detail> {
     let Some(detail) = fields.get("detail") else { return Ok(Detail::default()) };
     match detail.str()? {

@@ -1,7 +1,7 @@
-//! The OpenAI API: the body of a request in, typed work out; what the engine says in, JSON out.
+//! The OpenAI API: parses request bodies into typed work, and formats the engine's output as JSON.
 //!
-//! One room for a page's `engine.fetch` and for `ocelli serve`. Fields that this crate does not know, or that would change the meaning of a
-//! request and are not supported, are refused by name. Knows no clock and no source of randomness: ids, times and seeds are passed in.
+//! Used by `engine.fetch` in a page and by `ocelli serve`. Unknown fields, and unsupported ones that would change the meaning of a request,
+//! are refused by name. This room has no clock and no source of randomness: ids, times and seeds are passed in.
 
 pub mod chat_request;
 pub mod completion_request;

@@ -1,18 +1,18 @@
-//! A whole reply: a status and JSON. And how the API reports errors: never a 5xx where the same request would fail again, because clients
-//! repeat those by themselves.
+//! A complete reply: status and JSON, also for errors. A request that would fail again never gets a 5xx, because clients retry those
+//! automatically.
 
 use serde::Serialize;
 
 use crate::error::Error;
 
-/// The answer to a request that is not a stream, or the error.
+/// Reply to a request that is not streamed, or an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Reply {
-    /// HTTP's status code.
+    /// HTTP status code.
     pub status: u16,
     /// JSON.
     pub body: String,
-    /// For the header `x-should-retry`, which official clients obey; absent where the status says it.
+    /// Value of the header `x-should-retry`, which official clients obey; absent if the status implies it.
     pub may_retry: Option<bool>,
 }
 
@@ -30,12 +30,10 @@ struct ErrorDetail {
     code: String,
 }
 
-/// Type of errors of the request.
 const INVALID: &str = "invalid_request_error";
-/// Type of errors of the server.
 const SERVER: &str = "server_error";
 
-/// Status and code of an error by our own code. Codes that OpenAI has not are ours, with underscores.
+/// HTTP status and API code of an [error code](Error::code). Codes that OpenAI lacks are Ocelli's own, with underscores.
 fn status_and_code(code: &str, names_field: bool) -> (u16, String) {
     let (status, name) = match code {
         "invalid-request" => (400, "invalid_value"),
@@ -63,17 +61,17 @@ fn status_and_code(code: &str, names_field: bool) -> (u16, String) {
 }
 
 impl Reply {
-    /// JSON that is as it should be.
+    /// A reply with status 200.
     pub fn ok(body: String) -> Self {
         Self { status: 200, body, may_retry: None }
     }
 
-    /// An error by its [code](Error::code), what it says and the field of the request that it is about.
+    /// A reply for an error: its [code](Error::code), its message and the field of the request that caused it.
     pub fn error(code: &str, message: &str, field: Option<&str>) -> Self {
         let (status, code) = status_and_code(code, field.is_some());
         let r#type = if status < 500 { INVALID } else { SERVER };
         let detail = ErrorDetail { message: message.into(), r#type, param: field.map(str::to_owned), code };
-        // A lost device is opened again; whatever else fails here would fail again.
+        // Only these errors are temporary: a lost device is opened again.
         let may_retry = (status >= 500 || status == 429)
             .then_some(matches!(detail.code.as_str(), "device_lost" | "too_many_requests"));
         let body = serde_json::to_string(&ErrorBody { error: detail });

@@ -1,4 +1,4 @@
-//! `POST /v1/responses`: what can be answered without keeping anything between requests.
+//! `POST /v1/responses`, without state between requests.
 
 use serde_json::{Value, json};
 
@@ -21,46 +21,45 @@ const INERT: &str = "metadata store service_tier prompt_cache_key prompt_cache_r
                      max_tool_calls";
 const NOT_YET: &str = "background";
 
-/// A request for a response.
+/// A Responses API request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResponseRequest {
-    /// The conversation, instructions first.
+    /// Conversation, instructions first.
     pub messages: Vec<Message>,
-    /// The pictures in order of appearance.
+    /// Pictures in order of appearance.
     pub pictures: Vec<PictureUrl>,
-    /// The instructions alone, as the response repeats them.
+    /// Instructions, repeated in the response.
     pub instructions: Option<String>,
-    /// How tokens are chosen.
+    /// Sampling options.
     pub sampling: SamplingOptions,
-    /// Most tokens of the answer; absent for as many as fit the context.
+    /// Token limit of the answer; if absent, the rest of the context.
     pub max_tokens: Option<usize>,
-    /// The format that the answer must have; the messages say so.
+    /// Required format of the answer, already described in the messages.
     pub format: Option<Wanted>,
-    /// The same as the request has it, as the response repeats it.
+    /// `text.format`, repeated in the response.
     pub text_format: Value,
-    /// The tools that may be called; the messages say so.
+    /// Available tools, already defined in the messages.
     pub tools: Option<Tools>,
-    /// The thoughts that are asked for; the messages say so.
+    /// Requested reasoning, already begun in the messages.
     pub thinking: Option<Thinking>,
-    /// The effort as the request has it, as the response repeats it.
+    /// `reasoning.effort`, repeated in the response.
     pub effort: Value,
-    /// `tools`, `tool_choice` and `parallel_tool_calls`, as the response repeats them.
+    /// `tools`, `tool_choice` and `parallel_tool_calls`, repeated in the response.
     pub repeated_tools: [Value; 3],
-    /// Set where the oldest turns are left out if there are too many for the context.
+    /// Leaves out the oldest turns if the conversation is too long for the context.
     pub truncates: bool,
-    /// Set where the answer is sent in events.
+    /// Sends the answer as events.
     pub stream: bool,
-    /// The asker, and the request's own budget.
+    /// User key and budget.
     pub asker: Asker,
-    /// The model the caller asks for.
+    /// Requested model.
     pub model: Option<String>,
-    /// Fields that the response repeats.
+    /// Metadata, repeated in the response.
     pub metadata: Value,
 }
 
 impl ResponseRequest {
-    /// Reads a request; `defaults` are the sampling options, seed included, that it does not set, for the thoughts that are asked for, and
-    /// for pictures, if there are any.
+    /// Reads a request. `defaults` returns sampling options for the requested reasoning, and for pictures if there are any.
     pub(super) fn read(
         request: &Value,
         defaults: impl FnOnce(Option<&Thinking>, bool) -> Result<SamplingOptions>,
@@ -120,7 +119,7 @@ impl ResponseRequest {
     }
 }
 
-/// The format in `text`; of `stream_options` what changes nothing.
+/// Format in `text`; `stream_options` may only ask for padding, which has no effect.
 fn read_text(fields: &Fields<'_>) -> Result<Option<Wanted>> {
     let mut format = None;
     if let Some(text) = fields.get("text") {
@@ -134,7 +133,7 @@ fn read_text(fields: &Fields<'_>) -> Result<Option<Wanted>> {
     Ok(format)
 }
 
-/// The effort in `reasoning`. Summaries may be asked for, and none is made: thoughts are told as they are.
+/// The effort in `reasoning`. Summaries may be requested but are not made: reasoning is returned in full.
 fn read_effort<'a>(fields: &Fields<'a>) -> Result<Option<Field<'a>>> {
     let Some(reasoning) = fields.get("reasoning") else { return Ok(None) };
     let reasoning = reasoning.object()?;
@@ -147,14 +146,14 @@ fn read_effort<'a>(fields: &Fields<'a>) -> Result<Option<Field<'a>>> {
     Ok(reasoning.get("effort"))
 }
 
-/// Log probabilities are told where `include` asks for them.
+/// Number of alternatives per token; `None` if no log probabilities are requested.
 fn read_logprobs(fields: &Fields<'_>) -> Result<Option<usize>> {
     let mut is_on = false;
     if let Some(include) = fields.get("include") {
         for item in include.array()? {
             match item.str()? {
                 "message.output_text.logprobs" => is_on = true,
-                // Nothing is encrypted: reasoning items have what was thought. No picture ever is in a response.
+                // No effect: reasoning is not encrypted, and responses have no pictures.
                 "reasoning.encrypted_content" | "message.input_image.image_url" => {}
                 _ => return Err(item.unsupported("cannot be included")),
             }

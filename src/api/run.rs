@@ -1,4 +1,4 @@
-//! A request under way: every answer to every prompt.
+//! A running request: all answers to all prompts.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -13,55 +13,54 @@ use crate::error::{Error, Result};
 use crate::grammar::Grammar;
 use crate::sampling::SamplingOptions;
 
-/// Output of a request under way.
+/// Output of a running request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
-    /// More of a streamed answer.
+    /// A part of a streamed answer.
     Frame(Frame),
-    /// An event that is not part of the answer; never text or tokens.
+    /// An event outside the answer, such as progress; never text or tokens.
     Event(Event),
 }
 
-/// A request under way.
+/// A running request.
 #[derive(Debug)]
 pub struct Run {
     work: Box<Work>,
     pictures: Vec<Picture>,
-    /// The prompts, once they have been read.
+    /// Encoded prompts; empty until the first use.
     encoded: Vec<Rc<Encoded>>,
-    /// The grammar that bounds answers.
+    /// Grammar of the required format.
     grammar: Option<Rc<dyn Grammar>>,
-    /// Answers that have begun and left the batch.
+    /// Answers that have begun but are not in the batch.
     begun: BTreeMap<usize, Answering>,
     done: BTreeMap<usize, Completion>,
 }
 
 impl Run {
-    /// Creates a request of work and the pictures that it names.
+    /// Creates a request from work and its pictures.
     pub fn new(work: Box<Work>, pictures: Vec<Picture>) -> Self {
         Self { work, pictures, encoded: Vec::new(), grammar: None, begun: BTreeMap::new(), done: BTreeMap::new() }
     }
 
-    /// The format that answers must have.
+    /// Required format of the answers.
     pub fn format(&self) -> Option<&Wanted> {
         self.work.format.as_ref()
     }
 
-    /// Sets the grammar of that format.
+    /// Sets the grammar of [`Self::format`].
     pub fn constrain(&mut self, grammar: Rc<dyn Grammar>) {
         self.grammar = Some(grammar);
     }
 
-    /// Reads the prompts, if they are not yet, and returns how many tokens they have. Nothing is computed.
+    /// Encodes the prompts on the first call and returns their number of tokens; nothing runs on the device.
     ///
     /// # Errors
-    /// As [`Engine::encode`].
+    /// Same as [`Engine::encode`].
     pub fn prompt_tokens<B: Backend>(&mut self, engine: &Engine<B>) -> Result<usize> {
         self.open(engine)?;
         Ok(self.encoded.iter().map(|prompt| prompt.ids().len()).sum())
     }
 
-    /// The prompt of the answer `index`.
     pub(super) fn encoded(&self, index: usize) -> &Encoded {
         &self.encoded[index / self.work.n.max(1)]
     }
@@ -72,7 +71,7 @@ impl Run {
         self.begun.get(&index).map_or_else(|| options.can_share(format.is_some()), Answering::can_share)
     }
 
-    /// Reads the prompts, the first time. Fails as [`Engine::encode`].
+    /// Encodes the prompts on the first call. Fails like [`Engine::encode`].
     fn open<B: Backend>(&mut self, engine: &Engine<B>) -> Result<()> {
         if self.format().is_some() && self.grammar.is_none() {
             return Err(Error::Internal { detail: "a format without its grammar".into() });
@@ -85,13 +84,13 @@ impl Run {
                 };
                 self.encoded.push(Rc::new(encoded));
             }
-            // Free their memory: what the prompt shows of them is kept.
+            // Free their memory: the encoded prompts keep all that is needed.
             self.pictures = Vec::new();
         }
         Ok(())
     }
 
-    /// The body, once all answers are complete.
+    /// Returns the body after all answers are complete.
     pub(super) fn end(&mut self, tokenizer: &Arc<Tokenizer>, send: &mut dyn FnMut(Output)) -> String {
         let done: Vec<Completion> = std::mem::take(&mut self.done).into_values().collect();
         let (frames, body) = self.work.wire.end(&self.encoded, &done, self.work.n, tokenizer);
@@ -99,7 +98,7 @@ impl Run {
         body
     }
 
-    /// The next answer to begin or resume beside those `under_way`. A stream has one at a time: its reader receives one answer after the other.
+    /// Index of the next answer to begin or resume. A stream has one answer at a time, because its client reads them one after another.
     pub(super) fn next(&self, under_way: &[usize]) -> Option<usize> {
         if self.work.stream && !under_way.is_empty() {
             return None;
@@ -108,7 +107,7 @@ impl Run {
         (0..self.encoded.len() * self.work.n).find(is_open)
     }
 
-    /// Takes back an answer that is complete, or that left the batch.
+    /// Takes back an answer that is complete or has left the batch.
     pub(super) fn take_back(
         &mut self,
         index: usize,
@@ -125,7 +124,7 @@ impl Run {
         }
     }
 
-    /// The answer `index`, counted over all prompts, new or as it left the batch. Each has a seed of its own.
+    /// The answer `index`, counted over all prompts, new or parked. Answers to the same prompt have different seeds.
     pub(super) fn begin(&mut self, index: usize, send: &mut dyn FnMut(Output)) -> Answering {
         if let Some(begun) = self.begun.remove(&index) {
             return begun;
@@ -139,7 +138,6 @@ impl Run {
         Answering::new(self.encoded[index / n].clone(), options, self.grammar.clone())
     }
 
-    /// Handles an event of the answer `index`.
     pub(super) fn on_event(
         &mut self,
         (index, event): (usize, Event),

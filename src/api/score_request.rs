@@ -9,14 +9,14 @@ use super::messages::{Conversation, Dialect};
 use crate::engine::{Detail, Prompt};
 use crate::error::{Error, Result};
 
-/// A prompt whose logits are asked for.
+/// A request for the logits of a prompt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScoreRequest {
     /// At least one message or token.
     pub prompt: Prompt,
     /// URLs of the pictures, in order of appearance or of their tokens.
     pub picture_urls: Vec<String>,
-    /// How large each of them is to be shown; with token ids as large as the model takes it.
+    /// Resolution of each picture; with token ids always the full one.
     pub details: Vec<Detail>,
 }
 

@@ -1,4 +1,4 @@
-//! Addresses of the API, and the work that requests to them become.
+//! Endpoints of the API, and the work that their requests ask for.
 
 use std::sync::Arc;
 
@@ -21,42 +21,42 @@ use crate::engine::{self, AnswerOptions, CallOptions, Prompt, ThoughtOptions};
 use crate::error::{Error, Result};
 use crate::sampling::SamplingOptions;
 
-/// The model that is served, and what requests for it leave open.
+/// The served model, and defaults for requests.
 #[derive(Debug, Clone)]
 pub struct Service {
-    /// The model's name in answers.
+    /// Name of the model in answers.
     pub model: String,
-    /// Names that requests may call it besides.
+    /// Other names that requests may use.
     pub aliases: Vec<String>,
-    /// How tokens are chosen where a request does not say: the model's own defaults.
+    /// Sampling options that requests do not set: the model's own defaults.
     pub defaults: SamplingOptions,
-    /// Seconds since 1970 when it was loaded.
+    /// Load time in seconds since 1970.
     pub created: u64,
-    /// Tokens that a conversation may hold.
+    /// Context size in tokens.
     pub context: usize,
-    /// How the model calls tools, if it has learnt that: [`crate::engine::Engine::call_syntax`].
+    /// Tool call syntax of the model, if it has one: [`crate::engine::Engine::call_syntax`].
     pub calls: Option<CallSyntax>,
-    /// How the model thinks before it answers, if it has learnt that: [`crate::engine::Engine::thinking`].
+    /// Reasoning syntax of the model, if it has one: [`crate::engine::Engine::thinking`].
     pub thinking: Option<engine::Thinking>,
-    /// The model's vocabulary.
+    /// Vocabulary of the model.
     pub tokenizer: Arc<Tokenizer>,
 }
 
-/// Values that are a request's own.
+/// Values that are unique to a request.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Stamp {
-    /// Letters and digits that no other request has.
+    /// Unique letters and digits.
     pub id: String,
     /// Seconds since 1970.
     pub created: u64,
-    /// The seed of a request that names none.
+    /// Seed for a request without one.
     pub seed: u32,
 }
 
 /// Result of reading a request.
 #[derive(Debug)]
 pub enum Opened {
-    /// The answer, as JSON: no engine is needed.
+    /// An answer as JSON that needs no engine.
     Ready(String),
     /// Work for the engine.
     Work(Box<Work>),
@@ -65,31 +65,30 @@ pub enum Opened {
 /// Work for the engine: one or more answers to one or more prompts.
 #[derive(Debug, Default)]
 pub struct Work {
-    /// The pictures that are shown, in order of appearance.
+    /// Pictures in order of appearance.
     pub pictures: Vec<PictureUrl>,
-    /// The format that answers must have: the caller hands its grammar to the [`super::Run`].
+    /// Required format of the answers; the caller passes its grammar to the [`super::Run`].
     pub format: Option<Wanted>,
-    /// Set where the answer is sent in frames.
+    /// Sends the answer in frames.
     pub stream: bool,
-    /// The asker, and the request's own budget.
+    /// User key and budget.
     pub asker: Asker,
     pub(super) prompts: Vec<Prompt>,
-    /// Set where the oldest turns are left out if there are too many for the context.
+    /// Leaves out the oldest turns if the conversation is too long for the context.
     pub(super) truncates: bool,
-    /// Answers to each prompt.
+    /// Answers per prompt.
     pub(super) n: usize,
     pub(super) options: AnswerOptions,
     pub(super) wire: Wire,
 }
 
 impl Work {
-    /// How many answers are wanted; none where a prompt's tokens are.
+    /// Number of answers; 0 if only the prompt's tokens are requested.
     pub fn answers(&self) -> usize {
         self.prompts.len() * self.n
     }
 }
 
-/// The addresses, with the only method that each takes.
 enum Endpoint<'a> {
     Models,
     Model(&'a str),
@@ -101,10 +100,10 @@ enum Endpoint<'a> {
 }
 
 impl Service {
-    /// Reads a request. `path` is that of its URL; what stands before `/v1` does not count.
+    /// Reads a request. `path` is the path of its URL; anything before `/v1` is ignored.
     ///
     /// # Errors
-    /// [`Error::UnknownUrl`], [`Error::WrongMethod`], [`Error::ModelNotFound`], or as [`ChatRequest::from_json`].
+    /// [`Error::UnknownUrl`], [`Error::WrongMethod`], [`Error::ModelNotFound`], or those of [`ChatRequest::from_json`].
     pub fn open(&self, (method, path): (&str, &str), body: &str, stamp: Stamp) -> Result<Opened> {
         let (endpoint, allowed) =
             endpoint(path).ok_or_else(|| Error::UnknownUrl { method: method.to_owned(), path: path.to_owned() })?;
@@ -134,12 +133,12 @@ impl Service {
         Ok(Opened::Work(Box::new(work)))
     }
 
-    /// The model as `/v1/models` lists it.
+    /// Entry of the model in `/v1/models`.
     fn object(&self) -> Value {
         json!({"id": self.model, "object": "model", "created": self.created, "owned_by": "ocelli"})
     }
 
-    /// The model that is loaded has to be meant.
+    /// Refuses models that are not loaded.
     fn check_model(&self, model: Option<&str>) -> Result<()> {
         let Some(name) = model else { return Ok(()) };
         if name == self.model || self.aliases.iter().any(|alias| alias == name) {
@@ -153,7 +152,7 @@ impl Service {
         Head { id, created: stamp.created, model: self.model.clone(), include_usage }
     }
 
-    /// The format of an answer that may call tools, and how calls are read.
+    /// Format of an answer that may call tools, and options for parsing the calls.
     fn held_to(&self, format: Option<Wanted>, tools: Option<&Tools>) -> Result<(Option<Wanted>, Option<CallOptions>)> {
         let Some(tools) = tools else { return Ok((format, None)) };
         let reason = || "this model has not learnt to call tools".into();
@@ -162,7 +161,7 @@ impl Service {
         Ok((Some(wanted), Some(calling)))
     }
 
-    /// How tokens are chosen where a request does not say: of answers with thoughts and without.
+    /// Default sampling options; a model may have others for reasoning.
     fn defaults_for(
         &self,
         without: SamplingOptions,
@@ -176,7 +175,7 @@ impl Service {
         }
     }
 
-    /// How the thoughts of an answer are read that begins with some.
+    /// Options for parsing an answer that begins with reasoning.
     fn thoughts(&self, messages: &[Message], thinking: Option<&Thinking>) -> Option<ThoughtOptions> {
         let last = messages.iter().rfind(|message| message.role != Role::Tools)?;
         let syntax = self.thinking.as_ref().filter(|_| last.is_thinking())?.syntax.clone();
@@ -243,7 +242,7 @@ impl Service {
     }
 }
 
-/// The endpoint at a path, and its method.
+/// Endpoint at a path, and its HTTP method.
 fn endpoint(path: &str) -> Option<(Endpoint<'_>, &'static str)> {
     let below = path.find("/v1/").map_or(path, |at| &path[at + "/v1".len()..]);
     let found = match below.trim_matches('/') {
@@ -258,7 +257,7 @@ fn endpoint(path: &str) -> Option<(Endpoint<'_>, &'static str)> {
     Some(found)
 }
 
-/// A part of a path with its `%XX` as they are meant.
+/// Decodes `%XX` in a part of a path.
 fn decoded(part: &str) -> String {
     let hex = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
     let (mut bytes, mut rest) = (Vec::with_capacity(part.len()), part.as_bytes());

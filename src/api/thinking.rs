@@ -1,11 +1,11 @@
-//! Whether the model thinks before it answers, and how long: by the fields that clients of several servers have for it.
+//! Reasoning before the answer and its limit, read from the fields of several servers' APIs.
 
 use super::field::{Field, Fields};
 use crate::error::Result;
 
-/// Those that bound thoughts: of Alibaba's API, vLLM and llama.cpp.
+/// Token limits of reasoning in Alibaba's API, vLLM and llama.cpp.
 const BUDGETS: [&str; 3] = ["thinking_budget", "thinking_token_budget", "thinking_budget_tokens"];
-/// Tokens of thoughts by effort, where no bound is named.
+/// Token limit by effort, if the request sets none.
 const EFFORTS: [(&str, Option<usize>); 6] = [
     ("minimal", Some(1024)),
     ("low", Some(1024)),
@@ -15,17 +15,17 @@ const EFFORTS: [(&str, Option<usize>); 6] = [
     ("max", None),
 ];
 
-/// Thoughts that a request asks for.
+/// Requested reasoning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Thinking {
-    /// Most tokens of them, at least one; absent for as many as the answer may have.
+    /// Token limit, at least 1; if absent, the limit of the answer.
     pub budget: Option<usize>,
-    /// The field that asks for them.
+    /// The field that requests it.
     pub(super) field: String,
 }
 
 impl Thinking {
-    /// What a request asks for, with its effort; nothing where it asks for an answer at once, or leaves that open.
+    /// Reads the request and its effort; `None` if reasoning is off or not mentioned.
     pub(super) fn read(fields: &Fields<'_>, effort: Option<Field<'_>>) -> Result<Option<Self>> {
         let of_template = fields.get("chat_template_kwargs").map(|arguments| arguments.object()).transpose()?;
         if let Some(arguments) = &of_template {
@@ -44,7 +44,7 @@ impl Thinking {
     }
 }
 
-/// A whole number; no thoughts for 0, no bound for -1.
+/// A whole number; 0 turns reasoning off, -1 means no limit.
 fn read_budget(bound: &Field<'_>) -> Result<usize> {
     match bound.integer()? {
         0 => Ok(0),
@@ -53,7 +53,7 @@ fn read_budget(bound: &Field<'_>) -> Result<usize> {
     }
 }
 
-/// Whether there are thoughts, and at most how many tokens of them; nothing where that is left open.
+/// Returns whether reasoning is on, and its token limit; `None` if the effort leaves that open.
 fn read_effort(effort: &Field<'_>) -> Result<Option<(bool, Option<usize>)>> {
     let name = effort.str()?;
     if name == "none" || name == "auto" {

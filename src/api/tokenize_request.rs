@@ -1,4 +1,4 @@
-//! `POST /v1/tokenize` and `POST /v1/responses/input_tokens`: what a prompt comes to in tokens, without an answer.
+//! `POST /v1/tokenize` and `POST /v1/responses/input_tokens`: the tokens of a prompt, without an answer.
 
 use serde_json::Value;
 
@@ -9,22 +9,22 @@ use super::response_request::ResponseRequest;
 use crate::engine::Prompt;
 use crate::error::{Error, Result};
 
-/// A prompt whose tokens are asked for.
+/// A request for the tokens of a prompt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenizeRequest {
     /// The prompt.
     pub prompt: Prompt,
-    /// Its pictures in order of appearance.
+    /// Pictures in order of appearance.
     pub pictures: Vec<PictureUrl>,
-    /// The model the caller asks for.
+    /// Requested model.
     pub model: Option<String>,
 }
 
 impl TokenizeRequest {
-    /// Reads `{"messages": ..}` as of a chat, or `{"prompt": ..}` as of a completion.
+    /// Reads `{"messages": ..}` like a chat, or `{"prompt": ..}` like a text completion.
     ///
     /// # Errors
-    /// As [`super::ChatRequest::from_json`].
+    /// Same as [`super::ChatRequest::from_json`].
     pub fn from_json(request: &Value) -> Result<Self> {
         let fields = Fields::of_request(request)?;
         let model = fields.get("model").map(|model| model.string()).transpose()?;
@@ -38,7 +38,7 @@ impl TokenizeRequest {
         Ok(Self { prompt: read_prompt(&prompt)?, pictures: Vec::new(), model })
     }
 
-    /// A request for a response, whose input is to be counted.
+    /// A request that counts the input of a response.
     pub(super) fn of_response(request: ResponseRequest) -> Self {
         let ResponseRequest { messages, pictures, model, .. } = request;
         Self { prompt: Prompt::Messages(messages), pictures, model }

@@ -13,33 +13,32 @@ use crate::engine::CallOptions;
 use crate::error::{Error, Result};
 use crate::grammar::{Format, SchemaRule};
 
-/// Most tools of a request, as in the OpenAI API.
+/// Limit of tools per request, as in the OpenAI API.
 const MAX_TOOLS: usize = 128;
 
-/// A function that may be called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Function {
     name: String,
-    /// Its definition as the model sees it.
+    /// Definition as the model sees it.
     definition: String,
-    /// The schema of its arguments, and the JSON pointer to it in the request.
+    /// JSON schema of the arguments, and the JSON pointer to it in the request.
     parameters: (Value, String),
-    /// Set where `tool_choice` allows it.
+    /// True if `tool_choice` allows it.
     is_allowed: bool,
 }
 
-/// The tools that an answer may call, at least one.
+/// Tools that an answer may call, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tools {
     functions: Vec<Function>,
-    /// Set where the answer must call one.
+    /// True if the answer must call a tool.
     is_required: bool,
-    /// Set where it may call several.
+    /// True if it may call several.
     are_several: bool,
 }
 
 impl Tools {
-    /// Reads the tools of a request; nothing where none may be called.
+    /// Reads the tools of a request; `None` if no tool may be called.
     pub(super) fn read(fields: &Fields<'_>, dialect: Dialect) -> Result<Option<Self>> {
         let mut functions: Vec<Function> = Vec::new();
         let tools = fields.get("tools");
@@ -62,7 +61,7 @@ impl Tools {
         Ok((may_call && !tools.functions.is_empty()).then_some(tools))
     }
 
-    /// Returns whether any may be called.
+    /// Returns whether any tool may be called.
     fn choose(&mut self, choice: &Field<'_>, dialect: Dialect) -> Result<bool> {
         let may_call =
             if choice.value.is_string() { self.choose_mode(choice)? } else { self.choose_among(choice, dialect)? };
@@ -82,7 +81,7 @@ impl Tools {
         Ok(true)
     }
 
-    /// One function by name, or some of them. In chats what is said of either stands in a field of the type's name.
+    /// Chooses one function by name, or some of them. In chats the details are in an object with the name of the type.
     fn choose_among(&mut self, choice: &Field<'_>, dialect: Dialect) -> Result<bool> {
         let fields = choice.object()?;
         let kind = fields.need("type")?;
@@ -122,12 +121,11 @@ impl Tools {
             .ok_or_else(|| name.fault(format!("no tool is called {text:?}")))
     }
 
-    /// The functions as the model sees them.
     pub(super) fn definitions(&self) -> Vec<String> {
         self.functions.iter().map(|function| function.definition.clone()).collect()
     }
 
-    /// What answers are held to that may also be `answer`, and how calls are read from them.
+    /// Grammar of answers that are tool calls or have the format `answer`, and options for parsing the calls.
     pub(super) fn wanted(
         &self,
         answer: Option<Wanted>,
@@ -171,7 +169,7 @@ impl Tools {
     }
 }
 
-/// An error about a schema, with its place in the whole request.
+/// Adds the schema's place in the request to an error.
 fn within(error: Error, place: &str) -> Error {
     match error {
         Error::UnsupportedSchema { pointer, keyword, reason } => {
@@ -182,7 +180,7 @@ fn within(error: Error, place: &str) -> Error {
 }
 
 impl Function {
-    /// A function, and where its name stands.
+    /// Reads a function; also returns the field of its name.
     fn read<'a>(tool: &Field<'a>, dialect: Dialect) -> Result<(Self, Field<'a>)> {
         let mut fields = tool.object()?;
         check_function(&fields)?;
@@ -191,7 +189,7 @@ impl Function {
             fields = fields.need("function")?.object()?;
         }
         fields.only(&["type", "name", "description", "parameters", "strict"])?;
-        // Every schema is enforced.
+        // No effect: every schema is enforced.
         fields.flag("strict")?;
         let name = fields.need("name")?;
         check_name(&name)?;

@@ -18,9 +18,9 @@ pub(super) use work::work;
 
 /// The only completion window, as text and in seconds. Batches do not expire here.
 const WINDOW: (&str, u64) = ("24h", 24 * 60 * 60);
-/// Requests of a batch under way at once.
+/// Concurrent requests of a batch.
 const AT_ONCE: usize = 8;
-/// Most pairs of metadata.
+/// Limit of metadata pairs.
 const MOST_METADATA: usize = 16;
 
 /// A batch object of the API.
@@ -101,7 +101,7 @@ pub(super) struct Batches {
     sender: Sender<String>,
     /// The active batch. It is written when its status changes.
     current: Mutex<Option<Batch>>,
-    /// Ends its active requests.
+    /// Controls that cancel its active requests.
     requests: [Mutex<RequestControl>; AT_ONCE],
 }
 
@@ -136,7 +136,7 @@ impl Batches {
         }
         let batch = Batch::new(asked);
         self.store.put(&batch).map_err(|error| Reply::from(&error))?;
-        // Without the thread the server is ending, and finds the batch at its next start.
+        // If the thread has ended, the server is ending; it continues the batch after its next start.
         let _ = self.sender.send(batch.id.clone());
         Ok(json!(batch).to_string())
     }
@@ -171,7 +171,6 @@ impl Batches {
         kept.map(|()| json!(batch).to_string()).map_err(|error| Reply::from(&error))
     }
 
-    /// The active batch.
     fn current(&self) -> MutexGuard<'_, Option<Batch>> {
         locked(&self.current)
     }
@@ -183,7 +182,6 @@ impl Batches {
         current.is_some()
     }
 
-    /// Changes the active batch.
     fn update(&self, change: impl FnOnce(&mut Batch)) {
         if let Some(batch) = &mut *self.current() {
             change(batch);

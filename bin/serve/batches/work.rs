@@ -177,10 +177,10 @@ fn answer(
         let asked = Asked::new(&server.formats, work, bill.transpose()?)?;
         let reader = server.jobs.submit(asked, Priority::Batch).ok_or(Error::Aborted)?;
         *locked(&server.batches.requests[place]) = reader.control();
-        // The batch may have been cancelled before.
+        // The batch may have been cancelled before the control was stored.
         if server.batches.goes_on() { pollster::block_on(reader.whole()) } else { Err(Error::Aborted) }
     });
-    // A request that fails then counts as unanswered.
+    // A request that fails because the server ends counts as unanswered.
     if outcome.is_err() && server.jobs.is_stopped() {
         return Err(Error::Aborted);
     }

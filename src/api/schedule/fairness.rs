@@ -1,27 +1,27 @@
-//! Shares of the engine, counted in steps: a step continues an answer by a token, or its prompt by a chunk. The request that has had least work
-//! done comes first; waiting counts in its favour, so that none starves.
+//! Fair shares of the engine, counted in steps: one token of an answer, or one chunk of a prompt. The request with the least work so far is
+//! served first; waiting offsets work, so that no request starves.
 //!
-//! A new request therefore begins after at most one turn of [`QUANTUM`] steps for each request that arrived with it. One with much work done
-//! waits for at most [`MOST_AGED`] steps while new ones keep arriving.
+//! A new request therefore begins after at most one turn of [`QUANTUM`] steps for each request that arrived with it. A request with much
+//! work waits for at most [`MOST_AGED`] steps while new ones arrive.
 
-/// Steps after which an answer leaves the engine if a request that has had less waits for it.
+/// Steps after which an answer leaves the engine if a request with less work waits.
 pub const QUANTUM: u64 = 16;
 
-/// Work that counts at most: requests that have had more take turns as equals.
+/// Cap of counted work: requests above it take turns as equals.
 const MOST_WORK: u64 = 256;
 
-/// Steps of waiting that make up for a step of work.
+/// Steps of waiting that offset a step of work.
 const AGEING: u64 = 4;
 
-/// Steps after which a request that waits comes before new ones, whatever work it has had.
+/// Steps after which a waiting request precedes new ones, however much work it has had.
 pub const MOST_AGED: u64 = MOST_WORK * AGEING;
 
-/// The share that a request has had of the engine.
+/// Engine time that a request has received.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Share {
     /// Steps of its answers.
     work: u64,
-    /// The step at which it was served last, or began to wait.
+    /// The step at which it was last served or began to wait.
     pub(super) served_at: u64,
 }
 
@@ -30,13 +30,13 @@ impl Share {
         Self { work: 0, served_at: now }
     }
 
-    /// Counts a step. Work that is done again, because others needed the memory, is not the request's.
+    /// Counts a step. Work that is repeated because others needed the memory is not charged to the request.
     pub(super) fn count(&mut self, is_resuming: bool, now: u64) {
         self.work += u64::from(!is_resuming);
         self.served_at = now;
     }
 
-    /// The lower, the sooner it is served.
+    /// The request with the lowest rank is served first.
     pub(super) fn rank(&self, now: u64) -> i64 {
         let waited = now.saturating_sub(self.served_at) / AGEING;
         self.work.min(MOST_WORK) as i64 - waited as i64
@@ -49,7 +49,7 @@ pub(super) struct Turn {
     pub(super) request: usize,
     /// The answer's index in its request.
     pub(super) index: usize,
-    /// Steps that continued it, and steps that computed again what it had before the turn.
+    /// Steps that continued it, and steps that repeated work of earlier turns.
     steps: u64,
     resuming: u64,
 }
@@ -63,7 +63,7 @@ impl Turn {
         *if is_resuming { &mut self.resuming } else { &mut self.steps } += 1;
     }
 
-    /// Returns whether it may be ended: at most half of a long turn goes into resuming.
+    /// Returns whether the turn may end: at most half of a long turn is spent on resuming.
     pub(super) fn is_over(&self) -> bool {
         self.steps >= QUANTUM.max(self.resuming)
     }
@@ -78,7 +78,7 @@ mod tests {
         let mut worked = Share::new(0);
         (1..=1000).for_each(|step| worked.count(false, step));
         assert!(Share::new(1000).rank(1000) < worked.rank(1000));
-        // A request that arrives later comes after one that has waited long enough.
+        // A later request comes after one that has waited long enough.
         let now = 1000 + MOST_AGED + AGEING;
         assert!(Share::new(now).rank(now) > worked.rank(now));
         let mut resuming = Share::new(0);

@@ -1,9 +1,9 @@
 //! The scheduler: owns the requests of an engine and decides at every step which answers are computed next.
 //!
-//! Page, server and batches only supply requests and receive their output. Answers that can share steps are computed together; one that cannot
-//! (grammar, log probabilities, tools) has the engine to itself for a turn. Engine time goes to the request that has had least of it, see
-//! [`fairness`]; an answer whose turn is over, or whose reader is full, leaves the engine and is resumed later as after a lost device: what it
-//! says is the same.
+//! A page, the server and batches only supply requests and receive output. Answers that can share steps are computed together; an answer
+//! that cannot (grammar, log probabilities, tools) has the engine to itself for a turn. Engine time goes to the request that has had the
+//! least (see [`fairness`]). An answer whose turn is over, or whose client stops reading, leaves the engine and is resumed like after a
+//! lost device, with the same text.
 
 mod fairness;
 mod request;
@@ -19,66 +19,65 @@ use fairness::Turn;
 pub use fairness::{MOST_AGED, QUANTUM};
 use request::OpenRequest;
 
-/// Priority of a request: one of a batch is only computed while no other can be.
+/// Priority of a request; batch requests are computed only while no other request can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
-    /// A person waits for the answer.
+    /// A user waits for the answer.
     Person,
-    /// The answer is one of a batch.
+    /// The answer belongs to a batch.
     Batch,
 }
 
 /// Receives the output of one request.
 pub trait Client {
-    /// Admits the request, whose prompts have so many tokens, and returns the meters of what it may take. Called once, before anything is
-    /// computed.
+    /// Admits a request with this number of prompt tokens and returns the meters of its budgets. Called once, before anything is computed.
     ///
     /// # Errors
-    /// [`Error::BudgetExceeded`]; the request ends with it.
+    /// [`Error::BudgetExceeded`], with which the request ends.
     fn admit(&mut self, _prompt_tokens: usize) -> Result<Vec<Arc<Meter>>> {
         Ok(Vec::new())
     }
 
-    /// Receives a frame of a stream, or progress.
+    /// Receives a stream frame or progress.
     fn send(&mut self, output: Output);
 
-    /// Receives the body of the answer, of a stream too, or the request's error.
+    /// Receives the body of the answer, also of a streamed one, or the error.
     fn end(self: Box<Self>, outcome: Result<String>);
 }
 
-/// A request on its way to a scheduler.
+/// A request for a scheduler.
 pub struct Submission<'a> {
     /// The request, with its pictures and its grammar.
     pub run: Box<Run>,
-    /// Its priority.
+    /// Priority of the request.
     pub priority: Priority,
-    /// Cancels it, and counts frames that its reader has not read.
+    /// Cancels the request, and counts frames that its client has not read.
     pub control: RequestControl,
-    /// Receives its output.
+    /// Receives the output.
     pub client: Box<dyn Client + 'a>,
 }
 
 /// Supplies requests to a scheduler.
 pub trait Inbox<'a> {
-    /// The next request that has arrived, if the scheduler, which has `open` requests, should take it now. Called at every step.
+    /// Returns the next request if the scheduler, which has `open` requests, should take it now. Called at every step.
     fn next(&mut self, open: usize) -> Option<Submission<'a>>;
 
-    /// Returns whether the engine is wanted for something else: the scheduler stops before its next step.
+    /// Returns whether the engine is needed elsewhere: the scheduler stops before its next step.
     fn is_paused(&self) -> bool {
         false
     }
 }
 
-/// Requests of one engine, and how far they are.
+/// Requests of one engine and their progress.
 pub struct Scheduler<'a, I> {
     inbox: I,
     requests: BTreeMap<usize, OpenRequest<'a>>,
-    /// Answers in the batch, by their numbers.
+    /// Answers in the batch, by number.
     turns: BTreeMap<usize, Turn>,
-    /// Requests and answers so far: their numbers.
+    /// Numbers that requests and answers have received so far.
     numbers: usize,
     steps: u64,
-    /// A request for which there is no memory beside the answers in the batch.
+    /// A request that does not fit in memory beside the answers in the batch.
     blocked: Option<usize>,
 }
 
@@ -88,12 +87,12 @@ impl<'a, I: Inbox<'a>> Scheduler<'a, I> {
         Self { inbox, requests: BTreeMap::new(), turns: BTreeMap::new(), numbers: 0, steps: 0, blocked: None }
     }
 
-    /// The source of requests.
+    /// Source of requests.
     pub fn inbox(&mut self) -> &mut I {
         &mut self.inbox
     }
 
-    /// Returns whether no request is left, also none whose reader is full.
+    /// Returns whether all requests have ended; one whose client stops reading has not.
     pub fn is_empty(&self) -> bool {
         self.requests.is_empty()
     }
@@ -103,15 +102,15 @@ impl<'a, I: Inbox<'a>> Scheduler<'a, I> {
         self.requests.values().any(|open| open.waits() || open.control.is_cancelled())
     }
 
-    /// Works until nothing can be computed: all requests have ended, or wait for their readers. New ones are taken at every step. To be called
-    /// again when one arrives, is cancelled, or its reader reads again.
+    /// Runs until all requests have ended or wait for their clients; takes new ones at every step. Call it again when a request arrives or
+    /// is cancelled, or when a client reads again.
     pub async fn run<B: Backend>(&mut self, engine: &mut Engine<B>) {
         let (mut batch, tokenizer) = (Batch::default(), engine.tokenizer().clone());
         while !self.inbox.is_paused() {
             self.receive();
             self.end_cancelled(engine, &mut batch);
             let leaving = self.leaving(&batch, engine.max_batch());
-            // Answers leave and join where nothing is submitted ahead.
+            // Answers join and leave only while no step is submitted ahead.
             let looks_ahead = leaving.is_empty() && !self.expects_another(&batch, engine.max_batch());
             if !batch.is_in_flight() {
                 leaving.iter().for_each(|&answer| self.park(engine, &mut batch, answer));
@@ -133,26 +132,24 @@ impl<'a, I: Inbox<'a>> Scheduler<'a, I> {
         active.into_iter().for_each(|answer| self.park(engine, &mut batch, answer));
     }
 
-    /// Takes the requests that have arrived.
     fn receive(&mut self) {
         while let Some(submission) = self.inbox.next(self.requests.len()) {
             self.numbers += 1;
             self.requests.insert(self.numbers, OpenRequest::new(submission, self.steps));
         }
         for open in self.requests.values_mut().filter(|open| open.control.is_paused()) {
-            // Time that its reader takes is no time that it waits.
+            // Waiting for the client does not count as waiting for the engine.
             open.share.served_at = self.steps;
         }
     }
 
-    /// Ends the requests that were cancelled.
     fn end_cancelled<B: Backend>(&mut self, engine: &mut Engine<B>, batch: &mut Batch<B>) {
         let cancelled = self.requests.iter().filter(|(_, open)| open.control.is_cancelled());
         let cancelled: Vec<usize> = cancelled.map(|(number, _)| *number).collect();
         cancelled.into_iter().for_each(|number| self.fail(engine, batch, number, Error::Aborted));
     }
 
-    /// Ends a request with an error; its answers leave the batch.
+    /// Ends a request with an error and removes its answers from the batch.
     fn fail<B: Backend>(&mut self, engine: &mut Engine<B>, batch: &mut Batch<B>, number: usize, error: Error) {
         let answers: Vec<usize> =
             self.turns.iter().filter(|(_, turn)| turn.request == number).map(|(answer, _)| *answer).collect();
@@ -165,7 +162,7 @@ impl<'a, I: Inbox<'a>> Scheduler<'a, I> {
         }
     }
 
-    /// Takes an answer out of the batch. It is resumed when it is its request's turn again.
+    /// Removes an answer from the batch; it is resumed in its request's next turn.
     fn park<B: Backend>(&mut self, engine: &mut Engine<B>, batch: &mut Batch<B>, answer: usize) {
         let (turn, answering) = (self.turns.remove(&answer), engine.remove(batch, answer));
         if let (Some(Turn { request, index, .. }), Some(answering)) = (turn, answering)
@@ -175,19 +172,19 @@ impl<'a, I: Inbox<'a>> Scheduler<'a, I> {
         }
     }
 
-    /// The request that is next among those that may: that of the highest priority which has had least of the engine.
+    /// The next request for which `may` is true: highest priority first, then least engine time.
     fn next_request(&self, may: impl Fn(usize, &OpenRequest<'a>) -> bool) -> Option<usize> {
         let waiting = self.requests.iter().filter(|(number, open)| open.waits() && may(**number, open));
         let rank = |(number, open): &(&usize, &OpenRequest<'a>)| (open.rank(self.steps), **number);
         waiting.min_by_key(rank).map(|(number, _)| *number)
     }
 
-    /// Returns whether a request's next answer could be computed beside others.
+    /// Returns whether the request's next answer can be computed together with others.
     fn can_join(&self, number: usize, open: &OpenRequest<'a>) -> bool {
         open.can_share() && self.blocked != Some(number)
     }
 
-    /// Returns whether a request waits that could join the batch.
+    /// Returns whether a waiting request could join the batch.
     fn expects_another<B: Backend>(&self, batch: &Batch<B>, most: usize) -> bool {
         let active = self.turns.values().find_map(|turn| self.requests.get(&turn.request));
         let is_alike = |open: &OpenRequest<'a>| active.is_some_and(|active| active.priority == open.priority);
@@ -196,7 +193,7 @@ impl<'a, I: Inbox<'a>> Scheduler<'a, I> {
             && self.next_request(|number, open| is_alike(open) && self.can_join(number, open)).is_some()
     }
 
-    /// Answers that leave the batch before the next step: those whose reader is full, and those that make room for the request that is next.
+    /// Answers that leave the batch before the next step: those whose client stops reading, and those that make room for the next request.
     fn leaving<B: Backend>(&self, batch: &Batch<B>, most: usize) -> Vec<usize> {
         let rank_of = |number: &usize| self.requests.get(number).map(|open| open.rank(self.steps));
         let is_full = |turn: &Turn| self.requests.get(&turn.request).is_some_and(|open| open.control.is_paused());
@@ -219,7 +216,7 @@ impl<'a, I: Inbox<'a>> Scheduler<'a, I> {
         Vec::new()
     }
 
-    /// Adds the answers that are next to the batch, while there is room.
+    /// Adds the next answers to the batch while there is room.
     async fn fill<B: Backend>(&mut self, engine: &mut Engine<B>, batch: &mut Batch<B>, tokenizer: &Arc<Tokenizer>) {
         self.blocked = None;
         loop {
@@ -239,7 +236,7 @@ impl<'a, I: Inbox<'a>> Scheduler<'a, I> {
                 continue;
             }
             let Some(index) = open.next_answer() else {
-                // It asks for no answer: a count of tokens.
+                // Without answers, the request only counts tokens.
                 self.end(number, tokenizer);
                 continue;
             };
@@ -262,7 +259,7 @@ impl<'a, I: Inbox<'a>> Scheduler<'a, I> {
         }
     }
 
-    /// Counts a step for the answers that took part.
+    /// Counts a step for the answers that took part in it.
     fn count_step<B: Backend>(&mut self, batch: &Batch<B>, left: &[Departure]) {
         self.steps += 1;
         let active = batch.progress().map(|progress| (progress.number, progress.is_resuming));
@@ -276,7 +273,7 @@ impl<'a, I: Inbox<'a>> Scheduler<'a, I> {
         }
     }
 
-    /// Handles an answer that has left the batch by itself.
+    /// Handles an answer that left the batch on its own.
     fn depart<B: Backend>(
         &mut self,
         engine: &mut Engine<B>,
@@ -298,7 +295,6 @@ impl<'a, I: Inbox<'a>> Scheduler<'a, I> {
         }
     }
 
-    /// Ends a request whose answers are complete.
     fn end(&mut self, number: usize, tokenizer: &Arc<Tokenizer>) {
         if let Some(open) = self.requests.remove(&number) {
             open.end(tokenizer);

@@ -9,7 +9,6 @@ use crate::chat::Tokenizer;
 use crate::engine::{Answering, Backend, Engine, Event, RequestControl};
 use crate::error::Result;
 
-/// A request that has not ended.
 pub(super) struct OpenRequest<'a> {
     pub(super) run: Box<Run>,
     pub(super) priority: Priority,
@@ -27,7 +26,7 @@ impl<'a> OpenRequest<'a> {
         Self { run, priority, control, client, share: Share::new(now), active: Vec::new(), has_begun: false }
     }
 
-    /// Reads the prompts and admits the request, the first time.
+    /// Encodes the prompts and admits the request, on the first call.
     pub(super) fn begin<B: Backend>(&mut self, engine: &Engine<B>) -> Result<()> {
         if !self.has_begun {
             let prompt_tokens = self.run.prompt_tokens(engine)?;
@@ -37,12 +36,11 @@ impl<'a> OpenRequest<'a> {
         Ok(())
     }
 
-    /// Returns whether there is something of it to compute which is not in the batch.
+    /// Returns whether an answer outside the batch can be computed.
     pub(super) fn waits(&self) -> bool {
         !self.control.is_paused() && (!self.has_begun || self.next_answer().is_some())
     }
 
-    /// The index of the answer that is next.
     pub(super) fn next_answer(&self) -> Option<usize> {
         self.run.next(&self.active)
     }
@@ -52,26 +50,23 @@ impl<'a> OpenRequest<'a> {
         self.run.can_share(self.next_answer().unwrap_or_default())
     }
 
-    /// The lower, the sooner it is served.
     pub(super) fn rank(&self, now: u64) -> (Priority, i64) {
         (self.priority, self.share.rank(now))
     }
 
-    /// Begins the answer `index`, or takes it as it left the batch.
+    /// Begins or resumes an answer.
     pub(super) fn begin_answer(&mut self, index: usize) -> Answering {
         let Self { run, control, client, active, .. } = self;
         active.push(index);
         run.begin(index, &mut |output| deliver(control, &mut **client, output))
     }
 
-    /// Takes back an answer that has left the batch.
     pub(super) fn take_back(&mut self, index: usize, answering: Answering, is_complete: bool) {
         let Self { run, control, client, active, .. } = self;
         active.retain(|other| *other != index);
         run.take_back(index, (answering, is_complete), &mut |output| deliver(control, &mut **client, output));
     }
 
-    /// Returns whether all answers are complete.
     pub(super) fn is_complete(&self) -> bool {
         self.has_begun && self.active.is_empty() && self.next_answer().is_none()
     }
@@ -81,7 +76,6 @@ impl<'a> OpenRequest<'a> {
         run.on_event((index, event), tokenizer, &mut |output| deliver(control, &mut **client, output));
     }
 
-    /// Sends the end of the answer.
     pub(super) fn end(self, tokenizer: &Arc<Tokenizer>) {
         let Self { mut run, control, mut client, .. } = self;
         let body = run.end(tokenizer, &mut |output| deliver(&control, &mut *client, output));
@@ -89,7 +83,7 @@ impl<'a> OpenRequest<'a> {
     }
 }
 
-/// Sends output to a client, and counts frames that its reader has still to read.
+/// Sends output to a client and counts frames that it has not read.
 fn deliver(control: &RequestControl, client: &mut dyn Client, output: Output) {
     if matches!(output, Output::Frame(_)) {
         control.frame_sent();

@@ -7,7 +7,7 @@ use super::{Frame, Head, Usage};
 use crate::chat::{CallPart, Tokenizer};
 use crate::engine::{Completion, FinishReason};
 
-/// A completion, or a chunk of one: the fields in the API's order.
+/// A completion or a chunk of one, with the fields in the API's order.
 #[derive(Serialize)]
 struct Answer<'a, C, U> {
     id: &'a str,
@@ -30,9 +30,9 @@ struct Choice {
 #[derive(Serialize)]
 struct Message {
     role: &'static str,
-    /// Nothing where there are calls alone.
+    /// Absent if there are only calls.
     content: Option<String>,
-    /// What was thought before; not of `OpenAI`'s API, but of many that speak it.
+    /// Reasoning; not in OpenAI's API, but in many compatible ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_content: Option<String>,
     refusal: (),
@@ -60,10 +60,10 @@ struct Delta {
     tool_calls: Vec<Call>,
 }
 
-/// A call, or more of one.
+/// A call or a part of one.
 #[derive(Serialize)]
 struct Call {
-    /// Of a chunk's call, which of the answer it is.
+    /// Index of the call in the answer; only in chunks.
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,7 +87,6 @@ struct Content {
 }
 
 impl Content {
-    /// Nothing where no log probabilities were asked for.
     fn of(tokens: Vec<Logprob>) -> Option<Self> {
         (!tokens.is_empty()).then_some(Self { content: tokens, refusal: () })
     }
@@ -97,32 +96,29 @@ impl Content {
 #[derive(Debug)]
 pub struct ChatWire {
     head: Head,
-    /// Tokens whose text has not come yet.
+    /// Tokens whose text has not been sent yet.
     pub(super) waiting: Vec<Logprob>,
 }
 
 impl ChatWire {
-    /// Creates the wire of the answers to one request.
+    /// Creates the writer for the answers to one request.
     pub fn new(head: Head) -> Self {
         Self { head, waiting: Vec::new() }
     }
 
-    /// The first chunk of an answer, with the role.
+    /// First chunk of an answer, with the role.
     pub(super) fn opening(&mut self, index: usize) -> Frame {
         self.chunk(index, Delta { role: Some("assistant"), content: Some(String::new()), ..Delta::default() }, None)
     }
 
-    /// A chunk of thoughts.
     pub(super) fn reasoning(&mut self, index: usize, text: String) -> Frame {
         self.chunk(index, Delta { reasoning_content: Some(text), ..Delta::default() }, None)
     }
 
-    /// A chunk of text.
     pub(super) fn text(&mut self, index: usize, content: String) -> Frame {
         self.chunk(index, Delta { content: Some(content), ..Delta::default() }, None)
     }
 
-    /// A chunk of a call.
     pub(super) fn call(&mut self, (index, call): (usize, usize), part: CallPart) -> Frame {
         let call = match part {
             CallPart::Name(name) => Call { index: Some(call), ..self.named((index, call), name, String::new()) },
@@ -138,12 +134,12 @@ impl ChatWire {
         Call { index: None, id: Some(self.head.call_id(place)), r#type: Some("function"), function }
     }
 
-    /// The chunk with the finish reason.
+    /// Chunk with the finish reason.
     pub(super) fn closing(&mut self, index: usize, finish_reason: FinishReason) -> Frame {
         self.chunk(index, Delta::default(), Some(finish_reason))
     }
 
-    /// The last chunk, with the token counts, if the request asked for them; and the whole answer at once.
+    /// Last frames, with the token counts if requested, and the whole reply.
     pub(super) fn end(&self, answers: &[Completion], usage: Usage, tokenizer: &Tokenizer) -> (Vec<Frame>, String) {
         let mut frames = Vec::new();
         if self.head.include_usage {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::chat::Tokenizer;
 use crate::engine::TokenLogprob;
 
-/// Replaces minus infinity, which JSON does not have.
+/// Replaces minus infinity, which JSON lacks.
 const LEAST: f32 = -9999.0;
 
 /// A token as the API shows it.
@@ -13,11 +13,11 @@ const LEAST: f32 = -9999.0;
 pub struct Token {
     pub(super) token: String,
     pub(super) logprob: f32,
-    /// Nothing for control tokens, which print nothing.
+    /// Absent for control tokens, which have no text.
     pub(super) bytes: Option<Vec<u8>>,
 }
 
-/// A token of an answer, with the likeliest ones in its place.
+/// A token of an answer, with the likeliest alternatives.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Logprob {
     #[serde(flatten)]
@@ -43,7 +43,6 @@ impl Logprob {
         Self { chosen: Token::new((token.token, token.logprob), tokenizer), top_logprobs }
     }
 
-    /// Log probabilities of a whole answer.
     pub(super) fn of_all(tokens: &[TokenLogprob], tokenizer: &Tokenizer) -> Vec<Self> {
         tokens.iter().map(|token| Self::new(token, tokenizer)).collect()
     }

@@ -1,4 +1,4 @@
-//! Formats of the OpenAI API: whole answers, and the frames of streams.
+//! Output formats of the OpenAI API: whole replies, and frames of streams.
 
 mod chat;
 mod logprobs;
@@ -20,12 +20,12 @@ pub use usage::Usage;
 use crate::chat::{CallPart, Tokenizer};
 use crate::engine::{Completion, Encoded};
 
-/// A message of a stream of server-sent events.
+/// A server-sent event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// Its name; only those of responses have one.
+    /// Name of the event; only events of responses have one.
     pub event: Option<&'static str>,
-    /// JSON, or `[DONE]` behind the last one.
+    /// JSON, or `[DONE]` in the last frame.
     pub data: String,
 }
 
@@ -39,7 +39,7 @@ impl Frame {
         Self { event: None, data: "[DONE]".into() }
     }
 
-    /// The frame as server-sent event.
+    /// Text of the server-sent event.
     pub fn text(&self) -> String {
         match self.event {
             Some(event) => format!("event: {event}\ndata: {}\n\n", self.data),
@@ -48,41 +48,41 @@ impl Frame {
     }
 }
 
-/// Fields that all frames of an answer have.
+/// Fields common to all frames of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     pub(super) id: String,
     pub(super) created: u64,
     pub(super) model: String,
-    /// Set where the request asked for the token counts at the end of the stream.
+    /// Ends the stream with token counts.
     pub(super) include_usage: bool,
 }
 
 impl Head {
-    /// The id of a call: of which answer, and which of its calls.
+    /// Id of a call, from the indices of its answer and of the call in it.
     fn call_id(&self, (answer, call): (usize, usize)) -> String {
         let request = self.id.rsplit('-').next().unwrap_or_default();
         format!("call_{request}_{answer}_{call}")
     }
 }
 
-/// How the answers of a piece of work are written.
+/// Output format of a piece of work.
 #[derive(Debug, Default)]
 pub(super) enum Wire {
     Chat(ChatWire),
     Text(TextWire),
     Response(Box<ResponseWire>),
-    /// The number of a prompt's tokens.
+    /// Number of tokens of a prompt.
     #[default]
     Count,
-    /// A prompt's tokens.
+    /// Tokens of a prompt.
     Tokens {
         context: usize,
     },
 }
 
 impl Wire {
-    /// An answer begins.
+    /// Frames at the beginning of an answer.
     pub(super) fn open(&mut self, index: usize) -> Vec<Frame> {
         match self {
             Self::Chat(chat) => vec![chat.opening(index)],
@@ -91,7 +91,7 @@ impl Wire {
         }
     }
 
-    /// The next token, whose text comes later.
+    /// Adds a token; its text follows.
     pub(super) fn token(&mut self, logprob: Logprob) {
         match self {
             Self::Chat(chat) => chat.waiting.push(logprob),
@@ -101,7 +101,7 @@ impl Wire {
         }
     }
 
-    /// More of what was thought before an answer.
+    /// Frames of further reasoning.
     pub(super) fn reasoning(&mut self, index: usize, text: String) -> Vec<Frame> {
         match self {
             Self::Chat(chat) => vec![chat.reasoning(index, text)],
@@ -110,7 +110,7 @@ impl Wire {
         }
     }
 
-    /// More of an answer.
+    /// Frames of further text.
     pub(super) fn text(&mut self, index: usize, content: String) -> Vec<Frame> {
         match self {
             Self::Chat(chat) => vec![chat.text(index, content)],
@@ -120,7 +120,7 @@ impl Wire {
         }
     }
 
-    /// More of a call: of which answer, and which of its calls.
+    /// Frames of a further part of a call, given the indices of its answer and of the call in it.
     pub(super) fn call(&mut self, place: (usize, usize), part: CallPart) -> Vec<Frame> {
         match self {
             Self::Chat(chat) => vec![chat.call(place, part)],
@@ -129,7 +129,7 @@ impl Wire {
         }
     }
 
-    /// An answer is complete.
+    /// Frames at the end of an answer.
     pub(super) fn close(&mut self, index: usize, completion: &Completion) -> Vec<Frame> {
         match self {
             Self::Chat(chat) => vec![chat.closing(index, completion.finish_reason)],
@@ -138,7 +138,7 @@ impl Wire {
         }
     }
 
-    /// All answers are complete: the last frames, and the whole in one.
+    /// Last frames and the whole reply, after all answers are complete.
     pub(super) fn end(
         &mut self,
         prompts: &[Rc<Encoded>],

@@ -8,7 +8,7 @@ use crate::api::response_request::ResponseRequest;
 use crate::chat::{CallPart, Tokenizer, ToolCall};
 use crate::engine::{Completion, FinishReason};
 
-/// The id of an item, and which of the output it is.
+/// Id of an output item, and its index.
 type Place = (String, usize);
 
 /// Writes a response.
@@ -17,20 +17,20 @@ pub struct ResponseWire {
     head: Head,
     /// Fields of the request that the response repeats.
     repeated: Value,
-    /// Tokens whose text has not come yet.
+    /// Tokens whose text has not been sent yet.
     pub(super) waiting: Vec<Logprob>,
-    /// What was thought before the answer, as far as it is known; text comes behind it.
+    /// Reasoning so far; text follows it.
     thoughts: String,
-    /// Set once the item of thoughts is complete.
+    /// True once the reasoning item is complete.
     has_thought: bool,
-    /// Set once the answer has text; calls come after it.
+    /// True once the answer has text; calls follow it.
     has_message: bool,
-    /// Events so far.
+    /// Number of events so far.
     sequence: usize,
 }
 
 impl ResponseWire {
-    /// Creates the wire of the answer to one request.
+    /// Creates the writer for the answer to one request.
     pub fn new(head: Head, request: &ResponseRequest) -> Self {
         let [tools, tool_choice, parallel_tool_calls] = &request.repeated_tools;
         let repeated = json!({
@@ -51,17 +51,17 @@ impl ResponseWire {
         Self { head, repeated, waiting, thoughts, has_thought: false, has_message: false, sequence: 0 }
     }
 
-    /// The item of thoughts, and where it stands.
+    /// Place of the reasoning item.
     fn thoughts_place(&self) -> Place {
         (format!("rs_{}", self.head.id), 0)
     }
 
-    /// The item of the text, and where it stands.
+    /// Place of the text item.
     fn message_place(&self) -> Place {
         (format!("msg_{}", self.head.id), usize::from(!self.thoughts.is_empty()))
     }
 
-    /// The events before the answer.
+    /// Events before the answer.
     pub(super) fn opening(&mut self) -> Vec<Frame> {
         let response = self.response("in_progress", Vec::new(), Value::Null);
         vec![
@@ -70,7 +70,6 @@ impl ResponseWire {
         ]
     }
 
-    /// More of the thoughts.
     pub(super) fn reasoning(&mut self, delta: &str) -> Vec<Frame> {
         let place = self.thoughts_place();
         let mut frames = match self.thoughts.is_empty() {
@@ -82,7 +81,6 @@ impl ResponseWire {
         frames
     }
 
-    /// More of the text.
     pub(super) fn text(&mut self, delta: String) -> Vec<Frame> {
         let mut frames = self.end_thoughts("completed");
         frames.extend(self.open_message());
@@ -92,7 +90,6 @@ impl ResponseWire {
         frames
     }
 
-    /// More of a call.
     pub(super) fn call(&mut self, call: usize, part: CallPart) -> Vec<Frame> {
         let mut frames = self.end_thoughts("completed");
         let output_index = self.message_place().1 + usize::from(self.has_message) + call;
@@ -109,7 +106,7 @@ impl ResponseWire {
         frames
     }
 
-    /// The events behind the answer, and the whole response.
+    /// Events at the end of the answer, and the whole response.
     pub(super) fn end(&mut self, answers: &[Completion], tokenizer: &Tokenizer) -> (Vec<Frame>, String) {
         let nothing = Completion::default();
         let answer = answers.first().unwrap_or(&nothing);
@@ -117,7 +114,7 @@ impl ResponseWire {
             FinishReason::Length => ("incomplete", "response.incomplete"),
             _ => ("completed", "response.completed"),
         };
-        // Thoughts that the last token of the answer belongs to are not complete, and nothing is behind them.
+        // If the answer ends within its reasoning, that is incomplete and nothing follows it.
         let ends_within = answer.usage.reasoning_tokens == answer.usage.completion_tokens;
         let is_cut = status == "incomplete" && ends_within && !self.thoughts.is_empty();
         let thoughts_status = if is_cut { status } else { "completed" };
@@ -147,7 +144,7 @@ impl ResponseWire {
         (frames, response.to_string())
     }
 
-    /// The events behind the thoughts, once.
+    /// Events at the end of the reasoning; none if they were sent already.
     fn end_thoughts(&mut self, status: &str) -> Vec<Frame> {
         if self.thoughts.is_empty() || std::mem::replace(&mut self.has_thought, true) {
             return Vec::new();
@@ -157,7 +154,7 @@ impl ResponseWire {
         self.close(&self.thoughts_place(), ("response.reasoning_text.done", done), &item)
     }
 
-    /// The events before the text, once.
+    /// Events before the text; none if they were sent already.
     fn open_message(&mut self) -> Vec<Frame> {
         if std::mem::replace(&mut self.has_message, true) {
             return Vec::new();
@@ -166,7 +163,7 @@ impl ResponseWire {
         self.open(&self.message_place(), (&item, part("", &[])))
     }
 
-    /// The events before an item's only part.
+    /// Events before the only part of an item.
     fn open(&mut self, place: &Place, (item, part): (&Value, Value)) -> Vec<Frame> {
         vec![
             self.event("response.output_item.added", json!({"output_index": place.1, "item": item})),
@@ -174,7 +171,7 @@ impl ResponseWire {
         ]
     }
 
-    /// The events behind an item's only part.
+    /// Events after the only part of an item.
     fn close(&mut self, place: &Place, (name, done): (&'static str, Value), item: &Value) -> Vec<Frame> {
         vec![
             self.part(place, name, done),
@@ -229,7 +226,7 @@ impl ResponseWire {
         response
     }
 
-    /// An event about an item's only part.
+    /// An event about the only part of an item.
     fn part(&mut self, (item_id, output_index): &Place, name: &'static str, more: Value) -> Frame {
         let mut fields = json!({"item_id": item_id, "output_index": output_index, "content_index": 0});
         if let (Some(fields), Value::Object(more)) = (fields.as_object_mut(), more) {
@@ -256,7 +253,7 @@ fn part(text: &str, logprobs: &[Logprob]) -> Value {
     json!({"type": "output_text", "text": text, "annotations": [], "logprobs": logprobs})
 }
 
-/// Token counts by the names that responses have for them.
+/// Token counts under the names of the Responses API.
 fn usage(answers: &[Completion]) -> Value {
     let usage = Usage::of(answers, 1);
     json!({

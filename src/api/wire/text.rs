@@ -1,4 +1,4 @@
-//! Completions of texts and their chunks, which have one shape.
+//! Text completions and their chunks, which have the same shape.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -27,7 +27,7 @@ struct Choice {
     finish_reason: Option<FinishReason>,
 }
 
-/// The lists of this format, one entry a token.
+/// Parallel lists, one entry per token.
 #[derive(Default, Serialize)]
 struct Logprobs {
     tokens: Vec<String>,
@@ -37,7 +37,7 @@ struct Logprobs {
 }
 
 impl Logprobs {
-    /// Nothing where none were asked for. `offset` counts the characters before, and goes on.
+    /// Returns `None` if there are no log probabilities. Advances `offset`, the number of characters so far.
     fn of(tokens: Vec<Logprob>, offset: &mut usize) -> Option<Self> {
         let mut lists = Self::default();
         for Logprob { chosen: Token { token, logprob, .. }, top_logprobs } in tokens {
@@ -51,35 +51,34 @@ impl Logprobs {
     }
 }
 
-/// Writes completions of texts.
+/// Writes text completions.
 #[derive(Debug)]
 pub struct TextWire {
     head: Head,
-    /// Tokens whose text has not come yet.
+    /// Tokens whose text has not been sent yet.
     pub(super) waiting: Vec<Logprob>,
     /// Characters of the tokens so far.
     offset: usize,
 }
 
 impl TextWire {
-    /// Creates the wire of the answers to one request.
+    /// Creates the writer for the answers to one request.
     pub fn new(head: Head) -> Self {
         Self { head, waiting: Vec::new(), offset: 0 }
     }
 
-    /// A chunk of text.
     pub(super) fn text(&mut self, index: usize, text: String) -> Frame {
         self.chunk(index, text, None)
     }
 
-    /// The chunk with the finish reason.
+    /// Chunk with the finish reason.
     pub(super) fn closing(&mut self, index: usize, finish_reason: FinishReason) -> Frame {
         let frame = self.chunk(index, String::new(), Some(finish_reason));
         self.offset = 0;
         frame
     }
 
-    /// The last chunk, with the token counts, if the request asked for them; and the whole answer at once.
+    /// Last frames, with the token counts if requested, and the whole reply.
     pub(super) fn end(&self, answers: &[Completion], usage: Usage, tokenizer: &Tokenizer) -> (Vec<Frame>, String) {
         let mut frames = Vec::new();
         if self.head.include_usage {

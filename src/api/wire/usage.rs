@@ -7,49 +7,49 @@ use crate::engine::{Completion, ShownPicture, Timings};
 /// Token counts of a request.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Usage {
-    /// Tokens in the prompts, picture tokens included. A prompt with several answers counts once.
+    /// Tokens of the prompts, including those of pictures. A prompt with several answers counts once.
     pub prompt_tokens: usize,
-    /// Tokens in the answers.
+    /// Tokens of the answers.
     pub completion_tokens: usize,
-    /// Both.
+    /// Sum of both.
     pub total_tokens: usize,
-    /// Details of the prompts' tokens.
+    /// Details of the prompt tokens.
     pub prompt_tokens_details: PromptTokensDetails,
-    /// How many of the answers' tokens were drafted.
+    /// Details of the answer tokens.
     pub completion_tokens_details: CompletionTokensDetails,
-    /// Fields that OpenAI's API does not have.
+    /// Fields that OpenAI's API lacks.
     pub ocelli: UsageExtension,
 }
 
-/// Fields that the usage of `OpenAI`'s API does not have.
+/// Usage fields that `OpenAI`'s API lacks.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct UsageExtension {
-    /// How long the stages took, those of all answers together.
+    /// Times of the stages, summed over all answers.
     #[serde(flatten)]
     pub timings: Timings,
-    /// Tokens of the answers that a format left no choice about; they were not drawn.
+    /// Tokens that a format left no choice about; they were not sampled.
     #[serde(skip_serializing_if = "is_zero")]
     pub forced_tokens: usize,
-    /// How large the pictures were shown, in the order of the request.
+    /// Sizes at which the pictures were shown, in the order of the request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pictures: Vec<ShownPicture>,
 }
 
-/// Details of the prompt's tokens.
+/// Details of the prompt tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PromptTokensDetails {
-    /// Tokens whose keys and values were still in the cache.
+    /// Tokens that were found in the KV cache.
     pub cached_tokens: usize,
 }
 
-/// How many of the answer's tokens were drafted (speculative decoding).
+/// Details of the answer tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct CompletionTokensDetails {
-    /// Draft tokens that the model confirmed.
+    /// Draft tokens that the model accepted (speculative decoding).
     pub accepted_prediction_tokens: usize,
-    /// Draft tokens that it did not.
+    /// Draft tokens that the model rejected.
     pub rejected_prediction_tokens: usize,
-    /// Tokens of thoughts.
+    /// Reasoning tokens.
     #[serde(skip_serializing_if = "is_zero")]
     pub reasoning_tokens: usize,
 }
@@ -89,7 +89,7 @@ impl Usage {
                     grammar_ms: ms(|timings| timings.grammar_ms),
                 },
                 forced_tokens: sum(|answer| answer.usage.forced_tokens),
-                // Answers to one prompt are shown the same pictures.
+                // All answers to a prompt have the same pictures.
                 pictures: answers.first().map(|answer| answer.pictures.clone()).unwrap_or_default(),
             },
         }

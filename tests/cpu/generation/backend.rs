@@ -1,4 +1,4 @@
-//! A fake model on a device that is lost on order and opened again.
+//! A fake model on a device that is lost on request and can be reopened.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,7 +11,6 @@ use ocelli::{Error, Result};
 
 use super::fake::{FakeModel, Faults, Kind};
 
-/// A fake model on a device that can be opened again.
 #[derive(Debug)]
 pub(crate) struct FakeBackend {
     model: Option<FakeModel>,
@@ -20,11 +19,11 @@ pub(crate) struct FakeBackend {
     vocab: usize,
     context: usize,
     chunk: usize,
-    /// Pages of the pool, and conversations that rest.
+    /// Pages of the pool, and limit of idle conversations.
     pub(crate) pages: usize,
     pub(crate) idle: usize,
     pub(crate) faults: Rc<RefCell<Faults>>,
-    /// What snapshots depend on.
+    /// Device properties that snapshots depend on.
     pub(crate) numerics: String,
 }
 
@@ -38,14 +37,14 @@ impl FakeBackend {
         this
     }
 
-    /// The same with a pool of so many pages, and room for so many conversations that rest.
+    /// Sets the pages of the pool and the limit of idle conversations.
     pub(crate) fn with(mut self, pages: usize, idle: usize) -> Self {
         (self.pages, self.idle) = (pages, idle);
         self.open();
         self
     }
 
-    /// The same on another device, say.
+    /// Moves the engine to another device.
     pub(crate) fn on(self, numerics: &str) -> Self {
         Self { numerics: numerics.into(), ..self }
     }

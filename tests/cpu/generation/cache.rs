@@ -1,4 +1,4 @@
-//! What is computed of a prompt whose beginning is in the cache: the difference, whichever conversation left it there.
+//! Prompts whose beginning is in the cache: only the difference is computed, whichever conversation left the beginning there.
 
 use ocelli::engine::{Completion, Speculation};
 
@@ -7,7 +7,7 @@ use super::{FakeEngine, KINDS, ask, engine, engine_with, generate};
 
 const CONTEXT: usize = 240;
 
-/// The answer; what is told of the cache is what was computed.
+/// Answers; checks that the reported reuse matches the computed rows, and that the answer equals a cold run.
 fn say(engine: &mut FakeEngine, prompt: &[u32]) -> Completion {
     let before = engine.backend().faults.borrow().rows;
     let said = generate(engine, &ask(prompt, 10)).expect("an answer");
@@ -26,7 +26,7 @@ fn attention(pages: usize) -> FakeEngine {
     engine_with(Kind::Attention, Speculation::Off, (CONTEXT, 8), (pages, 8))
 }
 
-/// Tokens of a conversation, each of another one from the first on.
+/// Tokens of a conversation; with another `first` they are all different.
 fn words(first: u32, count: u32) -> Vec<u32> {
     (0..count).map(|index| 1000 * first + index).collect()
 }
@@ -39,10 +39,10 @@ fn only_the_difference_to_any_conversation_before_is_computed() {
     let said = say(engine, &one);
     assert_eq!(said.usage.cached_tokens, 0);
     assert_eq!(cached(engine, &other), 40, "the shared beginning");
-    // The last token of an answer has not been computed.
+    // The last token of an answer is not computed.
     let second = [&one[..], &said.tokens, &words(4, 5)].concat();
-    assert_eq!(cached(engine, &second), 60 + 9, "a follow-up, behind another conversation");
-    assert_eq!(cached(engine, &other), 64, "a regenerated answer, behind another conversation");
+    assert_eq!(cached(engine, &second), 60 + 9, "a follow-up, after another conversation");
+    assert_eq!(cached(engine, &other), 64, "a regenerated answer, after another conversation");
     assert_eq!(cached(engine, &second), second.len() - 1);
     assert_eq!(cached(engine, &[&second[..72], &words(5, 9)].concat()), 72, "an edited last turn");
     assert_eq!(cached(engine, &second), second.len() - 1, "what was edited is still there");
@@ -63,7 +63,7 @@ fn one_changed_token_is_never_taken_for_another() {
 }
 
 #[test]
-fn two_conversations_in_turns_cost_what_each_costs_alone() {
+fn alternating_conversations_cost_as_much_as_each_alone() {
     for kind in KINDS {
         let mut together = engine(kind, Speculation::Off, (CONTEXT, 8));
         let mut alone = [1, 2].map(|_| engine(kind, Speculation::Off, (CONTEXT, 8)));
@@ -73,7 +73,7 @@ fn two_conversations_in_turns_cost_what_each_costs_alone() {
                 let (said, wanted) = (say(&mut together, prompt), say(alone, prompt));
                 match kind {
                     Kind::Attention => assert_eq!(said.usage.cached_tokens, wanted.usage.cached_tokens),
-                    // It rests at the last place that is remembered: the end of its prompt.
+                    // An idle recurrence keeps its last checkpoint: the end of its prompt.
                     Kind::Recurrence => assert!(turn == 0 || said.usage.cached_tokens == 15 * (turn + 1)),
                 }
                 prompt.extend([&said.tokens[..], &words(3, 5)].concat());
@@ -83,19 +83,19 @@ fn two_conversations_in_turns_cost_what_each_costs_alone() {
 }
 
 #[test]
-fn where_pages_are_full_the_oldest_go_and_nobody_says_anything_else() {
+fn full_pages_evict_the_oldest_conversations_and_change_no_answer() {
     let engine = &mut attention(3);
     for first in 1..=4 {
         assert_eq!(cached(engine, &words(first, 30)), 0);
     }
-    // Going on as before takes a page for what is said otherwise.
+    // Repeating a prompt forks its conversation, which takes a page.
     assert_eq!(cached(engine, &words(4, 30)), 29);
     assert_eq!(cached(engine, &words(3, 30)), 29);
     assert_eq!(cached(engine, &words(1, 30)), 0, "it went first");
 }
 
 #[test]
-fn thousands_of_conversations_leave_no_more_than_there_is_room_for() {
+fn thousands_of_conversations_fit_in_the_pool() {
     for kind in KINDS {
         let engine = &mut engine_with(kind, Speculation::Off, (CONTEXT, 64), (4, 8));
         for first in 0..2000 {

@@ -1,5 +1,5 @@
-//! A model on the CPU, with the state of a model of attention or of a recurrence, on a device that fails on order. Its logits are a hash
-//! of everything that its state has seen: whatever computes a row too many, leaves one out or goes back too far says something else.
+//! A model on the CPU with the state of attention or of a recurrence, on a device that fails on request. Its logits are a hash of
+//! everything that its state has seen: an extra row, a missing row or a wrong rewind changes the answer.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -15,18 +15,18 @@ pub(crate) use super::fake_state::Kind;
 use super::fake_state::{FakeState, Seen};
 use ocelli::{Error, Result};
 
-/// What is to go wrong, by the number of the operation.
+/// Faults to inject, by the number of the operation.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     pub(crate) operations: usize,
     pub(crate) lose_at: Vec<usize>,
     pub(crate) full_at: Vec<usize>,
-    /// Passes over one token or a few so far.
+    /// Passes over one or a few tokens so far.
     pub(crate) passes: usize,
-    /// Rows of prompts, and steps of several conversations, computed so far.
+    /// Rows of prompts and batch steps computed so far.
     pub(crate) rows: usize,
     pub(crate) together: usize,
-    /// Set for a model that continues one conversation at a time.
+    /// True for a model without batches.
     pub(crate) is_one_by_one: bool,
     /// Devices opened so far.
     pub(crate) devices: usize,
@@ -42,7 +42,7 @@ pub(crate) struct FakeModel {
     pub(crate) device: usize,
     pub(crate) lost: bool,
     pub(crate) faults: Rc<RefCell<Faults>>,
-    /// After every row of the last chunk or step.
+    /// Hashes after every row of the last chunk or step.
     pub(crate) rows: Vec<Seen>,
 }
 
@@ -50,11 +50,11 @@ pub(crate) struct FakeModel {
 pub(crate) struct FakeDraw {
     options: SamplingOptions,
     drawn: Vec<u32>,
-    /// Draws that nobody has waited for.
+    /// Drawn tokens that have not been read.
     waiting: Vec<u32>,
-    /// What the next step starts from.
+    /// Input token of the next step.
     next: u32,
-    /// Tokens that may come; all of them if it is empty.
+    /// Bits of the allowed tokens; empty if all are allowed.
     mask: Vec<u32>,
 }
 
@@ -126,7 +126,7 @@ impl LanguageModel for FakeModel {
         self.rows.clear();
         for input in inputs {
             let Input::Token(token) = *input else { return Err(Error::Internal { detail: "no pictures here".into() }) };
-            // A device that is lost in the middle has computed some rows.
+            // A device that is lost in mid-pass has computed some rows.
             self.operate()?;
             self.rows.push(state.push(token));
             self.faults.borrow_mut().rows += 1;
@@ -183,7 +183,7 @@ impl LanguageModel for FakeModel {
         self.rows.truncate(row + 1);
         assert_eq!(self.rows.last(), state.seen.last(), "the logits are those of the last entry");
         mask(&mut draw.mask)?;
-        // Tokens that were not drawn count too.
+        // Forced tokens count as drawn.
         draw.drawn.resize(drawn, 0);
         self.draw(draw);
         Ok(())
@@ -227,7 +227,7 @@ impl LanguageModel for FakeModel {
     }
 
     async fn drafts_match_steps(&mut self, state: &mut FakeState, inputs: &[u32], _: usize) -> Result<bool> {
-        // As a device finds it out: by computing them.
+        // Computes the rows, like a device.
         self.reserve(state, inputs.len()).await?;
         let first = state.len();
         let rows = state.push_drafts(inputs);

@@ -1,4 +1,4 @@
-//! The states of the model on the CPU.
+//! States of the model on the CPU.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -7,23 +7,23 @@ use std::rc::Rc;
 use ocelli::state::{ConversationState, Held, Outline, Pages, Part};
 use ocelli::{Error, Result};
 
-/// What a state can go back to.
+/// Kind of a state: the entries to which it can be rewound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Any entry: keys and values.
     Attention,
-    /// The last few checkpoints only: a recurrence.
+    /// Only the last few checkpoints: a recurrence.
     Recurrence,
 }
 
-/// Places that a recurrence remembers.
+/// Checkpoints that a recurrence keeps.
 const SNAPSHOTS: usize = 3;
-/// Entries of a part of a snapshot.
+/// Entries per part of a snapshot.
 const PART: usize = 16;
-/// Tokens that the model says: few, so that what it says repeats itself.
+/// Tokens that the model generates: few, so that answers repeat themselves.
 const WORDS: Range<u32> = 100..112;
 
-/// The sum of everything seen, and the last two tokens.
+/// Hash of everything seen, and the last two tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
     hash: u64,
@@ -47,7 +47,7 @@ impl Seen {
         Self { hash: mixed ^ (mixed >> 29), last: [self.last[1], token] }
     }
 
-    /// Mostly what the last two tokens lead to, sometimes what all of them do.
+    /// Depends mostly on the last two tokens, sometimes on all of them.
     fn likeliest(self) -> u32 {
         let [a, b] = self.last;
         let of_all = self.hash.is_multiple_of(5);
@@ -78,11 +78,11 @@ pub(crate) struct FakeState {
     pages: Rc<RefCell<Pages>>,
     /// Its pages.
     pub(super) list: u64,
-    /// After every entry: all of them, or of a recurrence the last one alone, and how many there were.
+    /// Hashes after every entry (attention) or after the last one (recurrence), and the number of entries.
     pub(super) seen: Vec<Seen>,
     at: usize,
     snapshots: Vec<(usize, Seen)>,
-    /// Of a recurrence: before the last pass over drafts and behind each of its rows.
+    /// Recurrence only: hashes before the last draft pass and after each of its rows.
     drafts: Vec<(usize, Seen)>,
 }
 
@@ -98,9 +98,9 @@ impl FakeState {
         Self { kind, device, pages, list, seen: Vec::new(), at: 0, snapshots: Vec::new(), drafts: Vec::new() }
     }
 
-    /// The state behind the entries, all of which the pages still hold.
+    /// The hash of all entries, which the pages must still hold.
     fn now(&self) -> Seen {
-        assert_eq!(self.at, self.len(), "it goes on without pages that were taken from it");
+        assert_eq!(self.at, self.len(), "it continues without pages that were evicted");
         self.seen.last().copied().unwrap_or_default()
     }
 
@@ -109,7 +109,7 @@ impl FakeState {
         self.add(token)
     }
 
-    /// Rows that can be gone back behind until something else is computed.
+    /// Adds rows that can be rewound until something else is computed.
     pub(super) fn push_drafts(&mut self, tokens: &[u32]) -> Vec<Seen> {
         self.drafts = vec![(self.at, self.now())];
         let mut push = |&token: &u32| {
@@ -132,7 +132,7 @@ impl FakeState {
     }
 }
 
-/// As the states of a device are written down.
+/// Snapshots, in the format of a device's states.
 impl FakeState {
     pub(super) fn outline(&self) -> Outline {
         let places: Vec<usize> = self.snapshots.iter().map(|(at, _)| *at).filter(|at| *at > 0).collect();
@@ -174,7 +174,7 @@ impl FakeState {
         }
     }
 
-    /// A state in pages that have been taken, whose parts are to be written.
+    /// Prepares a state in reserved pages, whose parts follow.
     pub(super) fn restore(&mut self, outline: &Outline) {
         self.pages.borrow_mut().advance(self.list, outline.entries);
         self.at = outline.entries;
@@ -187,7 +187,7 @@ impl FakeState {
         let read = bytes.chunks_exact(16).map(Seen::from_bytes);
         match &part.what {
             Held::Entries { entries, .. } => {
-                // A part may be longer than what is wanted of it.
+                // A part may be longer than the entries that are restored.
                 self.seen.iter_mut().skip(entries.start).zip(read).for_each(|(seen, read)| *seen = read);
             }
             Held::Place { place, .. } => {
@@ -235,8 +235,8 @@ impl ConversationState for FakeState {
     fn rewind_target(&self, to: usize) -> usize {
         let left = self.len().min(to);
         let place = || self.snapshots.iter().rev().map(|(at, _)| *at).find(|at| *at <= left);
-        let is_behind_drafts = self.drafts.first().is_some_and(|(at, _)| *at <= left);
-        if self.kind == Kind::Attention || left >= self.at || is_behind_drafts { left } else { place().unwrap_or(0) }
+        let is_in_drafts = self.drafts.first().is_some_and(|(at, _)| *at <= left);
+        if self.kind == Kind::Attention || left >= self.at || is_in_drafts { left } else { place().unwrap_or(0) }
     }
 
     fn idle_len(&self) -> usize {

@@ -1,5 +1,4 @@
-//! Answers within a grammar: they fit it, whatever the model would rather say, whatever is lost meanwhile and however tokens that must
-//! come are computed.
+//! Answers follow their grammar, whatever the model prefers, whatever fails meanwhile and however forced tokens are computed.
 
 use std::rc::Rc;
 use std::sync::LazyLock;
@@ -31,7 +30,7 @@ fn formats() -> [Format; 4] {
     ]
 }
 
-/// The likeliest answer, and a random one.
+/// A greedy request and a random one.
 fn requests(format: &Format) -> [Request; 2] {
     [0.0, 1.5].map(|temperature| {
         let sampling = SamplingOptions { temperature, seed: 3, ..SamplingOptions::default() };
@@ -77,7 +76,7 @@ fn answers_fit_their_grammar_and_end() {
     }
 }
 
-/// Schemas of much that must come, and some of it within strings, numbers and lists.
+/// Formats with many forced tokens, some of them within strings, numbers and lists.
 fn mostly_forced() -> [Format; 5] {
     let list = r#"{"type": "array", "items": {"type": "object", "properties": {"name": {"enum": ["left", "right"]},
         "box": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 9}, "minItems": 4, "maxItems": 4}},
@@ -96,10 +95,9 @@ fn mostly_forced() -> [Format; 5] {
     ]
 }
 
-/// Names, separators and brackets that must come are computed in the pass of the token that was drawn before them, 8 rows in a pass, and
-/// nothing is drawn of which there is no choice.
+/// Forced tokens are computed in the pass of the token drawn before them, 8 rows per pass, and nothing is drawn without a choice.
 #[test]
-fn what_must_come_takes_no_pass_of_its_own() {
+fn forced_tokens_take_no_pass_of_their_own() {
     let mut forced_in_all = 0;
     for format in formats().into_iter().chain(mostly_forced()) {
         for request in requests(&format) {
@@ -114,7 +112,7 @@ fn what_must_come_takes_no_pass_of_its_own() {
                     run = 0;
                     constraint.mask(&mut mask).expect("what may come");
                     let choices: u32 = mask.iter().map(|word| word.count_ones()).sum();
-                    assert!(choices > 1, "{:?} had to come behind {} tokens of {:?}", token, passes, answer.text);
+                    assert!(choices > 1, "{:?} was forced after {} passes of {:?}", token, passes, answer.text);
                 } else {
                     forced += 1;
                 }
@@ -130,7 +128,7 @@ fn what_must_come_takes_no_pass_of_its_own() {
 }
 
 #[test]
-fn losses_passes_over_several_tokens_and_limits_change_no_answer() {
+fn device_losses_draft_passes_and_limits_change_no_answer() {
     for kind in KINDS {
         for format in formats() {
             for request in requests(&format) {

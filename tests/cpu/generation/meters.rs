@@ -1,4 +1,4 @@
-//! Answers end, as they are, where what counts them has nothing left.
+//! Answers end early when their budget is spent.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::fake::Kind;
 use super::together::together_under;
 use super::{FakeEngine, KINDS, MANIFEST, TOKENIZER, ask, engine, generate};
 
-/// What stops a request, and what counts it: so many tokens and milliseconds are allowed.
+/// A control, and its meter with a budget of tokens and milliseconds.
 fn metered(tokens: f64, ms: f64) -> (RequestControl, Arc<Meter>) {
     let (cancel, meter) = (RequestControl::new(), Arc::new(Meter::default()));
     meter.allow(tokens, ms);
@@ -49,7 +49,7 @@ fn an_answer_ends_with_the_tokens_that_are_allowed() {
 }
 
 #[test]
-fn answers_at_once_take_a_token_each_too_much_at_most() {
+fn batched_answers_exceed_a_budget_by_at_most_one_token_each() {
     let requests: Vec<Request> = (0..5)
         .map(|index| {
             let sampling = SamplingOptions { temperature: 1.2, seed: index, ..SamplingOptions::default() };
@@ -77,7 +77,7 @@ thread_local! {
     static NOW: Cell<f64> = const { Cell::new(0.0) };
 }
 
-/// A millisecond later each time.
+/// A clock that advances by a millisecond per call.
 fn ticking() -> f64 {
     NOW.with(|now| now.replace(now.get() + 1.0))
 }
@@ -96,10 +96,10 @@ fn an_answer_ends_when_its_time_is_up() {
         assert!(!cut.tokens.is_empty() && cut.tokens.len() < 100, "{} tokens in {ms} ms", cut.tokens.len());
         assert_eq!((cut.finish_reason, &cut.tokens[..]), (FinishReason::Length, &whole.tokens[..cut.tokens.len()]));
         let spent = meter.spent().1;
-        // A step more than it is allowed, and what ends an answer.
+        // One step more than allowed, and the end of the answer.
         assert!(spent >= ms && spent < ms + 10.0, "{spent} of {ms}");
     }
-    // Within the prompt there is nothing to say yet.
+    // A budget that ends within the prompt gives an empty answer.
     let (cancel, meter) = metered(f64::INFINITY, 2.0);
     let long = ask(&(100..250).collect::<Vec<_>>(), 10);
     let cut = answer(&mut engine, &long, &cancel);

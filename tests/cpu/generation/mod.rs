@@ -1,5 +1,5 @@
-//! Generation without a device: what is reused, computed again and given up, on a model whose state can go back anywhere and on one
-//! whose state cannot; stop strings, streaming, limits, errors.
+//! Generation without a device, on models whose states can and cannot be rewound to any entry: reuse, recomputation, stop strings,
+//! streaming, limits, errors.
 
 pub(crate) mod backend;
 mod cache;
@@ -28,7 +28,7 @@ use ocelli::{Error, Result};
 
 pub(crate) type FakeEngine = Engine<FakeBackend>;
 
-/// What every engine here is made of; reading it takes longer than most answers.
+/// Shared by all engines, because reading it takes longer than most answers.
 static TOKENIZER: LazyLock<Arc<Tokenizer>> = LazyLock::new(|| {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tokenizer.json");
     Arc::new(Tokenizer::from_json(&std::fs::read(path).expect("a fixture")).expect("a tokenizer"))
@@ -40,7 +40,7 @@ pub(crate) fn engine(kind: Kind, speculation: Speculation, sizes: (usize, usize)
     engine_with(kind, speculation, sizes, (8, 8))
 }
 
-/// An engine with a pool of so many pages, and so many conversations that rest.
+/// An engine with a pool of `pages` and at most `idle` idle conversations.
 pub(crate) fn engine_with(
     kind: Kind,
     speculation: Speculation,
@@ -122,7 +122,7 @@ fn text_events_join_to_the_answer_and_a_cancelled_one_loses_nothing() {
 }
 
 #[test]
-fn dice_fall_alike_for_equal_seeds_and_through_losses() {
+fn equal_seeds_give_equal_answers_even_after_device_losses() {
     for kind in KINDS {
         let sampling = SamplingOptions { temperature: 1.5, seed: 7, ..SamplingOptions::default() };
         let request = Request { sampling, ..ask(&[1, 2, 3, 4], 30) };
@@ -138,7 +138,7 @@ fn dice_fall_alike_for_equal_seeds_and_through_losses() {
 }
 
 #[test]
-fn drafts_that_were_right_and_not_told_of_are_not_lost_with_the_device() {
+fn accepted_drafts_survive_a_device_loss() {
     for kind in KINDS {
         let request = ask(&(100..130).collect::<Vec<_>>(), 30);
         let whole = generate(&mut engine(kind, Speculation::Always, (200, 8)), &request).expect("an answer");

@@ -1,4 +1,4 @@
-//! Picture files are decoded once, for as long as a conversation or a prompt holds the picture.
+//! Picture files are decoded once while a conversation or a prompt holds the picture.
 
 use std::cell::Cell;
 
@@ -20,7 +20,7 @@ fn decode(bytes: &[u8], limit_megapixels: u32) -> Result<Rgb8> {
     image::decode(bytes, limit_megapixels)
 }
 
-/// Files decoded meanwhile.
+/// Runs `act` and counts the files that it decodes.
 fn decoded<T>(act: impl FnOnce() -> T) -> (T, usize) {
     DECODED.set(0);
     (act(), DECODED.get())
@@ -35,7 +35,7 @@ fn fake(context: usize) -> FakeEngine {
 fn photographs(count: usize) -> Vec<Picture> {
     let file = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/images/grey.png"));
     let file = file.expect("a fixture");
-    // What follows the end of a PNG file is no part of the picture, but of the file.
+    // Bytes after the end of a PNG change the file, but not the picture.
     (0..count).map(|index| Picture::encoded([&file[..], &[index as u8]].concat())).collect()
 }
 

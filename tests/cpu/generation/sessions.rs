@@ -1,6 +1,5 @@
-//! Conversations as people have them, several at once, by chance: edits, follow-ups, regenerated answers, earlier conversations that go on,
-//! cancelling, lost devices, memory that runs out, few pages, restarts that find what was kept in files.
-//! Greedy answers are those of cold runs, token by token.
+//! Random concurrent conversations: edits, follow-ups, regenerated answers, returns to earlier conversations, cancelling, lost devices,
+//! full memory, few pages, restarts with snapshots. Greedy answers must equal those of cold runs, token by token.
 
 use ocelli::Error;
 use ocelli::engine::{Event, RequestControl, Speculation};
@@ -12,7 +11,7 @@ use crate::memory_snapshots::MemorySnapshots;
 const CONTEXT: usize = 240;
 const SESSIONS: u64 = 500;
 
-/// A small generator of random numbers: splitmix64.
+/// splitmix64.
 struct Dice(u64);
 
 impl Dice {
@@ -27,7 +26,7 @@ impl Dice {
     }
 }
 
-/// What goes wrong in a turn: nothing, a loss or two, memory that runs out, or the caller stops it.
+/// Injects faults for a turn: none, one or two device losses, or full memory. Returns the event at which the turn is cancelled.
 fn order_faults(engine: &FakeEngine, dice: &mut Dice) -> Option<usize> {
     let mut faults = engine.backend().faults.borrow_mut();
     let now = faults.operations;
@@ -42,12 +41,12 @@ fn order_faults(engine: &FakeEngine, dice: &mut Dice) -> Option<usize> {
     None
 }
 
-/// The prompt of the next turn, after any of those before it.
+/// Prompt of the next turn, based on any earlier one.
 fn next_prompt(dice: &mut Dice, turns: &[[Vec<u32>; 2]]) -> Vec<u32> {
     let back = dice.below(2) * dice.below(turns.len());
     let [before, said] = &turns[turns.len() - 1 - back];
     let mut prompt = match dice.below(6) {
-        // The same question again.
+        // The same question.
         0 => return before.clone(),
         // An edit somewhere in the middle.
         1 => before[..dice.below(before.len())].to_vec(),
@@ -60,7 +59,7 @@ fn next_prompt(dice: &mut Dice, turns: &[[Vec<u32>; 2]]) -> Vec<u32> {
     if prompt.len() > CONTEXT / 2 { dice.tokens(20) } else { prompt }
 }
 
-/// What a session came to: tokens reused, guessed, and reused behind a restart.
+/// Runs a session. Returns the tokens that were reused, accepted as drafts, and reused after a restart.
 fn session(kind: Kind, seed: u64) -> [usize; 3] {
     let mut dice = Dice(seed);
     let speculation = [Speculation::Off, Speculation::Always][dice.below(2)];
@@ -104,7 +103,7 @@ fn session(kind: Kind, seed: u64) -> [usize; 3] {
     [reused, guessed, found]
 }
 
-/// Keeps conversations, some of them or none, and perhaps starts the engine anew.
+/// Saves all, some or no conversations; restarts the engine in one of three cases.
 fn restart(engine: &mut FakeEngine, dice: &mut Dice, start: &dyn Fn() -> FakeEngine) -> bool {
     let mut parts = [0, 1 + dice.below(12), usize::MAX][dice.below(3)];
     let mut go_on = || {
@@ -121,14 +120,14 @@ fn restart(engine: &mut FakeEngine, dice: &mut Dice, start: &dyn Fn() -> FakeEng
 }
 
 #[test]
-fn sessions_by_chance_say_what_cold_runs_say() {
+fn random_sessions_equal_cold_runs() {
     for kind in KINDS {
         let mut sums = [0; 3];
         for seed in 0..SESSIONS {
             sums.iter_mut().zip(session(kind, seed)).for_each(|(sum, more)| *sum += more);
         }
         let [reused, guessed, found] = sums;
-        println!("{kind:?}: {reused} tokens reused, {found} of them behind a restart, {guessed} guessed");
+        println!("{kind:?}: {reused} tokens reused, {found} of them after a restart, {guessed} guessed");
         assert!(sums.iter().all(|sum| *sum > 1000), "{kind:?}: {reused} reused, {guessed} guessed, {found} found");
     }
 }

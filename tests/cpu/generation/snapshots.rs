@@ -1,4 +1,4 @@
-//! Conversations in files: found again by another engine, refused when anything is different, and never more than there is room for.
+//! Conversations in files: restored by another engine, refused if anything differs, and limited by a budget.
 
 use ocelli::Error;
 use ocelli::engine::snapshots::rates::{Gain, Rates, Work};
@@ -12,7 +12,7 @@ use crate::memory_snapshots::MemorySnapshots;
 const CONTEXT: usize = 240;
 const PLENTY: u64 = 1 << 30;
 
-/// An engine that is started anew, on the same files.
+/// A restarted engine with the same files.
 fn started(kind: Kind, store: &MemorySnapshots, budget: u64) -> FakeEngine {
     on(kind, store, budget, "this device")
 }
@@ -29,7 +29,7 @@ fn keep(engine: &mut FakeEngine) {
     assert_eq!(pollster::block_on(engine.keep_snapshots(&mut || true)), Ok(true));
 }
 
-/// Answers and keeps; the answer is that of a cold run.
+/// Answers and saves; checks that the answer equals a cold run.
 fn say(engine: &mut FakeEngine, kind: Kind, prompt: &[u32]) -> Completion {
     let rows = |engine: &FakeEngine| engine.backend().faults.borrow().rows;
     let before = rows(engine);
@@ -54,7 +54,7 @@ fn after_a_restart_only_the_difference_is_computed() {
     let said = say(&mut anew(), Kind::Attention, &one);
     assert_eq!(said.usage.cached_tokens, 0);
     let cached = |prompt: &[u32]| say(&mut anew(), Kind::Attention, prompt).usage.cached_tokens;
-    // The last token of an answer has not been computed.
+    // The last token of an answer is not computed.
     let second = [&one[..], &said.tokens, &words(4, 5)].concat();
     assert_eq!(cached(&second), 60 + 9, "a follow-up");
     assert_eq!(cached(&[&system[..], &words(3, 25)].concat()), 40, "a shared beginning");
@@ -65,16 +65,16 @@ fn after_a_restart_only_the_difference_is_computed() {
 }
 
 #[test]
-fn a_recurrent_state_goes_on_from_its_places() {
+fn a_recurrent_state_resumes_at_its_checkpoints() {
     let store = MemorySnapshots::default();
     let mut prompt = words(1, 30);
     for turn in 0..4 {
         let said = say(&mut started(Kind::Recurrence, &store, PLENTY), Kind::Recurrence, &prompt);
-        // The end of the prompt before: answers have none to go back to.
+        // The end of the previous prompt: answers have no checkpoints.
         assert_eq!(said.usage.cached_tokens, 15 * (turn + usize::from(turn > 0)), "turn {turn}");
         prompt.extend([&said.tokens[..], &words(3, 5)].concat());
     }
-    assert_eq!(store.0.borrow().files.len(), 1, "a conversation that went on took the place of what it was");
+    assert_eq!(store.0.borrow().files.len(), 1, "a continued conversation replaces its file");
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_file_that_was_damaged_anywhere_is_refused_and_nothing_is_lost() {
 }
 
 #[test]
-fn those_used_longest_ago_go_first_and_the_budget_holds() {
+fn the_least_recently_used_files_are_removed_first_and_the_budget_holds() {
     let store = MemorySnapshots::default();
     let anew = |budget| started(Kind::Attention, &store, budget);
     say(&mut anew(PLENTY), Kind::Attention, &words(1, 60));
@@ -137,7 +137,7 @@ fn those_used_longest_ago_go_first_and_the_budget_holds() {
     for first in 2..=3 {
         say(&mut anew(3 * one), Kind::Attention, &words(first, 60));
     }
-    // The first one is used again, so that the second goes.
+    // The first is used again, so that the second is removed.
     assert_eq!(say(&mut anew(3 * one), Kind::Attention, &words(1, 60)).usage.cached_tokens, 59);
     say(&mut anew(3 * one), Kind::Attention, &words(4, 60));
     assert!(store.bytes() as u64 <= 3 * one);
@@ -189,7 +189,7 @@ fn a_full_store_and_an_interruption_leave_no_half_file() {
                 assert!(steps > 2, "it was asked {steps} times");
                 break;
             }
-            // What is whole is read once before it counts as kept.
+            // A complete file is read once before it counts as kept.
             assert!([0, whole].contains(&store.bytes()), "{steps} steps: {}", store.bytes());
             keep(&mut engine);
             assert_eq!(store.bytes(), whole, "it is begun again");
@@ -214,7 +214,7 @@ fn a_device_that_is_lost_while_a_file_is_read_or_written_loses_no_answer() {
             engine.backend().faults.borrow_mut().lose_at = vec![now + lost];
             let other = words(2, 40);
             generate(&mut engine, &ask(&other, 10)).expect("an answer");
-            // Where it is lost in here, nothing is kept, and the next answer opens it again.
+            // If the device is lost here, nothing is kept, and the next answer reopens it.
             let _ = pollster::block_on(engine.keep_snapshots(&mut || true));
             generate(&mut engine, &ask(&other, 10)).expect("an answer");
         }
@@ -222,7 +222,7 @@ fn a_device_that_is_lost_while_a_file_is_read_or_written_loses_no_answer() {
 }
 
 #[test]
-fn only_what_is_read_sooner_than_computed_is_kept_and_read() {
+fn conversations_are_kept_only_if_reading_is_faster_than_computing() {
     let rates = |token: f64, picture: f64, byte: f64| Rates::new([token, picture, byte]);
     let gain = |entries, pictures, bytes| Gain { entries, pictures, bytes };
     // 100 tokens of 1 ms against 10 MB at 10 ns a byte, which is 100 ms, and at 5 ns.

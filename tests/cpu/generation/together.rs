@@ -1,4 +1,4 @@
-//! Several answers at once say what each says alone, whoever joins and leaves when, whatever is lost meanwhile and however few pages there are.
+//! Batched answers equal single ones, whichever join or leave, whatever fails meanwhile and however few pages there are.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -12,12 +12,11 @@ use ocelli::{Error, Result};
 
 use super::{FakeEngine, KINDS, ask, engine, engine_with, generate};
 
-/// Answers of a batch.
 #[derive(Default)]
 pub(super) struct Answered {
     heard: BTreeMap<usize, String>,
     pub(super) done: BTreeMap<usize, (Completion, Result<Left>)>,
-    /// The most that were in the batch at once.
+    /// Largest size of the batch.
     most: usize,
 }
 
@@ -81,7 +80,7 @@ fn any_request(random: &mut Random) -> Request {
 }
 
 #[test]
-fn answers_together_say_what_each_says_alone() {
+fn batched_answers_equal_single_ones() {
     for kind in KINDS {
         let (mut shared, mut crowded) = (0, 0);
         for seed in 0..120 {
@@ -126,7 +125,7 @@ fn answers_together_say_what_each_says_alone() {
 }
 
 #[test]
-fn what_cannot_be_answered_keeps_nobody_else_from_it() {
+fn a_refused_prompt_leaves_other_answers_unchanged() {
     for kind in KINDS {
         let mut engine = engine(kind, Speculation::Off, (64, 8));
         let answered = together(&mut engine, &[ask(&[1, 2], 20), ask(&[5; 64], 5), ask(&[3], 20)]);

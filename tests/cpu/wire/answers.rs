@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{CHAT, RESPONSES, answer, fake, get, with};
 
-/// What is sent for a stream, one frame a line.
+/// Frames of a stream, one per line.
 fn lines(frames: &[Frame]) -> String {
     frames.iter().map(|frame| format!("{}\n", frame.text().trim_end().replace('\n', " | "))).collect()
 }
@@ -16,7 +16,7 @@ fn hello(more: Value) -> Value {
     with(json!({"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 6, "temperature": 0}), &more)
 }
 
-/// The texts of all choices of a stream of chats, in their order.
+/// Texts of all choices of a stream, by index.
 fn texts(frames: &[Frame], choices: usize) -> Vec<String> {
     let mut texts = vec![String::new(); choices];
     for frame in frames.iter().filter(|frame| frame.data != "[DONE]") {
@@ -42,7 +42,7 @@ fn a_chat_and_its_stream_are_as_openai_sends_them() {
 }
 
 #[test]
-fn log_probabilities_are_those_of_a_score_whatever_chooses() {
+fn log_probabilities_equal_those_of_a_score() {
     let sampled = json!({
         "temperature": 1.5, "top_k": 3, "min_p": 0.01, "frequency_penalty": 1.5, "logit_bias": {"103": 5, "104": -100},
         "logprobs": true, "top_logprobs": 4, "max_tokens": 30, "stream": true
@@ -50,7 +50,7 @@ fn log_probabilities_are_those_of_a_score_whatever_chooses() {
     let (whole, frames) = answer(&mut fake(), CHAT, &hello(sampled)).unwrap();
     let content = whole["choices"][0]["logprobs"]["content"].as_array().unwrap();
     assert_eq!(content.len() as u64, whole["usage"]["completion_tokens"].as_u64().unwrap());
-    // Pieces of a stream carry the same, in order.
+    // Chunks of a stream carry the same values, in order.
     let streamed: Vec<Value> = frames
         .iter()
         .filter(|frame| frame.data != "[DONE]")
@@ -130,7 +130,7 @@ fn responses_and_their_events_are_as_openai_sends_them() {
             {"role": "user", "content": [{"type": "input_text", "text": "Hello"}]},
             {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed",
              "content": [{"type": "output_text", "text": "Yes?", "annotations": []}]},
-            {"role": "user", "content": "Go on"}],
+            {"role": "user", "content": "Go\x20on"}],
         "instructions": "Be brief.", "max_output_tokens": 4, "temperature": 0, "metadata": {"a": "b"}, "store": true,
         "include": ["message.output_text.logprobs"], "top_logprobs": 1, "stream": true
     });

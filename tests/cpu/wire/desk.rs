@@ -1,4 +1,4 @@
-//! Requests handed to a scheduler at chosen steps, and what their clients receive.
+//! Submits requests to a scheduler at chosen steps and records the output for their clients.
 
 use std::cell::{Cell, RefCell};
 use std::ops::Deref;
@@ -11,17 +11,17 @@ use ocelli::engine::{Event, Meter, RequestControl};
 
 use crate::generation::FakeEngine;
 
-/// Requests that arrive before given steps of the scheduler.
+/// Requests that arrive at given steps of the scheduler.
 #[derive(Default)]
 pub(super) struct Desk {
     arriving: Vec<(usize, Submission<'static>)>,
-    /// Steps so far; each asks once more than it takes requests.
+    /// Steps so far: calls of `next` without a request.
     pub(super) steps: Rc<Cell<usize>>,
-    /// A step before which the scheduler is stopped.
+    /// Step before which the scheduler stops.
     pub(super) stop_at: Option<usize>,
 }
 
-/// What a client has received.
+/// Output that a client has received.
 #[derive(Default)]
 pub(super) struct Received {
     pub(super) control: RequestControl,
@@ -29,16 +29,16 @@ pub(super) struct Received {
     pub(super) events: Vec<Event>,
     pub(super) outcome: Option<Result<String>>,
     unread: usize,
-    /// Set for a client that does not read by itself.
+    /// True for a client that reads only in `read_all`.
     pub(super) is_slow: bool,
     steps: Rc<Cell<usize>>,
-    /// The steps at which the request began and ended.
+    /// Steps at which the request began and ended.
     pub(super) begun_at: Option<usize>,
     pub(super) ended_at: Option<usize>,
 }
 
 impl Received {
-    /// Reads all frames. Returns whether the request was paused.
+    /// Reads all frames; returns whether the request was paused.
     pub(super) fn read_all(&mut self) -> bool {
         (0..std::mem::take(&mut self.unread)).fold(false, |paused, _| self.control.frame_read() | paused)
     }
@@ -86,7 +86,7 @@ impl Client for Heard {
 }
 
 impl Desk {
-    /// Hands a request in before a step.
+    /// Submits a request that arrives at step `at`.
     pub(super) fn submit(&mut self, run: Box<Run>, priority: Priority, client: &Heard, at: usize) {
         client.borrow_mut().steps = self.steps.clone();
         let control = client.borrow().control.clone();
@@ -94,8 +94,7 @@ impl Desk {
     }
 }
 
-/// Runs the scheduler until all clients have their answers; slow clients read whenever nothing more can be computed. Returns how often one of
-/// them had paused its request.
+/// Runs the scheduler until all requests have ended; slow clients read when nothing more can be computed. Returns the number of pauses.
 pub(super) fn run_to_the_end(engine: &mut FakeEngine, desk: Desk, clients: &[Heard]) -> usize {
     let (mut scheduler, mut pauses) = (Scheduler::new(desk), 0);
     while clients.iter().any(|client| client.borrow().ended_at.is_none()) {

@@ -1,4 +1,4 @@
-//! Calls whose arguments are elements: what is taken, what JSON is made of it, behind thoughts, within them and without.
+//! Tool calls whose arguments are elements: accepted values and their JSON, after, within and without reasoning.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::thoughts::{TOKENIZER, ask, message, thinker};
 use super::{CHAT, answer, streamed, with, work_for};
 use crate::streams::Added;
 
-/// The schema of arguments of every kind.
+/// A schema with arguments of every kind.
 fn schema() -> Value {
     json!({"type": "object", "properties": {
         "text": {"type": "string"},
@@ -27,7 +27,7 @@ fn schema() -> Value {
         "properties": {"w": {"type": "integer", "minimum": 0, "maximum": 9}}}}})
 }
 
-/// The same without texts that never end where tokens are chosen by chance.
+/// The same without texts that never end in random answers.
 pub(super) fn bounded_schema() -> Value {
     let mut schema = schema();
     let properties = schema["properties"].as_object_mut().unwrap();
@@ -51,7 +51,7 @@ fn check(call: &Value) {
 }
 
 #[test]
-fn elements_that_fit_a_schema_are_taken_and_read_as_json_and_others_are_not() {
+fn only_elements_that_fit_their_schema_are_accepted_and_read_as_json() {
     let (mut engine, schema) = (thinker(), schema());
     let request = with_tool(&schema, &json!({"tool_choice": "auto"}));
     let wanted = work_for(&engine, CHAT, &request).unwrap().format.clone().unwrap();
@@ -139,7 +139,7 @@ fn elements_that_fit_a_schema_are_taken_and_read_as_json_and_others_are_not() {
 }
 
 #[test]
-fn arguments_that_are_elements_fit_their_schema_behind_thoughts_and_without() {
+fn arguments_in_elements_fit_their_schema_with_and_without_thoughts() {
     for (seed, thinks) in (0..10).flat_map(|seed| [(seed, true), (seed, false)]) {
         let request = with_tool(
             &bounded_schema(),
@@ -157,7 +157,7 @@ fn arguments_that_are_elements_fit_their_schema_behind_thoughts_and_without() {
 }
 
 #[test]
-fn a_model_may_call_from_within_its_thoughts_or_behind_them() {
+fn a_model_may_call_within_its_thoughts_or_after_them() {
     let (mut called, mut within) = (0, 0);
     for seed in 0..16 {
         let mut request = with_tool(&bounded_schema(), &json!({"seed": seed, "tool_choice": "auto"}));
@@ -175,7 +175,7 @@ fn a_model_may_call_from_within_its_thoughts_or_behind_them() {
 }
 
 #[test]
-fn a_schema_that_elements_are_not_held_to_is_refused_with_its_place() {
+fn a_schema_that_elements_cannot_enforce_is_refused_with_its_place() {
     let refused = |parameters: Value| {
         let tools = json!([{"type": "function", "function": {"name": "f", "parameters": parameters}}]);
         let error = answer(&mut thinker(), CHAT, &ask(&json!({"tools": tools}))).unwrap_err();

@@ -1,5 +1,5 @@
-//! The engine is shared fairly, counted in steps: a short question is answered after a bounded number of them, whatever was asked before, and
-//! nothing waits for ever. What is said is what each request says alone.
+//! The engine is shared fairly, counted in steps: a short question is answered after a bounded number of steps, and no request starves. All
+//! answers equal those of single requests.
 
 use ocelli::api::Priority;
 use ocelli::api::schedule::{MOST_AGED, QUANTUM};
@@ -19,7 +19,7 @@ fn chat(text: &str, more: &Value) -> Value {
     with(json!({"messages": [{"role": "user", "content": text}], "temperature": 1.2, "seed": 3}), more)
 }
 
-/// Steps from the submission of a short question to its end, after six long requests that arrived `before`.
+/// Steps from the arrival of a short question at step `before` to its end; six long requests arrived at step 0.
 fn waited(engine: &mut FakeEngine, long: &Value, short: &Value, before: usize) -> u64 {
     let (mut desk, mut clients) = (Desk::default(), Vec::new());
     let mut submit = |engine: &mut FakeEngine, body: &Value, at: usize| {
@@ -42,9 +42,9 @@ fn waited(engine: &mut FakeEngine, long: &Value, short: &Value, before: usize) -
     (ended[6] - before) as u64
 }
 
-/// Largest number of steps until a short question with `waiting` requests before it has its answer of `tokens` tokens to a prompt of `prompt`.
+/// Most steps that a short question takes after `waiting` other requests, by the tokens of its prompt and of its answer.
 fn bound(waiting: u64, prompt: u64, tokens: u64) -> u64 {
-    // Every turn has a step that ends it, and one that begins it.
+    // Every turn has a step that begins it and one that ends it.
     waiting * (QUANTUM + 3) + prompt.div_ceil(CHUNK as u64) + tokens + 8
 }
 
@@ -56,7 +56,7 @@ fn a_short_question_is_answered_after_a_bounded_number_of_steps() {
         ("log probabilities", long(&json!({"logprobs": true, "top_logprobs": 3}))),
         ("a grammar", long(&json!({"response_format": {"type": "regex", "regex": "[a-z ]{150}[a-z ]*"}}))),
         ("tools", long(&json!({"tools": [tool], "max_tokens": 40}))),
-        // A batch continues several answers in a step, so that these need more tokens to be at work when the short question arrives.
+        // A batch continues several answers per step, so these need more tokens to be active when the short question arrives.
         ("all rows", long(&json!({"max_tokens": 80}))),
     ];
     let short = chat("Hello", &json!({"max_tokens": 4}));
@@ -89,7 +89,7 @@ fn a_short_question_is_answered_while_others_think() {
     let prompt = answer(&mut engine(), CHAT, &short).unwrap().0["usage"]["prompt_tokens"].as_u64().unwrap();
     for long in [with(long.clone(), &bounded), with(long.clone(), &json!({"logprobs": true})), long] {
         for (before, waiting) in [(400, 1), (0, 6)] {
-            // Few of its conversations stay idle: some are computed again when they are resumed, which takes as long as the turn.
+            // Few conversations stay idle: others are recomputed when they resume, which takes as long as the turn.
             let waited = waited(&mut engine(), &long, &short, before);
             let bound = 2 * bound(waiting, prompt, 4) + 20;
             assert!(waited <= bound, "{waited} of {bound}: {long}");
@@ -114,7 +114,7 @@ fn any_request(random: &mut Random) -> Value {
 }
 
 #[test]
-fn requests_that_arrive_by_chance_all_end_with_what_each_says_alone() {
+fn randomly_arriving_requests_are_answered_like_single_ones() {
     for seed in 0..60 {
         let mut random = Random::new(seed);
         let kind = [Kind::Attention, Kind::Recurrence][random.bits() as usize % 2];

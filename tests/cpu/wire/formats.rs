@@ -1,4 +1,4 @@
-//! Formats of answers: what a request says is held to, told to the model unless it shall not be, and refused where it cannot be enforced.
+//! Formats of answers: enforced, described in the prompt unless the request turns that off, and refused if they cannot be enforced.
 
 use ocelli::api::Reply;
 use ocelli::api::{Priority, Run};
@@ -32,7 +32,7 @@ fn is_record(text: &str) -> bool {
 }
 
 #[test]
-fn answers_have_the_format_that_is_asked_for_at_both_addresses() {
+fn answers_have_the_requested_format_at_both_endpoints() {
     let (whole, _) = answer(&mut fake(), CHAT, &ask(&schema(&record()))).unwrap();
     assert!(is_record(text(&whole)) && text(&whole).starts_with(r#"{"zeta": "#), "keys in their order: {whole}");
     assert_eq!(whole["choices"][0]["finish_reason"], "stop");
@@ -59,7 +59,7 @@ fn answers_have_the_format_that_is_asked_for_at_both_addresses() {
 }
 
 #[test]
-fn several_answers_and_log_probabilities_go_with_a_format() {
+fn a_format_may_be_used_with_several_answers_and_log_probabilities() {
     let mut request = ask(&schema(&record()));
     request["n"] = json!(3);
     request["logprobs"] = json!(true);
@@ -80,7 +80,7 @@ fn several_answers_and_log_probabilities_go_with_a_format() {
 }
 
 #[test]
-fn the_model_is_told_unless_it_shall_not_be() {
+fn the_prompt_describes_the_format_unless_that_is_off() {
     let tokens = |more: Value| {
         let (whole, _) = answer(&mut fake(), CHAT, &ask(&more)).unwrap();
         whole["usage"]["prompt_tokens"].as_u64().unwrap()
@@ -102,7 +102,7 @@ fn refused<T: std::fmt::Debug>(outcome: Result<T>) -> (u16, Value) {
 }
 
 #[test]
-fn what_cannot_be_enforced_is_refused_with_its_place_and_keyword() {
+fn a_format_that_cannot_be_enforced_is_refused_with_place_and_keyword() {
     let mut nested = record();
     nested["properties"]["zeta"] = json!({"type": "integer", "not": {"const": 5}});
     let (status, error) = refused(answer(&mut fake(), CHAT, &ask(&schema(&nested))));
@@ -118,7 +118,7 @@ fn what_cannot_be_enforced_is_refused_with_its_place_and_keyword() {
 }
 
 #[test]
-fn work_with_a_format_is_not_carried_out_without_its_grammar() {
+fn work_with_a_format_needs_its_grammar() {
     let run = Run::new(work(CHAT, &ask(&schema(&record()))).unwrap(), Vec::new());
     let (mut desk, client) = (Desk::default(), Heard::default());
     desk.submit(Box::new(run), Priority::Person, &client, 0);

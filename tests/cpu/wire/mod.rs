@@ -1,5 +1,5 @@
-//! The API from the body of a request to the bytes of its answer, on a model without a device: answers and their streams in OpenAI's
-//! formats, several answers, log probabilities, answers that leave the engine to others, and what is refused.
+//! The API from the body of a request to the bytes of its answer, on a model without a device: answers and streams in OpenAI's formats,
+//! several answers, log probabilities, parked answers, refusals.
 
 mod answers;
 mod desk;
@@ -54,7 +54,7 @@ fn stamp() -> Stamp {
     Stamp { id: "1".into(), created: 1_700_000_001, seed: 5 }
 }
 
-/// Work that a request to a path comes to.
+/// Work of a request to a path.
 fn work(path: &str, body: &Value) -> Result<Box<Work>> {
     work_for(&fake(), path, body)
 }
@@ -66,7 +66,7 @@ fn work_for(engine: &FakeEngine, path: &str, body: &Value) -> Result<Box<Work>> 
     }
 }
 
-/// Work with its grammar.
+/// A run with the grammar of its format.
 fn run_of(engine: &mut FakeEngine, path: &str, body: &Value) -> Result<Box<Run>> {
     let mut run = Box::new(Run::new(work_for(engine, path, body)?, Vec::new()));
     if let Some(wanted) = run.format().cloned() {
@@ -75,7 +75,7 @@ fn run_of(engine: &mut FakeEngine, path: &str, body: &Value) -> Result<Box<Run>>
     Ok(run)
 }
 
-/// A whole answer, and what was streamed of it.
+/// A whole answer, and the frames of its stream.
 fn answer(engine: &mut FakeEngine, path: &str, body: &Value) -> Result<(Value, Vec<Frame>)> {
     let run = run_of(engine, path, body)?;
     let (mut desk, client) = (Desk::default(), Heard::default());
@@ -92,24 +92,24 @@ fn answer(engine: &mut FakeEngine, path: &str, body: &Value) -> Result<(Value, V
     }
 }
 
-/// A request with more fields, or others.
+/// Adds or replaces fields of a request.
 fn with(mut request: Value, more: &Value) -> Value {
     request.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
     request
 }
 
-/// The data of frames, but for the mark of the end.
+/// Data of frames, without the end mark.
 fn data(frames: &[Frame]) -> impl Iterator<Item = &str> {
     frames.iter().map(|frame| frame.data.as_str()).filter(|data| *data != "[DONE]")
 }
 
-/// What a chat's stream adds up to.
+/// The answer that the chunks of a chat add up to.
 fn streamed(engine: &mut FakeEngine, request: &Value) -> Added {
     let (_, frames) = answer(engine, CHAT, &with(request.clone(), &json!({"stream": true}))).expect("an answer");
     added_up(data(&frames))
 }
 
-/// Answers are the same however their tokens are computed, and whatever is lost meanwhile, tried at every so many operations.
+/// Checks that an answer does not depend on drafts, nor on a device loss at every `step`th operation.
 fn are_the_same_whatever_is_lost(
     make: impl Fn(Kind, Speculation) -> FakeEngine,
     (path, request): (&str, &Value),
@@ -132,7 +132,7 @@ fn are_the_same_whatever_is_lost(
     }
 }
 
-/// The body of a reply that needs no engine.
+/// Body of a reply that needs no engine.
 fn get(path: &str) -> Result<Value> {
     match service().open(("GET", path), "", stamp())? {
         Opened::Ready(body) => Ok(serde_json::from_str(&body).expect("JSON")),

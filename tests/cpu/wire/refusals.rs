@@ -1,4 +1,4 @@
-//! What is refused, and how the API says it.
+//! Refused requests, and the errors that the API reports.
 
 use ocelli::api::Reply;
 use ocelli::{Error, Result};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{answer, fake, get, work};
 
-/// Status, code and field of an error, and whether clients may repeat the request.
+/// Status, code and field of an error, and whether clients may retry.
 fn told(error: &Error) -> (u16, String, Value, Option<bool>) {
     let reply = Reply::from(error);
     let body: Value = serde_json::from_str(&reply.body).expect("JSON");
@@ -33,7 +33,7 @@ fn with(more: Value) -> Value {
 }
 
 #[test]
-fn fields_that_change_the_meaning_are_refused_by_name_at_every_address() {
+fn unsupported_fields_are_refused_by_name_at_every_endpoint() {
     let chat = ["input", "prompt"];
     let of = |path: &str, drop: &[&str], more: Value| {
         let mut request = with(more);
@@ -79,7 +79,7 @@ fn drop_field(request: &mut Value, name: &str) {
 }
 
 #[test]
-fn addresses_methods_models_and_bodies_are_checked() {
+fn endpoints_methods_models_and_bodies_are_checked() {
     let code = |outcome: Result<Value>| refused(outcome);
     assert_eq!(code(get("/v1/nowhere")), (404, "unknown_url".into(), Value::Null));
     assert_eq!(code(get("/v1/chat/completions")), (405, "method_not_supported".into(), Value::Null));
@@ -95,7 +95,7 @@ fn addresses_methods_models_and_bodies_are_checked() {
 }
 
 #[test]
-fn only_what_may_go_well_the_next_time_is_repeated() {
+fn only_temporary_errors_may_be_retried() {
     let lost = told(&Error::DeviceLost { reason: "gone".into() });
     assert_eq!(lost, (503, "device_lost".into(), Value::Null, Some(true)));
     let wrong = told(&Error::Internal { detail: "?".into() });

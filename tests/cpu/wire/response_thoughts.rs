@@ -1,4 +1,4 @@
-//! Responses of a model that thinks before it answers: the item of its thoughts, the events of a stream, and thoughts that are sent back.
+//! Responses of a model with reasoning: the reasoning item, the events of a stream, and reasoning that clients send back.
 
 use ocelli::Error;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ fn ask(more: &Value) -> Value {
     with(json!({"input": QUESTION, "temperature": 0, "max_output_tokens": 140, "reasoning": {"effort": "high"}}), more)
 }
 
-/// A whole response, which is what the events of its stream add up to, and their names.
+/// A whole response, which must equal the sum of its stream, and the names of the events.
 fn respond(request: &Value) -> (Value, Vec<String>) {
     let (whole, _) = answer(&mut thinker(), RESPONSES, request).unwrap();
     let (again, frames) = answer(&mut thinker(), RESPONSES, &with(request.clone(), &json!({"stream": true}))).unwrap();
@@ -24,7 +24,7 @@ fn respond(request: &Value) -> (Value, Vec<String>) {
     (whole, short.collect())
 }
 
-/// The types of what a response consists of, with the status of each.
+/// Types of the output items, with their status.
 fn items(whole: &Value) -> Vec<(&str, &str)> {
     let output = whole["output"].as_array().unwrap();
     output.iter().map(|item| (item["type"].as_str().unwrap(), item["status"].as_str().unwrap())).collect()
@@ -40,7 +40,7 @@ const THOUGHTS: [&str; 6] = [
 ];
 
 #[test]
-fn thoughts_are_an_item_before_the_message_and_say_what_a_chat_says() {
+fn thoughts_are_an_item_before_the_message_and_equal_those_of_a_chat() {
     for seed in 0..6 {
         let more = json!({"seed": seed, "thinking_budget": 9, "temperature": 1.2});
         let (whole, names) = respond(&ask(&more));
@@ -90,7 +90,7 @@ fn calls_follow_the_thoughts_and_are_the_same_whatever_is_lost() {
 }
 
 #[test]
-fn the_effort_is_asked_for_by_its_name_and_told_again() {
+fn every_effort_is_accepted_and_repeated_in_the_response() {
     let asked = |reasoning: &Value| {
         let request = json!({"input": "a", "temperature": 0, "max_output_tokens": 4, "reasoning": reasoning});
         let (whole, _) = answer(&mut thinker(), RESPONSES, &request).unwrap();
@@ -120,7 +120,7 @@ fn the_effort_is_asked_for_by_its_name_and_told_again() {
         let error = work_for(&thinker(), RESPONSES, &ask(&json!({"reasoning": wrong}))).unwrap_err();
         assert!(matches!(&error, Error::InvalidRequest { field, .. } if field == place), "{error}");
     }
-    // A model that has not learnt to think says so, unless it is asked not to; its tokens are not counted either.
+    // A model without reasoning refuses it, also when tokens are counted, unless the request turns it off.
     for path in [RESPONSES, "/v1/responses/input_tokens"] {
         let error = work(path, &ask(&json!({}))).unwrap_err();
         assert!(matches!(&error, Error::UnsupportedOption { field, .. } if field == "reasoning.effort"), "{error}");
@@ -128,7 +128,7 @@ fn the_effort_is_asked_for_by_its_name_and_told_again() {
     assert!(work(RESPONSES, &ask(&json!({"reasoning": {"effort": "none", "summary": "auto"}}))).is_ok());
 }
 
-/// How many tokens a conversation has, and what is said to it.
+/// Number of tokens of a conversation, and the answer to it.
 fn told(path: &str, conversation: &Value) -> (Value, Value) {
     let request = json!({"temperature": 0, "tools": []});
     let (field, limit) = if path == CHAT { ("messages", "max_tokens") } else { ("input", "max_output_tokens") };
@@ -145,7 +145,7 @@ fn told(path: &str, conversation: &Value) -> (Value, Value) {
 }
 
 #[test]
-fn thoughts_that_are_sent_back_stand_where_those_of_a_chat_do() {
+fn thoughts_that_are_sent_back_are_placed_as_in_a_chat() {
     let user = |text: &str| json!({"role": "user", "content": text});
     let thought = |text: &str| {
         json!({"type": "reasoning", "id": "rs_1", "status": "completed", "summary": [], "encrypted_content": null,
@@ -173,27 +173,27 @@ fn thoughts_that_are_sent_back_stand_where_those_of_a_chat_do() {
             json!([asked, {"role": "assistant", "reasoning_content": "Hm, Oslo", "content": "Wait.", "tool_calls": chat_call},
                 chat_result]),
         ),
-        // Those between two calls have no place.
+        // Reasoning between two calls is dropped.
         (
             json!([asked, thought("Hm, Oslo"), call, thought("Hm"), other, result, other_result, said]),
             json!([asked, {"role": "assistant", "reasoning_content": "Hm, Oslo", "tool_calls": [chat_call[0], chat_other]},
                 chat_result, chat_other_result, {"role": "assistant", "content": "Wait."}]),
         ),
-        // Those before the last question are not shown.
+        // Reasoning before the last question is not shown.
         (
             json!([asked, thought("Hm, Oslo"), said, user("And now?")]),
             json!([asked, {"role": "assistant", "content": "Wait."}, user("And now?")]),
         ),
-        // A response that ended within them.
+        // A response that ended within its reasoning.
         (json!([asked, thought("Hm, Oslo"), user("And now?")]), json!([asked, user("And now?")])),
-        // The last ones go on.
+        // Reasoning at the end is continued.
         (json!([asked, thought("Hm, Oslo")]), json!([asked, {"role": "assistant", "reasoning_content": "Hm, Oslo"}])),
     ] {
         let told_of = told(RESPONSES, &input);
         assert_eq!(told_of, told(CHAT, &messages), "{input}");
         assert_ne!(told_of, plain);
     }
-    // What other models summarise and encrypt is not shown.
+    // Summaries and encrypted content of other models are not shown.
     let foreign = json!({"type": "reasoning", "id": "rs_2", "encrypted_content": "gAAA", "summary": [{"type": "summary_text", "text": "a"}]});
     assert_eq!(told(RESPONSES, &json!([asked, foreign, call, result])), plain);
     for (item, place) in [

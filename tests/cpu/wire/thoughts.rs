@@ -1,5 +1,4 @@
-//! Answers of a model that thinks before it answers: with thoughts and without, bounded, within formats, before calls, whatever is lost
-//! meanwhile.
+//! Answers of a model with reasoning: with and without it, limited, within formats, before calls, after device losses.
 
 use std::sync::{Arc, LazyLock};
 
@@ -21,7 +20,7 @@ use crate::streams::Added;
 
 const CUT: &str = "Considering the limited time by the user";
 
-/// The vocabulary of the tiny checkpoint, with the marks of calls.
+/// Vocabulary of the tiny checkpoint, with the marks of calls.
 pub(super) static TOKENIZER: LazyLock<Arc<Tokenizer>> = LazyLock::new(|| {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/checkpoints/qwen3_5/tokenizer.json");
     let mut file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
@@ -55,7 +54,7 @@ pub(super) fn message(whole: &Value) -> &Value {
 }
 
 #[test]
-fn thoughts_are_told_apart_from_the_answer() {
+fn thoughts_are_separated_from_the_answer() {
     let (mut ended, mut stopped) = (0, 0);
     for seed in 0..12 {
         let request = ask(&json!({"seed": seed}));
@@ -70,7 +69,7 @@ fn thoughts_are_told_apart_from_the_answer() {
         ended += usize::from(!text.is_empty());
         let counted = details["reasoning_tokens"].as_u64().unwrap_or_default();
         assert!(counted <= whole["usage"]["completion_tokens"].as_u64().unwrap());
-        // A stop string is looked for in the answer alone.
+        // Stop strings apply only to the answer.
         if let (Some(first), Some(word)) = (thoughts.chars().next(), text.chars().nth(3)) {
             let stops = [first.to_string(), word.to_string()];
             let (again, _) = answer(&mut thinker(), CHAT, &ask(&json!({"seed": seed, "stop": stops}))).unwrap();
@@ -79,11 +78,11 @@ fn thoughts_are_told_apart_from_the_answer() {
             stopped += 1;
         }
     }
-    assert!(ended > 4 && stopped > 2, "{ended} of 12 came to an answer, {stopped} were stopped");
+    assert!(ended > 4 && stopped > 2, "{ended} of 12 have an answer, {stopped} were stopped");
 }
 
 #[test]
-fn every_client_has_its_way_to_ask_for_thoughts_and_none_are_the_default() {
+fn the_fields_of_all_clients_turn_thoughts_on_and_they_are_off_by_default() {
     let tokens = |more: &Value| {
         let request = json!({"messages": [{"role": "user", "content": "a"}], "temperature": 0, "max_tokens": 4});
         let (whole, _) = answer(&mut thinker(), CHAT, &with(request, more)).unwrap();
@@ -122,7 +121,7 @@ fn every_client_has_its_way_to_ask_for_thoughts_and_none_are_the_default() {
     );
     let unknown = refused(&json!({"chat_template_kwargs": {"add_vision_id": true}}));
     assert!(matches!(unknown, Error::UnsupportedOption { field, .. } if field == "chat_template_kwargs.add_vision_id"));
-    // A model that has not learnt to think says so, unless it is asked not to.
+    // A model without reasoning refuses it, unless the request turns it off.
     let other = |more: &Value| work(CHAT, &with(json!({"messages": [{"role": "user", "content": "a"}]}), more));
     let error = other(&json!({"chat_template_kwargs": {"enable_thinking": true}})).unwrap_err();
     assert!(matches!(error, Error::UnsupportedOption { field, .. } if field == "chat_template_kwargs.enable_thinking"));
@@ -130,7 +129,7 @@ fn every_client_has_its_way_to_ask_for_thoughts_and_none_are_the_default() {
 }
 
 #[test]
-fn tokens_are_chosen_as_the_card_says_for_thoughts_and_for_none() {
+fn sampling_defaults_follow_the_model_card_with_and_without_thoughts() {
     let sampling = |messages: Value, thinks: bool| {
         let request = json!({"messages": messages, "enable_thinking": thinks});
         let work = format!("{:?}", work_for(&thinker(), CHAT, &request).unwrap());
@@ -157,12 +156,12 @@ fn thoughts_that_become_too_long_are_cut() {
         let thoughts = said["reasoning_content"].as_str().unwrap();
         let (before, cut) = thoughts.split_at(thoughts.find(CUT).unwrap_or_else(|| panic!("{whole}")));
         let tokens = whole["usage"]["completion_tokens_details"]["reasoning_tokens"].as_u64().unwrap() as usize;
-        // The token that ends them is not counted.
+        // The token that ends the reasoning is not counted.
         assert_eq!(tokens + 1, budget + engine.thinking().unwrap().syntax.cut.len(), "{before}");
         assert!(cut.ends_with("directly now."), "{cut}");
-        assert!(said["content"].as_str().unwrap().len() > 20, "the answer goes on: {whole}");
+        assert!(said["content"].as_str().unwrap().len() > 20, "the answer continues: {whole}");
         assert_eq!(streamed(&mut thinker_of(Kind::Attention, speculation), &request), Added::of(&whole));
-        // An answer of fewer tokens ends within them.
+        // An answer with fewer tokens ends within its reasoning.
         let (short, _) = answer(
             engine,
             CHAT,
@@ -179,7 +178,7 @@ fn thoughts_that_become_too_long_are_cut() {
 }
 
 #[test]
-fn a_format_holds_behind_the_thoughts() {
+fn a_format_applies_after_the_thoughts() {
     let format = json!({"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object", "required": ["n"],
         "properties": {"n": {"type": "integer", "minimum": 0, "maximum": 99}}}}});
     for seed in 0..8 {

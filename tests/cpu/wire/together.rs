@@ -1,4 +1,4 @@
-//! Requests that are computed together are answered as each is alone, streams and their frames too.
+//! Requests that are computed together are answered like single ones, including the frames of streams.
 
 use ocelli::Error;
 use ocelli::api::{Frame, Priority};
@@ -28,8 +28,8 @@ fn requests() -> Vec<(&'static str, Value)> {
 }
 
 #[test]
-fn requests_side_by_side_are_answered_as_each_is_alone() {
-    // They arrive so many steps one after another; some of them are those of a batch.
+fn concurrent_requests_are_answered_like_single_ones() {
+    // Requests arrive `apart` steps one after another; every `batches`th is one of a batch.
     for (apart, batches) in [(0, 0), (1, 0), (11, 0), (3, 2), (30, 3)] {
         let mut engine = engine(Kind::Attention, Speculation::Off, (CONTEXT, 8));
         let (mut desk, mut clients) = (Desk::default(), Vec::new());

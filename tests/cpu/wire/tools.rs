@@ -1,4 +1,4 @@
-//! Calls of tools: asked for, allowed, forbidden, in streams and in whole answers, at both addresses, whatever is lost meanwhile.
+//! Tool calls: required, allowed and forbidden, in streams and in whole answers, at both endpoints, after device losses.
 
 use ocelli::Error;
 use ocelli::api::Priority;
@@ -11,7 +11,7 @@ use crate::generation::fake::Kind;
 use crate::generation::{FakeEngine, KINDS, engine};
 use crate::streams::{Added, added_up, replayed};
 
-/// The definitions of the tools are long.
+/// Large, because the definitions of the tools are long.
 const CONTEXT: usize = 900;
 
 fn fake() -> FakeEngine {
@@ -40,7 +40,7 @@ fn bias(bias: u32) -> Value {
     json!({fake().call_syntax().unwrap().begin().unwrap().to_string(): bias})
 }
 
-/// Begins a call sooner or later, of which there is one.
+/// Makes a call likely, and allows only one.
 fn soon() -> Value {
     json!({"logit_bias": bias(11), "parallel_tool_calls": false})
 }
@@ -65,7 +65,7 @@ pub(super) fn check(call: &Value) {
 }
 
 #[test]
-fn tools_that_must_be_called_are_and_their_arguments_fit() {
+fn required_tools_are_called_with_arguments_that_fit() {
     for seed in 0..8 {
         let request = ask(&json!("required"), &json!({"seed": seed, "parallel_tool_calls": false}));
         let (whole, _) = answer(&mut fake(), CHAT, &request).unwrap();
@@ -93,14 +93,14 @@ fn several_calls_follow_one_another() {
     let (last, others) = calls(&whole).split_last().unwrap();
     assert!(others.len() > 1, "{whole}");
     others.iter().for_each(check);
-    assert_eq!(whole["choices"][0]["finish_reason"], "length", "it would go on for ever: {last}");
+    assert_eq!(whole["choices"][0]["finish_reason"], "length", "it would never end: {last}");
     assert_eq!(added_up(data(&frames)), Added::of(&whole));
     let ids: std::collections::HashSet<_> = calls(&whole).iter().map(|call| call["id"].to_string()).collect();
     assert_eq!(ids.len(), calls(&whole).len(), "ids differ");
 }
 
 #[test]
-fn a_model_that_may_call_does_or_does_not() {
+fn an_optional_call_may_be_made_or_not() {
     let mut called = 0;
     for seed in 0..12 {
         let mut request = ask(&json!("auto"), &soon());
@@ -195,7 +195,7 @@ fn a_schema_that_cannot_be_enforced_is_refused_with_its_place() {
 }
 
 #[test]
-fn responses_call_functions_and_take_what_they_came_to() {
+fn responses_call_functions_and_accept_their_results() {
     let mut tool = weather();
     tool["type"] = json!("function");
     let request = json!({"input": "How is it in Oslo?", "temperature": 1.5, "seed": 4, "tools": [tool],

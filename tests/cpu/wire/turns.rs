@@ -1,4 +1,4 @@
-//! Answers that are parked while nobody reads them, and conversations that are too long.
+//! Answers that are parked while their client does not read, and conversations that are too long.
 
 use ocelli::Error;
 use ocelli::api::{Priority, Scheduler};
@@ -14,7 +14,7 @@ fn ask(text: &str, more: Value) -> Value {
 }
 
 #[test]
-fn a_parked_answer_resumes_as_if_it_had_not_been() {
+fn a_parked_answer_resumes_unchanged() {
     for kind in KINDS {
         for speculation in [Speculation::Off, Speculation::Always] {
             for more in
@@ -22,7 +22,7 @@ fn a_parked_answer_resumes_as_if_it_had_not_been() {
             {
                 let request = ask("Tell me", more);
                 let (whole, _) = answer(&mut engine(kind, speculation, (CONTEXT, 8)), CHAT, &request).unwrap();
-                // Nobody, or so many others have the engine while its reader is slow.
+                // Number of other requests that use the engine while the client is slow.
                 for others in [0, 1, 2, 5] {
                     let mut engine = engine(kind, speculation, (CONTEXT, 8));
                     let (mut desk, client) = (Desk::default(), Heard::default());
@@ -48,7 +48,7 @@ fn a_parked_answer_resumes_as_if_it_had_not_been() {
 }
 
 #[test]
-fn a_paused_answer_says_no_more_until_it_is_read_and_can_be_cancelled() {
+fn a_paused_answer_continues_only_when_it_is_read_and_can_be_cancelled() {
     for kind in KINDS {
         let mut engine = engine(kind, Speculation::Off, (CONTEXT, 8));
         let request = ask("Tell me", json!({"temperature": 0}));
@@ -77,7 +77,7 @@ fn a_paused_answer_says_no_more_until_it_is_read_and_can_be_cancelled() {
     }
 }
 
-/// A conversation of so many turns behind instructions.
+/// A conversation of `turns` turns after instructions.
 fn talk(turns: usize, more: Value) -> Value {
     let mut messages = vec![json!({"role": "system", "content": "Be brief."})];
     for turn in 0..turns {
@@ -89,7 +89,7 @@ fn talk(turns: usize, more: Value) -> Value {
 }
 
 #[test]
-fn the_oldest_turns_go_where_there_are_too_many_and_the_caller_wants_that() {
+fn the_oldest_turns_are_left_out_if_the_request_allows_it() {
     let fake = || engine(KINDS[0], Speculation::Off, (CONTEXT, 8));
     let refused = answer(&mut fake(), CHAT, &talk(40, json!({}))).unwrap_err();
     assert!(matches!(refused, Error::ContextOverflow { .. }), "{refused}");
@@ -106,7 +106,7 @@ fn the_oldest_turns_go_where_there_are_too_many_and_the_caller_wants_that() {
     });
     let dropped = dropped.expect("an event");
     assert!((1..40).contains(&dropped), "{dropped}");
-    // What is left is the conversation without these turns, and no turn more had to go.
+    // The rest is the conversation without these turns, and no further turn was left out.
     let without = |count: usize| {
         let mut request = talk(40, json!({}));
         request["messages"].as_array_mut().unwrap().drain(1..1 + 2 * count);
@@ -117,7 +117,7 @@ fn the_oldest_turns_go_where_there_are_too_many_and_the_caller_wants_that() {
     let longer = answer(&mut fake(), CHAT, &without(dropped - 1));
     let room = |body: &Value| CONTEXT as u64 - body["usage"]["prompt_tokens"].as_u64().unwrap();
     assert!(room(&body) >= 20 && longer.is_ok_and(|(body, _)| room(&body) < 20));
-    // Nothing goes of what fits, and what is too long by itself is refused.
+    // A conversation that fits is not cut, and a message that is too long by itself is refused.
     let (whole, _) = answer(&mut fake(), CHAT, &talk(2, json!({"truncation": "auto"}))).unwrap();
     let (same, _) = answer(&mut fake(), CHAT, &talk(2, json!({}))).unwrap();
     assert_eq!(whole["choices"], same["choices"]);

@@ -1,4 +1,4 @@
-//! Calls that no token begins: an answer of a model of Llama 3.2's kind is a call or text, and its first character tells which.
+//! Calls that no token begins: an answer of a model like Llama 3.2 is a call or text, which its first character decides.
 
 use std::sync::{Arc, LazyLock};
 
@@ -40,14 +40,14 @@ fn ask(choice: &str, more: &Value) -> Value {
     with(request, more)
 }
 
-/// Makes a brace as likely as a letter; most of what the model says by itself begins no text.
+/// Makes a brace as likely as a letter; most tokens that the model prefers begin no text.
 fn braces() -> Value {
     let token = |text: &str| TOKENIZER.encode_text(text).unwrap()[0].to_string();
     json!({token("{"): 12, token("x"): 12})
 }
 
 #[test]
-fn a_call_that_must_come_is_one_and_fits() {
+fn a_required_call_is_made_and_fits() {
     for seed in 0..8 {
         let request = ask("required", &json!({"seed": seed}));
         let (whole, _) = answer(&mut engine(), CHAT, &request).unwrap();
@@ -61,7 +61,7 @@ fn a_call_that_must_come_is_one_and_fits() {
 }
 
 #[test]
-fn an_answer_is_a_call_or_text_and_nothing_holds_text() {
+fn an_answer_is_a_call_or_unconstrained_text() {
     let (mut called, mut said) = (0, 0);
     for seed in 0..20 {
         let request = ask("auto", &json!({"seed": seed, "logit_bias": braces()}));
@@ -82,7 +82,7 @@ fn an_answer_is_a_call_or_text_and_nothing_holds_text() {
         }
     }
     assert!(called > 2 && said > 2, "{called} called, {said} said");
-    // Behind the first token drafts are taken again.
+    // After the first token, drafts are used again.
     let mut drafting = llama(Kind::Attention, Speculation::Always);
     let (text, _) = answer(&mut drafting, CHAT, &ask("auto", &json!({"temperature": 0}))).unwrap();
     let drafted = &text["usage"]["completion_tokens_details"]["accepted_prediction_tokens"];
@@ -99,7 +99,7 @@ fn calls_and_text_are_the_same_whatever_is_lost() {
 }
 
 #[test]
-fn a_format_beside_tools_that_may_be_called_is_refused() {
+fn a_format_with_optional_tools_is_refused() {
     let format = json!({"response_format": {"type": "json_object"}});
     let error = work_for(&engine(), CHAT, &ask("auto", &format)).unwrap_err();
     assert!(matches!(error, Error::UnsupportedOption { field, .. } if field == "response_format"));

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use super::client::{Reply, Server, request};
 use super::{CHAT, WANTED, about_a_picture, endless, said};
 
-/// A folder of this test's own, not there yet.
+/// An unused folder for this test; any older one is removed.
 pub(super) fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("serve").join(name);
     let _ = std::fs::remove_dir_all(&folder);
     folder
 }
 
-/// A form with a purpose and a file, as official clients send it.
+/// A form with a purpose and a file, like those of official clients.
 fn form(purpose: &str, file: &str) -> (String, String) {
     let part = |name: &str, text: &str| format!("--edge\r\ncontent-disposition: form-data; {name}\r\n\r\n{text}\r\n");
     let parts = [part("name=\"purpose\"", purpose), part("name=\"file\"; filename=\"in.jsonl\"", file)];
@@ -42,7 +42,7 @@ fn batch(server: &Server, id: &Value) -> Value {
     server.get(&format!("/v1/batches/{}", id.as_str().expect("an id")), &[]).json()
 }
 
-/// Waits until `is_done` is true of a batch.
+/// Waits until `is_done` is true for a batch.
 pub(super) fn wait(server: &Server, id: &Value, is_done: impl Fn(&Value) -> bool) -> Value {
     let began = Instant::now();
     loop {
@@ -66,7 +66,7 @@ pub(super) fn content(server: &Server, id: &Value) -> Vec<Value> {
     reply.body.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-/// What each request was answered, none of them twice.
+/// Answers by request, none of them twice.
 fn answered(lines: &[Value]) -> BTreeMap<String, String> {
     let mut answers = BTreeMap::new();
     for line in lines {
@@ -78,7 +78,7 @@ fn answered(lines: &[Value]) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn a_batch_is_answered_as_its_requests_alone_and_a_person_goes_before_it() {
+fn a_batch_is_answered_like_single_requests_and_yields_to_a_person() {
     let server = Server::start(&[]);
     let long = endless(200, json!({}));
     let alone = said(&server.post(CHAT, &long));
@@ -99,7 +99,7 @@ fn a_batch_is_answered_as_its_requests_alone_and_a_person_goes_before_it() {
     let begun = create(&server, file["id"].as_str().expect("an id"));
     assert_eq!((&begun["object"], &begun["metadata"]["album"]), (&json!("batch"), &json!("1")));
     wait(&server, &begun["id"], |batch| batch["status"] == "in_progress");
-    // It comes within an answer of the batch, which has others behind it.
+    // It arrives during an answer of the batch, while others wait.
     assert_eq!(said(&server.post(CHAT, &about_a_picture(json!({})))), WANTED);
     let meanwhile = batch(&server, &begun["id"]);
     assert!(!has_ended(&meanwhile), "{meanwhile}");
@@ -123,7 +123,7 @@ fn a_batch_is_answered_as_its_requests_alone_and_a_person_goes_before_it() {
 }
 
 #[test]
-fn a_server_that_was_killed_goes_on_with_its_batches() {
+fn a_killed_server_resumes_its_batches() {
     let folder = folder("killed");
     let start = || Server::start(&["--files", folder.to_str().expect("UTF-8")]);
     let mut server = start();
@@ -133,7 +133,7 @@ fn a_server_that_was_killed_goes_on_with_its_batches() {
     let id = create(&server, file["id"].as_str().expect("an id"))["id"].clone();
     for some in [2, 5, 9] {
         wait(&server, &id, |batch| batch["request_counts"]["completed"].as_u64().expect("a count") >= some);
-        // Dropped, it is killed.
+        // Dropping the server kills it.
         drop(server);
         server = start();
     }
@@ -146,7 +146,7 @@ fn a_server_that_was_killed_goes_on_with_its_batches() {
 }
 
 #[test]
-fn what_is_wrong_with_files_and_batches_is_told_and_a_batch_can_be_cancelled() {
+fn invalid_files_and_batches_are_refused_and_a_batch_can_be_cancelled() {
     let server = Server::start(&[]);
     let invalid = |field: &str| (400, "invalid_value".to_owned(), json!(field));
     let missing = (404, "not_found".to_owned(), Value::Null);

@@ -1,4 +1,4 @@
-//! Budgets over HTTP: what is refused and when, where answers end, what is kept.
+//! Budgets over HTTP: refusals, answers that end at a budget, and stored usage.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ use super::batches::{content, create, folder, has_ended, line, upload, wait};
 use super::client::{Reply, Server};
 use super::{CHAT, about_a_picture, endless, with};
 
-/// A server that counts in a folder.
+/// A server that stores usage in a folder.
 fn start(folder: &Path, more: &[&str]) -> Server {
     Server::start(&[&["--usage", folder.to_str().expect("UTF-8")], more].concat())
 }
@@ -18,7 +18,7 @@ fn total(body: &Value) -> u64 {
     body["usage"]["total_tokens"].as_u64().unwrap_or_else(|| panic!("{body}"))
 }
 
-/// A refusal's status, code and detail.
+/// Status, code and detail of a refusal.
 fn refused(reply: &Reply) -> (u16, Value, Value) {
     let error = &reply.json()["error"];
     (reply.status, error["code"].clone(), error["detail"].clone())
@@ -40,7 +40,7 @@ fn a_budget_refuses_before_any_work_ends_answers_at_its_limit_and_outlives_a_kil
     let wrong = server.post(CHAT, &endless(300, json!({"budget": {"tokens": "30"}})));
     assert_eq!(wrong.error(), (400, "invalid_value".into(), json!("budget.tokens")));
 
-    // The prompt alone is too long, whether the answer is a stream or not; of a picture nothing is encoded.
+    // The prompt alone is too long, streamed or not; the picture is not encoded.
     let long = json!({"messages": [{"role": "user", "content": "word ".repeat(100)}], "user": "carl"});
     for request in [long.clone(), with(long, json!({"stream": true})), about_a_picture(json!({"user": "carl"}))] {
         let reply = server.post(CHAT, &request);
@@ -51,7 +51,7 @@ fn a_budget_refuses_before_any_work_ends_answers_at_its_limit_and_outlives_a_kil
         assert_eq!((reply.header("x-should-retry"), reply.header("retry-after")), (Some("false"), None));
     }
 
-    // What is left of a day, by a response and a stream.
+    // A response and a stream use the rest of the day's budget.
     let response = json!({"input": "Hello", "user": "ann", "temperature": 0, "max_output_tokens": 300});
     let response = server.post("/v1/responses", &response).json();
     assert!(total(&response) <= 45, "{response}");
@@ -94,7 +94,7 @@ fn a_budget_refuses_before_any_work_ends_answers_at_its_limit_and_outlives_a_kil
     assert_eq!(csv.header("content-type"), Some("text/csv; charset=utf-8"));
     assert!(csv.body.starts_with("day,key,requests,") && csv.body.contains(",\"ann\","), "{csv:?}");
 
-    // Killed, within a line.
+    // Killed while it wrote a line.
     drop(server);
     let day = ann["day"].as_str().expect("a day");
     let path = folder.join(format!("{day}.jsonl"));
@@ -107,14 +107,14 @@ fn a_budget_refuses_before_any_work_ends_answers_at_its_limit_and_outlives_a_kil
     let server = start(&folder, &limits);
     assert_eq!(server.post(CHAT, &of("dora", 5)).status, 200);
     let today = server.get("/v1/usage", &[]).json();
-    // A night may have passed.
+    // The day may have changed meanwhile.
     if row(&today, "dora")["requests"] == 2 {
         assert_eq!(refused(&server.post(CHAT, &of("ann", 300))).0, 429);
     }
 }
 
 #[test]
-fn clients_of_one_key_at_once_take_no_more_than_a_token_each_beside_their_budget() {
+fn simultaneous_clients_of_a_key_exceed_its_budget_by_at_most_a_token_each() {
     let server = Server::start(&["--key-tokens", "150"]);
     let spent: u64 = std::thread::scope(|scope| {
         let ask = |number: usize| {
@@ -138,13 +138,13 @@ fn clients_of_one_key_at_once_take_no_more_than_a_token_each_beside_their_budget
 }
 
 #[test]
-fn nothing_is_counted_where_nothing_is_limited() {
+fn nothing_is_counted_without_limits() {
     let server = Server::start(&["--api-key", "secret"]);
     assert_eq!(server.get("/v1/usage", &["authorization: Bearer secret"]).error().1, "unknown_url");
 }
 
 #[test]
-fn a_batch_has_a_budget_of_its_own_and_who_names_nobody_is_the_key_of_the_server() {
+fn a_batch_has_its_own_budget_and_the_default_user_is_that_of_the_api_key() {
     let server = Server::start(&["--batch-tokens", "120"]);
     let lines: Vec<String> = (0..10).map(|index| line(&index.to_string(), &endless(40, json!({})))).collect();
     let file = upload(&server, "batch", &lines.join("\n")).json();

@@ -1,4 +1,4 @@
-//! `ocelli serve` as a process of its own, and as plain a client as there is: bytes over a socket.
+//! `ocelli serve` as a separate process, and a minimal client: bytes over a socket.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -7,23 +7,23 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// A server, which ends with this value.
+/// A server process, killed on drop.
 pub(super) struct Server {
     pub(super) child: Child,
     pub(super) address: SocketAddr,
 }
 
 impl Server {
-    /// Of the demo model.
+    /// Serves the demo model.
     pub(super) fn start(more: &[&str]) -> Self {
         Self::of("www/models/demo", more)
     }
 
-    /// Of any package.
+    /// Serves any package.
     pub(super) fn of(package: &str, more: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ocelli"));
         command.args(["serve", package, "--port", "0"]).args(more);
-        // What a killed server leaves behind.
+        // Location of files that a killed server leaves.
         command.env("TMPDIR", env!("CARGO_TARGET_TMPDIR"));
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the command");
         let mut lines = BufReader::new(child.stderr.take().expect("its standard error")).lines();
@@ -33,12 +33,12 @@ impl Server {
                 break rest.trim_end_matches("/v1").parse().expect("an address");
             }
         };
-        // Whoever writes must be read.
+        // Output must be read, or the server blocks.
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, address }
     }
 
-    /// What a server says that does not start.
+    /// Error output of a server that does not start.
     pub(super) fn attempt(more: &[&str]) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ocelli"));
         let output =
@@ -57,7 +57,7 @@ impl Server {
     /// Sends bytes and reads until the connection is closed.
     pub(super) fn exchange(&self, request: &[u8]) -> Reply {
         let mut stream = self.connect();
-        // The server may answer and close before it has read all.
+        // The server may answer and close before it has read everything.
         let _ = stream.write_all(request);
         Reply::read(stream)
     }
@@ -78,7 +78,6 @@ impl Drop for Server {
     }
 }
 
-/// The bytes of a request.
 pub(super) fn request(method: &str, path: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
     let more: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
     let length = body.len();
@@ -103,7 +102,7 @@ pub(super) struct Reply {
 impl Reply {
     pub(super) fn read(mut stream: TcpStream) -> Self {
         let mut bytes = Vec::new();
-        // A reset behind the reply does not matter.
+        // A reset after the reply does not matter.
         let _ = stream.read_to_end(&mut bytes);
         let _ = stream.shutdown(Shutdown::Both);
         let split = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
@@ -148,7 +147,7 @@ impl Reply {
     }
 }
 
-/// A body that was sent in chunks.
+/// Joins the chunks of a body.
 fn joined(mut bytes: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     while let Some(end) = bytes.windows(2).position(|two| two == b"\r\n") {

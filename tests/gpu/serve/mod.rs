@@ -1,5 +1,5 @@
-//! `ocelli serve` over real sockets: answers are those of the engine, errors are OpenAI's, and clients that are slow, broken, malicious or
-//! many do no harm to others.
+//! `ocelli serve` over real sockets: answers are those of the engine, errors are OpenAI's, and slow, broken, malicious or many clients do
+//! not affect others.
 
 mod batches;
 mod budgets;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 const CHAT: &str = "/v1/chat/completions";
 const WANTED: &str = "An orange circle above the purple word \"SEA\" on a gray background.";
 
-/// A greedy question about a picture of the gallery.
+/// A greedy question about a picture from the gallery.
 fn about_a_picture(more: Value) -> Value {
     let bytes = std::fs::read("www/models/demo/gallery/scene-01.png").expect("a picture");
     let url = format!("data:image/png;base64,{}", base64(&bytes));
@@ -25,7 +25,7 @@ fn about_a_picture(more: Value) -> Value {
     with(json!({"messages": [{"role": "user", "content": content}], "temperature": 0, "max_tokens": 60}), more)
 }
 
-/// A question whose answer is as long as is asked for.
+/// A question with an answer of exactly `tokens` tokens.
 fn endless(tokens: usize, more: Value) -> Value {
     let bias = json!({"2": -100});
     let request = json!({"messages": [{"role": "user", "content": "Hello"}], "max_tokens": tokens, "temperature": 0, "logit_bias": bias});
@@ -89,7 +89,7 @@ fn answers_streams_and_errors_are_those_of_the_api() {
     assert_eq!(server.exchange(&post(CHAT, &[], b"{")).error(), invalid("invalid_value", json!("body")));
     assert_eq!(server.get("/v1/nowhere", &[]).error(), (404, "unknown_url".into(), Value::Null));
     assert_eq!(server.get(CHAT, &[]).error(), (405, "method_not_supported".into(), Value::Null));
-    // A page of another site may not ask, one that was named may, and is told so beforehand.
+    // A page of another site is refused, and an allowed one passes its preflight request.
     assert_eq!(server.get("/v1/models", &["origin: https://evil.example"]).error().0, 403);
     let preflight = ["origin: https://app.example", "access-control-request-headers: x-stainless-os, authorization"];
     let allowed = server.exchange(&request("OPTIONS", CHAT, &preflight, b""));
@@ -98,7 +98,7 @@ fn answers_streams_and_errors_are_those_of_the_api() {
 }
 
 #[test]
-fn formats_are_held_to_and_what_cannot_be_is_refused_before_a_stream_begins() {
+fn formats_are_enforced_or_refused_before_a_stream_begins() {
     let server = Server::start(&[]);
     let ask = |schema: Value, more: Value| {
         let format = json!({"type": "json_schema", "json_schema": {"name": "a", "schema": schema}});
@@ -116,7 +116,7 @@ fn formats_are_held_to_and_what_cannot_be_is_refused_before_a_stream_begins() {
 }
 
 #[test]
-fn a_key_is_asked_for_and_needed_where_others_reach_the_server() {
+fn a_server_that_others_can_reach_requires_a_key() {
     let open =
         Command::new(env!("CARGO_BIN_EXE_ocelli")).args(["serve", "www/models/demo", "--host", "0.0.0.0"]).output();
     let open = open.expect("the command");
@@ -130,9 +130,9 @@ fn a_key_is_asked_for_and_needed_where_others_reach_the_server() {
     assert_eq!(server.get("/v1/models", &["authorization: Bearer secret"]).status, 200);
 }
 
-/// Shares are fair by work, not by order (`tests/cpu/wire/fairness.rs`), so that only completeness is asserted here.
+/// Shares are fair by work, not by order (see `tests/cpu/wire/fairness.rs`), so this checks only that all are answered.
 #[test]
-fn clients_that_are_many_are_all_answered() {
+fn many_clients_are_all_answered() {
     let server = Server::start(&[]);
     let mut texts = vec![String::new(); 32];
     std::thread::scope(|scope| {
@@ -148,9 +148,9 @@ fn clients_that_are_many_are_all_answered() {
 }
 
 #[test]
-fn clients_that_are_slow_dead_or_malicious_do_no_harm() {
+fn slow_dead_and_malicious_clients_do_no_harm() {
     let server = Server::start(&[]);
-    // Half a head, half a body, and nothing more.
+    // Half a head or half a body, and nothing more.
     let halves: Vec<_> = (0..40)
         .map(|number| {
             let mut stream = server.connect();
@@ -159,12 +159,12 @@ fn clients_that_are_slow_dead_or_malicious_do_no_harm() {
             stream
         })
         .collect();
-    // A body that is said to be large, and one that is.
+    // A body that is too large.
     let head =
         format!("POST {CHAT} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 100000000\r\n\r\n");
     let large = server.exchange(&[head.as_bytes(), &vec![b' '; 100_000_000]].concat());
     assert_eq!(large.error(), (413, "request_too_large".into(), Value::Null));
-    // Streams that nobody reads, the last of which has the engine, and some whose clients go away.
+    // Streams without readers, the last of which holds the engine, and some whose clients disconnect.
     let unread: Vec<_> = (0..6)
         .map(|number| {
             let mut stream = server.connect();
@@ -177,7 +177,7 @@ fn clients_that_are_slow_dead_or_malicious_do_no_harm() {
             stream
         })
         .collect();
-    // How many steps that takes is asserted without a device, in `tests/cpu/wire/fairness.rs`.
+    // The number of steps is checked without a device, in `tests/cpu/wire/fairness.rs`.
     assert_eq!(said(&server.post(CHAT, &about_a_picture(json!({})))), WANTED);
     drop(unread);
     drop(halves);
@@ -185,7 +185,7 @@ fn clients_that_are_slow_dead_or_malicious_do_no_harm() {
 }
 
 #[test]
-fn asked_to_end_it_completes_what_is_under_way() {
+fn a_server_completes_active_answers_after_a_signal_to_end() {
     let mut server = Server::start(&[]);
     let mut stream = server.connect();
     stream
@@ -196,7 +196,7 @@ fn asked_to_end_it_completes_what_is_under_way() {
     let told = Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().expect("a signal");
     assert!(told.success());
     let mut rest = String::new();
-    stream.read_to_string(&mut rest).expect("it goes on");
+    stream.read_to_string(&mut rest).expect("the rest");
     assert!(rest.contains("\"finish_reason\":\"length\"") && rest.contains("[DONE]"), "{rest}");
     assert!(server.child.wait().expect("it ends").success());
 }

@@ -1,4 +1,4 @@
-//! A server that is ended or killed, and started again on the same folder of conversations.
+//! A server that ends or is killed, and is started again on the same folder of conversations.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::client::{Reply, Server};
 use super::{CHAT, WANTED, about_a_picture, said};
 
-/// A folder of its own.
+/// An unused folder.
 fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
     let _ = fs::remove_dir_all(&folder);
@@ -22,7 +22,7 @@ fn cached(reply: &Reply) -> u64 {
     tokens.as_u64().unwrap_or_else(|| panic!("{reply:?}"))
 }
 
-/// The files of conversations in a folder.
+/// Files of conversations in a folder.
 fn kept(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     entries.filter(|path| path.extension().is_some_and(|ending| ending == "snapshot")).collect()
@@ -37,7 +37,7 @@ fn wait_for_a_file(folder: &Path) {
 }
 
 #[test]
-fn a_server_that_is_started_again_goes_on_with_conversations() {
+fn a_restarted_server_continues_conversations() {
     let folder = folder("conversations");
     let path = folder.to_str().expect("a path");
     let mut server = Server::start(&["--cache", path]);
@@ -60,7 +60,7 @@ fn a_server_that_is_started_again_goes_on_with_conversations() {
     let cold = ask(&Server::start(&[]));
     assert_eq!((said(&again), cached(&cold)), (said(&cold), 0));
 
-    // Killed in the middle of whatever it does: what is there is whole or is not taken.
+    // Killed at any moment: files are complete or ignored.
     for file in kept(&folder) {
         fs::remove_file(file).expect("it was there");
     }

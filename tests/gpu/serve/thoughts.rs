@@ -1,4 +1,4 @@
-//! Tools and thoughts over HTTP: a model of random weights that has the tokens for both, at both addresses, whole and in streams.
+//! Tools and reasoning over HTTP: a model with random weights and the tokens for both, at both endpoints, whole and streamed.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +14,7 @@ use crate::streams::{Added, added_up, replayed};
 const RESPONSES: &str = "/v1/responses";
 const CITIES: [&str; 3] = ["Oslo", "Rome", "New York"];
 
-/// The tiny checkpoint of Qwen3.5 with the marks of calls, which its vocabulary lacks, and room for the definitions of tools.
+/// The tiny checkpoint of Qwen3.5 with the marks of calls, which its vocabulary lacks, and a context for tool definitions.
 static PACKAGE: LazyLock<PathBuf> = LazyLock::new(|| {
     let tmp = Path::new(env!("CARGO_TARGET_TMPDIR")).join("serve").join("thinker");
     let (checkpoint, package) = (tmp.join("checkpoint"), tmp.join("package"));
@@ -46,7 +46,7 @@ fn start() -> Server {
     Server::of(PACKAGE.to_str().expect("UTF-8"), &["--context", "2400"])
 }
 
-/// A question to which a call is the answer, with thoughts where they are asked for.
+/// A question that is answered with a call, and with reasoning if requested.
 fn ask(path: &str, more: &Value) -> Value {
     let parameters = json!({"type": "object", "additionalProperties": false, "required": ["city", "days", "metric"],
         "properties": {"city": {"enum": CITIES}, "days": {"type": "integer", "minimum": 1, "maximum": 9}, "metric": {"type": "boolean"}}});
@@ -74,19 +74,19 @@ fn stream(server: &Server, path: &str, request: &Value) -> Reply {
     server.post(path, &with(request.clone(), json!({"stream": true})))
 }
 
-/// A chat, which is what its stream adds up to.
+/// A chat, which must equal the sum of its stream.
 fn chat(server: &Server, request: &Value) -> (Value, Added) {
     let (whole, reply) = (post(server, CHAT, request), stream(server, CHAT, request));
     let added = added_up(reply.events().filter(|data| *data != "[DONE]"));
     let wanted = Added::of(&whole);
     assert_eq!((&added.thoughts, &added.text, &added.reason), (&wanted.thoughts, &wanted.text, &wanted.reason));
-    // Ids of calls are of one request.
+    // Ids of calls differ between requests.
     let functions = |added: &Added| added.calls.iter().map(|call| call["function"].clone()).collect::<Vec<_>>();
     assert_eq!(functions(&added), functions(&wanted));
     (whole, wanted)
 }
 
-/// The output of a response, which is what its stream adds up to, but for ids.
+/// The output of a response, which must equal the sum of its stream except for ids.
 fn respond(server: &Server, request: &Value) -> (Value, Vec<Value>) {
     let (whole, reply) = (post(server, RESPONSES, request), stream(server, RESPONSES, request));
     let (added, _) = replayed(reply.events());
@@ -113,7 +113,7 @@ fn check(name: &Value, arguments: &Value) {
 }
 
 #[test]
-fn calls_that_must_come_fit_their_schema_and_what_they_came_to_is_sent_back() {
+fn required_calls_fit_their_schema_and_accept_their_results() {
     let server = start();
     for thinks in [json!({}), json!({"enable_thinking": true, "thinking_budget": 6})] {
         let (whole, Added { thoughts, text, calls, reason }) = chat(&server, &ask(CHAT, &thinks));
@@ -128,7 +128,7 @@ fn calls_that_must_come_fit_their_schema_and_what_they_came_to_is_sent_back() {
         let tokens = |whole: &Value| whole["usage"]["prompt_tokens"].as_u64().expect("a number");
         assert!(tokens(&after) > tokens(&whole) + 8, "{after}");
 
-        // A response says the same, and goes on the same way.
+        // A response has the same content, and continues in the same way.
         let (response, output) = respond(&server, &ask(RESPONSES, &thinks));
         let call = output.last().expect("a call");
         assert_eq!((&call["type"], &call["name"]), (&json!("function_call"), &json!("get_weather")), "{response}");
@@ -148,7 +148,7 @@ fn calls_that_must_come_fit_their_schema_and_what_they_came_to_is_sent_back() {
 }
 
 #[test]
-fn thoughts_end_at_their_bound_and_the_answer_follows() {
+fn thoughts_end_at_their_limit_and_the_answer_follows() {
     let server = start();
     let bare = json!({"tools": [], "tool_choice": "none"});
     let budget = 7;
