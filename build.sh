@@ -263,9 +263,11 @@ serve() { node www/serve.mjs "${1:-8080}"; }
 
 # --- testing -------------------------------------------------------------------------------------------------------------
 
-# `cargo` with clippy instead of the compiler: one compilation of the workspace serves lints, tests and the command.
+# `cargo` with clippy instead of the compiler: one compilation of the workspace serves lints, tests and the command. The packages are always
+# the same, because the features of shared dependencies follow from them and each set of features is another compilation.
 cargo_native() {
-  RUSTC_WORKSPACE_WRAPPER=$(rustup which clippy-driver) CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__ cargo "$@"
+  RUSTC_WORKSPACE_WRAPPER=$(rustup which clippy-driver) CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__ \
+    cargo "$1" --package ocelli --package ocelli-command --package ocelli-grammar "${@:2}"
 }
 
 check() {
@@ -276,9 +278,7 @@ check() {
   [[ -f $glue/ocelli.d.ts ]] || build_all
   (cd www && npm run --silent check)
   say "lints, and tests without a GPU"
-  cargo_native test --package ocelli --package ocelli-command --lib --test cpu
-  # Separately: its test dependencies would change the features of shared crates and recompile all others.
-  cargo_native test --package ocelli-grammar
+  cargo_native test --lib --test cpu --test schemas
 }
 
 run_tests() {
@@ -288,7 +288,7 @@ run_tests() {
   mkdir -p target
   build_all >target/page.log 2>&1 &
   local page=$!
-  cargo_native build --all-targets --package ocelli --package ocelli-command
+  cargo_native build --all-targets
   wait "$page" || { cat target/page.log; fail "the wasm modules or the page did not build"; }
   ! grep -E '^warning: .* generated .* warning' target/page.log || { cat target/page.log; fail "clippy warns of wasm32"; }
   test_native
@@ -301,9 +301,8 @@ test_native() {
   local kernels
   kernels=$(ls -d shaders src/{error.rs,shader,gpu,kernels,reference,layout,weights} Cargo.lock 2>/dev/null)
   say "native tests"
-  cargo_native test --package ocelli --package ocelli-command --lib --bins --test cpu --test weights --test fuzz
-  cargo_native test --package ocelli --doc
-  cargo_native test --package ocelli-grammar
+  cargo_native test --lib --bins --test cpu --test weights --test fuzz --test schemas
+  cargo_native test --doc
   ! has tint || cargo_native test --test cpu tint -- --ignored
   cargo_native test --test gpu -- --skip kernels::
   # shellcheck disable=SC2086 # several paths
@@ -348,7 +347,7 @@ test_some() {
       build_package
       test_bundlers
     elif [[ $name == schemas ]]; then
-      cargo_native test --package ocelli-grammar
+      cargo_native test --test schemas
     elif [[ -f www/test/$name ]]; then
       page+=("${name%.test.ts}")
     elif [[ -f tests/$name/main.rs ]]; then
