@@ -14,8 +14,8 @@ use ocelli::Error;
 use ocelli::api::Reply;
 use serde_json::json;
 
-use super::batches::Batches;
-use super::http::{Answer, plain, read};
+use super::handler::Server;
+use super::http::{Answer, plain};
 use super::store::{FileObject, Store, page};
 use crate::shared::io;
 
@@ -36,10 +36,11 @@ pub(super) fn path(path: &str) -> Option<Vec<String>> {
 
 /// Answers a request for files or batches.
 pub(super) async fn answer(
-    batches: &Batches,
+    server: &Server,
     (path, head): (&[String], &Parts),
     body: Incoming,
 ) -> Result<Answer, Reply> {
+    let batches = &server.batches;
     let store = &*batches.store;
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
     let json = match (&head.method, &parts[..]) {
@@ -54,7 +55,7 @@ pub(super) async fn answer(
             store.remove(&file(store, id)?.id);
             json!({"id": id, "object": "file", "deleted": true}).to_string()
         }
-        (&Method::POST, ["batches"]) => batches.create(&read(body).await?)?,
+        (&Method::POST, ["batches"]) => batches.create(&server.intake.read(body).await?.text)?,
         (&Method::GET, ["batches"]) => page(batches.all(), head.uri.query(), BATCHES_PAGE)?,
         (&Method::GET, ["batches", id]) => {
             let missing = || Reply::error("no-such-object", &format!("there is no batch {id:?}"), None);

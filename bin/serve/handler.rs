@@ -12,22 +12,23 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use ocelli::Error;
 use ocelli::api::{Opened, Priority, Reply, Service, Stamp};
+use ocelli::engine::RequestControl;
 
 use super::access::{Access, Refusal};
 use super::batches::Batches;
 use super::files;
-use super::http::{Answer, plain, read};
-use super::jobs::{Asked, Jobs};
+use super::http::{Answer, plain};
+use super::intake::{Intake, Leaving, Prepared, Text, busy};
+use super::jobs::Jobs;
 use super::stream::Events;
 use crate::shared::api;
-use crate::shared::formats::Formats;
 use crate::usage::{self, Accounts};
 
 /// State that all connections share.
 pub(super) struct Server {
     pub(super) service: Service,
     pub(super) access: Access,
-    pub(super) formats: Formats,
+    pub(super) intake: Intake,
     pub(super) jobs: Jobs,
     pub(super) batches: Batches,
     /// Usage of requests, if it is limited or stored.
@@ -49,33 +50,27 @@ impl Server {
         Ok(answer)
     }
 
-    async fn serve(&self, request: Request<Incoming>, id: &str) -> Result<Answer, Reply> {
+    async fn serve(self: &Arc<Self>, request: Request<Incoming>, id: &str) -> Result<Answer, Reply> {
         let (head, body) = request.into_parts();
         if let Some(path) = files::path(head.uri.path()) {
-            return files::answer(&self.batches, (&path, &head), body).await;
+            return files::answer(self, (&path, &head), body).await;
         }
         if let Some(accounts) = self.accounts.as_ref().filter(|_| is_usage(&head)) {
             return Ok(usage_of(accounts, &head));
         }
-        let body = read(body).await?;
+        let text = self.intake.read(body).await?;
         let stamp = Stamp { id: id.to_owned(), ..api::stamp() };
-        let refuse = |error: Error| Reply::from(&error);
-        let opened = self.service.open((head.method.as_str(), head.uri.path()), &body, stamp).map_err(refuse)?;
-        let work = match opened {
-            Opened::Ready(body) => return Ok(plain(&Reply::ok(body))),
-            Opened::Work(work) => work,
+        let (server, control) = (self.clone(), RequestControl::new());
+        let leaving = Leaving::new(&control);
+        let mut prepared = match self.intake.elsewhere(move || server.prepare(&head, text, stamp, control)).await {
+            Ok(Ready::Answer(body)) => return Ok(plain(&Reply::ok(body))),
+            Ok(Ready::Request(prepared)) => prepared,
+            Err(error) => return Ok(failed(&error)),
         };
-        let bill = match self.accounts.as_ref().filter(|_| work.answers() > 0) {
-            None => None,
-            Some(accounts) => match accounts.bill(&work.asker, self.access.caller(), None) {
-                Ok(bill) => Some(bill),
-                Err(error) => return Ok(failed(&error)),
-            },
-        };
-        let (is_stream, is_counted) = (work.stream, bill.is_some());
-        let asked = Asked::new_elsewhere(&self.formats, work, bill).await.map_err(refuse)?;
-        let busy = || Reply::error("too-many-requests", "too many requests wait, try again later", None);
-        let mut reader = self.jobs.submit(asked, Priority::Person).ok_or_else(busy)?;
+        let (is_stream, is_counted) = (prepared.work.stream, prepared.bill.is_some());
+        self.intake.reserve(&mut prepared)?;
+        let mut reader = self.jobs.submit(*prepared, Priority::Person).ok_or_else(busy)?;
+        leaving.submitted();
         if !is_stream {
             let answered = reader.whole().await;
             return Ok(answered.map_or_else(|error| failed(&error), |body| plain(&Reply::ok(body))));
@@ -88,6 +83,26 @@ impl Server {
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
         Ok(answer)
     }
+
+    /// Reads a request, opens its bill and prepares it for the engine. Takes long for large requests.
+    fn prepare(&self, head: &Parts, body: Text, stamp: Stamp, control: RequestControl) -> ocelli::Result<Ready> {
+        let opened = self.service.open((head.method.as_str(), head.uri.path()), &body.text, stamp)?;
+        drop(body);
+        let work = match opened {
+            Opened::Ready(body) => return Ok(Ready::Answer(body)),
+            Opened::Work(work) => work,
+        };
+        let counted = self.accounts.as_ref().filter(|_| work.answers() > 0);
+        let bill = counted.map(|accounts| accounts.bill(&work.asker, self.access.caller(), None)).transpose()?;
+        self.intake.prepare(work, bill, control).map(|prepared| Ready::Request(Box::new(prepared)))
+    }
+}
+
+/// A request that has been read.
+enum Ready {
+    /// The answer, for which no engine is needed.
+    Answer(String),
+    Request(Box<Prepared>),
 }
 
 /// An error reply; a budget error includes the time until the budget resets.

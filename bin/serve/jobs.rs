@@ -6,50 +6,22 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ocelli::api::{Client, Inbox, Output, Priority, Run, Scheduler, Submission, Work};
-use ocelli::engine::{Engine, Meter, Picture, RequestControl};
-use ocelli::grammar::native::NativeGrammar;
-use ocelli::{Error, Result};
+use ocelli::Result;
+use ocelli::api::{Client, Inbox, Output, Priority, Run, Scheduler, Submission};
+use ocelli::engine::{Engine, Meter, RequestControl};
+use tokio::sync::OwnedSemaphorePermit;
 
+use super::intake::Prepared;
 use super::stream::{Answer, Flow, Reader};
-use crate::shared::api;
-use crate::shared::formats::Formats;
 use crate::shared::kept;
 use crate::usage::Bill;
 
 /// Limit of requests outside batches that wait for their first step.
 const MOST_WAITING: usize = 256;
 
-/// A request, ready for the engine.
-pub(super) struct Asked {
-    work: Box<Work>,
-    pictures: Vec<Picture>,
-    grammar: Option<NativeGrammar>,
-    /// Bill for its usage, if that is counted.
-    bill: Option<Bill>,
-}
-
-impl Asked {
-    /// Reads pictures and format before the request is queued, so that invalid requests are refused while others are answered.
-    ///
-    /// # Errors
-    /// Errors of the pictures or of the format.
-    pub(super) fn new(formats: &Formats, work: Box<Work>, bill: Option<Bill>) -> Result<Self> {
-        let pictures = work.pictures.iter().map(api::sent_picture).collect::<Result<_>>()?;
-        let grammar = formats.grammar(&work)?;
-        Ok(Self { work, pictures, grammar, bill })
-    }
-
-    /// Same as [`Self::new`], on a thread for blocking work.
-    pub(super) async fn new_elsewhere(formats: &Formats, work: Box<Work>, bill: Option<Bill>) -> Result<Self> {
-        let formats = formats.clone();
-        let outcome = tokio::task::spawn_blocking(move || Self::new(&formats, work, bill)).await;
-        outcome.unwrap_or_else(|panic| Err(Error::Internal { detail: format!("a request: {panic}") }))
-    }
-}
-
+/// A request on its way.
 struct Job {
-    asked: Asked,
+    prepared: Prepared,
     flow: Arc<Flow>,
     priority: Priority,
     place: Place,
@@ -125,10 +97,10 @@ pub(super) fn queue() -> (Jobs, Queue) {
 
 impl Jobs {
     /// Submits a request; `None` if too many are waiting.
-    pub(super) fn submit(&self, asked: Asked, priority: Priority) -> Option<Reader> {
+    pub(super) fn submit(&self, prepared: Prepared, priority: Priority) -> Option<Reader> {
         let sender = self.sender.clone();
         // Sending fails only after the engine's thread has ended.
-        let (flow, reader) = Flow::new(Box::new(move || drop(sender.send(Message::Wake))));
+        let (flow, reader) = Flow::new(prepared.control.clone(), Box::new(move || drop(sender.send(Message::Wake))));
         let (waits, control) = (priority == Priority::Person, flow.control.clone());
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         {
@@ -139,7 +111,7 @@ impl Jobs {
             open.insert(number, Open { control, waits });
         }
         let place = Place { shared: self.shared.clone(), number };
-        self.sender.send(Message::New(Box::new(Job { asked, flow, priority, place }))).ok()?;
+        self.sender.send(Message::New(Box::new(Job { prepared, flow, priority, place }))).ok()?;
         Some(reader)
     }
 
@@ -190,13 +162,14 @@ impl Inbox<'static> for Queue {
     fn next(&mut self, _: usize) -> Option<Submission<'static>> {
         loop {
             let Message::New(job) = self.first.take().or_else(|| self.receiver.try_recv().ok())? else { continue };
-            let Job { asked: Asked { work, pictures, grammar, bill }, flow, priority, place } = *job;
-            let mut run = Box::new(Run::new(work, pictures));
+            let Job { prepared, flow, priority, place } = *job;
+            let Prepared { work, prompts, grammar, control, bill, memory } = prepared;
+            let mut run = Box::new(Run::with_prompts(work, prompts));
             if let Some(grammar) = grammar {
                 run.constrain(Rc::new(grammar));
             }
-            let control = flow.control.clone();
-            return Some(Submission { run, priority, control, client: Box::new(Connected { flow, bill, place }) });
+            let client = Box::new(Connected { flow, bill, place, memory });
+            return Some(Submission { run, priority, control, client });
         }
     }
 
@@ -210,11 +183,14 @@ struct Connected {
     flow: Arc<Flow>,
     bill: Option<Bill>,
     place: Place,
+    /// Its pictures' part of the memory of all requests, until it begins.
+    memory: Option<OwnedSemaphorePermit>,
 }
 
 impl Client for Connected {
     fn admit(&mut self, prompt_tokens: usize) -> Result<Vec<Arc<Meter>>> {
         self.place.begin();
+        self.memory = None;
         self.bill.as_mut().map_or(Ok(Vec::new()), |bill| bill.admit(prompt_tokens))
     }
 

@@ -9,7 +9,6 @@ use ocelli::{Error, Result};
 
 use crate::shared::api::NameArgs;
 use crate::shared::args::MemoryArgs;
-use crate::shared::formats::Formats;
 use crate::shared::io;
 use crate::shared::kept::KeepArgs;
 use crate::shared::models::PackagePath;
@@ -22,6 +21,7 @@ mod connections;
 mod files;
 mod handler;
 mod http;
+mod intake;
 mod jobs;
 mod store;
 mod stream;
@@ -29,6 +29,7 @@ mod stream;
 use access::Access;
 use batches::Batches;
 use handler::Server;
+use intake::Intake;
 use store::Store;
 
 /// Answer requests of OpenAI's API over HTTP: chat completions, completions, responses, models, tokens, files, batches.
@@ -72,12 +73,12 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let mut engine = pollster::block_on(open::engine(&args.package, args.context, &args.memory))?;
     args.keep.open(&mut engine)?;
     let service = args.names.service(&engine, &args.package);
-    let formats = Formats::new(&engine);
+    let intake = Intake::new(&engine);
     let access = Access::new(args.host, args.api_key.clone(), args.origins.clone());
     let (jobs, queue) = jobs::queue();
     let (batches, waiting) = Batches::new(Store::open(args.files.as_deref())?);
     let store = batches.store.clone();
-    let server = Arc::new(Server { service, access, formats, jobs, batches, accounts: accounts.clone() });
+    let server = Arc::new(Server { service, access, intake, jobs, batches, accounts: accounts.clone() });
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Error::io("the server's threads", &error))?;
     let address = SocketAddr::new(args.host, args.port);

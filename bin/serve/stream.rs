@@ -34,9 +34,9 @@ pub(super) struct Flow {
 
 impl Flow {
     /// Creates both sides. `wake` wakes the engine's thread when the client reads or cancels.
-    pub(super) fn new(wake: Box<dyn Fn() + Send + Sync>) -> (Arc<Self>, Reader) {
+    pub(super) fn new(control: RequestControl, wake: Box<dyn Fn() + Send + Sync>) -> (Arc<Self>, Reader) {
         let (sender, receiver) = unbounded_channel();
-        let flow = Arc::new(Self { control: RequestControl::new(), sender, wake });
+        let flow = Arc::new(Self { control, sender, wake });
         (flow.clone(), Reader { flow, receiver, first: None })
     }
 
@@ -81,11 +81,7 @@ impl Reader {
         }
     }
 
-    pub(super) fn control(&self) -> RequestControl {
-        self.flow.control.clone()
-    }
-
-    /// Waits for the whole answer.
+    /// The whole answer.
     pub(super) async fn whole(mut self) -> Result<String> {
         loop {
             if let Answer::End(outcome) = std::future::poll_fn(|context| self.poll(context)).await {

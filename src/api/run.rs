@@ -8,7 +8,7 @@ use super::format::Wanted;
 use super::service::Work;
 use super::wire::{Frame, Logprob};
 use crate::chat::Tokenizer;
-use crate::engine::{AnswerOptions, Answering, Backend, Completion, Encoded, Engine, Event, Picture};
+use crate::engine::{AnswerOptions, Answering, Completion, Encoded, Encoder, Event, Picture, RequestControl};
 use crate::error::{Error, Result};
 use crate::grammar::Grammar;
 use crate::sampling::SamplingOptions;
@@ -42,7 +42,12 @@ impl Run {
         Self { work, pictures, encoded: Vec::new(), grammar: None, begun: BTreeMap::new(), done: BTreeMap::new() }
     }
 
-    /// Required format of the answers.
+    /// Creates a request of work whose prompts have been [read](Work::encode).
+    pub fn with_prompts(work: Box<Work>, prompts: Vec<Encoded>) -> Self {
+        Self { encoded: prompts.into_iter().map(Rc::new).collect(), ..Self::new(work, Vec::new()) }
+    }
+
+    /// The format that answers must have.
     pub fn format(&self) -> Option<&Wanted> {
         self.work.format.as_ref()
     }
@@ -52,12 +57,20 @@ impl Run {
         self.grammar = Some(grammar);
     }
 
-    /// Encodes the prompts on the first call and returns their number of tokens; nothing runs on the device.
+    /// Reads the prompts, unless they have been read, and returns the number of their tokens.
     ///
     /// # Errors
-    /// Same as [`Engine::encode`].
-    pub fn prompt_tokens<B: Backend>(&mut self, engine: &Engine<B>) -> Result<usize> {
-        self.open(engine)?;
+    /// The errors of [`Work::encode`].
+    pub fn prompt_tokens(&mut self, encoder: &Encoder, control: &RequestControl) -> Result<usize> {
+        if self.format().is_some() && self.grammar.is_none() {
+            return Err(Error::Internal { detail: "a format without its grammar".into() });
+        }
+        if self.encoded.is_empty() {
+            let encoded = self.work.encode(encoder, &self.pictures, control)?;
+            self.encoded = encoded.into_iter().map(Rc::new).collect();
+            // The prompts have the pictures at their size.
+            self.pictures = Vec::new();
+        }
         Ok(self.encoded.iter().map(|prompt| prompt.ids().len()).sum())
     }
 
@@ -71,26 +84,7 @@ impl Run {
         self.begun.get(&index).map_or_else(|| options.can_share(format.is_some()), Answering::can_share)
     }
 
-    /// Encodes the prompts on the first call. Fails like [`Engine::encode`].
-    fn open<B: Backend>(&mut self, engine: &Engine<B>) -> Result<()> {
-        if self.format().is_some() && self.grammar.is_none() {
-            return Err(Error::Internal { detail: "a format without its grammar".into() });
-        }
-        if self.encoded.is_empty() {
-            for prompt in &self.work.prompts {
-                let encoded = match self.work.truncates {
-                    true => engine.encode_cut(prompt, &self.pictures, self.work.options.max_tokens)?,
-                    false => engine.encode(prompt, &self.pictures)?,
-                };
-                self.encoded.push(Rc::new(encoded));
-            }
-            // Free their memory: the encoded prompts keep all that is needed.
-            self.pictures = Vec::new();
-        }
-        Ok(())
-    }
-
-    /// Returns the body after all answers are complete.
+    /// The body, once all answers are complete.
     pub(super) fn end(&mut self, tokenizer: &Arc<Tokenizer>, send: &mut dyn FnMut(Output)) -> String {
         let done: Vec<Completion> = std::mem::take(&mut self.done).into_values().collect();
         let (frames, body) = self.work.wire.end(&self.encoded, &done, self.work.n, tokenizer);

@@ -17,7 +17,9 @@ use super::tokenize_request::TokenizeRequest;
 use super::tools::Tools;
 use super::wire::{ChatWire, Head, ResponseWire, TextWire, Wire};
 use crate::chat::{CallSyntax, Message, Role, Tokenizer};
-use crate::engine::{self, AnswerOptions, CallOptions, Prompt, ThoughtOptions};
+use crate::engine::{
+    self, AnswerOptions, CallOptions, Encoded, Encoder, Picture, Prompt, RequestControl, ThoughtOptions,
+};
 use crate::error::{Error, Result};
 use crate::sampling::SamplingOptions;
 
@@ -86,6 +88,24 @@ impl Work {
     /// Number of answers; 0 if only the prompt's tokens are requested.
     pub fn answers(&self) -> usize {
         self.prompts.len() * self.n
+    }
+
+    /// Reads the prompts. `pictures` are those of [`Self::pictures`].
+    ///
+    /// # Errors
+    /// The errors of [`Encoder::encode`], and [`Error::ContextOverflow`] for a prompt that leaves no room for an answer.
+    pub fn encode(&self, encoder: &Encoder, pictures: &[Picture], control: &RequestControl) -> Result<Vec<Encoded>> {
+        let encode = |prompt| {
+            let encoded = match self.truncates {
+                true => encoder.encode_cut(prompt, pictures, (self.options.max_tokens, control)),
+                false => encoder.encode(prompt, pictures, control),
+            }?;
+            if self.n > 0 {
+                encoder.check_length(&encoded)?;
+            }
+            Ok(encoded)
+        };
+        self.prompts.iter().map(encode).collect()
     }
 }
 

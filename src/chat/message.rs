@@ -59,6 +59,16 @@ pub(super) fn pictures(messages: &[Message]) -> impl Iterator<Item = (String, &M
 }
 
 impl Message {
+    /// Bytes of its text, thoughts and calls.
+    pub fn text_bytes(&self) -> usize {
+        let bytes = |part: &ContentPart| match part {
+            ContentPart::Text(text) | ContentPart::Thoughts(text) => text.len(),
+            ContentPart::Call(ToolCall { name, arguments, .. }) => name.len() + arguments.len(),
+            ContentPart::Image(_) => 0,
+        };
+        self.content.iter().map(bytes).sum()
+    }
+
     /// A message of text alone.
     pub fn text(role: Role, text: impl Into<String>) -> Self {
         Self { role, content: vec![ContentPart::Text(text.into())] }

@@ -21,6 +21,8 @@ pub struct Tokenizer {
     model: BPE,
     /// Printed bytes of each id, absent for control tokens. A map, since a small file may contain high ids.
     printed: HashMap<u32, Box<[u8]>>,
+    /// Bytes of the longest ordinary token.
+    longest: usize,
     /// One past the highest id.
     vocab_size: usize,
     /// Added tokens by name.
@@ -51,6 +53,7 @@ impl Tokenizer {
     pub fn with_pattern(json: &[u8], pattern: Option<&str>) -> Result<Self> {
         let file = TokenizerFile::parse(json, pattern)?;
         let printed = printed_bytes(&file);
+        let longest = printed.values().map(|bytes| bytes.len()).max().unwrap_or_default().max(1);
         let highest = file.vocab.values().copied().chain(file.added.iter().map(|token| token.id)).max();
         let vocab_size = highest.map_or(0, |id| id as usize + 1);
         let mut control: Vec<u32> = file.added.iter().filter(|token| token.special).map(|token| token.id).collect();
@@ -63,7 +66,12 @@ impl Tokenizer {
             .cache_capacity(0)
             .build()
             .map_err(|error| fault(error.to_string()))?;
-        Ok(Self { pre_tokenizer: file.pre_tokenizer, model, printed, vocab_size, added, control })
+        Ok(Self { pre_tokenizer: file.pre_tokenizer, model, printed, longest, vocab_size, added, control })
+    }
+
+    /// Bytes of the longest token that text can become, after normalisation.
+    pub fn longest_token(&self) -> usize {
+        self.longest
     }
 
     /// The ids of a text. No id is a control token's, whatever the text spells.

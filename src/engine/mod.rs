@@ -27,11 +27,12 @@ pub use device::tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tuning_key};
 pub use device::weight_source::{ShardFuture, ShardSource};
 pub use events::{Calendar, Clock, Completion, Event, FinishReason, LoadEvent, Stage, Timings, TokenLogprob, Usage};
 pub use meter::Meter;
+pub use prompt::encoder::{Encoder, PromptLimits};
+pub use prompt::picture_cost::PictureSeconds;
 pub use prompt::picture_size::{Detail, PictureLimits, ShownPicture, Wanted, longest_edge};
 pub use prompt::{ContextEntry, Encoded, Picture, PictureContent, Prompt, SizedPicture};
 
-use std::cell::RefCell;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::chat::{CallSyntax, ThoughtSyntax, Tokenizer};
@@ -40,7 +41,6 @@ use crate::families::{ModelConfig, definition};
 use crate::gpu::ledger::LedgerRow;
 use crate::gpu::{DeviceClass, Gpu};
 use crate::grammar::Grammar;
-use crate::image::{Decode, Fingerprint};
 use crate::kernels::self_test::SelfTestReport;
 use crate::package::manifest::Manifest;
 use crate::sampling::SamplingDefaults;
@@ -81,12 +81,8 @@ pub struct Engine<B: Backend = Device> {
     speculation: Speculation,
     /// Measured durations of steps and verification passes.
     latency: LatencyModel,
-    pictures: PictureLimits,
-    /// Pictures that conversations and prompts hold, by the fingerprints of their files, so that they are not decoded again.
-    pictures_held: RefCell<Vec<(Fingerprint, Weak<SizedPicture>)>>,
-    decode_picture: Decode,
+    encoder: Arc<Encoder>,
     clock: Clock,
-    today: Calendar,
     /// The vocabulary prepared for grammars, on first use.
     #[cfg(feature = "grammar")]
     grammars: Option<crate::grammar::native::NativeGrammars>,
@@ -96,7 +92,9 @@ impl<B: Backend> Engine<B> {
     /// Creates an engine on a backend other than [`Device`], for which [`Self::load`](Engine::load) exists. Options that concern the device
     /// are ignored.
     pub fn new(backend: B, tokenizer: Arc<Tokenizer>, options: &LoadOptions) -> Self {
-        let LoadOptions { speculation, pictures, decode_picture, clock, today, .. } = *options;
+        let LoadOptions { speculation, clock, .. } = *options;
+        let (manifest, limits) = (backend.manifest().clone(), backend.prompt_limits());
+        let encoder = Arc::new(Encoder::new(manifest, tokenizer.clone(), limits, options));
         let (conversation, latency) = (Conversation::default(), LatencyModel::new(DeviceClass::Hardware));
         #[cfg(feature = "grammar")]
         let grammars = None;
@@ -108,11 +106,8 @@ impl<B: Backend> Engine<B> {
             snapshots: None,
             speculation,
             latency,
-            pictures,
-            pictures_held: RefCell::default(),
-            decode_picture,
+            encoder,
             clock,
-            today,
             #[cfg(feature = "grammar")]
             grammars,
         }
@@ -146,7 +141,7 @@ impl<B: Backend> Engine<B> {
 
     /// Reasoning of the model; `None` if it was not trained for it, or if its vocabulary lacks the tokens.
     pub fn thinking(&self) -> Option<Thinking> {
-        let Manifest { chat, config, .. } = self.backend.manifest();
+        let Manifest { chat, config, .. } = &**self.backend.manifest();
         let definition = definition(config);
         let layout = definition.chat_layout(&chat.template).ok()?.thoughts?;
         let syntax = ThoughtSyntax::new(&layout, &self.tokenizer).ok()??;
@@ -156,9 +151,22 @@ impl<B: Backend> Engine<B> {
 
     /// Syntax of the model's tool calls; `None` if it was not trained for them, or if its vocabulary lacks the tokens.
     pub fn call_syntax(&self) -> Option<CallSyntax> {
-        let Manifest { chat, config, .. } = self.backend.manifest();
+        let Manifest { chat, config, .. } = &**self.backend.manifest();
         let layout = definition(config).chat_layout(&chat.template).ok()?;
         CallSyntax::new(layout.calls.as_ref()?, &self.tokenizer).ok()
+    }
+
+    /// The reader of prompts, which other threads may use.
+    pub fn encoder(&self) -> &Arc<Encoder> {
+        &self.encoder
+    }
+
+    /// Reads a prompt.
+    ///
+    /// # Errors
+    /// The errors of [`Encoder::encode`].
+    pub fn encode(&self, prompt: &Prompt, pictures: &[Picture]) -> Result<Encoded> {
+        self.encoder.encode(prompt, pictures, &RequestControl::new())
     }
 
     /// The tokenizer.

@@ -28,6 +28,7 @@ pub use features::Features;
 pub use kernel::{Access, Kernel};
 pub use kernel_config::{DeviceClass, KernelConfig};
 pub use ledger::{Ledger, Purpose};
+pub use pace::MeasuredRate;
 pub use read::Readback;
 pub use recording::{Dispatch, Recording};
 pub use run::Prepared;

@@ -1,6 +1,8 @@
 //! Estimate of a device's compute rate from measured times, which decides how much work a submission may hold.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_channel::oneshot::Receiver;
 
@@ -33,12 +35,25 @@ pub(super) struct UnderWay {
     pub(super) done: Receiver<()>,
 }
 
+/// The measured rate of a device, readable by all threads.
+#[derive(Debug, Clone, Default)]
+pub struct MeasuredRate(Arc<AtomicU32>);
+
+impl MeasuredRate {
+    /// Units of 1e9 FLOP per second in products and attention of many rows; 0 if unknown.
+    pub fn gflops(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// The measured rate of a device and its pending pieces.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     pub(super) clock: Option<fn() -> f64>,
     /// FLOP per second, once measured.
-    pub(super) rate: Option<f64>,
+    rate: Option<f64>,
+    /// The rate for other threads.
+    shared: MeasuredRate,
     /// Devices lost before this one.
     losses: u32,
     under_way: VecDeque<UnderWay>,
@@ -51,7 +66,22 @@ pub(super) struct Pace {
 impl Pace {
     /// State for the device that replaces a lost one.
     pub(super) fn after_loss(&self) -> Self {
-        Self { clock: self.clock, rate: self.rate, losses: self.losses + 1, ..Self::default() }
+        let (rate, shared) = (self.rate, self.shared.clone());
+        Self { clock: self.clock, rate, shared, losses: self.losses + 1, ..Self::default() }
+    }
+
+    /// The rate in FLOP per second, once measured.
+    pub(super) fn rate(&self) -> Option<f64> {
+        self.rate
+    }
+
+    pub(super) fn set_rate(&mut self, rate: f64) {
+        self.rate = Some(rate);
+        self.shared.0.store((rate / 1e9).round() as u32, Ordering::Relaxed);
+    }
+
+    pub(super) fn measured_rate(&self) -> MeasuredRate {
+        self.shared.clone()
     }
 
     /// Most FLOP of a piece: half of the work of [`LONGEST_MS`], and half of that after each loss.
@@ -113,7 +143,7 @@ impl Pace {
         // Small work takes time for other reasons than its arithmetic.
         let tells = seen > known || is_exact && flops >= self.most_flops() / 4;
         if tells && seen.is_finite() {
-            self.rate = Some(seen.clamp(known / STEEPEST, known * STEEPEST));
+            self.set_rate(seen.clamp(known / STEEPEST, known * STEEPEST));
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::device::Gpu;
 use super::lock;
-use super::pace::UnderWay;
+use super::pace::{MeasuredRate, UnderWay};
 use super::recording::Recording;
 use crate::error::Result;
 
@@ -14,13 +14,18 @@ impl Gpu {
         let mut pace = lock(&self.0.pace);
         pace.clock = Some(clock);
         if gflops > 0 {
-            pace.rate = Some(f64::from(gflops) * 1e9);
+            pace.set_rate(f64::from(gflops) * 1e9);
         }
     }
 
     /// The measured rate of products and attention of many rows, in units of 1e9 FLOP per second; 0 if unknown.
     pub fn gflops(&self) -> u32 {
-        (lock(&self.0.pace).rate.unwrap_or(0.0) / 1e9).round() as u32
+        self.measured_rate().gflops()
+    }
+
+    /// The same for other threads; it stays true when the device is measured again or replaced.
+    pub fn measured_rate(&self) -> MeasuredRate {
+        lock(&self.0.pace).measured_rate()
     }
 
     /// Most FLOP of a submission of many rows: half of the device's work in 200 milliseconds, and half of that
@@ -38,7 +43,7 @@ impl Gpu {
     /// Records that `flops` took at most `ms` milliseconds.
     pub(crate) fn learn(&self, flops: u64, ms: f64) {
         let mut pace = lock(&self.0.pace);
-        let is_first = pace.rate.is_none();
+        let is_first = pace.rate().is_none();
         pace.learn(flops, ms, is_first);
     }
 

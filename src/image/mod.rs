@@ -22,6 +22,15 @@ impl From<&Rgb8> for PixelSize {
 /// Decoder of picture files of at most this many megapixels.
 pub type Decode = fn(&[u8], u32) -> Result<Rgb8>;
 
+/// Reader of the size in the header of a picture file; `None` for files without one.
+pub type ReadSize = fn(&[u8]) -> Option<PixelSize>;
+
+/// The size in the header of a PNG, JPEG or WebP file, before the picture is turned upright.
+pub fn size(bytes: &[u8]) -> Option<PixelSize> {
+    let (width, height) = ocelli_pictures::size(bytes)?;
+    Some(PixelSize { width: width as usize, height: height as usize })
+}
+
 /// Decodes a PNG, JPEG or WebP file. The size in the header is checked against `limit_megapixels` before any pixel is allocated.
 ///
 /// # Errors

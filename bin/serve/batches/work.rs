@@ -9,13 +9,13 @@ use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
 use ocelli::api::{Opened, Priority};
+use ocelli::engine::RequestControl;
 use ocelli::{Error, Result};
 use serde_json::json;
 
 use super::{AT_ONCE, Batch, Counts, Pace, Status, locked};
 use crate::batch::{Answered, Answers, BatchRequest, Requests, survey};
 use crate::serve::handler::Server;
-use crate::serve::jobs::Asked;
 use crate::serve::store::FileObject;
 use crate::shared::api;
 use crate::shared::io;
@@ -174,10 +174,11 @@ fn answer(
             return Err(Error::request("url", format!("this batch is for {}", batch.endpoint)));
         }
         let bill = server.accounts.as_ref().map(|accounts| accounts.bill(&work.asker, server.access.caller(), budget));
-        let asked = Asked::new(&server.formats, work, bill.transpose()?)?;
-        let reader = server.jobs.submit(asked, Priority::Batch).ok_or(Error::Aborted)?;
-        *locked(&server.batches.requests[place]) = reader.control();
-        // The batch may have been cancelled before the control was stored.
+        let (bill, control) = (bill.transpose()?, RequestControl::new());
+        *locked(&server.batches.requests[place]) = control.clone();
+        let prepared = server.intake.here(|| server.intake.prepare(work, bill, control))?;
+        let reader = server.jobs.submit(prepared, Priority::Batch).ok_or(Error::Aborted)?;
+        // The batch may have been cancelled before.
         if server.batches.goes_on() { pollster::block_on(reader.whole()) } else { Err(Error::Aborted) }
     });
     // A request that fails because the server ends counts as unanswered.

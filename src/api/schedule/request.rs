@@ -29,7 +29,7 @@ impl<'a> OpenRequest<'a> {
     /// Encodes the prompts and admits the request, on the first call.
     pub(super) fn begin<B: Backend>(&mut self, engine: &Engine<B>) -> Result<()> {
         if !self.has_begun {
-            let prompt_tokens = self.run.prompt_tokens(engine)?;
+            let prompt_tokens = self.run.prompt_tokens(engine.encoder(), &self.control)?;
             self.control.count_by(self.client.admit(prompt_tokens)?);
             self.has_begun = true;
         }

@@ -25,7 +25,7 @@ impl<B: Backend> Engine<B> {
         on_event: &mut dyn FnMut(Event),
     ) -> Result<Completion> {
         request.sampling.validate()?;
-        let encoded = Rc::new(self.encode(&request.prompt, &request.pictures)?);
+        let encoded = Rc::new(self.encoder.encode(&request.prompt, &request.pictures, control)?);
         let Request { sampling, max_tokens, stop, grammar, .. } = request;
         let (sampling, stop) = (sampling.clone(), stop.clone());
         let options = AnswerOptions { sampling, max_tokens: *max_tokens, stop, ..AnswerOptions::default() };

@@ -37,7 +37,7 @@ impl<B: Backend> Engine<B> {
         control: &RequestControl,
         on_rows: &mut dyn FnMut(ScoredRows<'_>) -> Result<()>,
     ) -> Result<Vec<u32>> {
-        let encoded = self.encode_within(prompt, pictures, PictureLimits::NONE)?;
+        let encoded = self.encoder.encode_within(prompt, pictures, (PictureLimits::NONE, control))?;
         let (total, context) = (encoded.entries.len(), self.backend.context());
         if total > context {
             return Err(Error::ContextOverflow { tokens: total, context });

@@ -1,7 +1,7 @@
 //! The passes that built a conversation's state, kept so that it can be rebuilt after a device loss.
 
 use std::collections::HashSet;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::engine::prompt::{ContextEntry, SizedPicture};
 use crate::image::Fingerprint;
@@ -22,7 +22,7 @@ pub(in crate::engine) struct History {
     pub(in crate::engine) entries: Vec<ContextEntry>,
     passes: Vec<PastPass>,
     /// Pictures of the entries, scaled for the model.
-    pub(in crate::engine) pictures: Vec<Rc<SizedPicture>>,
+    pub(in crate::engine) pictures: Vec<Arc<SizedPicture>>,
 }
 
 impl History {
@@ -44,7 +44,7 @@ impl History {
     }
 
     /// Keeps the pictures of the entries, and `pictures`.
-    pub(in crate::engine) fn keep_pictures(&mut self, pictures: &[Rc<SizedPicture>]) {
+    pub(in crate::engine) fn keep_pictures(&mut self, pictures: &[Arc<SizedPicture>]) {
         let named: HashSet<Fingerprint> = self.entries.iter().filter_map(ContextEntry::fingerprint).collect();
         self.pictures.retain(|picture| named.contains(&picture.fingerprint));
         for picture in pictures {

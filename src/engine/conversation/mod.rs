@@ -5,7 +5,7 @@ pub(super) mod idle;
 pub(super) mod recovery;
 pub mod snapshots;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::engine::device::features::PromptImages;
 use crate::engine::prompt::{ContextEntry, SizedPicture};
@@ -59,7 +59,7 @@ impl<M: LanguageModel> Conversation<M> {
     }
 
     /// Pictures of its entries, and perhaps others.
-    pub(in crate::engine) fn pictures(&self) -> &[Rc<SizedPicture>] {
+    pub(in crate::engine) fn pictures(&self) -> &[Arc<SizedPicture>] {
         &self.history.pictures
     }
 
@@ -162,7 +162,7 @@ impl<M: LanguageModel> Conversation<M> {
 
     /// Rewinds to `len` entries, or to fewer if the state cannot stop there. Keeps `pictures` and those of the remaining entries. Returns
     /// the number of entries left.
-    pub(in crate::engine) fn rewind(&mut self, len: usize, pictures: &[Rc<SizedPicture>]) -> usize {
+    pub(in crate::engine) fn rewind(&mut self, len: usize, pictures: &[Arc<SizedPicture>]) -> usize {
         let left = self.state.as_mut().map_or(0, |state| state.rewind(len));
         self.history.truncate(left);
         self.remembered = self.remembered.filter(|place| *place <= left);

@@ -1,10 +1,10 @@
 //! Interface to a model and its device, or to a model on the CPU in tests.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::features::PromptImages;
-use crate::config::ImageGrid;
 use crate::engine::control::RequestContext;
+use crate::engine::prompt::encoder::PromptLimits;
 use crate::engine::prompt::{ContextEntry, SizedPicture};
 use crate::error::Result;
 use crate::model::LanguageModel;
@@ -20,16 +20,13 @@ pub trait Backend {
     fn context(&self) -> usize;
 
     /// The model's package: name, configuration, tensors.
-    fn manifest(&self) -> &Manifest;
+    fn manifest(&self) -> &Arc<Manifest>;
 
     /// Description of all that results depend on besides the conversation.
     fn numerics(&self) -> Result<String>;
 
-    /// Longest edge of a picture in pixels; larger ones are scaled down.
-    fn longest_edge(&self) -> usize;
-
-    /// Seconds that a picture of this grid takes, from the tower to the end of its prompt tokens; `None` until the device's rate is known.
-    fn seconds_for(&self, grid: ImageGrid) -> Result<Option<f64>>;
+    /// Limits of prompts.
+    fn prompt_limits(&self) -> PromptLimits;
 
     /// The model; [`crate::Error::DeviceLost`] after a device loss until [`Self::reopen`].
     fn model(&mut self) -> Result<&mut Self::Model>;
@@ -38,13 +35,13 @@ pub trait Backend {
     fn max_idle(&self) -> usize;
 
     /// Returns true if idle conversations must be dropped before these pictures are encoded, for lack of memory for both.
-    fn lacks_room(&self, entries: &[ContextEntry], pictures: &[Rc<SizedPicture>]) -> bool;
+    fn lacks_room(&self, entries: &[ContextEntry], pictures: &[Arc<SizedPicture>]) -> bool;
 
     /// Encodes those of `pictures` that occur in `entries`. Fails with [`crate::Error::Aborted`] if the request was cancelled.
     async fn encode_images(
         &mut self,
         entries: &[ContextEntry],
-        pictures: &[Rc<SizedPicture>],
+        pictures: &[Arc<SizedPicture>],
         context: &mut RequestContext<'_>,
     ) -> Result<PromptImages>;
 

@@ -17,7 +17,7 @@ use crate::engine::prompt::picture_size::PictureLimits;
 use crate::error::{Error, Result};
 use crate::families::definition;
 use crate::gpu::{Allocator, DeviceClass, Gpu, KernelConfig};
-use crate::image::{Decode, decode};
+use crate::image::{Decode, ReadSize, decode, size};
 use crate::kernels::self_test::{SelfTestReport, self_test};
 use crate::layers::vision::Pixels;
 use crate::memory::{MemoryOptions, Plan, Residency, plan, smaller};
@@ -48,6 +48,8 @@ pub struct LoadOptions {
     pub pictures: PictureLimits,
     /// Decoder of picture files.
     pub decode_picture: Decode,
+    /// Reader of the sizes in their headers, by which pictures are refused before any is decoded.
+    pub read_picture_size: Option<ReadSize>,
     /// The platform's clock.
     pub clock: Clock,
     /// The date, for default system prompts that name it.
@@ -57,7 +59,7 @@ pub struct LoadOptions {
 impl LoadOptions {
     /// Defaults with the platform's clock and no date.
     pub fn new(clock: Clock) -> Self {
-        Self::with_decoder(clock, decode)
+        Self { read_picture_size: Some(size), ..Self::with_decoder(clock, decode) }
     }
 
     /// [`Self::new`] with another decoder of pictures, so that a wasm module does not contain the default one.
@@ -73,6 +75,7 @@ impl LoadOptions {
             speculation: Speculation::default(),
             pictures: PictureLimits::default(),
             decode_picture,
+            read_picture_size: None,
             clock,
             today: || None,
         }
@@ -105,7 +108,7 @@ impl Engine {
         options: LoadOptions,
         on_event: &mut dyn FnMut(LoadEvent),
     ) -> Result<Self> {
-        let manifest = Manifest::parse(manifest)?;
+        let manifest = Arc::new(Manifest::parse(manifest)?);
         manifest.tokenizer.verify(tokenizer)?;
         let split_pattern = definition(&manifest.config).family().split_pattern;
         let tokenizer = Arc::new(Tokenizer::with_pattern(tokenizer, split_pattern)?);
@@ -147,7 +150,8 @@ impl Engine {
             }
         };
         let (class, clock, resident) = (gpu.class(), options.clock, Some(resident));
-        let (features, costs) = (FeatureCache::default(), PictureCost::default());
+        let costs = Arc::new(PictureCost::new(&gpu, manifest.clone(), &plan));
+        let features = FeatureCache::default();
         let backend = Device { gpu, plan, resident, manifest, shards, features, costs, self_test, tuned, clock };
         Ok(Self { latency: LatencyModel::new(class), ..Self::new(backend, tokenizer, &options) })
     }

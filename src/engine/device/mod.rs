@@ -8,13 +8,13 @@ pub(super) mod tuning;
 pub(super) mod weight_source;
 pub(super) mod workload;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use futures_util::future::join;
 
-use crate::config::ImageGrid;
 use crate::engine::control::RequestContext;
 use crate::engine::events::{Clock, LoadEvent};
+use crate::engine::prompt::encoder::PromptLimits;
 use crate::engine::prompt::picture_cost::PictureCost;
 use crate::engine::prompt::{ContextEntry, SizedPicture};
 use crate::error::{Error, Result};
@@ -51,10 +51,10 @@ pub struct Device {
     pub(in crate::engine) plan: Plan,
     /// `None` after a device loss, until another device holds the model.
     pub(in crate::engine) resident: Option<Resident>,
-    pub(in crate::engine) manifest: Manifest,
+    pub(in crate::engine) manifest: Arc<Manifest>,
     pub(in crate::engine) shards: Box<dyn ShardSource>,
     pub(in crate::engine) features: FeatureCache,
-    pub(in crate::engine) costs: PictureCost,
+    pub(in crate::engine) costs: Arc<PictureCost>,
     pub(in crate::engine) self_test: SelfTestReport,
     pub(in crate::engine) tuned: Tuned,
     pub(in crate::engine) clock: Clock,
@@ -87,7 +87,7 @@ impl Device {
 }
 
 /// The pictures of `pictures` that `entries` name, each once.
-fn named<'a>(pictures: &'a [Rc<SizedPicture>], entries: &[ContextEntry]) -> Vec<&'a SizedPicture> {
+fn named<'a>(pictures: &'a [Arc<SizedPicture>], entries: &[ContextEntry]) -> Vec<&'a SizedPicture> {
     let mut wanted: Vec<&SizedPicture> = Vec::new();
     for picture in pictures {
         let is_of = |entry: &ContextEntry| entry.fingerprint() == Some(picture.fingerprint);
@@ -109,7 +109,7 @@ impl Backend for Device {
         self.plan.context
     }
 
-    fn manifest(&self) -> &Manifest {
+    fn manifest(&self) -> &Arc<Manifest> {
         &self.manifest
     }
 
@@ -118,12 +118,9 @@ impl Backend for Device {
         Ok(format!("{model} {} {} {}", self.plan.kv, self.plan.rows.text.prompt, self.gpu.numerics()))
     }
 
-    fn longest_edge(&self) -> usize {
-        self.plan.longest_edge
-    }
-
-    fn seconds_for(&self, grid: ImageGrid) -> Result<Option<f64>> {
-        self.costs.seconds(&self.gpu, &self.manifest, &self.plan, grid)
+    fn prompt_limits(&self) -> PromptLimits {
+        let Plan { context, longest_edge, .. } = self.plan;
+        PromptLimits { context, longest_edge, seconds: self.costs.clone() }
     }
 
     fn model(&mut self) -> Result<&mut Model> {
@@ -135,7 +132,7 @@ impl Backend for Device {
         if is_recurrent { self.plan.idle_conversations } else { MAX_IDLE }
     }
 
-    fn lacks_room(&self, entries: &[ContextEntry], pictures: &[Rc<SizedPicture>]) -> bool {
+    fn lacks_room(&self, entries: &[ContextEntry], pictures: &[Arc<SizedPicture>]) -> bool {
         let is_new = |picture: &&SizedPicture| self.features.find(picture).is_none();
         !self.keeps_pages() && named(pictures, entries).iter().any(is_new)
     }
@@ -143,7 +140,7 @@ impl Backend for Device {
     async fn encode_images(
         &mut self,
         entries: &[ContextEntry],
-        pictures: &[Rc<SizedPicture>],
+        pictures: &[Arc<SizedPicture>],
         context: &mut RequestContext<'_>,
     ) -> Result<PromptImages> {
         let wanted = named(pictures, entries);

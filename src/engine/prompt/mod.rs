@@ -1,11 +1,13 @@
 //! Prompts: messages or token ids, pictures, and their entries in a conversation.
 
-pub(super) mod encode;
+pub(super) mod encoder;
+mod layout;
 pub(super) mod picture_cost;
 pub(super) mod picture_size;
-pub(super) mod truncate;
+mod pictures;
+mod truncate;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -89,6 +91,11 @@ pub struct SizedPicture {
 }
 
 impl SizedPicture {
+    /// Returns true if its size was chosen for these bounds.
+    fn is_bounded_by(&self, detail: Detail, limits: PictureLimits) -> bool {
+        (self.shown.detail, self.limits) == (detail, limits)
+    }
+
     pub(in crate::engine) fn sizing(&self) -> Fingerprint {
         sizing(&self.original, self.shown.detail, self.limits)
     }
@@ -110,7 +117,7 @@ pub struct Encoded {
     /// Prefix lengths at which a chunk ends: fork points, and starts of pictures that must begin a pass.
     pub(in crate::engine) branches: Vec<usize>,
     /// Pictures in the order of their tokens.
-    pub(in crate::engine) pictures: Vec<Rc<SizedPicture>>,
+    pub(in crate::engine) pictures: Vec<Arc<SizedPicture>>,
     /// Events about the pictures.
     pub(in crate::engine) events: Vec<Event>,
     /// Sizes at which the pictures are shown, in the order of the request.
@@ -134,6 +141,11 @@ pub enum ContextEntry {
 }
 
 impl Encoded {
+    /// Bytes of its pictures' pixels.
+    pub fn picture_bytes(&self) -> usize {
+        self.pictures.iter().map(|picture| picture.prepared.rgb.len()).sum()
+    }
+
     /// Token ids of the prompt, including picture tokens.
     pub fn ids(&self) -> &[u32] {
         &self.ids

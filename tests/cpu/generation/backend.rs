@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use ocelli::config::ImageGrid;
-use ocelli::engine::{Backend, ContextEntry, PromptImages, RequestContext, SizedPicture};
+use ocelli::engine::{Backend, ContextEntry, PictureSeconds, PromptImages, PromptLimits, RequestContext, SizedPicture};
 use ocelli::package::manifest::Manifest;
 use ocelli::state::Pages;
 use ocelli::{Error, Result};
@@ -15,7 +16,7 @@ use super::fake::{FakeModel, Faults, Kind};
 pub(crate) struct FakeBackend {
     model: Option<FakeModel>,
     kind: Kind,
-    manifest: Manifest,
+    manifest: Arc<Manifest>,
     vocab: usize,
     context: usize,
     chunk: usize,
@@ -32,6 +33,7 @@ impl FakeBackend {
         let faults = Rc::default();
         let (pages, idle) = (8, 8);
         let numerics = format!("{kind:?}");
+        let manifest = Arc::new(manifest);
         let mut this = Self { model: None, kind, manifest, vocab, context, chunk, pages, idle, faults, numerics };
         this.open();
         this
@@ -60,6 +62,16 @@ impl FakeBackend {
     }
 }
 
+/// A device whose rate is not known.
+#[derive(Debug)]
+struct Unknown;
+
+impl PictureSeconds for Unknown {
+    fn seconds(&self, _: ImageGrid) -> Result<Option<f64>> {
+        Ok(None)
+    }
+}
+
 impl Backend for FakeBackend {
     type Model = FakeModel;
 
@@ -67,7 +79,7 @@ impl Backend for FakeBackend {
         self.context
     }
 
-    fn manifest(&self) -> &Manifest {
+    fn manifest(&self) -> &Arc<Manifest> {
         &self.manifest
     }
 
@@ -75,12 +87,8 @@ impl Backend for FakeBackend {
         Ok(self.numerics.clone())
     }
 
-    fn longest_edge(&self) -> usize {
-        448
-    }
-
-    fn seconds_for(&self, _: ImageGrid) -> Result<Option<f64>> {
-        Ok(None)
+    fn prompt_limits(&self) -> PromptLimits {
+        PromptLimits { context: self.context, longest_edge: 448, seconds: Arc::new(Unknown) }
     }
 
     fn model(&mut self) -> Result<&mut FakeModel> {
@@ -91,14 +99,14 @@ impl Backend for FakeBackend {
         self.idle
     }
 
-    fn lacks_room(&self, _: &[ContextEntry], _: &[Rc<SizedPicture>]) -> bool {
+    fn lacks_room(&self, _: &[ContextEntry], _: &[Arc<SizedPicture>]) -> bool {
         false
     }
 
     async fn encode_images(
         &mut self,
         _: &[ContextEntry],
-        _: &[Rc<SizedPicture>],
+        _: &[Arc<SizedPicture>],
         context: &mut RequestContext<'_>,
     ) -> Result<PromptImages> {
         context.control.check()?;

@@ -9,7 +9,7 @@ use crate::picture::pictures_from_js;
 use crate::schedule::Arrivals;
 use crate::service::{OcelliService, OcelliWork};
 use ocelli::api::{Scheduler, ScoreRequest, Service};
-use ocelli::engine::{Engine, Plan, ScoredRows};
+use ocelli::engine::{Engine, Plan, RequestControl, ScoredRows};
 use ocelli::gpu::DeviceReport;
 use ocelli::gpu::ledger::LedgerRow;
 use ocelli::kernels::self_test::SelfTestReport;
@@ -63,7 +63,7 @@ impl OcelliEngine {
     #[wasm_bindgen(js_name = promptTokens)]
     pub fn prompt_tokens(&mut self, work: &mut OcelliWork) -> JsResult<usize> {
         let run = work.run()?;
-        self.thrown.restore(run.prompt_tokens(&self.engine))
+        self.thrown.restore(run.prompt_tokens(self.engine.encoder(), &RequestControl::new()))
     }
 
     /// Creates the API of this model under a name.

@@ -1,6 +1,6 @@
 //! Index of the snapshots in a store, and their eviction.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -121,10 +121,10 @@ impl Snapshots {
         self.best(entries).is_some_and(|found| found.entries == entries.len())
     }
 
-    /// The longest edge at which a picture was shown, by [`SizedAs::sizing`](super::format::SizedAs).
-    pub(in crate::engine) fn edge_of(&self, sizing: &Fingerprint) -> Option<usize> {
-        let heads = self.files.iter().rev().filter_map(|known| known.head.as_ref());
-        heads.flat_map(|head| &head.sizes).find(|size| size.sizing == *sizing).map(|size| size.edge)
+    /// Longest edges of the pictures in snapshots, by [`SizedAs::sizing`](super::format::SizedAs).
+    pub(in crate::engine) fn edges(&self) -> HashMap<Fingerprint, usize> {
+        let heads = self.files.iter().filter_map(|known| known.head.as_ref());
+        heads.flat_map(|head| &head.sizes).map(|size| (size.sizing, size.edge)).collect()
     }
 
     /// Adds a measurement of prompt tokens.

@@ -34,6 +34,7 @@ impl<B: Backend> Engine<B> {
     pub async fn keep_snapshots(&mut self, go_on: &mut dyn FnMut() -> bool) -> Result<bool> {
         let Some(mut snapshots) = self.snapshots.take() else { return Ok(true) };
         let kept = self.keep_all(&mut snapshots, go_on).await;
+        self.encoder.set_known_edges(snapshots.edges());
         self.snapshots = Some(snapshots);
         kept
     }

@@ -93,7 +93,9 @@ impl<B: Backend> Engine<B> {
     /// [`Error::Io`] if the store cannot be read, [`Error::DeviceLost`].
     pub async fn open_snapshots(&mut self, store: Box<dyn super::SnapshotStore>, budget: u64) -> Result<()> {
         let numerics = self.backend.numerics()?;
-        self.snapshots = Some(Snapshots::open(self.backend.model()?, store, budget, &numerics).await?);
+        let snapshots = Snapshots::open(self.backend.model()?, store, budget, &numerics).await?;
+        self.encoder.set_known_edges(snapshots.edges());
+        self.snapshots = Some(snapshots);
         Ok(())
     }
 
