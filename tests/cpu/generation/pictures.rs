@@ -2,10 +2,10 @@
 
 use std::cell::Cell;
 
-use ocelli::Result;
 use ocelli::chat::{ContentPart, Message, Role};
-use ocelli::engine::{Detail, Encoded, Engine, LoadOptions, Picture, Prompt};
+use ocelli::engine::{Detail, Encoded, Encoder, Engine, LoadOptions, Picture, PictureContent, Prompt, RequestControl};
 use ocelli::image::{self, Rgb8};
+use ocelli::{Error, Result};
 
 use super::backend::FakeBackend;
 use super::fake::Kind;
@@ -26,10 +26,14 @@ fn decoded<T>(act: impl FnOnce() -> T) -> (T, usize) {
     (act(), DECODED.get())
 }
 
+fn options() -> LoadOptions {
+    LoadOptions { read_picture_size: Some(image::size), ..LoadOptions::with_decoder(|| 0.0, decode) }
+}
+
 fn fake(context: usize) -> FakeEngine {
     let tokenizer = TOKENIZER.clone();
     let backend = FakeBackend::new(Kind::Attention, MANIFEST.clone(), tokenizer.vocab_size(), (context, 64));
-    Engine::new(backend, tokenizer, &LoadOptions::with_decoder(|| 0.0, decode))
+    Engine::new(backend, tokenizer, &options())
 }
 
 fn photographs(count: usize) -> Vec<Picture> {
@@ -70,10 +74,72 @@ fn a_picture_that_is_held_is_not_decoded_again() {
 fn pictures_are_decoded_once_where_turns_are_left_out() {
     let cut = |context: usize| -> Encoded {
         let engine = fake(context);
-        let (cut, count) = decoded(|| engine.encode_cut(&talk(6, 200), &photographs(6), Some(50)));
+        let (cut, count) = decoded(|| {
+            let control = (Some(50), &RequestControl::new());
+            engine.encoder().encode_cut(&talk(6, 200), &photographs(6), control)
+        });
         assert_eq!(count, 6, "{context}");
         cut.expect("a prompt")
     };
     let (whole, some) = (cut(100_000), cut(2_500));
     assert!(some.ids().len() < whole.ids().len() && some.ids().len() < 2_500);
+}
+
+/// A PNG file of 10,000 x 10,000 black pixels in some 12 kB; `index` makes files differ.
+fn large_picture(index: u32) -> Picture {
+    let mut file = std::io::Cursor::new(Vec::new());
+    let pixels = ::image::GrayImage::new(10_000, 10_000);
+    pixels.write_to(&mut file, ::image::ImageFormat::Png).expect("a PNG file");
+    Picture::encoded([file.into_inner(), index.to_le_bytes().to_vec()].concat())
+}
+
+#[test]
+fn pictures_with_too_many_pixels_together_are_refused_before_any_is_decoded() {
+    let engine = fake(100_000);
+    let one = large_picture(0);
+    let many = |count: u32| -> Vec<Picture> {
+        let PictureContent::Encoded(file) = &one.content else { return Vec::new() };
+        (0..count).map(|index| Picture::encoded([&file[..], &index.to_le_bytes()].concat())).collect()
+    };
+    let (refused, count) = decoded(|| engine.encode(&talk(4000, 1), &many(4000)).map(drop));
+    let message = refused.expect_err("400,000 megapixels").to_string();
+    assert_eq!((count, &*message), (0, "pictures: the pictures have 400000 megapixels together, more than 400"));
+    // The same file counts once.
+    let (refused, count) = decoded(|| engine.encode(&talk(5, 1), &vec![one.clone(); 5]).map(drop));
+    assert_eq!((refused, count), (Ok(()), 1));
+}
+
+#[test]
+fn pictures_that_cannot_fit_the_context_are_refused_before_any_is_decoded() {
+    let (refused, count) = decoded(|| fake(20).encode(&talk(40, 1), &photographs(40)).map(drop));
+    assert!(matches!(refused, Err(Error::ContextOverflow { context: 20, .. })), "{refused:?}");
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn text_that_cannot_fit_the_context_is_refused_before_it_is_encoded() {
+    let word = Prompt::Text("a".repeat(64 << 20));
+    let refused = fake(1000).encode(&word, &[]).map(drop);
+    assert!(matches!(refused, Err(Error::ContextOverflow { context: 1000, .. })), "{refused:?}");
+}
+
+#[test]
+fn a_cancelled_request_decodes_no_picture() {
+    let (engine, control) = (fake(100_000), RequestControl::new());
+    control.cancel();
+    let (outcome, count) = decoded(|| engine.encoder().encode(&talk(3, 1), &photographs(3), &control).map(drop));
+    assert_eq!((outcome, count), (Err(Error::Aborted), 0));
+}
+
+#[test]
+fn prompts_are_encoded_on_other_threads() {
+    fn shared<T: Send + Sync>() {}
+    fn sent<T: Send>() {}
+    shared::<Encoder>();
+    sent::<Encoded>();
+    let engine = fake(100_000);
+    let (encoder, prompt) = (engine.encoder().clone(), talk(2, 3));
+    let elsewhere = std::thread::spawn(move || encoder.encode(&prompt, &photographs(2), &RequestControl::new()));
+    let elsewhere = elsewhere.join().expect("a thread").expect("a prompt");
+    assert_eq!(elsewhere.ids(), engine.encode(&talk(2, 3), &photographs(2)).expect("a prompt").ids());
 }
