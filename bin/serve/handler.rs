@@ -12,7 +12,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use ocelli::Error;
 use ocelli::api::{Opened, Priority, Reply, Service, Stamp};
-use ocelli::engine::RequestControl;
+use ocelli::engine::{RequestControl, Scope};
 
 use super::access::{Access, Refusal};
 use super::batches::Batches;
@@ -53,7 +53,7 @@ impl Server {
     async fn serve(self: &Arc<Self>, request: Request<Incoming>, id: &str) -> Result<Answer, Reply> {
         let (head, body) = request.into_parts();
         if let Some(path) = files::path(head.uri.path()) {
-            return files::answer(self, (&path, &head), body).await;
+            return files::answer(self, path, head, body).await;
         }
         if let Some(accounts) = self.accounts.as_ref().filter(|_| is_usage(&head)) {
             return Ok(usage_of(accounts, &head));
@@ -88,11 +88,14 @@ impl Server {
     fn prepare(&self, head: &Parts, body: Text, stamp: Stamp, control: RequestControl) -> ocelli::Result<Ready> {
         let opened = self.service.open((head.method.as_str(), head.uri.path()), &body.text, stamp)?;
         drop(body);
-        let work = match opened {
+        let mut work = match opened {
             Opened::Ready(body) => return Ok(Ready::Answer(body)),
             Opened::Work(work) => work,
         };
         let counted = self.accounts.as_ref().filter(|_| work.answers() > 0);
+        let caller = self.access.caller();
+        let asker = if work.asker.key.is_empty() { caller } else { &work.asker.key };
+        work.scope = Scope::of(&[caller, asker, &work.asker.cache_key].join("\0"));
         let bill = counted.map(|accounts| accounts.bill(&work.asker, self.access.caller(), None)).transpose()?;
         self.intake.prepare(work, bill, control).map(|prepared| Ready::Request(Box::new(prepared)))
     }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use ocelli::{Error, Result};
@@ -13,6 +14,7 @@ use crate::shared::io;
 use crate::shared::kept::KeepArgs;
 use crate::shared::models::PackagePath;
 use crate::shared::open;
+use crate::shared::units;
 use crate::usage::BudgetArgs;
 
 mod access;
@@ -54,7 +56,10 @@ pub(crate) struct ServeArgs {
     /// Folder of files, batches and their answers; a restarted server continues them [default: a temporary folder].
     #[arg(long, value_name = "FOLDER")]
     files: Option<PathBuf>,
-    /// Context size in tokens.
+    /// Limit of the size of all files together, such as 2GiB.
+    #[arg(long, value_name = "SIZE", value_parser = units::bytes, default_value = "10GiB")]
+    files_bytes: u64,
+    /// Tokens the context holds.
     #[arg(long)]
     context: Option<usize>,
     #[command(flatten)]
@@ -64,6 +69,9 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     memory: MemoryArgs,
 }
+
+/// Time for threads to end; the temporary folder of files is removed after them.
+const LAST_TIME: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     if !args.host.is_loopback() && args.api_key.as_deref().is_none_or(str::is_empty) {
@@ -76,8 +84,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let intake = Intake::new(&engine);
     let access = Access::new(args.host, args.api_key.clone(), args.origins.clone());
     let (jobs, queue) = jobs::queue();
-    let (batches, waiting) = Batches::new(Store::open(args.files.as_deref())?);
-    let store = batches.store.clone();
+    let (batches, waiting) = Batches::new(Store::open(args.files.as_deref(), args.files_bytes)?);
     let server = Arc::new(Server { service, access, intake, jobs, batches, accounts: accounts.clone() });
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Error::io("the server's threads", &error))?;
@@ -90,7 +97,6 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     std::thread::spawn(move || batches::work(&batching, &waiting));
     runtime.spawn(connections::serve(listener, server));
     queue.work(&mut engine);
-    store.end();
-    runtime.shutdown_background();
+    runtime.shutdown_timeout(LAST_TIME);
     Ok(())
 }

@@ -1,9 +1,12 @@
 //! Uploaded files, batches, and files of their answers, stored in a folder.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ocelli::api::Reply;
+use ocelli::engine::snapshots::{private_file, private_folder};
 use ocelli::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -16,6 +19,9 @@ use crate::shared::io;
 #[derive(Debug)]
 pub(super) struct Store {
     folder: PathBuf,
+    /// Bytes of all files, and their limit.
+    used: AtomicU64,
+    most: u64,
     /// True for a temporary folder, which is removed with the server.
     is_temporary: bool,
     /// Lock file, held while this value exists.
@@ -41,6 +47,9 @@ pub(super) struct FileObject {
     pub(super) filename: String,
     pub(super) purpose: String,
     pub(super) status: String,
+    /// Seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) expires_at: Option<u64>,
 }
 
 impl FileObject {
@@ -53,6 +62,7 @@ impl FileObject {
             filename: filename.into(),
             purpose: purpose.into(),
             status: "processed".into(),
+            expires_at: None,
         }
     }
 }
@@ -75,19 +85,38 @@ pub(super) fn new_id<T: Object>() -> String {
 }
 
 impl Store {
-    /// Opens or creates the folder; by default a temporary one.
+    /// Opens or creates the folder, by default a temporary one, for files of at most `most` bytes together. Files that have expired are
+    /// removed.
     ///
     /// # Errors
     /// `io`, also if another server has locked it.
-    pub(super) fn open(folder: Option<&Path>) -> Result<Self> {
+    pub(super) fn open(folder: Option<&Path>, most: u64) -> Result<Self> {
         let is_temporary = folder.is_none();
         let folder = folder
             .map_or_else(|| std::env::temp_dir().join(format!("ocelli-{}", api::random_name())), Path::to_path_buf);
         let io = |error: &std::io::Error| Error::io(folder.display(), error);
-        fs::create_dir_all(&folder).map_err(|error| io(&error))?;
-        let lock = File::create(folder.join("lock")).map_err(|error| io(&error))?;
+        private_folder(&folder).map_err(|error| io(&error))?;
+        let lock = private_file(&folder.join("lock")).map_err(|error| io(&error))?;
         lock.try_lock().map_err(|_| io(&std::io::Error::other("another server has this folder")))?;
-        Ok(Self { folder, is_temporary, _lock: lock })
+        let store = Self { folder, used: AtomicU64::new(0), most, is_temporary, _lock: lock };
+        store.remove_expired();
+        let entries = fs::read_dir(&store.folder).into_iter().flatten().flatten();
+        let bytes = entries.filter_map(|entry| entry.metadata().ok()).map(|data| data.len()).sum();
+        store.used.store(bytes, Ordering::Relaxed);
+        Ok(store)
+    }
+
+    /// Counts bytes that are written. Returns false if there is no room for them.
+    pub(super) fn take_room(&self, bytes: u64) -> bool {
+        let fits = |used: u64| used.checked_add(bytes).filter(|used| *used <= self.most);
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
+    }
+
+    /// Removes files that have expired.
+    pub(super) fn remove_expired(&self) {
+        let now = api::seconds();
+        let expired = |file: &FileObject| file.expires_at.is_some_and(|at| at <= now);
+        self.all().iter().filter(|file| expired(file)).for_each(|file| self.remove(&file.id));
     }
 
     /// Path of a file's bytes.
@@ -115,22 +144,27 @@ impl Store {
     /// `io`.
     pub(super) fn put<T: Object>(&self, object: &T) -> Result<()> {
         let (path, part) = (self.path(object.id()), self.folder.join(format!("{}.part", object.id())));
-        let written = fs::write(&part, io::json(object)?).and_then(|()| fs::rename(&part, &path));
+        let json = io::json(object)?;
+        let write = || -> std::io::Result<()> {
+            let mut file = private_file(&part)?;
+            file.write_all(json.as_bytes())?;
+            // The new content must be on disk before its name is.
+            file.sync_all()?;
+            fs::rename(&part, &path)
+        };
+        let written = write();
         written.map_err(|error| Error::io(path.display(), &error))
     }
 
     /// Removes a file and its bytes.
     pub(super) fn remove(&self, id: &str) {
-        // Without its JSON the object does not exist, even if its bytes remain. Not every object has bytes.
-        let _ = fs::remove_file(self.path(id));
-        let _ = fs::remove_file(self.bytes(id));
-    }
-
-    /// Removes a temporary folder.
-    pub(super) fn end(&self) {
-        if self.is_temporary {
-            // Remaining files are left to the system's cleanup.
-            let _ = fs::remove_dir_all(&self.folder);
+        // Without its JSON the object does not exist, even if the bytes remain. There may be none.
+        for path in [self.path(id), self.bytes(id)] {
+            let bytes = fs::metadata(&path).map_or(0, |data| data.len());
+            if fs::remove_file(path).is_ok() {
+                let less = |used: u64| Some(used.saturating_sub(bytes));
+                let _ = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+            }
         }
     }
 
@@ -141,6 +175,15 @@ impl Store {
         let mut objects: Vec<T> = ids.filter_map(|id| self.get(&id)).collect();
         objects.sort_by(|one, other| (other.created(), other.id()).cmp(&(one.created(), one.id())));
         objects
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if self.is_temporary {
+            // Remaining files are left to the system's cleanup.
+            let _ = fs::remove_dir_all(&self.folder);
+        }
     }
 }
 

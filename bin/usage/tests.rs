@@ -35,7 +35,7 @@ fn days_are_those_of_utc() {
 fn who_asks_and_how_much_a_request_allows_itself() {
     for case in list(&cases()["askers"]) {
         match Asker::of_request(&case["request"]) {
-            Ok(Asker { key, limit }) => {
+            Ok(Asker { key, limit, .. }) => {
                 let key = if key.is_empty() { case["caller"].as_str().expect("a name").to_owned() } else { key };
                 let wanted = Limit::deserialize(&case["limit"]).expect("a limit");
                 assert_eq!((key.as_str(), limit), (case["key"].as_str().expect("a key"), wanted), "{case}");

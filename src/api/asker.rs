@@ -41,6 +41,8 @@ pub struct Asker {
     pub key: String,
     /// Field `budget`.
     pub limit: Limit,
+    /// The field `prompt_cache_key`, which keeps the KV cache of its prompts apart; empty if it is absent.
+    pub cache_key: String,
 }
 
 impl Asker {
@@ -53,10 +55,12 @@ impl Asker {
     }
 
     pub(super) fn read(fields: &Fields<'_>) -> Result<Self> {
-        let name = |name: &&str| fields.get(name)?.value.as_str().filter(|name| !name.is_empty());
-        let key = ["safety_identifier", "user"].iter().find_map(name).unwrap_or_default();
+        let name = |names: &[&str]| -> String {
+            let name = |name: &&str| fields.get(name)?.value.as_str().filter(|name| !name.is_empty());
+            names.iter().find_map(name).unwrap_or_default().chars().take(KEY_CHARACTERS).collect()
+        };
         let limit = fields.get("budget").map_or(Ok(Limit::default()), |budget| read_limit(&budget))?;
-        Ok(Self { key: key.chars().take(KEY_CHARACTERS).collect(), limit })
+        Ok(Self { key: name(&["safety_identifier", "user"]), limit, cache_key: name(&["prompt_cache_key"]) })
     }
 }
 

@@ -51,10 +51,11 @@ fn status_and_code(code: &str, names_field: bool) -> (u16, String) {
         "wrong-method" => (405, "method_not_supported"),
         "request-timeout" => (408, "request_timeout"),
         "body-too-large" => (413, "request_too_large"),
+        "storage-full" => (413, "storage_full"),
         "budget-too-small" => (422, "budget_too_small"),
         "budget-exceeded" => (429, code),
         "too-many-requests" => (429, "too_many_requests"),
-        "out-of-memory" | "device-lost" | "webgpu-unavailable" | "unloaded" => (503, code),
+        "loading" | "out-of-memory" | "device-lost" | "webgpu-unavailable" | "unloaded" => (503, code),
         other => (500, other),
     };
     (status, name.replace('-', "_"))
@@ -73,7 +74,7 @@ impl Reply {
         let detail = ErrorDetail { message: message.into(), r#type, param: field.map(str::to_owned), code };
         // Only these errors are temporary: a lost device is opened again.
         let may_retry = (status >= 500 || status == 429)
-            .then_some(matches!(detail.code.as_str(), "device_lost" | "too_many_requests"));
+            .then_some(matches!(detail.code.as_str(), "device_lost" | "loading" | "too_many_requests"));
         let body = serde_json::to_string(&ErrorBody { error: detail });
         // Strings always serialize.
         Self { status, body: body.unwrap_or_default(), may_retry }

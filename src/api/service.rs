@@ -18,7 +18,7 @@ use super::tools::Tools;
 use super::wire::{ChatWire, Head, ResponseWire, TextWire, Wire};
 use crate::chat::{CallSyntax, Message, Role, Tokenizer};
 use crate::engine::{
-    self, AnswerOptions, CallOptions, Encoded, Encoder, Picture, Prompt, RequestControl, ThoughtOptions,
+    self, AnswerOptions, CallOptions, Encoded, Encoder, Picture, Prompt, Reading, RequestControl, Scope, ThoughtOptions,
 };
 use crate::error::{Error, Result};
 use crate::sampling::SamplingOptions;
@@ -75,6 +75,8 @@ pub struct Work {
     pub stream: bool,
     /// User key and budget.
     pub asker: Asker,
+    /// Owner of the prompts' entries in the KV cache: the platform's choice.
+    pub scope: Scope,
     pub(super) prompts: Vec<Prompt>,
     /// Leaves out the oldest turns if the conversation is too long for the context.
     pub(super) truncates: bool,
@@ -95,10 +97,11 @@ impl Work {
     /// # Errors
     /// The errors of [`Encoder::encode`], and [`Error::ContextOverflow`] for a prompt that leaves no room for an answer.
     pub fn encode(&self, encoder: &Encoder, pictures: &[Picture], control: &RequestControl) -> Result<Vec<Encoded>> {
+        let reading = Reading { control, scope: self.scope };
         let encode = |prompt| {
             let encoded = match self.truncates {
-                true => encoder.encode_cut(prompt, pictures, (self.options.max_tokens, control)),
-                false => encoder.encode(prompt, pictures, control),
+                true => encoder.encode_cut(prompt, pictures, (self.options.max_tokens, reading)),
+                false => encoder.encode(prompt, pictures, reading),
             }?;
             if self.n > 0 {
                 encoder.check_length(&encoded)?;
@@ -217,6 +220,7 @@ impl Service {
             options: AnswerOptions { sampling, max_tokens, stop, thoughts, calls },
             stream: request.stream,
             asker: request.asker,
+            scope: Scope::SHARED,
             wire: Wire::Chat(ChatWire::new(head)),
         })
     }
@@ -251,6 +255,7 @@ impl Service {
             options: AnswerOptions { sampling, max_tokens, thoughts, calls, ..AnswerOptions::default() },
             stream: request.stream,
             asker: request.asker,
+            scope: Scope::SHARED,
             wire: Wire::Response(Box::new(wire)),
         })
     }

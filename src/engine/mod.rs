@@ -30,7 +30,7 @@ pub use meter::Meter;
 pub use prompt::encoder::{Encoder, PromptLimits};
 pub use prompt::picture_cost::PictureSeconds;
 pub use prompt::picture_size::{Detail, PictureLimits, ShownPicture, Wanted, longest_edge};
-pub use prompt::{ContextEntry, Encoded, Picture, PictureContent, Prompt, SizedPicture};
+pub use prompt::{ContextEntry, Encoded, Picture, PictureContent, Prompt, Reading, Scope, SizedPicture};
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -166,7 +166,8 @@ impl<B: Backend> Engine<B> {
     /// # Errors
     /// The errors of [`Encoder::encode`].
     pub fn encode(&self, prompt: &Prompt, pictures: &[Picture]) -> Result<Encoded> {
-        self.encoder.encode(prompt, pictures, &RequestControl::new())
+        let reading = Reading { control: &RequestControl::new(), scope: Scope::SHARED };
+        self.encoder.encode(prompt, pictures, reading)
     }
 
     /// The tokenizer.

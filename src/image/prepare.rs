@@ -29,12 +29,15 @@ pub fn resample(picture: &Rgb8, grid: ImageGrid, cell: usize) -> PreparedImage {
 /// Hash that identifies a picture.
 pub type Fingerprint = [u8; 32];
 
-/// Hash of a picture together with the grid in which it is shown.
-pub fn fingerprint_in(original: &Fingerprint, grid: ImageGrid) -> Fingerprint {
+/// Hash of a picture together with the grid in which it is shown, and with the number of its owner; 0 for none.
+pub fn fingerprint_in(original: &Fingerprint, grid: ImageGrid, owner: u64) -> Fingerprint {
     let mut hash = Sha256::new();
     hash.update(original);
     hash.update((grid.rows as u64).to_le_bytes());
     hash.update((grid.cols as u64).to_le_bytes());
+    if owner != 0 {
+        hash.update(owner.to_le_bytes());
+    }
     hash.finalize().into()
 }
 

@@ -22,6 +22,8 @@ const WINDOW: (&str, u64) = ("24h", 24 * 60 * 60);
 const AT_ONCE: usize = 8;
 /// Limit of metadata pairs.
 const MOST_METADATA: usize = 16;
+const MOST_NAME: usize = 64;
+const MOST_VALUE: usize = 512;
 
 /// A batch object of the API.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -126,10 +128,16 @@ impl Batches {
         if asked.completion_window != WINDOW.0 {
             return Err(refuse("completion_window", format!("must be {:?}", WINDOW.0)));
         }
-        let is_long =
-            |metadata: &Map<String, Value>| metadata.len() > MOST_METADATA || !metadata.values().all(Value::is_string);
-        if asked.metadata.as_ref().is_some_and(is_long) {
-            return Err(refuse("metadata", format!("must be at most {MOST_METADATA} strings")));
+        let is_short = |text: &str, most: usize| text.chars().take(most + 1).count() <= most;
+        let is_right = |(name, value): (&String, &Value)| {
+            is_short(name, MOST_NAME) && value.as_str().is_some_and(|value| is_short(value, MOST_VALUE))
+        };
+        let is_wrong = |metadata: &Map<String, Value>| metadata.len() > MOST_METADATA || !metadata.iter().all(is_right);
+        if asked.metadata.as_ref().is_some_and(is_wrong) {
+            let reason = format!(
+                "must be at most {MOST_METADATA} strings of {MOST_VALUE} characters with names of {MOST_NAME} characters"
+            );
+            return Err(refuse("metadata", reason));
         }
         if self.store.get::<FileObject>(&asked.input_file_id).is_none() {
             return Err(refuse("input_file_id", format!("there is no file {:?}", asked.input_file_id)));

@@ -8,6 +8,7 @@ use super::options::AnswerOptions;
 use crate::engine::control::RequestControl;
 use crate::engine::device::backend::Backend;
 use crate::engine::events::{Completion, Event};
+use crate::engine::prompt::{Reading, Scope};
 use crate::engine::{Engine, Request};
 use crate::error::Result;
 
@@ -25,7 +26,8 @@ impl<B: Backend> Engine<B> {
         on_event: &mut dyn FnMut(Event),
     ) -> Result<Completion> {
         request.sampling.validate()?;
-        let encoded = Rc::new(self.encoder.encode(&request.prompt, &request.pictures, control)?);
+        let reading = Reading { control, scope: Scope::SHARED };
+        let encoded = Rc::new(self.encoder.encode(&request.prompt, &request.pictures, reading)?);
         let Request { sampling, max_tokens, stop, grammar, .. } = request;
         let (sampling, stop) = (sampling.clone(), stop.clone());
         let options = AnswerOptions { sampling, max_tokens: *max_tokens, stop, ..AnswerOptions::default() };

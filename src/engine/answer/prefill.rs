@@ -7,7 +7,7 @@ use crate::engine::device::backend::Backend;
 use crate::engine::device::features::PromptImages;
 use crate::engine::events::{Event, Stage, Timings};
 use crate::engine::prompt::picture_size::PictureLimits;
-use crate::engine::prompt::{Encoded, Picture, Prompt};
+use crate::engine::prompt::{Encoded, Picture, Prompt, Reading, Scope};
 use crate::error::{Error, Result};
 use crate::model::LanguageModel;
 
@@ -37,7 +37,11 @@ impl<B: Backend> Engine<B> {
         control: &RequestControl,
         on_rows: &mut dyn FnMut(ScoredRows<'_>) -> Result<()>,
     ) -> Result<Vec<u32>> {
-        let encoded = self.encoder.encode_within(prompt, pictures, (PictureLimits::NONE, control))?;
+        let encoded = self.encoder.encode_within(
+            prompt,
+            pictures,
+            (PictureLimits::NONE, Reading { control, scope: Scope::SHARED }),
+        )?;
         let (total, context) = (encoded.entries.len(), self.backend.context());
         if total > context {
             return Err(Error::ContextOverflow { tokens: total, context });

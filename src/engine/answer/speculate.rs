@@ -198,7 +198,7 @@ const PICTURE: u32 = u32::MAX;
 
 /// Tokens of a conversation, and the next one if it is known.
 pub(in crate::engine) fn history(entries: &[ContextEntry], known: Option<u32>) -> Vec<u32> {
-    let token = |entry: &ContextEntry| if let ContextEntry::Token(token) = entry { *token } else { PICTURE };
+    let token = |entry: &ContextEntry| entry.token().unwrap_or(PICTURE);
     entries.iter().map(token).chain(known).collect()
 }
 

@@ -251,9 +251,11 @@ impl<M: LanguageModel> Conversation<M> {
         (pass, entries): (PastPass, &[ContextEntry]),
         features: &PromptImages,
     ) -> Result<()> {
-        if let ([ContextEntry::Token(token)], true) = (entries, pass.is_step) {
+        if let ([entry], true) = (entries, pass.is_step)
+            && let Some(token) = entry.token()
+        {
             self.reserve(model, 1).await?;
-            return self.step_again(model, *token);
+            return self.step_again(model, token);
         }
         self.submit(model, entries, pass.rows.max(entries.len()), features).await
     }

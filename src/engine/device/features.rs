@@ -30,7 +30,7 @@ impl PromptImages {
     /// Decoder input of an entry.
     pub(in crate::engine) fn input(&self, entry: &ContextEntry) -> Result<Input> {
         match entry {
-            ContextEntry::Token(id) => Ok(Input::Token(*id)),
+            ContextEntry::Token(token) | ContextEntry::First { token, .. } => Ok(Input::Token(*token)),
             ContextEntry::Picture { fingerprint, row } => match self.first_rows.get(fingerprint) {
                 Some(first) => Ok(Input::Feature(first + row * self.of_token())),
                 None => Err(Error::Internal { detail: "a picture was not encoded".into() }),

@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use super::picture_cost::PictureSeconds;
 use super::picture_size::PictureLimits;
 use super::truncate::{turns, without};
-use super::{Encoded, Picture, Prompt, SizedPicture};
+use super::{Encoded, Picture, Prompt, Reading, SizedPicture};
 use crate::chat::Tokenizer;
-use crate::engine::control::RequestControl;
 use crate::engine::device::load::LoadOptions;
 use crate::engine::events::{Calendar, Clock, Event};
 use crate::error::{Error, Result};
@@ -91,8 +90,8 @@ impl Encoder {
     /// # Errors
     /// [`Error::InvalidRequest`], [`Error::InvalidImage`], [`Error::ImageTooLarge`], [`Error::Tokenizer`], [`Error::Aborted`], or
     /// [`Error::ContextOverflow`] if the text or the pictures cannot fit, whatever their tokens are.
-    pub fn encode(&self, prompt: &Prompt, pictures: &[Picture], control: &RequestControl) -> Result<Encoded> {
-        self.encode_within(prompt, pictures, (self.limits, control))
+    pub fn encode(&self, prompt: &Prompt, pictures: &[Picture], reading: Reading<'_>) -> Result<Encoded> {
+        self.encode_within(prompt, pictures, (self.limits, reading))
     }
 
     /// Reads a prompt with other limits of its pictures.
@@ -100,14 +99,14 @@ impl Encoder {
         &self,
         prompt: &Prompt,
         pictures: &[Picture],
-        (limits, control): (PictureLimits, &RequestControl),
+        (limits, reading): (PictureLimits, Reading<'_>),
     ) -> Result<Encoded> {
         let started = (self.clock)();
         self.check_text(prompt, 1)?;
         // Token ids are for pictures as large as the model takes them.
         let limits = if let Prompt::Ids(_) = prompt { PictureLimits::NONE } else { limits };
-        let sized = self.size_pictures(pictures, limits, control)?;
-        let encoded = self.lay_out(prompt, &sized)?;
+        let sized = self.size_pictures(pictures, limits, reading)?;
+        let encoded = self.lay_out(prompt, &sized, reading.scope)?;
         Ok(Encoded { ms: (self.clock)() - started, ..encoded })
     }
 
@@ -122,22 +121,22 @@ impl Encoder {
         &self,
         prompt: &Prompt,
         pictures: &[Picture],
-        (answer, control): (Option<usize>, &RequestControl),
+        (answer, reading): (Option<usize>, Reading<'_>),
     ) -> Result<Encoded> {
         let (started, context) = ((self.clock)(), self.context);
-        let Prompt::Messages(messages) = prompt else { return self.encode(prompt, pictures, control) };
+        let Prompt::Messages(messages) = prompt else { return self.encode(prompt, pictures, reading) };
         self.check_text(prompt, MOST_CUT)?;
         // Pictures are never left out: they are sized once.
-        let sized = self.size_pictures(pictures, self.limits, control)?;
-        let whole = self.lay_out(prompt, &sized)?;
+        let sized = self.size_pictures(pictures, self.limits, reading)?;
+        let whole = self.lay_out(prompt, &sized, reading.scope)?;
         let timed = |encoded: Encoded| Encoded { ms: (self.clock)() - started, ..encoded };
         if whole.entries.len() < context {
             return Ok(timed(whole));
         }
         let room = answer.unwrap_or(context / 4).min(context / 2).max(1);
         let encode = |count: usize| {
-            control.check()?;
-            self.lay_out(&Prompt::Messages(without(messages, count)), &sized)
+            reading.control.check()?;
+            self.lay_out(&Prompt::Messages(without(messages, count)), &sized, reading.scope)
         };
         let (mut fewest, mut most) = (0, turns(messages).saturating_sub(1));
         let mut cut = if most == 0 { whole } else { encode(most)? };

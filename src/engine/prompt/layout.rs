@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::encoder::Encoder;
 use super::picture_size::ShownPicture;
-use super::{ContextEntry, Encoded, Prompt, SizedPicture};
+use super::{ContextEntry, Encoded, Prompt, Scope, SizedPicture};
 use crate::chat::{ChatTemplate, EncodedChat, Message, fill_system_prompt};
 use crate::engine::events::Event;
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ use crate::package::manifest::Manifest;
 
 impl Encoder {
     /// Encodes a prompt with pictures that are already scaled.
-    pub(super) fn lay_out(&self, prompt: &Prompt, sized: &[Arc<SizedPicture>]) -> Result<Encoded> {
+    pub(super) fn lay_out(&self, prompt: &Prompt, sized: &[Arc<SizedPicture>], scope: Scope) -> Result<Encoded> {
         let shown: Vec<ShownPicture> = sized.iter().map(|picture| picture.shown).collect();
         let events = sized.iter().enumerate().flat_map(|(index, picture)| self.events_of(index, picture)).collect();
         let plain = |ids| EncodedChat { ids, pictures: (0..sized.len()).collect(), branches: Vec::new() };
@@ -43,7 +43,11 @@ impl Encoder {
             places.get_mut(index).and_then(Option::take).ok_or_else(missing)
         };
         let pictures: Vec<_> = order.into_iter().map(take).collect::<Result<_>>()?;
-        let entries = self.entries(&ids, &pictures)?;
+        let mut entries = self.entries(&ids, &pictures)?;
+        // Entries after a first one that differs are never shared. Pictures have the scope in their fingerprint.
+        if let (Some(first @ &mut ContextEntry::Token(token)), false) = (entries.first_mut(), scope == Scope::SHARED) {
+            *first = ContextEntry::First { token, scope };
+        }
         if self.picture_rules().is_some_and(Pictures::must_begin_pass) {
             let is_picture = |&index: &usize| entries[index].fingerprint().is_some();
             branches.extend((1..entries.len()).filter(is_picture));

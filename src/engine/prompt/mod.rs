@@ -12,6 +12,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::chat::Message;
+use crate::engine::control::RequestControl;
 use crate::engine::events::Event;
 use crate::image::{Fingerprint, PreparedImage, Rgb8, fingerprint};
 use picture_size::{Detail, PictureLimits, ShownPicture};
@@ -84,6 +85,8 @@ pub struct SizedPicture {
     pub(in crate::engine) shown: ShownPicture,
     /// Limits under which it was scaled.
     pub(in crate::engine) limits: PictureLimits,
+    /// Owner of its entries in the KV cache.
+    pub(in crate::engine) scope: Scope,
     /// Upper bound of its longest edge, in pixels.
     pub(in crate::engine) edge: usize,
     /// Upper bound of its longest edge, in pixels, if it was reduced for lack of memory.
@@ -91,11 +94,6 @@ pub struct SizedPicture {
 }
 
 impl SizedPicture {
-    /// Returns true if its size was chosen for these bounds.
-    fn is_bounded_by(&self, detail: Detail, limits: PictureLimits) -> bool {
-        (self.shown.detail, self.limits) == (detail, limits)
-    }
-
     pub(in crate::engine) fn sizing(&self) -> Fingerprint {
         sizing(&self.original, self.shown.detail, self.limits)
     }
@@ -105,6 +103,40 @@ impl SizedPicture {
 pub(in crate::engine) fn sizing(original: &Fingerprint, detail: Detail, limits: PictureLimits) -> Fingerprint {
     let bounds = format!("{detail} {:?} {:?}", limits.max_pixels, limits.max_seconds.map(f64::to_bits));
     Sha256::new().chain_update(original).chain_update(bounds).finalize().into()
+}
+
+/// Owner of conversations in the KV cache. Prompts of different scopes share no entries, so that neither the count of cached tokens nor the
+/// time of an answer reveals prompts of others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Scope(u64);
+
+impl Scope {
+    /// The scope of all prompts that have no owner.
+    pub const SHARED: Self = Self(0);
+
+    /// The scope of an owner.
+    pub fn of(owner: &str) -> Self {
+        let hash = Sha256::digest(owner);
+        // Zero is the shared scope.
+        Self(hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)).max(1))
+    }
+
+    pub(in crate::engine) fn number(self) -> u64 {
+        self.0
+    }
+
+    pub(in crate::engine) fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+/// Context in which the prompts of a request are read.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading<'a> {
+    /// The request's control: a cancelled request is not read any further.
+    pub control: &'a RequestControl,
+    /// Owner of the prompts' entries in the KV cache.
+    pub scope: Scope,
 }
 
 /// An encoded prompt.
@@ -131,6 +163,13 @@ pub struct Encoded {
 pub enum ContextEntry {
     /// A token.
     Token(u32),
+    /// The first token of a prompt that is not [`Scope::SHARED`].
+    First {
+        /// The token.
+        token: u32,
+        /// Owner of the conversation.
+        scope: Scope,
+    },
     /// A row of a picture's features.
     Picture {
         /// Fingerprint of the picture.
@@ -159,6 +198,14 @@ impl Encoded {
 }
 
 impl ContextEntry {
+    /// The token, unless it is a row of a picture.
+    pub(in crate::engine) fn token(&self) -> Option<u32> {
+        match self {
+            Self::Token(token) | Self::First { token, .. } => Some(*token),
+            Self::Picture { .. } => None,
+        }
+    }
+
     /// Fingerprint of the picture of this row.
     pub(in crate::engine) fn fingerprint(&self) -> Option<Fingerprint> {
         if let Self::Picture { fingerprint, .. } = self { Some(*fingerprint) } else { None }

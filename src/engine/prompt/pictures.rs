@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::encoder::Encoder;
 use super::picture_size::{Detail, PictureLimits, ShownPicture, Wanted, longest_edge};
-use super::{Picture, PictureContent, SizedPicture, sizing};
+use super::{Picture, PictureContent, Reading, Scope, SizedPicture, sizing};
 use crate::config::PixelSize;
 use crate::engine::control::RequestControl;
 use crate::error::{Error, Result};
@@ -18,12 +18,20 @@ const MEGAPIXELS: u32 = 100;
 /// Most millions of pixels that are decoded for a request.
 const REQUEST_MEGAPIXELS: u64 = 400;
 
-/// Source of a picture and the bounds of its size.
+/// Source of a picture, its owner, and the bounds of its size.
 #[derive(Clone, Copy)]
 struct Identity {
     source: Fingerprint,
     detail: Detail,
     limits: PictureLimits,
+    scope: Scope,
+}
+
+impl Identity {
+    /// Returns true if a picture has the same owner and bounds.
+    fn is_of(&self, picture: &SizedPicture) -> bool {
+        (picture.shown.detail, picture.limits, picture.scope) == (self.detail, self.limits, self.scope)
+    }
 }
 
 impl Encoder {
@@ -33,14 +41,14 @@ impl Encoder {
         &self,
         pictures: &[Picture],
         limits: PictureLimits,
-        control: &RequestControl,
+        Reading { control, scope }: Reading<'_>,
     ) -> Result<Vec<Arc<SizedPicture>>> {
         let Some(rules) = self.picture_rules() else {
             let refusal = Error::request("pictures[0]", "this model reads no pictures");
             return if pictures.is_empty() { Ok(Vec::new()) } else { Err(refusal) };
         };
         let identity =
-            |picture: &Picture| Identity { source: picture.content.source(), detail: picture.detail, limits };
+            |picture: &Picture| Identity { source: picture.content.source(), detail: picture.detail, limits, scope };
         let identities: Vec<Identity> = pictures.iter().map(identity).collect();
         let pairs = || pictures.iter().zip(identities.iter().copied());
         let new: Vec<(&Picture, Identity)> = pairs().filter(|(_, identity)| self.held(*identity).is_none()).collect();
@@ -49,8 +57,8 @@ impl Encoder {
         pairs().map(|(picture, identity)| self.size(rules, picture, (identity, new.len(), control))).collect()
     }
 
-    fn held(&self, Identity { source, detail, limits }: Identity) -> Option<Arc<SizedPicture>> {
-        self.find_held(|held, picture| *held == source && picture.is_bounded_by(detail, limits))
+    fn held(&self, identity: Identity) -> Option<Arc<SizedPicture>> {
+        self.find_held(|source, picture| *source == identity.source && identity.is_of(picture))
     }
 
     /// Refuses pictures by the sizes in the headers of their files, before any is decoded.
@@ -90,7 +98,7 @@ impl Encoder {
             return Ok(held);
         }
         control.check()?;
-        let Identity { source, detail, limits } = identity;
+        let Identity { source, detail, .. } = identity;
         let rgb = &match &picture.content {
             PictureContent::Rgb(rgb) => Cow::Borrowed(rgb),
             PictureContent::Encoded(bytes) => Cow::Owned((self.decode)(bytes, MEGAPIXELS)?),
@@ -98,13 +106,13 @@ impl Encoder {
         rgb.check()?;
         let original = fingerprint(rgb);
         // The same pixels may have come in another file.
-        let same = |_: &_, held: &SizedPicture| held.original == original && held.is_bounded_by(detail, limits);
+        let same = |_: &_, held: &SizedPicture| held.original == original && identity.is_of(held);
         let sized = match self.find_held(same) {
             Some(held) => held,
             None => {
                 let longest_edge = self.longest_edge.min(rules.largest_edge());
                 let wanted = Wanted { size: (&**rgb).into(), detail, longest_edge, pictures };
-                Arc::new(self.resize(rules, (rgb, original), wanted, limits)?)
+                Arc::new(self.resize(rules, (rgb, original), wanted, identity)?)
             }
         };
         self.hold(source, &sized);
@@ -116,7 +124,7 @@ impl Encoder {
         rules: &dyn Pictures,
         (rgb, original): (&Rgb8, Fingerprint),
         wanted: Wanted,
-        limits: PictureLimits,
+        Identity { limits, scope, .. }: Identity,
     ) -> Result<SizedPicture> {
         let known = self.known_edge(&sizing(&original, wanted.detail, limits));
         let edge = match known.filter(|edge| (rules.cell()..=wanted.longest_edge).contains(edge)) {
@@ -128,11 +136,12 @@ impl Encoder {
         let (width, height, tokens) = (prepared.width, prepared.height, rules.tokens(grid).len());
         let is_cut = edge == most && most < rules.largest_edge() && rgb.width.max(rgb.height) as usize > edge;
         Ok(SizedPicture {
-            fingerprint: fingerprint_in(&original, grid),
+            fingerprint: fingerprint_in(&original, grid, scope.number()),
             original,
             prepared,
             shown: ShownPicture { detail: wanted.detail, width, height, tokens },
             limits,
+            scope,
             edge,
             cut_to: is_cut.then_some(edge),
         })

@@ -3,7 +3,9 @@
 use std::cell::Cell;
 
 use ocelli::chat::{ContentPart, Message, Role};
-use ocelli::engine::{Detail, Encoded, Encoder, Engine, LoadOptions, Picture, PictureContent, Prompt, RequestControl};
+use ocelli::engine::{
+    Detail, Encoded, Encoder, Engine, LoadOptions, Picture, PictureContent, Prompt, Reading, RequestControl, Scope,
+};
 use ocelli::image::{self, Rgb8};
 use ocelli::{Error, Result};
 
@@ -75,8 +77,8 @@ fn pictures_are_decoded_once_where_turns_are_left_out() {
     let cut = |context: usize| -> Encoded {
         let engine = fake(context);
         let (cut, count) = decoded(|| {
-            let control = (Some(50), &RequestControl::new());
-            engine.encoder().encode_cut(&talk(6, 200), &photographs(6), control)
+            let reading = Reading { control: &RequestControl::new(), scope: Scope::SHARED };
+            engine.encoder().encode_cut(&talk(6, 200), &photographs(6), (Some(50), reading))
         });
         assert_eq!(count, 6, "{context}");
         cut.expect("a prompt")
@@ -127,7 +129,8 @@ fn text_that_cannot_fit_the_context_is_refused_before_it_is_encoded() {
 fn a_cancelled_request_decodes_no_picture() {
     let (engine, control) = (fake(100_000), RequestControl::new());
     control.cancel();
-    let (outcome, count) = decoded(|| engine.encoder().encode(&talk(3, 1), &photographs(3), &control).map(drop));
+    let reading = Reading { control: &control, scope: Scope::SHARED };
+    let (outcome, count) = decoded(|| engine.encoder().encode(&talk(3, 1), &photographs(3), reading).map(drop));
     assert_eq!((outcome, count), (Err(Error::Aborted), 0));
 }
 
@@ -139,7 +142,10 @@ fn prompts_are_encoded_on_other_threads() {
     sent::<Encoded>();
     let engine = fake(100_000);
     let (encoder, prompt) = (engine.encoder().clone(), talk(2, 3));
-    let elsewhere = std::thread::spawn(move || encoder.encode(&prompt, &photographs(2), &RequestControl::new()));
+    let elsewhere = std::thread::spawn(move || {
+        let reading = Reading { control: &RequestControl::new(), scope: Scope::SHARED };
+        encoder.encode(&prompt, &photographs(2), reading)
+    });
     let elsewhere = elsewhere.join().expect("a thread").expect("a prompt");
     assert_eq!(elsewhere.ids(), engine.encode(&talk(2, 3), &photographs(2)).expect("a prompt").ids());
 }

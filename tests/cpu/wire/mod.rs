@@ -8,6 +8,7 @@ mod fairness;
 mod formats;
 mod refusals;
 mod response_thoughts;
+mod scopes;
 mod thoughts;
 mod together;
 mod tools;

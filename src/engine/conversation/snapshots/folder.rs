@@ -80,8 +80,11 @@ impl Folder {
     }
 }
 
-/// Creates a folder that only its owner may read, on systems with owners.
-fn private_folder(path: &Path) -> io::Result<()> {
+/// Creates a folder that only its owner may read, on systems with owners. A folder that exists keeps its mode.
+///
+/// # Errors
+/// The system's error.
+pub fn private_folder(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -89,8 +92,11 @@ fn private_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Creates a file that only its owner may read, on systems with owners.
-fn private_file(path: &Path) -> io::Result<File> {
+/// Creates or empties a file; a new one may be read by its owner only, on systems with owners.
+///
+/// # Errors
+/// The system's error.
+pub fn private_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]

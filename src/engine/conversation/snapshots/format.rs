@@ -13,14 +13,14 @@ use sha2::{Digest, Sha256};
 use super::rates::Rates;
 use crate::config::ImageGrid;
 use crate::engine::conversation::history::PastPass;
-use crate::engine::prompt::ContextEntry;
+use crate::engine::prompt::{ContextEntry, Scope};
 use crate::error::{Error, Result};
 use crate::image::Fingerprint;
 use crate::state::Outline;
 
 const MAGIC: &[u8; 8] = b"OCELLIKV";
 /// Changes with the layout of the file or of its parts.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Bytes of a hash.
 pub const HASH: usize = 32;
 /// Bytes up to and including the length of the head.
@@ -92,10 +92,15 @@ impl Head {
         let lengths =
             [entries.len(), pictures.len(), sizes.len(), placed.len(), places.len(), shown.len(), passes.len()];
         lengths.into_iter().chain([*shown_rows, *branch]).for_each(|number| put(&mut out, number));
+        let scope = match entries.first() {
+            Some(ContextEntry::First { scope, .. }) => *scope,
+            _ => Scope::SHARED,
+        };
+        out.extend(scope.number().to_le_bytes());
         let mut picture = 0;
         for entry in entries {
             let [kind, value] = match entry {
-                ContextEntry::Token(id) => [0, *id as usize],
+                ContextEntry::Token(token) | ContextEntry::First { token, .. } => [0, *token as usize],
                 ContextEntry::Picture { fingerprint, row } => {
                     // Rows of a picture are adjacent.
                     while pictures.get(picture).is_some_and(|listed| listed != fingerprint) {
@@ -138,6 +143,8 @@ impl Head {
             *length = reader.count()?;
         }
         let [shown_rows, branch] = reader.counts()?;
+        let [low, high] = [reader.number()?, reader.number()?].map(u64::from);
+        let scope = Scope::from_number(high << 32 | low);
         let item_bytes = [8, HASH, HASH + 4, 12, 4, 4, 8];
         let wanted: u64 = lengths.iter().zip(item_bytes).map(|(count, bytes)| *count as u64 * bytes as u64).sum();
         if wanted != reader.0.len() as u64 {
@@ -153,7 +160,10 @@ impl Head {
                 Ok(ContextEntry::Picture { fingerprint, row: value as u32 })
             }
         };
-        let entries: Vec<ContextEntry> = coded.iter().map(entry).collect::<Result<_>>()?;
+        let mut entries: Vec<ContextEntry> = coded.iter().map(entry).collect::<Result<_>>()?;
+        if let (Some(first @ &mut ContextEntry::Token(token)), false) = (entries.first_mut(), scope == Scope::SHARED) {
+            *first = ContextEntry::First { token, scope };
+        }
         let size = |reader: &mut Reader<'_>| Ok(SizedAs { sizing: reader.hash()?, edge: reader.count()? });
         let sizes = (0..sizes).map(|_| size(&mut reader)).collect::<Result<_>>()?;
         let place = |reader: &mut Reader<'_>| {

@@ -143,6 +143,10 @@ impl Snapshots {
         for entry in entries {
             match entry {
                 ContextEntry::Token(id) => hash.update(id.to_le_bytes()),
+                ContextEntry::First { token, scope } => {
+                    hash.update(token.to_le_bytes());
+                    hash.update(scope.number().to_le_bytes());
+                }
                 ContextEntry::Picture { fingerprint, row } => {
                     hash.update(fingerprint);
                     hash.update(row.to_le_bytes());
