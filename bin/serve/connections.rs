@@ -60,6 +60,9 @@ pub(super) async fn serve(listener: TcpListener, server: Arc<Server>) {
         () = asked_to_end() => {}
     }
     server.jobs.stop();
+    asked_to_end().await;
+    // The engine may hang.
+    std::process::exit(130);
 }
 
 /// A connection and all its requests.

@@ -62,7 +62,7 @@ pub(super) async fn answer(
         (&Method::GET, ["files", id, "content"]) => return content(&store, (*id).to_owned()).await,
         _ => {}
     }
-    let text = if head.method == Method::POST { server.intake.read(body).await?.text } else { String::new() };
+    let text = if head.method == Method::POST { server.loaded()?.intake.read(body).await?.text } else { String::new() };
     let server = server.clone();
     blocking(move || object(&server, &path, &head, &text)).await.map(|json| plain(&Reply::ok(json)))
 }

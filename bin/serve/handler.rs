@@ -1,7 +1,8 @@
 //! One request and its response.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -11,35 +12,90 @@ use hyper::header::{
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use ocelli::Error;
-use ocelli::api::{Opened, Priority, Reply, Service, Stamp};
+use ocelli::api::{Asker, Opened, Priority, Reply, Service, Stamp, Work};
 use ocelli::engine::{RequestControl, Scope};
+use ocelli::gpu::Ledger;
+use serde_json::json;
 
 use super::access::{Access, Refusal};
 use super::batches::Batches;
 use super::files;
 use super::http::{Answer, plain};
 use super::intake::{Intake, Leaving, Prepared, Text, busy};
-use super::jobs::Jobs;
+use super::jobs::{Counts, Jobs};
+use super::monitor::{Amounts, Health, Monitor};
 use super::stream::Events;
 use crate::shared::api;
 use crate::usage::{self, Accounts};
 
 /// State that all connections share.
 pub(super) struct Server {
-    pub(super) service: Service,
     pub(super) access: Access,
-    pub(super) intake: Intake,
+    /// True if all askers share the KV cache.
+    pub(super) shares_cache: bool,
+    /// The model, once it is loaded.
+    pub(super) loaded: OnceLock<Loaded>,
+    pub(super) monitor: Arc<Monitor>,
     pub(super) jobs: Jobs,
     pub(super) batches: Batches,
     /// Usage of requests, if it is limited or stored.
     pub(super) accounts: Option<Accounts>,
 }
 
+/// Parts of the server that need the model.
+pub(super) struct Loaded {
+    pub(super) service: Service,
+    pub(super) intake: Intake,
+    pub(super) ledger: Arc<Ledger>,
+}
+
 impl Server {
+    /// The loaded model.
+    ///
+    /// # Errors
+    /// The reply to a request that comes too early.
+    pub(super) fn loaded(&self) -> Result<&Loaded, Reply> {
+        let loading = || Reply::error("loading", "the model is loading, try again later", None);
+        self.loaded.get().ok_or_else(loading)
+    }
+
+    /// Keeps the prompts of work apart from those of other askers.
+    pub(super) fn own(&self, work: &mut Work) {
+        let Asker { key, cache_key, .. } = &work.asker;
+        let owner = [self.access.caller(), key, cache_key].join("\0");
+        work.scope = if self.shares_cache { Scope::SHARED } else { Scope::of(&owner) };
+    }
+
+    /// State of the engine, with a status for load balancers.
+    fn health(&self) -> Answer {
+        let health = match self.loaded.get() {
+            None => Health::Loading,
+            Some(_) if self.monitor.is_hung() => Health::Hung,
+            Some(_) => Health::Ok,
+        };
+        let status = if health == Health::Ok { 200 } else { 503 };
+        let body = json!({"status": <&str>::from(health)}).to_string();
+        plain(&Reply { status, body, may_retry: None })
+    }
+
+    fn metrics(&self) -> Answer {
+        let Counts { waiting, active } = self.jobs.counts();
+        let gpu_bytes = self.loaded.get().map_or(0, |loaded| loaded.ledger.total().0);
+        let mut answer = plain(&Reply::ok(self.monitor.text(&Amounts { waiting, active, gpu_bytes })));
+        let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+        answer.headers_mut().insert(CONTENT_TYPE, kind);
+        answer
+    }
+
     pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Answer, Infallible> {
         let (id, origin) = (api::random_name(), request.headers().get(ORIGIN).cloned());
         let wanted = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS).cloned();
         let is_preflight = request.method() == Method::OPTIONS;
+        let (method, path, began) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
+        // Probes have no key, and learn nothing but the state.
+        if (method == Method::GET, &*path) == (true, "/health") {
+            return Ok(self.health());
+        }
         let mut answer = match self.access.check(request.headers(), is_preflight) {
             Err(refusal) => refused(refusal),
             Ok(()) if is_preflight => empty(),
@@ -47,6 +103,9 @@ impl Server {
         };
         let allowed = origin.filter(|origin| origin.to_str().is_ok_and(|origin| self.access.allows(origin)));
         set_headers(answer.headers_mut(), &id, allowed.zip(Some(wanted)));
+        let (status, ms) = (answer.status().as_u16(), began.elapsed().as_millis() as u64);
+        self.monitor.responded(&path, status);
+        tracing::info!(id, %method, path, status, ms, "request");
         Ok(answer)
     }
 
@@ -58,17 +117,21 @@ impl Server {
         if let Some(accounts) = self.accounts.as_ref().filter(|_| is_usage(&head)) {
             return Ok(usage_of(accounts, &head));
         }
-        let text = self.intake.read(body).await?;
+        if (&head.method, head.uri.path()) == (&Method::GET, "/metrics") {
+            return Ok(self.metrics());
+        }
+        let intake = &self.loaded()?.intake;
+        let text = intake.read(body).await?;
         let stamp = Stamp { id: id.to_owned(), ..api::stamp() };
         let (server, control) = (self.clone(), RequestControl::new());
         let leaving = Leaving::new(&control);
-        let mut prepared = match self.intake.elsewhere(move || server.prepare(&head, text, stamp, control)).await {
+        let mut prepared = match intake.elsewhere(move || server.prepare(&head, text, stamp, control)).await {
             Ok(Ready::Answer(body)) => return Ok(plain(&Reply::ok(body))),
             Ok(Ready::Request(prepared)) => prepared,
             Err(error) => return Ok(failed(&error)),
         };
         let (is_stream, is_counted) = (prepared.work.stream, prepared.bill.is_some());
-        self.intake.reserve(&mut prepared)?;
+        intake.reserve(&mut prepared)?;
         let mut reader = self.jobs.submit(*prepared, Priority::Person).ok_or_else(busy)?;
         leaving.submitted();
         if !is_stream {
@@ -86,18 +149,18 @@ impl Server {
 
     /// Reads a request, opens its bill and prepares it for the engine. Takes long for large requests.
     fn prepare(&self, head: &Parts, body: Text, stamp: Stamp, control: RequestControl) -> ocelli::Result<Ready> {
-        let opened = self.service.open((head.method.as_str(), head.uri.path()), &body.text, stamp)?;
+        let Ok(Loaded { service, intake, .. }) = self.loaded() else { return Err(Error::Aborted) };
+        let id = stamp.id.clone();
+        let opened = service.open((head.method.as_str(), head.uri.path()), &body.text, stamp)?;
         drop(body);
         let mut work = match opened {
             Opened::Ready(body) => return Ok(Ready::Answer(body)),
             Opened::Work(work) => work,
         };
         let counted = self.accounts.as_ref().filter(|_| work.answers() > 0);
-        let caller = self.access.caller();
-        let asker = if work.asker.key.is_empty() { caller } else { &work.asker.key };
-        work.scope = Scope::of(&[caller, asker, &work.asker.cache_key].join("\0"));
+        self.own(&mut work);
         let bill = counted.map(|accounts| accounts.bill(&work.asker, self.access.caller(), None)).transpose()?;
-        self.intake.prepare(work, bill, control).map(|prepared| Ready::Request(Box::new(prepared)))
+        intake.prepare((id, work), bill, control).map(|prepared| Ready::Request(Box::new(prepared)))
     }
 }
 

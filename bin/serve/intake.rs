@@ -46,6 +46,8 @@ pub(super) struct Text {
 
 /// A request, ready for the engine.
 pub(super) struct Prepared {
+    /// Id of the request in the log.
+    pub(super) id: String,
     pub(super) work: Box<Work>,
     pub(super) prompts: Vec<Encoded>,
     pub(super) grammar: Option<NativeGrammar>,
@@ -156,12 +158,17 @@ impl Intake {
     ///
     /// # Errors
     /// A fault of the request, or `aborted`.
-    pub(super) fn prepare(&self, work: Box<Work>, bill: Option<Bill>, control: RequestControl) -> Result<Prepared> {
+    pub(super) fn prepare(
+        &self,
+        (id, work): (String, Box<Work>),
+        bill: Option<Bill>,
+        control: RequestControl,
+    ) -> Result<Prepared> {
         let pictures = work.pictures.iter().map(api::sent_picture).collect::<Result<Vec<_>>>()?;
         let prompts = work.encode(&self.encoder, &pictures, &control)?;
         control.check()?;
         let grammar = self.formats.grammar(&work)?;
-        Ok(Prepared { work, prompts, grammar, control, bill, memory: None })
+        Ok(Prepared { id, work, prompts, grammar, control, bill, memory: None })
     }
 
     /// Reserves memory for the pictures of a request, until it begins. Fails if there is no more.

@@ -1,23 +1,30 @@
 //! Queue from the connections, which have their own threads, to the scheduler on the engine's thread.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use ocelli::Result;
 use ocelli::api::{Client, Inbox, Output, Priority, Run, Scheduler, Submission};
 use ocelli::engine::{Engine, Meter, RequestControl};
+use ocelli::{Error, Result};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::intake::Prepared;
+use super::monitor::Monitor;
 use super::stream::{Answer, Flow, Reader};
 use crate::shared::kept;
-use crate::usage::Bill;
+use crate::usage::{Bill, Used};
 
 /// Limit of requests outside batches that wait for their first step.
 const MOST_WAITING: usize = 256;
+/// Panics of the engine's thread after which the server ends.
+const MOST_PANICS: usize = 3;
+/// Time to save conversations at the end.
+const LAST_TIME: Duration = Duration::from_secs(20);
 
 /// A request on its way.
 struct Job {
@@ -35,8 +42,8 @@ enum Message {
 }
 
 /// State that the engine's thread and the connections share.
-#[derive(Default)]
 struct Shared {
+    monitor: Arc<Monitor>,
     /// Requests that have not ended, by number.
     open: Mutex<BTreeMap<usize, Open>>,
     is_stopped: AtomicBool,
@@ -73,6 +80,12 @@ impl Drop for Place {
     }
 }
 
+/// Numbers of open requests.
+pub(super) struct Counts {
+    pub(super) waiting: usize,
+    pub(super) active: usize,
+}
+
 /// The connections' side of the queue.
 #[derive(Clone)]
 pub(super) struct Jobs {
@@ -87,15 +100,35 @@ pub(super) struct Queue {
     shared: Arc<Shared>,
     /// A message that was received but not handled.
     first: Option<Message>,
+    panics: usize,
 }
 
-pub(super) fn queue() -> (Jobs, Queue) {
-    let ((sender, receiver), shared) = (channel(), Arc::<Shared>::default());
+pub(super) fn queue(monitor: Arc<Monitor>) -> (Jobs, Queue) {
+    let (sender, receiver) = channel();
+    let shared = Arc::new(Shared { monitor, open: Mutex::default(), is_stopped: AtomicBool::new(false) });
     let jobs = Jobs { sender, shared: shared.clone(), next: Arc::default() };
-    (jobs, Queue { receiver, shared, first: None })
+    (jobs, Queue { receiver, shared, first: None, panics: 0 })
+}
+
+/// Continues after a panic of the engine's thread. All open requests fail, and no conversation is reused.
+fn after_panic(scheduler: Scheduler<'static, Queue>, engine: &mut Engine) -> Result<Scheduler<'static, Queue>> {
+    let mut queue = scheduler.into_inbox();
+    queue.panics += 1;
+    if queue.panics >= MOST_PANICS {
+        return Err(Error::Internal { detail: format!("the engine has panicked {MOST_PANICS} times") });
+    }
+    engine.reset();
+    Ok(Scheduler::new(queue))
 }
 
 impl Jobs {
+    /// Requests that wait for their first step, and those that have begun.
+    pub(super) fn counts(&self) -> Counts {
+        let open = self.shared.open();
+        let waiting = open.values().filter(|open| open.waits).count();
+        Counts { waiting, active: open.len() - waiting }
+    }
+
     /// Submits a request; `None` if too many are waiting.
     pub(super) fn submit(&self, prepared: Prepared, priority: Priority) -> Option<Reader> {
         let sender = self.sender.clone();
@@ -131,14 +164,26 @@ impl Jobs {
 
 impl Queue {
     /// Runs the scheduler until the server stops.
-    pub(super) fn work(self, engine: &mut Engine) {
+    ///
+    /// # Errors
+    /// [`Error::Internal`] after [`MOST_PANICS`] panics.
+    pub(super) fn work(self, engine: &mut Engine) -> Result<()> {
         let mut scheduler = Scheduler::new(self);
         while !scheduler.inbox().is_paused() {
-            pollster::block_on(scheduler.run(engine));
+            let run = catch_unwind(AssertUnwindSafe(|| pollster::block_on(scheduler.run(engine))));
+            if run.is_err() {
+                scheduler = after_panic(scheduler, engine)?;
+            }
             scheduler.inbox().wait(engine);
         }
         // The last answer may be newer than the snapshots.
-        kept::keep(engine, &mut || true);
+        let began = Instant::now();
+        kept::keep(engine, &mut || began.elapsed() < LAST_TIME);
+        Ok(())
+    }
+
+    fn monitor(&self) -> &Monitor {
+        &self.shared.monitor
     }
 
     /// Waits for the next message, and saves conversations until it arrives.
@@ -151,7 +196,9 @@ impl Queue {
             self.first.is_none()
         });
         if self.first.is_none() {
+            self.monitor().idle();
             self.first = self.receiver.recv().ok();
+            self.monitor().alive();
             // Without connections there are no more requests.
             self.shared.is_stopped.fetch_or(self.first.is_none(), Ordering::SeqCst);
         }
@@ -160,15 +207,17 @@ impl Queue {
 
 impl Inbox<'static> for Queue {
     fn next(&mut self, _: usize) -> Option<Submission<'static>> {
+        self.monitor().alive();
         loop {
             let Message::New(job) = self.first.take().or_else(|| self.receiver.try_recv().ok())? else { continue };
             let Job { prepared, flow, priority, place } = *job;
-            let Prepared { work, prompts, grammar, control, bill, memory } = prepared;
+            let Prepared { id, work, prompts, grammar, control, bill, memory } = prepared;
             let mut run = Box::new(Run::with_prompts(work, prompts));
             if let Some(grammar) = grammar {
                 run.constrain(Rc::new(grammar));
             }
-            let client = Box::new(Connected { flow, bill, place, memory });
+            let client =
+                Box::new(Connected { id, flow, bill, place, memory, arrived: Instant::now(), has_begun: false });
             return Some(Submission { run, priority, control, client });
         }
     }
@@ -180,11 +229,15 @@ impl Inbox<'static> for Queue {
 
 /// Sends the output of a request to its connection.
 struct Connected {
+    /// Id of the request in the log.
+    id: String,
     flow: Arc<Flow>,
     bill: Option<Bill>,
     place: Place,
     /// Its pictures' part of the memory of all requests, until it begins.
     memory: Option<OwnedSemaphorePermit>,
+    arrived: Instant,
+    has_begun: bool,
 }
 
 impl Client for Connected {
@@ -195,12 +248,27 @@ impl Client for Connected {
     }
 
     fn send(&mut self, output: Output) {
+        let monitor = &self.place.shared.monitor;
+        monitor.alive();
         if let Output::Frame(frame) = output {
+            if !std::mem::replace(&mut self.has_begun, true) {
+                monitor.first_frame(self.arrived);
+            }
             self.flow.send(Answer::Frame(frame.text()));
         }
     }
 
     fn end(self: Box<Self>, outcome: Result<String>) {
+        let ms = self.arrived.elapsed().as_millis() as u64;
+        match &outcome {
+            Ok(body) => {
+                let used = serde_json::from_str(body).map_or_else(|_| Used::default(), |body| Used::of(&body));
+                self.place.shared.monitor.answered(&used, self.arrived);
+                let Used { prompt_tokens, cached_tokens, completion_tokens, .. } = used;
+                tracing::info!(id = self.id, ms, prompt_tokens, cached_tokens, completion_tokens, "answered");
+            }
+            Err(error) => tracing::info!(id = self.id, ms, code = error.code(), "failed"),
+        }
         if let (Some(bill), Ok(body)) = (self.bill, &outcome) {
             bill.close(body);
         }

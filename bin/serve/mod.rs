@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clap::Args;
@@ -25,14 +25,16 @@ mod handler;
 mod http;
 mod intake;
 mod jobs;
+mod monitor;
 mod store;
 mod stream;
 
 use access::Access;
 use batches::Batches;
-use handler::Server;
+use handler::{Loaded, Server};
 use intake::Intake;
-use store::Store;
+use monitor::Monitor;
+use store::{Store, Temporary};
 
 /// Answer requests of OpenAI's API over HTTP: chat completions, completions, responses, models, tokens, files, batches.
 #[derive(Args)]
@@ -59,6 +61,13 @@ pub(crate) struct ServeArgs {
     /// Limit of the size of all files together, such as 2GiB.
     #[arg(long, value_name = "SIZE", value_parser = units::bytes, default_value = "10GiB")]
     files_bytes: u64,
+    /// Let all askers reuse the cached prompts of one another. By default the KV cache is kept apart by `prompt_cache_key` and by
+    /// `safety_identifier` or `user`.
+    #[arg(long)]
+    share_cache: bool,
+    /// Lines about requests on standard error.
+    #[arg(long, value_enum, default_value_t)]
+    log: Log,
     /// Tokens the context holds.
     #[arg(long)]
     context: Option<usize>,
@@ -70,6 +79,27 @@ pub(crate) struct ServeArgs {
     memory: MemoryArgs,
 }
 
+/// Format of the log, which has ids, paths, times and counts but no prompts and no answers.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum Log {
+    #[default]
+    Text,
+    /// A JSON object for each line.
+    Json,
+    Off,
+}
+
+impl Log {
+    fn start(self) {
+        let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
+        match self {
+            Self::Text => lines.with_ansi(false).init(),
+            Self::Json => lines.json().flatten_event(true).init(),
+            Self::Off => {}
+        }
+    }
+}
+
 /// Time for threads to end; the temporary folder of files is removed after them.
 const LAST_TIME: Duration = Duration::from_secs(2);
 
@@ -77,26 +107,29 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     if !args.host.is_loopback() && args.api_key.as_deref().is_none_or(str::is_empty) {
         return Err(Error::request("api_key", format!("{} is reached by other machines: set --api-key", args.host)));
     }
-    let accounts = args.budgets.accounts()?;
-    let mut engine = pollster::block_on(open::engine(&args.package, args.context, &args.memory))?;
-    args.keep.open(&mut engine)?;
-    let service = args.names.service(&engine, &args.package);
-    let intake = Intake::new(&engine);
+    args.log.start();
+    let (accounts, monitor) = (args.budgets.accounts()?, Arc::new(Monitor::new()));
     let access = Access::new(args.host, args.api_key.clone(), args.origins.clone());
-    let (jobs, queue) = jobs::queue();
+    let (jobs, queue) = jobs::queue(monitor.clone());
     let (batches, waiting) = Batches::new(Store::open(args.files.as_deref(), args.files_bytes)?);
-    let server = Arc::new(Server { service, access, intake, jobs, batches, accounts: accounts.clone() });
+    let _temporary = Temporary(batches.store.clone());
+    let (loaded, shares_cache) = (OnceLock::new(), args.share_cache);
+    let server = Arc::new(Server { access, shares_cache, loaded, monitor, jobs, batches, accounts });
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Error::io("the server's threads", &error))?;
     let address = SocketAddr::new(args.host, args.port);
     let listener = runtime.block_on(connections::listen(address))?;
-    let model = server.service.model.clone();
     let listening = listener.local_addr().map_err(|error| Error::io(address, &error))?;
-    io::inform(&format!("{model} answers at http://{listening}/v1"));
-    let batching = server.clone();
-    std::thread::spawn(move || batches::work(&batching, &waiting));
-    runtime.spawn(connections::serve(listener, server));
-    queue.work(&mut engine);
+    // Probes are answered while the model is loading.
+    runtime.spawn(connections::serve(listener, server.clone()));
+    let mut engine = pollster::block_on(open::engine(&args.package, args.context, &args.memory))?;
+    args.keep.open(&mut engine)?;
+    let (service, intake) = (args.names.service(&engine, &args.package), Intake::new(&engine));
+    io::inform(&format!("{} answers at http://{listening}/v1", service.model));
+    // Nothing else sets it.
+    let _ = server.loaded.set(Loaded { service, intake, ledger: engine.gpu().ledger().clone() });
+    std::thread::spawn(move || batches::work(&server, &waiting));
+    let outcome = queue.work(&mut engine);
     runtime.shutdown_timeout(LAST_TIME);
-    Ok(())
+    outcome
 }

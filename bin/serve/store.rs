@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ocelli::api::Reply;
@@ -178,11 +179,14 @@ impl Store {
     }
 }
 
-impl Drop for Store {
+/// Removes a temporary store at the end of the server, however it ends.
+pub(super) struct Temporary(pub(super) Arc<Store>);
+
+impl Drop for Temporary {
     fn drop(&mut self) {
-        if self.is_temporary {
+        if self.0.is_temporary {
             // Remaining files are left to the system's cleanup.
-            let _ = fs::remove_dir_all(&self.folder);
+            let _ = fs::remove_dir_all(&self.0.folder);
         }
     }
 }

@@ -39,8 +39,17 @@ impl fmt::Display for LoadReport {
 
 /// Peak memory of this process, where the system reports it as Linux does.
 pub(crate) fn resident_peak() -> Option<u64> {
+    status("VmHWM:")
+}
+
+/// Memory of this process, where the system reports it as Linux does.
+pub(crate) fn resident_bytes() -> Option<u64> {
+    status("VmRSS:")
+}
+
+fn status(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)
 }

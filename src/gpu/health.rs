@@ -4,9 +4,13 @@ use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use super::device::Gpu;
 use crate::error::{Error, Result};
+
+/// Time after which a device that is waited for counts as lost. A submission is meant to take a fifth of a second.
+const HANG: Duration = Duration::from_secs(300);
 
 impl Gpu {
     /// Runs `work` in an error scope. An error in the scope becomes `refusal` with the device's message.
@@ -86,9 +90,9 @@ impl Gpu {
     /// # Errors
     /// See [`Self::poll`].
     pub(super) fn wait_for(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
-        let wait = wgpu::PollType::Wait { submission_index: submission, timeout: None };
+        let wait = |submission_index| wgpu::PollType::Wait { submission_index, timeout: Some(HANG) };
         // A lost device rejects the submission index.
-        self.poll(wait).or_else(|_| self.poll(wgpu::PollType::wait_indefinitely()))
+        self.poll(wait(submission)).or_else(|_| self.poll(wait(None)))
     }
 
     /// Waits for `work` or until the device is lost.
@@ -119,6 +123,11 @@ impl Gpu {
         // wgpu 30 panics if the device is lost during the wait (`handle_error_fatal` in `Device::poll`).
         match catch_unwind(AssertUnwindSafe(|| self.0.device.poll(how))) {
             Ok(Ok(_)) => Ok(()),
+            Ok(Err(wgpu::PollError::Timeout)) => {
+                let reason = format!("the GPU has not finished its work within {} s", HANG.as_secs());
+                self.0.errors.remember(Error::DeviceLost { reason });
+                self.0.errors.take()
+            }
             Ok(Err(error)) => Err(Error::Gpu { stage: "waiting".into(), detail: error.to_string() }),
             Err(_) => {
                 let reason = "the driver gave up while it was waited for".into();

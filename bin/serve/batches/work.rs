@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::BufReader;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
@@ -28,7 +29,9 @@ pub(in crate::serve) fn work(server: &Server, waiting: &Receiver<String>) {
         if !batches.begin(&id) {
             continue;
         }
-        let outcome = carry_out(server);
+        // A panic is a fault of this batch alone.
+        let panicked = |_| Err(Error::Internal { detail: "the batch's thread panicked".into() });
+        let outcome = catch_unwind(AssertUnwindSafe(|| carry_out(server))).unwrap_or_else(panicked);
         // The next server continues the batch.
         if server.jobs.is_stopped() {
             return;
@@ -164,19 +167,21 @@ fn answer(
     (batch, budget): (&Batch, Option<&BatchBudget>),
     (request, place): (&BatchRequest, usize),
 ) -> Result<Option<Answered>> {
-    let (id, opened) = request.open(&server.service);
+    let Ok(loaded) = server.loaded() else { return Err(Error::Aborted) };
+    let (id, opened) = request.open(&loaded.service);
     let outcome = opened.and_then(|opened| {
-        let work = match opened {
+        let mut work = match opened {
             Opened::Ready(body) => return Ok(body),
             Opened::Work(work) => work,
         };
         if request.url != batch.endpoint {
             return Err(Error::request("url", format!("this batch is for {}", batch.endpoint)));
         }
+        server.own(&mut work);
         let bill = server.accounts.as_ref().map(|accounts| accounts.bill(&work.asker, server.access.caller(), budget));
         let (bill, control) = (bill.transpose()?, RequestControl::new());
         *locked(&server.batches.requests[place]) = control.clone();
-        let prepared = server.intake.here(|| server.intake.prepare(work, bill, control))?;
+        let prepared = loaded.intake.here(|| loaded.intake.prepare((id.clone(), work), bill, control))?;
         let reader = server.jobs.submit(prepared, Priority::Batch).ok_or(Error::Aborted)?;
         // The batch may have been cancelled before.
         if server.batches.goes_on() { pollster::block_on(reader.whole()) } else { Err(Error::Aborted) }

@@ -87,6 +87,11 @@ impl<'a, I: Inbox<'a>> Scheduler<'a, I> {
         Self { inbox, requests: BTreeMap::new(), turns: BTreeMap::new(), numbers: 0, steps: 0, blocked: None }
     }
 
+    /// Ends the scheduler with all its requests, and returns the source of requests.
+    pub fn into_inbox(self) -> I {
+        self.inbox
+    }
+
     /// Source of requests.
     pub fn inbox(&mut self) -> &mut I {
         &mut self.inbox

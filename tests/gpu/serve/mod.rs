@@ -4,6 +4,7 @@
 mod batches;
 mod budgets;
 mod client;
+mod hostile;
 mod restart;
 mod thoughts;
 

@@ -1,0 +1,177 @@
+//! Requests that are meant to stop a server, to fill its memory or to learn of others.
+
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::client::{Server, post};
+use super::{CHAT, base64, endless, with};
+
+/// Peak memory of a server in bytes.
+#[cfg(target_os = "linux")]
+fn peak(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).expect("a status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    line.trim().trim_end_matches(" kB").trim().parse::<u64>().expect("a number") << 10
+}
+
+/// A file of 10,000 x 10,000 black pixels.
+fn large_picture() -> Vec<u8> {
+    let mut file = std::io::Cursor::new(Vec::new());
+    image::GrayImage::new(10_000, 10_000).write_to(&mut file, image::ImageFormat::Png).expect("a PNG file");
+    file.into_inner()
+}
+
+fn shown(file: &[u8]) -> Value {
+    json!({"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{}", base64(file))}})
+}
+
+#[test]
+fn pictures_of_many_megapixels_do_not_stop_the_answers_of_others() {
+    let server = Server::start(&[]);
+    let mut stream = server.connect();
+    let request = endless(150, json!({"stream": true}));
+    stream.write_all(&post(CHAT, &[], request.to_string().as_bytes())).expect("a request");
+    // The stream has begun.
+    stream.read_exact(&mut [0; 64]).expect("a head");
+    let file = large_picture();
+    let pictures: Vec<Value> = (0..400_u32).map(|number| shown(&[&file[..], &number.to_le_bytes()].concat())).collect();
+    let refused = server.post(CHAT, &json!({"messages": [{"role": "user", "content": pictures}]}));
+    assert_eq!(refused.error(), (400, "invalid_value".into(), json!("pictures")), "{refused:?}");
+    assert!(refused.body.contains("40000 megapixels together"), "{refused:?}");
+    // One of them is within the limits, and is decoded while the stream continues.
+    let allowed =
+        server.post(CHAT, &json!({"messages": [{"role": "user", "content": [shown(&file)]}], "max_tokens": 1}));
+    assert_eq!(allowed.status, 200, "{allowed:?}");
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).expect("the rest of the stream");
+    assert!(rest.contains("data: [DONE]"), "{rest}");
+    #[cfg(target_os = "linux")]
+    assert!(peak(&server) < 2 << 30, "{} MiB", peak(&server) >> 20);
+}
+
+#[test]
+fn a_word_of_60_mebibytes_is_refused_before_it_is_encoded() {
+    let server = Server::start(&[]);
+    let content = "a".repeat(60 << 20);
+    let refused = server.post(CHAT, &json!({"messages": [{"role": "user", "content": content}]}));
+    assert_eq!(refused.error(), (400, "context_length_exceeded".into(), Value::Null));
+    let refused = server.post("/v1/tokenize", &json!({"prompt": content}));
+    assert_eq!(refused.error(), (400, "context_length_exceeded".into(), Value::Null));
+    #[cfg(target_os = "linux")]
+    assert!(peak(&server) < 2 << 30, "{} MiB", peak(&server) >> 20);
+}
+
+#[test]
+fn bodies_that_do_not_arrive_hold_up_nobody() {
+    let server = Server::start(&[]);
+    let mut halves = Vec::new();
+    for _ in 0..100 {
+        let mut half = server.connect();
+        let whole = post(CHAT, &[], "x".repeat(1 << 20).as_bytes());
+        half.write_all(&whole[..whole.len() / 2]).expect("half a request");
+        halves.push(half);
+    }
+    let answered = server.post(CHAT, &endless(3, json!({})));
+    assert_eq!(answered.status, 200, "{answered:?}");
+}
+
+#[test]
+fn clients_that_give_up_leave_the_queue() {
+    let server = Server::start(&[]);
+    for _ in 0..300 {
+        let mut stream = server.connect();
+        stream.set_read_timeout(Some(Duration::from_millis(1))).expect("a timeout");
+        stream.write_all(&post(CHAT, &[], endless(200, json!({})).to_string().as_bytes())).expect("a request");
+    }
+    // More than the queue holds have come and gone.
+    let answered = server.post(CHAT, &endless(3, json!({})));
+    assert_eq!(answered.status, 200, "{answered:?}");
+}
+
+#[test]
+fn cached_tokens_of_another_user_are_not_counted() {
+    let server = Server::start(&[]);
+    let cached = |more: Value| {
+        let content = "The password of the cellar is a horse that eats batteries.";
+        let request = json!({"messages": [{"role": "user", "content": content}], "max_tokens": 1});
+        let answered = server.post(CHAT, &with(request, more)).json();
+        answered["usage"]["prompt_tokens_details"]["cached_tokens"].as_u64().expect("a number")
+    };
+    assert_eq!(cached(json!({"user": "ann"})), 0);
+    assert!(cached(json!({"user": "ann"})) > 5);
+    for other in [json!({"user": "bob"}), json!({}), json!({"user": "ann", "prompt_cache_key": "x"})] {
+        assert_eq!(cached(other.clone()), 0, "{other}");
+    }
+    let shared = Server::start(&["--share-cache"]);
+    let ask = |user: &str| {
+        let request = json!({"messages": [{"role": "user", "content": "Hello there, all of you"}], "max_tokens": 1, "user": user});
+        shared.post(CHAT, &request).json()["usage"]["prompt_tokens_details"]["cached_tokens"].as_u64()
+    };
+    assert_eq!(ask("ann"), Some(0));
+    assert!(ask("bob") > Some(2));
+}
+
+#[test]
+fn heads_of_forms_are_bounded() {
+    let server = Server::start(&[]);
+    let form = |head: &str, content: &str| {
+        let body = format!("--x\r\n{head}\r\n\r\n{content}\r\n--x--\r\n");
+        let head = format!(
+            "POST /v1/files HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: multipart/form-data; boundary=x\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        server.exchange(&[head.as_bytes(), body.as_bytes()].concat())
+    };
+    let endless = format!("content-disposition: form-data; name=\"file\"; filename=\"{}\"", "a".repeat(8 << 20));
+    let refused = form(&endless, "{}");
+    assert_eq!(refused.status, 400, "{refused:?}");
+    let purpose = form("content-disposition: form-data; name=\"purpose\"", &"batch".repeat(100));
+    assert_eq!(purpose.error(), (400, "invalid_value".into(), json!("purpose")));
+}
+
+#[test]
+fn health_and_metrics_are_reported() {
+    let server = Server::start(&["--api-key", "secret", "--log", "off"]);
+    let health = server.get("/health", &[]);
+    assert_eq!((health.status, health.json()), (200, json!({"status": "ok"})), "probes have no key");
+    assert_eq!(server.get("/metrics", &[]).status, 401);
+    let key = ["authorization: Bearer secret"];
+    let body = endless(5, json!({})).to_string();
+    assert_eq!(server.exchange(&post(CHAT, &key, body.as_bytes())).status, 200);
+    let metrics = server.get("/metrics", &key).body;
+    for line in [
+        "ocelli_requests_total{path=\"/v1/chat/completions\",status=\"200\"} 1",
+        "ocelli_requests_total{path=\"/metrics\",status=\"401\"} 1",
+        "ocelli_completion_tokens_total 5",
+        "ocelli_answer_seconds_count 1",
+        "ocelli_requests_waiting 0",
+        "# EOF",
+    ] {
+        assert!(metrics.lines().any(|known| known == line), "{line}: {metrics}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn files_of_a_server_are_readable_by_their_owner_alone() {
+    use std::os::unix::fs::MetadataExt;
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("private-files");
+    let _ = std::fs::remove_dir_all(&folder);
+    let server = Server::start(&["--files", folder.to_str().expect("text")]);
+    let body = "--x\r\ncontent-disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.jsonl\"\r\n\r\n{}\r\n--x--\r\n";
+    let head = format!(
+        "POST /v1/files HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: multipart/form-data; boundary=x\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let stored = server.exchange(&[head.as_bytes(), body.as_bytes()].concat()).json();
+    assert_eq!(stored["bytes"], 2, "{stored}");
+    let mode = |path: &std::path::Path| std::fs::metadata(path).expect("a file").mode() & 0o777;
+    assert_eq!(mode(&folder), 0o700);
+    let files = std::fs::read_dir(&folder).expect("a folder").flatten();
+    let modes: Vec<u32> = files.map(|entry| mode(&entry.path())).collect();
+    assert_eq!(modes, vec![0o600; modes.len()]);
+    let content = server.get(&format!("/v1/files/{}/content", stored["id"].as_str().expect("an id")), &[]);
+    assert_eq!((content.body.as_str(), content.header("content-length")), ("{}", Some("2")));
+}
