@@ -47,6 +47,7 @@ pub mod reference;
 pub mod sampling;
 pub mod shader;
 pub mod state;
+pub mod usage;
 pub mod weights;
 
 pub use error::{Error, Result};

@@ -23,8 +23,6 @@ async function buildPackage() {
   execFileSync(join(www, "node_modules/.bin/tsc"), ["-p", "tsconfig.types.json"], { cwd: www, stdio: "inherit" });
   await build({ ...shared, entryPoints: ["src/index.ts"], outdir: "dist/ocelli", minifyWhitespace: true });
   await buildWorker("src/worker.ts", "dist/ocelli/worker.js", (name) => name);
-  // Beside the wasm modules, because it is loaded on demand as well.
-  await build({ ...shared, entryPoints: { usage: "src/usage/index.ts" }, outdir: "dist/ocelli/wasm", minify: true });
   const own = external("own-package", /^\.\.\/index\.js$/, "../index.js");
   const entryPoints = ["react", "img-alt", "prompt-api"].map((name) => `src/${name}/index.ts`);
   await build({ ...shared, entryPoints, outbase: "src", outdir: "dist/ocelli", external: ["react"], plugins: [own] });
@@ -37,9 +35,7 @@ async function buildPackage() {
 function buildWorker(entry, outfile, glueOf) {
   const resolve = ({ path }) => ({ path: join(dist, "ocelli/wasm", glueOf(basename(path))) });
   const glue = { name: "wasm-glue", setup: ({ onResolve }) => onResolve({ filter: /\/wasm\/ocelli\w*\.js$/ }, resolve) };
-  // Minified, an import would lose the comments.
-  const banner = { js: "const importScript=url=>import(/*webpackIgnore:true*//*@vite-ignore*/url);" };
-  return build({ ...shared, entryPoints: [entry], outfile, format: "iife", minify: true, banner, plugins: [glue] });
+  return build({ ...shared, entryPoints: [entry], outfile, format: "iife", minify: true, plugins: [glue] });
 }
 
 /** An esbuild plugin: imports that match `filter` are not bundled, and import `path` from the output. */

@@ -5,13 +5,13 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use ocelli::usage::Spent;
 use ocelli::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::requests::LineError;
 use crate::shared::io;
-use crate::usage::Spent;
 
 /// Outcome of a line of the input.
 #[derive(Debug, Serialize, Deserialize)]

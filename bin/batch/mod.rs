@@ -11,6 +11,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 use ocelli::api::{Client, Inbox, Opened, Output, Priority, Reply, Run, Scheduler, Service, Submission, Work};
 use ocelli::engine::{Meter, RequestControl};
+use ocelli::usage::{BatchBudget, Counts};
 use ocelli::{Error, Result};
 
 use crate::shared::api::{self, NameArgs};
@@ -21,7 +22,7 @@ use crate::shared::models::PackagePath;
 use crate::shared::open;
 use crate::shared::progress;
 use crate::shared::report;
-use crate::usage::{self, Accounts, BatchBudget, Bill, BudgetArgs, Used};
+use crate::usage::{Accounts, Bill, BudgetArgs};
 
 mod answers;
 mod requests;
@@ -228,8 +229,8 @@ impl Client for LineClient<'_> {
 
     fn end(self: Box<Self>, outcome: Result<String>) {
         let Self { custom_id, id, bill, progress } = *self;
-        if let (Some(bill), Ok(body)) = (bill, &outcome) {
-            bill.close(body);
+        if let Some(bill) = bill {
+            bill.close(&outcome);
         }
         let mut progress = progress.borrow_mut();
         if let Err(error) = progress.add((&custom_id, &id), outcome) {
@@ -259,7 +260,7 @@ impl Answered {
     pub(crate) fn new(custom_id: &str, id: &str, outcome: Result<String>) -> Result<Self> {
         let reply = match outcome {
             Ok(body) => Reply::ok(body),
-            Err(error) => match usage::reply(&error) {
+            Err(error) => match Reply::from(&error) {
                 Reply { status: 503, .. } => return Err(error),
                 reply => reply,
             },
@@ -275,9 +276,9 @@ impl Answered {
         Self { id: format!("batch_req_{}", api::random_name()), custom_id: None, response: None, error: Some(error) }
     }
 
-    /// Usage of the answer.
-    pub(crate) fn used(&self) -> Used {
-        self.response.as_ref().map(|response| Used::of(&response.body)).unwrap_or_default()
+    /// Usage of its answer.
+    pub(crate) fn used(&self) -> Counts {
+        self.response.as_ref().map(|response| Counts::of_answer(&response.body)).unwrap_or_default()
     }
 
     /// Returns whether the request was answered, not refused.

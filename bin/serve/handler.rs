@@ -22,7 +22,7 @@ use super::batches::Batches;
 use super::files;
 use super::http::{Answer, plain};
 use super::intake::{Intake, Leaving, Prepared, Text, busy};
-use super::jobs::{Counts, Jobs};
+use super::jobs::{Jobs, OpenRequests};
 use super::monitor::{Amounts, Health, Monitor};
 use super::stream::Events;
 use crate::shared::api;
@@ -79,7 +79,7 @@ impl Server {
     }
 
     fn metrics(&self) -> Answer {
-        let Counts { waiting, active } = self.jobs.counts();
+        let OpenRequests { waiting, active } = self.jobs.counts();
         let gpu_bytes = self.loaded.get().map_or(0, |loaded| loaded.ledger.total().0);
         let mut answer = plain(&Reply::ok(self.monitor.text(&Amounts { waiting, active, gpu_bytes })));
         let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -173,7 +173,7 @@ enum Ready {
 
 /// An error reply; a budget error includes the time until the budget resets.
 fn failed(error: &Error) -> Answer {
-    let mut answer = plain(&usage::reply(error));
+    let mut answer = plain(&Reply::from(error));
     if let Error::BudgetExceeded { retry_after: Some(seconds), .. } = error {
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(*seconds));
     }
@@ -187,7 +187,8 @@ fn is_usage(head: &Parts) -> bool {
 /// Usage as JSON or, with `format=csv`, as CSV.
 fn usage_of(accounts: &Accounts, head: &Parts) -> Answer {
     let is_csv = head.uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "format=csv"));
-    let mut answer = plain(&Reply::ok(if is_csv { accounts.csv() } else { accounts.json() }));
+    let sums = accounts.sums();
+    let mut answer = plain(&Reply::ok(if is_csv { sums.csv() } else { usage::report(&sums) }));
     if is_csv {
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
     }

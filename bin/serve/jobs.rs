@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use ocelli::api::{Client, Inbox, Output, Priority, Run, Scheduler, Submission};
 use ocelli::engine::{Engine, Meter, RequestControl};
+use ocelli::usage::{Bill, Counts};
 use ocelli::{Error, Result};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -17,7 +18,7 @@ use super::intake::Prepared;
 use super::monitor::Monitor;
 use super::stream::{Answer, Flow, Reader};
 use crate::shared::kept;
-use crate::usage::{Bill, Used};
+
 
 /// Limit of requests outside batches that wait for their first step.
 const MOST_WAITING: usize = 256;
@@ -81,7 +82,7 @@ impl Drop for Place {
 }
 
 /// Numbers of open requests.
-pub(super) struct Counts {
+pub(super) struct OpenRequests {
     pub(super) waiting: usize,
     pub(super) active: usize,
 }
@@ -123,10 +124,10 @@ fn after_panic(scheduler: Scheduler<'static, Queue>, engine: &mut Engine) -> Res
 
 impl Jobs {
     /// Requests that wait for their first step, and those that have begun.
-    pub(super) fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> OpenRequests {
         let open = self.shared.open();
         let waiting = open.values().filter(|open| open.waits).count();
-        Counts { waiting, active: open.len() - waiting }
+        OpenRequests { waiting, active: open.len() - waiting }
     }
 
     /// Submits a request; `None` if too many are waiting.
@@ -262,15 +263,15 @@ impl Client for Connected {
         let ms = self.arrived.elapsed().as_millis() as u64;
         match &outcome {
             Ok(body) => {
-                let used = serde_json::from_str(body).map_or_else(|_| Used::default(), |body| Used::of(&body));
+                let used = serde_json::from_str(body).map_or_else(|_| Counts::default(), |body| Counts::of_answer(&body));
                 self.place.shared.monitor.answered(&used, self.arrived);
-                let Used { prompt_tokens, cached_tokens, completion_tokens, .. } = used;
+                let Counts { prompt_tokens, cached_tokens, completion_tokens, .. } = used;
                 tracing::info!(id = self.id, ms, prompt_tokens, cached_tokens, completion_tokens, "answered");
             }
             Err(error) => tracing::info!(id = self.id, ms, code = error.code(), "failed"),
         }
-        if let (Some(bill), Ok(body)) = (self.bill, &outcome) {
-            bill.close(body);
+        if let Some(bill) = self.bill {
+            bill.close(&outcome);
         }
         self.flow.send(Answer::End(outcome));
     }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use ocelli::usage::Counts;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -12,7 +13,6 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::shared::report::resident_bytes;
-use crate::usage::Used;
 
 /// Time without a sign of life of the engine's thread after which it is considered hung: longer than any step of a slow device.
 const HUNG: Duration = Duration::from_secs(120);
@@ -150,7 +150,7 @@ impl Monitor {
     }
 
     /// Counts a complete answer.
-    pub(super) fn answered(&self, used: &Used, since: Instant) {
+    pub(super) fn answered(&self, used: &Counts, since: Instant) {
         self.prompt_tokens.inc_by(used.prompt_tokens);
         self.cached_tokens.inc_by(used.cached_tokens);
         self.completion_tokens.inc_by(used.completion_tokens);

@@ -7,12 +7,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Frame};
+use ocelli::api::Reply;
 use ocelli::engine::RequestControl;
 use ocelli::{Error, Result};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Interval, MissedTickBehavior, interval};
-
-use crate::usage;
 
 /// Time without a frame after which a comment is sent, so that proxies keep the connection open.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -130,7 +129,7 @@ impl Body for Events {
                 match outcome {
                     Ok(_) => return Poll::Ready(None),
                     // The headers, with their status, are sent already.
-                    Err(error) => format!("data: {}\n\n", usage::reply(&error).body),
+                    Err(error) => format!("data: {}\n\n", Reply::from(&error).body),
                 }
             }
             Poll::Pending => {

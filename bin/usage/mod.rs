@@ -1,23 +1,23 @@
 //! Budgets and usage by key and day, stored in a folder. `ocelli usage` prints it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use ocelli::api::{Limit, Reply};
-use ocelli::{Error, Result};
-use serde_json::{Value, json};
+use ocelli::Result;
+use ocelli::api::Limit;
+use ocelli::usage::{Limits, Sums};
+use serde_json::json;
 
-use crate::shared::io;
+use crate::shared::{api, io};
 
-mod accounts;
-mod ledger;
-mod report;
-mod rules;
+mod folder;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use accounts::{Accounts, BatchBudget, Bill};
-pub(crate) use rules::Spent;
+use folder::Folder;
+
+pub(crate) type Accounts = ocelli::usage::Accounts<Folder>;
+pub(crate) type Bill = ocelli::usage::Bill<Folder>;
 
 /// Budgets: tokens of prompts and answers, and seconds of the engine's time.
 #[derive(Args, Default)]
@@ -56,11 +56,21 @@ impl BudgetArgs {
         let request = Limit { tokens: *request_tokens, seconds: *request_seconds };
         let key = Limit { tokens: *key_tokens, seconds: *key_seconds };
         let batch = Limit { tokens: *batch_tokens, seconds: *batch_seconds };
-        if usage.is_none() && [request, key, batch].iter().all(|limit| limit.is_none()) {
+        let limits = Limits { request, key, batch };
+        if usage.is_none() && limits == Limits::default() {
             return Ok(None);
         }
-        Accounts::open((request, key, batch), usage.as_deref(), crate::shared::api::seconds).map(Some)
+        open(limits, usage.as_deref(), api::seconds).map(Some)
     }
+}
+
+/// Accounts with the usage that a folder contains.
+///
+/// # Errors
+/// `io`, also if another process has locked the folder.
+fn open(limits: Limits, folder: Option<&Path>, clock: fn() -> u64) -> Result<Accounts> {
+    let (sums, folder) = Folder::open(folder, clock)?;
+    Ok(Accounts::new(limits, clock, sums, folder))
 }
 
 fn seconds(text: &str) -> std::result::Result<f64, String> {
@@ -79,50 +89,11 @@ pub(crate) struct UsageArgs {
 }
 
 pub(crate) fn run(args: &UsageArgs) -> Result<()> {
-    let kept = ledger::read(&args.folder)?;
-    let text = if args.csv { report::csv(&kept) } else { report::json(&kept).to_string() + "\n" };
-    io::print_text(&text)
+    let sums = folder::read(&args.folder)?;
+    io::print_text(&if args.csv { sums.csv() } else { report(&sums) + "\n" })
 }
 
-/// The API response for an error; a budget error includes its numbers.
-pub(crate) fn reply(error: &Error) -> Reply {
-    let mut reply = Reply::from(error);
-    if matches!(error, Error::BudgetExceeded { .. })
-        && let Ok(mut body) = serde_json::from_str::<Value>(&reply.body)
-    {
-        body["error"]["detail"] = json!(error);
-        reply.body = body.to_string();
-    }
-    reply
-}
-
-/// Usage in an answer.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Used {
-    pub(crate) prompt_tokens: u64,
-    pub(crate) cached_tokens: u64,
-    pub(crate) completion_tokens: u64,
-    /// Seconds of the engine: pictures, prompt, answer.
-    pub(crate) seconds: f64,
-}
-
-impl Used {
-    /// Reads the usage in an answer's body.
-    pub(crate) fn of(body: &Value) -> Self {
-        let usage = &body["usage"];
-        // The Responses API has other names.
-        let tokens = |paths: [&str; 2]| paths.iter().find_map(|path| usage.pointer(path)?.as_u64()).unwrap_or_default();
-        let ms = |stage: &str| usage["ocelli"][stage].as_f64().unwrap_or_default();
-        Self {
-            prompt_tokens: tokens(["/prompt_tokens", "/input_tokens"]),
-            cached_tokens: tokens(["/prompt_tokens_details/cached_tokens", "/input_tokens_details/cached_tokens"]),
-            completion_tokens: tokens(["/completion_tokens", "/output_tokens"]),
-            seconds: ["vision_ms", "prefill_ms", "decode_ms"].map(ms).iter().sum::<f64>() / 1e3,
-        }
-    }
-
-    /// Tokens of prompt and answer.
-    pub(crate) fn spent(&self) -> Spent {
-        Spent { tokens: self.prompt_tokens + self.completion_tokens, seconds: self.seconds }
-    }
+/// Usage by day and key as JSON.
+pub(crate) fn report(sums: &Sums) -> String {
+    json!({"object": "list", "data": sums.report(), "damaged_lines": sums.damaged_lines}).to_string()
 }

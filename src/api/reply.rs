@@ -28,6 +28,9 @@ struct ErrorDetail {
     r#type: &'static str,
     param: Option<String>,
     code: String,
+    /// The numbers of a budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<Error>,
 }
 
 const INVALID: &str = "invalid_request_error";
@@ -69,13 +72,17 @@ impl Reply {
 
     /// A reply for an error: its [code](Error::code), its message and the field of the request that caused it.
     pub fn error(code: &str, message: &str, field: Option<&str>) -> Self {
+        Self::detailed(code, message, field, None)
+    }
+
+    fn detailed(code: &str, message: &str, field: Option<&str>, detail: Option<Error>) -> Self {
         let (status, code) = status_and_code(code, field.is_some());
         let r#type = if status < 500 { INVALID } else { SERVER };
-        let detail = ErrorDetail { message: message.into(), r#type, param: field.map(str::to_owned), code };
+        let error = ErrorDetail { message: message.into(), r#type, param: field.map(str::to_owned), code, detail };
         // Only these errors are temporary: a lost device is opened again.
         let may_retry = (status >= 500 || status == 429)
-            .then_some(matches!(detail.code.as_str(), "device_lost" | "loading" | "too_many_requests"));
-        let body = serde_json::to_string(&ErrorBody { error: detail });
+            .then_some(matches!(error.code.as_str(), "device_lost" | "loading" | "too_many_requests"));
+        let body = serde_json::to_string(&ErrorBody { error });
         // Strings always serialize.
         Self { status, body: body.unwrap_or_default(), may_retry }
     }
@@ -89,6 +96,7 @@ impl From<&Error> for Reply {
             Error::ModelNotFound { .. } => Some("model"),
             _ => None,
         };
-        Self::error(error.code(), &error.to_string(), field)
+        let detail = matches!(error, Error::BudgetExceeded { .. }).then(|| error.clone());
+        Self::detailed(error.code(), &error.to_string(), field, detail)
     }
 }

@@ -22,17 +22,19 @@ export type { DescribedFile } from "./import/checkpoint.js";
 export type * from "./import/model-source.js";
 export { packages, type StoredPackage } from "./store/packages.js";
 export type { LoadReport, LoadStage } from "./store/report.js";
-export type { BudgetDetail, Budgets, Limit, UsageReport, UsageRow } from "./usage/types.js";
 export type { BenchMeasure, BenchOptions, BenchReport, KernelShare } from "./worker/bench-types.js";
 export type { Parts } from "./worker/start-worker.js";
 export type {
   Arithmetic,
+  BudgetDetail,
+  Budgets,
   ChatEvent,
   DeviceClass,
   DeviceReport,
   Features,
   KernelConfig,
   KvPrecision,
+  Limit,
   MemoryPlan,
   MemoryPurpose,
   MemoryReport,
@@ -40,6 +42,8 @@ export type {
   SelfTest,
   Speculation,
   Tune,
+  UsageReport,
+  UsageRow,
   VisionResidency,
 } from "./wasm/ocelli.js";
 export type { MatrixLayout } from "./wasm/ocelli_import.js";

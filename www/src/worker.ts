@@ -7,8 +7,6 @@ import { sha256With } from "./store/hash.js";
 import { PackageStore } from "./store/package-store.js";
 import type { LoadReport } from "./store/report.js";
 import { SnapshotFolder } from "./store/snapshots.js";
-import type { Accounts } from "./usage/index.js";
-import type { Budgets } from "./usage/types.js";
 import initWasm, {
   RequestHandle,
   errorReply,
@@ -22,10 +20,11 @@ import initWasm, {
   type Picture,
   type PictureUrl,
   type ScoreResult,
+  type UsageReport,
 } from "./wasm/ocelli.js";
 import { runBench } from "./worker/bench.js";
 import type { BenchReport } from "./worker/bench-types.js";
-import { accountsOf } from "./worker/budgets.js";
+import { Accounts, report } from "./worker/budgets.js";
 import { compileAhead } from "./worker/compile-ahead.js";
 import { EngineLoop } from "./worker/engine-loop.js";
 import { browserCaps } from "./worker/features.js";
@@ -53,13 +52,11 @@ let engine: OcelliEngine | null = null;
 let service: OcelliService | null = null;
 let formats: Formats | null = null;
 let modules: ModuleUrls | null = null;
-let budgets: Budgets | null = null;
+let accounts: Accounts | null = null;
 const engineModule = new WasmModule("engine", initWasm);
 /** Aborts the work of the engine's package store. */
 let closeStore: () => void = () => undefined;
 const loop = new EngineLoop();
-/** The last request with budgets. They run one after another, because the rest of a budget is known only when a request has ended. */
-let counted: Promise<unknown> = Promise.resolve();
 const running = new Map<number, AbortController>();
 const requests = new Map<number, Request>();
 
@@ -110,7 +107,7 @@ function run(call: Call, signal: AbortSignal): Promise<Calls[CallKind]["result"]
     case "score":
       return score(call, signal);
     case "usage":
-      return accounts().then((accounts) => accounts.report());
+      return usage();
   }
 }
 
@@ -134,8 +131,9 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
     throw ocelliError("webgpu-unavailable", `no usable GPU adapter: ${reason}`, { reason });
   }
   checkVersion(call);
-  ({ modules, budgets } = call);
+  modules = call.modules;
   await engineModule.load(modules);
+  accounts = new Accounts(call.budgets);
   closeStore();
   loop.use(null);
   service?.free();
@@ -213,34 +211,33 @@ async function preallocate({ width, height }: Call<"preallocate">): Promise<Memo
 /** Answers a request of the API. `onHead` is called at the start of a stream. */
 async function respond(call: ApiRequest & { id: number }, signal: AbortSignal, onHead: () => void): Promise<string> {
   signal.throwIfAborted();
-  if (!service) throw unloaded();
+  if (!service || !accounts) throw unloaded();
+  const within = accounts;
   const work = service.open(call.method, call.path, call.body, call.stamp);
   const onEvent = (event: AnswerEvent) => post({ kind: "event", id: call.id, event });
-  const request = new Request(loop, onEvent);
+  const begin = work.isStream() ? onHead : () => undefined;
+  const onAdmitted = () => {
+    begin();
+    void within.save();
+  };
+  const request = new Request(loop, onEvent, onAdmitted);
   const cancel = () => request.cancel();
   let isHandedOver = false;
   try {
     const body = work.body();
     if (body !== undefined) return body;
-    const asker = work.asker();
-    const isCounted = asker && (budgets !== null || Object.keys(asker.limit).length > 0);
-    const bill = isCounted ? await (await accounts()).bill(asker) : null;
+    const isCounted = await within.bill(work);
     const grammar = await formats?.ready(work);
     signal.throwIfAborted();
-    // A budget refuses a request before the head of its stream is sent.
-    const isStream = work.isStream();
-    if (isStream && !bill) onHead();
+    // A budget refuses before the head of a stream.
+    if (!isCounted) begin();
     work.show(await readPictures(work.pictures(), call, signal, onEvent));
     if (grammar) work.constrain(grammar);
     signal.throwIfAborted();
     isHandedOver = true;
     requests.set(call.id, request);
     signal.addEventListener("abort", cancel, { once: true });
-    if (!bill) return await request.submit(work, call.isBatch);
-    const within = () => request.submitWithin(bill, loadedEngine(), work, call.isBatch, () => isStream && onHead());
-    const answered = counted.then(within);
-    counted = answered.catch(() => undefined);
-    return await answered;
+    return await request.submit(work, call.isBatch).finally(() => (isCounted ? within.save() : undefined));
   } finally {
     requests.delete(call.id);
     signal.removeEventListener("abort", cancel);
@@ -265,9 +262,10 @@ async function reply(call: Call<"fetch">, signal: AbortSignal): Promise<ApiReply
   }
 }
 
-function accounts(): Promise<Accounts> {
+async function usage(): Promise<UsageReport> {
   if (!modules) throw unloaded();
-  return accountsOf(budgets, modules);
+  await engineModule.load(modules);
+  return report();
 }
 
 async function score(call: Call<"score">, signal: AbortSignal): Promise<ScoreResult> {

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use ocelli::api::{Opened, Priority};
 use ocelli::engine::RequestControl;
+use ocelli::usage::BatchBudget;
 use ocelli::{Error, Result};
 use serde_json::json;
 
@@ -20,7 +21,6 @@ use crate::serve::handler::Server;
 use crate::serve::store::FileObject;
 use crate::shared::api;
 use crate::shared::io;
-use crate::usage::BatchBudget;
 
 /// Answers batches one after another until the server ends. Runs on its own thread.
 pub(in crate::serve) fn work(server: &Server, waiting: &Receiver<String>) {

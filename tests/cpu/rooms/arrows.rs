@@ -4,7 +4,7 @@
 pub(super) type Arrows<'a> = &'a [(&'a str, &'a [&'a str])];
 
 /// Allowed imports of a room: rooms, or some modules of a room.
-pub(super) const ARROWS: [(&str, &[&str]); 24] = [
+pub(super) const ARROWS: [(&str, &[&str]); 25] = [
     ("error", &[]),
     ("config", &["error"]),
     ("layout", &["error"]),
@@ -48,6 +48,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 24] = [
         ],
     ),
     ("api", &["error", "config", "chat", "image", "sampling", "grammar", "engine"]),
+    ("usage", &["error", "api", "chat", "engine"]),
     (
         "bench",
         &[

@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::*;
 use crate::grammar::OcelliVocabulary;
 use crate::picture::pictures_from_js;
 use crate::schedule::Arrivals;
-use crate::service::{OcelliService, OcelliWork};
+use crate::service::OcelliService;
 use ocelli::api::{Scheduler, ScoreRequest, Service};
 use ocelli::engine::{Engine, Plan, RequestControl, ScoredRows};
 use ocelli::gpu::DeviceReport;
@@ -59,13 +59,6 @@ struct ServiceOptions {
 
 #[wasm_bindgen]
 impl OcelliEngine {
-    /// Number of prompt tokens of a request whose pictures have been [set](OcelliWork::show). Nothing is computed.
-    #[wasm_bindgen(js_name = promptTokens)]
-    pub fn prompt_tokens(&mut self, work: &mut OcelliWork) -> JsResult<usize> {
-        let run = work.run()?;
-        self.thrown.restore(run.prompt_tokens(self.engine.encoder(), &RequestControl::new()))
-    }
-
     /// Creates the API of this model under a name.
     pub fn service(
         &self,

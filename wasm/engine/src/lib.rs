@@ -12,6 +12,7 @@ mod run;
 mod schedule;
 mod service;
 mod snapshots;
+mod usage;
 
 use wasm_bindgen::prelude::*;
 
@@ -19,6 +20,7 @@ pub use engine::OcelliEngine;
 pub use loader::load_engine;
 pub use schedule::{OcelliQueue, RequestClient};
 pub use service::{OcelliService, OcelliWork, error_reply};
+pub use usage::{OcelliAccounts, usage_report};
 
 /// The TypeScript types of all values that are passed, for the module's `.d.ts`.
 #[wasm_bindgen(typescript_custom_section)]

@@ -3,12 +3,15 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use wasm_bindgen::prelude::*;
 
 use crate::service::OcelliWork;
 use ocelli::api::{Client, Frame, Inbox, Output, Priority, Submission};
+use ocelli::engine::Meter;
 use ocelli::error::Result;
+use ocelli::usage::{Bill, Sums};
 use serde::Serialize;
 use wasm_shared::{JsResult, RequestHandle, Thrown, to_js};
 
@@ -17,6 +20,9 @@ extern "C" {
     /// `RequestClient` of `types.d.ts`.
     #[wasm_bindgen(typescript_type = "RequestClient")]
     pub type RequestClient;
+
+    #[wasm_bindgen(method, catch)]
+    fn admitted(this: &RequestClient) -> JsResult<()>;
 
     #[wasm_bindgen(method, catch)]
     fn send(this: &RequestClient, event: JsValue) -> JsResult<()>;
@@ -78,8 +84,8 @@ impl OcelliQueue {
         client: RequestClient,
     ) -> JsResult<()> {
         let priority = if is_batch { Priority::Batch } else { Priority::Person };
-        let (run, control) = (work.into_run()?, handle.control.clone());
-        let client = Box::new(PageClient { client, thrown: self.thrown.clone() });
+        let ((run, bill), control) = (work.into_run()?, handle.control.clone());
+        let client = Box::new(PageClient { client, bill, thrown: self.thrown.clone() });
         self.arrivals.0.arrived.borrow_mut().push_back(Submission { run, priority, control, client });
         Ok(())
     }
@@ -109,17 +115,29 @@ fn output_to_js(output: Output) -> JsResult<JsValue> {
 /// The worker's side of a request.
 struct PageClient {
     client: RequestClient,
+    bill: Option<Bill<Sums>>,
     /// Exception of the callback that reads shards.
     thrown: Thrown,
 }
 
 // An exception in the worker's own callbacks must not end the requests of others.
 impl Client for PageClient {
+    fn admit(&mut self, prompt_tokens: usize) -> Result<Vec<Arc<Meter>>> {
+        let Some(bill) = &mut self.bill else { return Ok(Vec::new()) };
+        let meters = bill.admit(prompt_tokens)?;
+        drop(self.client.admitted());
+        Ok(meters)
+    }
+
     fn send(&mut self, output: Output) {
         drop(output_to_js(output).and_then(|event| self.client.send(event)));
     }
 
     fn end(self: Box<Self>, outcome: Result<String>) {
+        // The worker stores the counts when it receives the outcome.
+        if let Some(bill) = self.bill {
+            bill.close(&outcome);
+        }
         drop(match outcome {
             Ok(body) => self.client.done(body),
             Err(error) => self.client.failed(self.thrown.in_place_of(error)),

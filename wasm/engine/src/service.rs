@@ -6,9 +6,10 @@ use wasm_bindgen::prelude::*;
 
 use crate::grammar::{GrammarObject, WebGrammar, fault};
 use crate::picture::pictures_from_js;
-use ocelli::api::{Opened, Reply, Run, Service, Wanted, Work};
+use ocelli::api::{Asker, Opened, Reply, Run, Service, Wanted, Work};
 use ocelli::error::Error;
 use ocelli::grammar::Format;
+use ocelli::usage::{Bill, Sums};
 use wasm_shared::{JsResult, error_object, to_js};
 
 /// API of a model.
@@ -26,10 +27,11 @@ impl OcelliService {
         #[wasm_bindgen(unchecked_param_type = "RequestStamp")] stamp: JsValue,
     ) -> JsResult<OcelliWork> {
         let opened = self.0.open((method, path), body, serde_wasm_bindgen::from_value(stamp)?).map_err(error_object)?;
-        Ok(OcelliWork(match opened {
+        let state = match opened {
             Opened::Ready(body) => State::Ready(body),
             Opened::Work(work) => State::Waiting(work),
-        }))
+        };
+        Ok(OcelliWork { state, bill: None })
     }
 }
 
@@ -42,7 +44,10 @@ struct FormatObject<'a> {
 
 /// A request that has been read.
 #[wasm_bindgen]
-pub struct OcelliWork(State);
+pub struct OcelliWork {
+    state: State,
+    bill: Option<Bill<Sums>>,
+}
 
 enum State {
     Ready(String),
@@ -55,28 +60,19 @@ enum State {
 impl OcelliWork {
     /// The reply, if it needs no engine.
     pub fn body(&self) -> Option<String> {
-        if let State::Ready(body) = &self.0 { Some(body.clone()) } else { None }
+        if let State::Ready(body) = &self.state { Some(body.clone()) } else { None }
     }
 
     /// Returns whether the answer is sent in frames.
     #[wasm_bindgen(js_name = isStream)]
     pub fn is_stream(&self) -> bool {
-        matches!(&self.0, State::Waiting(work) if work.stream)
-    }
-
-    /// The asker and the request's own budget; `undefined` for a request without answers.
-    #[wasm_bindgen(unchecked_return_type = "Asker | undefined")]
-    pub fn asker(&self) -> JsResult<JsValue> {
-        match &self.0 {
-            State::Waiting(work) if work.answers() > 0 => to_js(&work.asker),
-            _ => Ok(JsValue::UNDEFINED),
-        }
+        matches!(&self.state, State::Waiting(work) if work.stream)
     }
 
     /// The pictures that the request names.
     #[wasm_bindgen(unchecked_return_type = "PictureUrl[]")]
     pub fn pictures(&self) -> JsResult<JsValue> {
-        match &self.0 {
+        match &self.state {
             State::Waiting(work) => to_js(&work.pictures),
             _ => to_js(&[(); 0]),
         }
@@ -84,14 +80,14 @@ impl OcelliWork {
 
     /// Sets the pictures, in the order of [`pictures`](Self::pictures).
     pub fn show(&mut self, #[wasm_bindgen(unchecked_param_type = "Picture[]")] pictures: Array) -> JsResult<()> {
-        let details = match &self.0 {
+        let details = match &self.state {
             State::Waiting(work) => work.pictures.iter().map(|picture| picture.detail).collect(),
             _ => Vec::new(),
         };
         let pictures = pictures_from_js(&pictures, &details).map_err(error_object)?;
-        match std::mem::replace(&mut self.0, State::Ready(String::new())) {
-            State::Waiting(work) => self.0 = State::Running(Box::new(Run::new(work, pictures))),
-            other => self.0 = other,
+        match std::mem::replace(&mut self.state, State::Ready(String::new())) {
+            State::Waiting(work) => self.state = State::Running(Box::new(Run::new(work, pictures))),
+            other => self.state = other,
         }
         Ok(())
     }
@@ -121,30 +117,34 @@ impl OcelliWork {
     /// Sets the grammar of [`format`](Self::format). The pictures must be set before.
     #[wasm_bindgen(js_name = constrain)]
     pub fn constrain(&mut self, grammar: GrammarObject) -> JsResult<()> {
-        self.run()?.constrain(WebGrammar::handed_over(grammar));
+        let State::Running(run) = &mut self.state else { return Err(without_pictures()) };
+        run.constrain(WebGrammar::handed_over(grammar));
         Ok(())
     }
 
     fn wanted(&self) -> Option<&Wanted> {
-        match &self.0 {
+        match &self.state {
             State::Ready(_) => None,
             State::Waiting(work) => work.format.as_ref(),
             State::Running(run) => run.format(),
         }
     }
-
-    pub(crate) fn run(&mut self) -> JsResult<&mut Run> {
-        match &mut self.0 {
-            State::Running(run) => Ok(run),
-            _ => Err(without_pictures()),
-        }
-    }
 }
 
 impl OcelliWork {
-    pub(crate) fn into_run(self) -> JsResult<Box<Run>> {
-        match self.0 {
-            State::Running(run) => Ok(run),
+    /// The asker, if an answer is asked for.
+    pub(crate) fn asker(&self) -> Option<&Asker> {
+        if let State::Waiting(work) = &self.state { (work.answers() > 0).then_some(&work.asker) } else { None }
+    }
+
+    /// Has the request be counted by a bill.
+    pub(crate) fn count_by(&mut self, bill: Bill<Sums>) {
+        self.bill = Some(bill);
+    }
+
+    pub(crate) fn into_run(self) -> JsResult<(Box<Run>, Option<Bill<Sums>>)> {
+        match self.state {
+            State::Running(run) => Ok((run, self.bill)),
             _ => Err(without_pictures()),
         }
     }

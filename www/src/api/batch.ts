@@ -1,6 +1,6 @@
 /** Answers the requests of a batch, in the format of OpenAI's Batch API and of `ocelli batch`. */
 import { ocelliError, type ErrorCode } from "../errors.js";
-import type { Limit } from "../usage/types.js";
+import type { Limit } from "../wasm/ocelli.js";
 import type { Fetch } from "./fetch.js";
 import { requestStamp } from "./request.js";
 

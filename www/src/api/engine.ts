@@ -7,6 +7,7 @@ import type { LoadReport } from "../store/report.js";
 import type {
   Arithmetic,
   AnswerEvent,
+  Budgets,
   ChatCompletion,
   ChatCompletionChunk,
   ChatEvent,
@@ -17,10 +18,10 @@ import type {
   ScoreResult,
   Speculation,
   Tune,
+  UsageReport,
   VisionResidency,
 } from "../wasm/ocelli.js";
 import { sharedWorker } from "../tabs/shared-worker.js";
-import type { Budgets, UsageReport } from "../usage/types.js";
 import type { BenchOptions, BenchReport } from "../worker/bench-types.js";
 import { Connection } from "../worker/connection.js";
 import { PROTOCOL_VERSION } from "../worker/protocol.js";

@@ -1,6 +1,5 @@
 /** The OpenAI API's chat completions. The engine refuses fields that it does not support, by name. */
-import type { Limit } from "../usage/types.js";
-import type { Detail, ToolCall } from "../wasm/ocelli.js";
+import type { Detail, Limit, ToolCall } from "../wasm/ocelli.js";
 
 export type {
   ChatCompletion,

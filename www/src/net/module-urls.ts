@@ -12,8 +12,6 @@ export interface ModuleOptions {
   grammarUrl?: string | URL;
   /** Address of `ocelli_import_bg.wasm`, which is loaded for imports. Default: beside `ocelli_bg.wasm`. */
   importUrl?: string | URL;
-  /** Address of `usage.js`, which is loaded if there are budgets. Default: beside `ocelli_bg.wasm`. */
-  usageUrl?: string | URL;
 }
 
 export function moduleUrls(options: ModuleOptions): ModuleUrls {
@@ -35,6 +33,5 @@ export function moduleUrls(options: ModuleOptions): ModuleUrls {
     pictures: place("pictures", () => new URL("./wasm/ocelli_pictures_bg.wasm", import.meta.url)),
     formats: place("formats", () => new URL("./wasm/ocelli_grammar_bg.wasm", import.meta.url)),
     import: place("import", () => new URL("./wasm/ocelli_import_bg.wasm", import.meta.url)),
-    usage: place("usage", () => new URL("./wasm/usage.js", import.meta.url)),
   };
 }

@@ -1,4 +1,4 @@
-/** The wasm module of the engine, and the modules and the script that are loaded when the first request needs them. */
+/** The wasm module of the engine, and the modules that are loaded when the first request needs them. */
 import { ocelliError } from "../errors.js";
 import { Once } from "../once.js";
 
@@ -8,7 +8,6 @@ export const MODULES = {
   pictures: { file: "ocelli_pictures_bg.wasm", option: "picturesUrl", what: "module for picture files" },
   formats: { file: "ocelli_grammar_bg.wasm", option: "grammarUrl", what: "module for formats" },
   import: { file: "ocelli_import_bg.wasm", option: "importUrl", what: "module for imports" },
-  usage: { file: "usage.js", option: "usageUrl", what: "script for budgets" },
 } as const;
 
 export type ModuleName = keyof typeof MODULES;

@@ -1,39 +1,29 @@
-/** Usage in Cache Storage, one text of JSON lines for each day. Tabs count at the same time: each replaces an entry under a lock. */
+/** Storage of usage: a text for each day in Cache Storage. Engines of several tabs may count at once, so each text is replaced under a lock. */
 import { storeOrigin } from "../store/browser.js";
-import { type Counts, Sums } from "./report.js";
 
 const CACHE = "ocelli-usage-v1";
 
-/** Used if nothing can be stored: in private windows of some browsers, and if storage is full. */
+/** Texts that cannot be stored: in private windows of some browsers, and if storage is full. */
 const inMemory = new Map<string, string>();
 
 const folder = () => `${storeOrigin()}/ocelli-usage/`;
 
-/** Usage of one day. */
-export async function readDay(day: string): Promise<Sums> {
-  return new Sums(await read(await openCache(), folder() + day));
-}
-
-/** Adds to the usage of a key on a day. */
-export async function addTo(day: string, key: string, counts: Counts): Promise<void> {
+/** Replaces the text of a day by `change` of it. */
+export async function updateDay(day: string, change: (text: string) => string): Promise<void> {
   await locked(async () => {
     const [cache, url] = [await openCache(), folder() + day];
     const before = await read(cache, url);
-    const sums = new Sums(before);
-    sums.add(day, key, counts);
-    // Damaged lines are kept unchanged.
-    const lines = before.split("\n");
-    const damaged = sums.damaged.map((line) => `${lines[line - 1] ?? ""}\n`).join("");
-    await write(cache, url, damaged + sums.text());
+    const after = change(before);
+    if (after !== before) await write(cache, url, after);
   });
 }
 
-/** Usage of all days. */
-export async function readAll(): Promise<Sums> {
+/** The texts of all days. */
+export async function readAll(): Promise<string> {
   const cache = await openCache();
   const urls = new Set([...((await cache?.keys()) ?? []).map(({ url }) => url), ...inMemory.keys()]);
   const texts = await Promise.all([...urls].filter((url) => url.startsWith(folder())).map((url) => read(cache, url)));
-  return new Sums(texts.join("\n"));
+  return texts.join("\n");
 }
 
 async function openCache(): Promise<Cache | null> {
@@ -59,9 +49,11 @@ async function write(cache: Cache | null, url: string, text: string): Promise<vo
   }
 }
 
-/** Workers without locks have only one engine. */
+let last = Promise.resolve();
+
+/** Runs `act` after the earlier ones. Without locks, one worker has the only engine. */
 async function locked(act: () => Promise<void>): Promise<void> {
   const locks: LockManager | undefined = globalThis.navigator?.locks;
   if (locks) await locks.request(CACHE, act);
-  else await act();
+  else await (last = last.then(act));
 }

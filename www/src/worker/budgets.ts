@@ -1,20 +1,35 @@
-/** Budgets and usage, in a separate script that is loaded if they are needed. */
-import { type ModuleUrls, WasmModule } from "../net/wasm-module.js";
-import type { Accounts } from "../usage/index.js";
-import type { Budgets } from "../usage/types.js";
+/** Budgets of a page: the engine's module counts, the page's storage keeps the counts by day. */
+import { readAll, updateDay } from "../usage/ledger.js";
+import { OcelliAccounts, usageReport, type Budgets, type OcelliWork, type UsageReport } from "../wasm/ocelli.js";
 
-type Script = typeof import("../usage/index.js");
+export class Accounts {
+  private readonly accounts: OcelliAccounts;
 
-/** Defined by `build.mjs` at the head of the worker's script, with comments that make bundlers ignore the import. */
-declare const importScript: (url: string) => Promise<Script>;
+  /** With `null` nothing is stored, and only the budgets of requests themselves apply. Throws `invalid-request`. */
+  constructor(private readonly budgets: Budgets | null) {
+    this.accounts = new OcelliAccounts(budgets);
+  }
 
-let script: Script | null = null;
-const module = new WasmModule("usage", async ({ module_or_path }) => {
-  script = await importScript(module_or_path);
-});
+  /** Opens the bill of a request. Resolves to whether it is counted; rejects with `budget-exceeded` if nothing is left for any prompt. */
+  async bill(work: OcelliWork): Promise<boolean> {
+    // Other engines may have counted meanwhile.
+    await this.save();
+    try {
+      return this.accounts.bill(work);
+    } catch (refused) {
+      await this.save();
+      throw refused;
+    }
+  }
 
-/** Loads the script. Returns the accounts for `budgets`. */
-export async function accountsOf(budgets: Budgets | null, urls: ModuleUrls): Promise<Accounts> {
-  await module.load(urls);
-  return new (script as Script).Accounts(budgets);
+  /** Stores new counts, and reads those of other engines. */
+  async save(): Promise<void> {
+    if (!this.budgets) return;
+    for (const day of this.accounts.days()) await updateDay(day, (text) => this.accounts.merge(day, text));
+  }
+}
+
+/** Stored usage. */
+export async function report(): Promise<UsageReport> {
+  return usageReport(await readAll());
 }

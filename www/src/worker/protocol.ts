@@ -6,9 +6,9 @@ import type { ErrorData } from "../errors.js";
 import type { ImportOptions, ImportResult, WireSource } from "../import/model-source.js";
 import type { ModuleUrls } from "../net/wasm-module.js";
 import type { LoadReport } from "../store/report.js";
-import type { Budgets, UsageReport } from "../usage/types.js";
 import type {
   AnswerEvent,
+  Budgets,
   DeviceReport,
   EngineOptions,
   KvPrecision,
@@ -16,11 +16,12 @@ import type {
   Reply,
   RequestStamp,
   ScoreResult,
+  UsageReport,
 } from "../wasm/ocelli.js";
 import type { BenchOptions, BenchReport } from "./bench-types.js";
 
-/** Must be raised with every change of a message, so that a page and a worker of different builds do not misunderstand each other. */
-export const PROTOCOL_VERSION = 19;
+/** Raised with every change of a message: a page and a worker of different builds must not misunderstand each other. */
+export const PROTOCOL_VERSION = 20;
 
 /** A picture on its way to the worker. A string is an absolute URL: `http(s):`, `data:` or `blob:`. */
 export type PictureSource = string | Blob | ImageBitmap | ImageData;

@@ -1,6 +1,5 @@
-/** A running request: submitted to the engine's scheduler, it sends its frames. */
-import type { Bill } from "../usage/index.js";
-import { RequestHandle, type AnswerEvent, type OcelliEngine, type OcelliWork, type RequestClient } from "../wasm/ocelli.js";
+/** A request in progress: it is submitted to the engine's scheduler, and sends its frames. */
+import { RequestHandle, type AnswerEvent, type OcelliWork, type RequestClient } from "../wasm/ocelli.js";
 import type { EngineLoop } from "./engine-loop.js";
 
 interface Outcome {
@@ -15,6 +14,7 @@ export class Request implements RequestClient {
   constructor(
     private readonly loop: EngineLoop,
     private readonly onEvent: (event: AnswerEvent) => void,
+    private readonly onAdmitted: () => void,
   ) {}
 
   /** Submits the request. Resolves to the body of its answer. */
@@ -26,25 +26,6 @@ export class Request implements RequestClient {
       requests.submit(work, this.handle, isBatch, this);
       this.loop.wake();
     });
-  }
-
-  /** Submits the request if its budgets admit it, and adds its usage to the bill. Calls `onBegin` when it is admitted. */
-  async submitWithin(bill: Bill, engine: OcelliEngine, work: OcelliWork, isBatch: boolean, onBegin: () => void): Promise<string> {
-    try {
-      const promptTokens = await this.loop.alone(() => Promise.resolve(engine.promptTokens(work)));
-      const { tokens, ms } = await bill.begin(promptTokens);
-      this.handle.allow(tokens, ms);
-    } catch (refused) {
-      work.free();
-      throw refused;
-    }
-    onBegin();
-    let body: string | undefined;
-    try {
-      return (body = await this.submit(work, isBatch));
-    } finally {
-      await bill.took(this.handle.spent(), body);
-    }
   }
 
   /** Counts a frame that was read. */
@@ -60,6 +41,10 @@ export class Request implements RequestClient {
 
   free(): void {
     this.handle.free();
+  }
+
+  admitted(): void {
+    this.onAdmitted();
   }
 
   send(event: AnswerEvent): void {

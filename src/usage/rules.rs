@@ -1,18 +1,21 @@
-//! Rules of budgets. `www/src/usage/rules.ts` has the same rules for pages; `tests/fixtures/budgets.json` has the test cases of both.
+//! Rules of budgets.
 
-use ocelli::api::Limit;
-use ocelli::chat::Date;
-use ocelli::{Error, Result};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Number;
+
+use crate::api::Limit;
+use crate::chat::Date;
+use crate::error::{Error, Result};
 
 const DAY: u64 = 24 * 60 * 60;
 
 /// Usage so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Spent {
-    pub(crate) tokens: u64,
-    pub(crate) seconds: f64,
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+pub struct Spent {
+    /// Tokens of prompts and answers.
+    pub tokens: u64,
+    /// Seconds of the engine's time.
+    pub seconds: f64,
 }
 
 impl std::ops::AddAssign for Spent {
@@ -44,9 +47,9 @@ pub(super) struct Budget {
 /// Admits a request with a prompt of so many tokens at `now`, in seconds since 1970.
 ///
 /// # Errors
-/// `budget-exceeded` if a budget has no room for the prompt and one more token, or no time left.
-pub(super) fn admit(budgets: &[Budget], prompt_tokens: u64, now: u64) -> Result<()> {
-    let asked = prompt_tokens + 1;
+/// [`Error::BudgetExceeded`] if a budget has no room for the prompt and one more token, or no time left.
+pub(super) fn admit(budgets: &[Budget], prompt_tokens: usize, now: u64) -> Result<()> {
+    let asked = prompt_tokens as u64 + 1;
     for Budget { scope, limit, spent } in budgets {
         let refused = |unit, (limit, spent), asked| {
             let renews = (*scope == Scope::Key).then(|| (now / DAY + 1) * DAY);
