@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use ocelli::api::{Client, Inbox, Output, Priority, Run, Scheduler, Submission};
 use ocelli::engine::{Engine, Meter, RequestControl};
-use ocelli::usage::{Bill, Counts};
+use ocelli::usage::Counts;
 use ocelli::{Error, Result};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -18,7 +18,7 @@ use super::intake::Prepared;
 use super::monitor::Monitor;
 use super::stream::{Answer, Flow, Reader};
 use crate::shared::kept;
-
+use crate::usage::Bill;
 
 /// Limit of requests outside batches that wait for their first step.
 const MOST_WAITING: usize = 256;
@@ -263,7 +263,8 @@ impl Client for Connected {
         let ms = self.arrived.elapsed().as_millis() as u64;
         match &outcome {
             Ok(body) => {
-                let used = serde_json::from_str(body).map_or_else(|_| Counts::default(), |body| Counts::of_answer(&body));
+                let used =
+                    serde_json::from_str(body).map_or_else(|_| Counts::default(), |body| Counts::of_answer(&body));
                 self.place.shared.monitor.answered(&used, self.arrived);
                 let Counts { prompt_tokens, cached_tokens, completion_tokens, .. } = used;
                 tracing::info!(id = self.id, ms, prompt_tokens, cached_tokens, completion_tokens, "answered");

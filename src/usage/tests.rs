@@ -39,7 +39,7 @@ fn days_are_those_of_utc() {
 fn key_and_limit_of_a_request() {
     for case in list(&cases()["askers"]) {
         match Asker::of_request(&case["request"]) {
-            Ok(Asker { key, limit }) => {
+            Ok(Asker { key, limit, .. }) => {
                 let key = if key.is_empty() { text(&case["caller"]) } else { &key };
                 let wanted = Limit::deserialize(&case["limit"]).expect("a limit");
                 assert_eq!((key, limit), (text(&case["key"]), wanted), "{case}");
