@@ -8,8 +8,8 @@ import { startSite, type Site } from "./site.js";
 
 /** Rows run at a time: a browser compiles their shaders in parallel. */
 const AT_ONCE = 12;
-/** The native tests run all rows; here one of each kernel, layout and tier is run, and every third of those without optional features. */
-const ALL = process.env["OCELLI_KERNELS"] === "all";
+/** All rows run natively. Here, unless all are asked for, one row runs of every second kind (kernel, layout, tier) with features, and of every fifth without. */
+const ALL = process.env["OCELLI_KERNELS"] === "all" || process.env["OCELLI_TESTS"] === "all";
 
 /** Only rows whose name starts with this. */
 const ONLY = process.env["OCELLI_KERNEL"];
@@ -54,7 +54,7 @@ inBrowsers("the kernel table", (browser) => {
     const kinds = new Set<string>();
     const isNew = ({ name, uses }: (typeof all)[number]) => {
       const kind = JSON.stringify([name.split(" ", 2), uses]);
-      return ALL || (!kinds.has(kind) && kinds.add(kind) && !(isPlain(uses) && kinds.size % 3));
+      return ALL || (!kinds.has(kind) && kinds.add(kind) && kinds.size % (isPlain(uses) ? 5 : 2) === 0);
     };
     const rows = all.flatMap((row, at) => (isWanted(row.name) && can(row.uses) && isNew(row) ? [at] : []));
     for (const feature of FEATURES) {
