@@ -9,7 +9,7 @@ use crate::picture::pictures_from_js;
 use crate::schedule::Arrivals;
 use crate::service::OcelliService;
 use ocelli::api::{Scheduler, ScoreRequest, Service};
-use ocelli::engine::{Engine, Plan, RequestControl, ScoredRows};
+use ocelli::engine::{Engine, Plan, ScoredRows};
 use ocelli::gpu::DeviceReport;
 use ocelli::gpu::ledger::LedgerRow;
 use ocelli::kernels::self_test::SelfTestReport;
