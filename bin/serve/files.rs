@@ -16,8 +16,9 @@ use ocelli::api::Reply;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::handler::Server;
+use super::batches::Batches;
 use super::http::{Answer, plain};
+use super::intake::Intake;
 use super::store::{FileObject, Store, page};
 use crate::shared::api;
 
@@ -44,27 +45,26 @@ pub(super) fn path(path: &str) -> Option<Vec<String>> {
     matches!(parts[0].as_str(), "files" | "batches").then_some(parts)
 }
 
-/// Answers a request below these addresses.
+/// Answers a request below these addresses. `intake` reads bodies, once the model is loaded.
 pub(super) async fn answer(
-    server: &Arc<Server>,
-    path: Vec<String>,
-    head: Parts,
+    batches: &Arc<Batches>,
+    (path, head): (Vec<String>, Parts),
     body: Incoming,
+    intake: Result<&Intake, Reply>,
 ) -> Result<Answer, Reply> {
-    let store = server.batches.store.clone();
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
     match (&head.method, &parts[..]) {
         (&Method::POST, ["files"]) => {
-            let taken = tokio::time::timeout(FILE_TIME, take(&store, &head, body)).await;
+            let taken = tokio::time::timeout(FILE_TIME, take(&batches.store, &head, body)).await;
             let late = |_| Reply::error("request-timeout", "the file did not come in time", None);
             return taken.map_err(late)?.map(|file| plain(&Reply::ok(file)));
         }
-        (&Method::GET, ["files", id, "content"]) => return content(&store, (*id).to_owned()).await,
+        (&Method::GET, ["files", id, "content"]) => return content(&batches.store, (*id).to_owned()).await,
         _ => {}
     }
-    let text = if head.method == Method::POST { server.loaded()?.intake.read(body).await?.text } else { String::new() };
-    let server = server.clone();
-    blocking(move || object(&server, &path, &head, &text)).await.map(|json| plain(&Reply::ok(json)))
+    let text = if head.method == Method::POST { intake?.read(body).await?.text } else { String::new() };
+    let batches = batches.clone();
+    blocking(move || object(&batches, &path, &head, &text)).await.map(|json| plain(&Reply::ok(json)))
 }
 
 /// Runs work that may block.
@@ -74,8 +74,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Reply> + S
 }
 
 /// Answers a request about an object or a list.
-fn object(server: &Server, path: &[String], head: &Parts, body: &str) -> Result<String, Reply> {
-    let batches = &server.batches;
+fn object(batches: &Batches, path: &[String], head: &Parts, body: &str) -> Result<String, Reply> {
     let store = &*batches.store;
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
     Ok(match (&head.method, &parts[..]) {

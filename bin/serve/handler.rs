@@ -37,7 +37,7 @@ pub(super) struct Server {
     pub(super) loaded: OnceLock<Loaded>,
     pub(super) monitor: Arc<Monitor>,
     pub(super) jobs: Jobs,
-    pub(super) batches: Batches,
+    pub(super) batches: Arc<Batches>,
     /// Usage of requests, if it is limited or stored.
     pub(super) accounts: Option<Accounts>,
 }
@@ -112,7 +112,8 @@ impl Server {
     async fn serve(self: &Arc<Self>, request: Request<Incoming>, id: &str) -> Result<Answer, Reply> {
         let (head, body) = request.into_parts();
         if let Some(path) = files::path(head.uri.path()) {
-            return files::answer(self, path, head, body).await;
+            let intake = self.loaded().map(|loaded| &loaded.intake);
+            return files::answer(&self.batches, (path, head), body, intake).await;
         }
         if let Some(accounts) = self.accounts.as_ref().filter(|_| is_usage(&head)) {
             return Ok(usage_of(accounts, &head));

@@ -112,7 +112,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let access = Access::new(args.host, args.api_key.clone(), args.origins.clone());
     let (jobs, queue) = jobs::queue(monitor.clone());
     let (batches, waiting) = Batches::new(Store::open(args.files.as_deref(), args.files_bytes)?);
-    let _temporary = Temporary(batches.store.clone());
+    let (_temporary, batches) = (Temporary(batches.store.clone()), Arc::new(batches));
     let (loaded, shares_cache) = (OnceLock::new(), args.share_cache);
     let server = Arc::new(Server { access, shares_cache, loaded, monitor, jobs, batches, accounts });
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();

@@ -137,7 +137,7 @@ impl OcelliWork {
         if let State::Waiting(work) = &self.state { (work.answers() > 0).then_some(&work.asker) } else { None }
     }
 
-    /// Has the request be counted by a bill.
+    /// Sets the bill that counts the request.
     pub(crate) fn count_by(&mut self, bill: Bill<Sums>) {
         self.bill = Some(bill);
     }
