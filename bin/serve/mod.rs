@@ -125,9 +125,10 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let mut engine = pollster::block_on(open::engine(&args.package, args.context, &args.memory))?;
     args.keep.open(&mut engine)?;
     let (service, intake) = (args.names.service(&engine, &args.package), Intake::new(&engine));
-    io::inform(&format!("{} answers at http://{listening}/v1", service.model));
+    let told = format!("{} answers at http://{listening}/v1", service.model);
     // Nothing else sets it.
     let _ = server.loaded.set(Loaded { service, intake, ledger: engine.gpu().ledger().clone() });
+    io::inform(&told);
     std::thread::spawn(move || batches::work(&server, &waiting));
     let outcome = queue.work(&mut engine);
     runtime.shutdown_timeout(LAST_TIME);
