@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::desk::{Desk, Heard};
 use super::{CHAT, CONTEXT, work_for};
+use crate::generation::fake::Kind;
 use crate::generation::{FakeEngine, KINDS, engine};
 
 /// Tokens of a prompt that were in the KV cache, as the API reports them.
@@ -21,15 +22,22 @@ fn cached(engine: &mut FakeEngine, text: &str, scope: Scope) -> u64 {
     body["usage"]["prompt_tokens_details"]["cached_tokens"].as_u64().expect("a number")
 }
 
+/// Cached tokens of a prompt that is repeated by an engine without owners. A recurrent state cannot be rewound to a repeated prompt.
+fn own_cache(kind: Kind, text: &str) -> u64 {
+    let mut engine = engine(kind, Speculation::Off, (CONTEXT, 8));
+    let [_, again] = [(); 2].map(|()| cached(&mut engine, text, Scope::SHARED));
+    assert_eq!(again > 10, matches!(kind, Kind::Attention), "{kind:?}: {again}");
+    again
+}
+
 #[test]
 fn cached_tokens_of_other_owners_are_not_reused() {
     let (ann, bob) = (Scope::of("ann"), Scope::of("bob"));
     let secret = "The password of the cellar is a horse that eats batteries.";
     for kind in KINDS {
         let mut engine = engine(kind, Speculation::Off, (CONTEXT, 8));
-        assert_eq!(cached(&mut engine, secret, ann), 0);
-        let again = cached(&mut engine, secret, ann);
-        assert!(again > 10, "{kind:?}: the owner's own cache is used, {again}");
+        let [first, again] = [(); 2].map(|()| cached(&mut engine, secret, ann));
+        assert_eq!((first, again), (0, own_cache(kind, secret)), "{kind:?}: the owner's own cache is used");
         // Guesses of every length, each by an owner that has asked nothing before.
         for length in (0..secret.len()).step_by(7) {
             let other = Scope::of(&format!("eve {length}"));
