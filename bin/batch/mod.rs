@@ -230,7 +230,7 @@ impl Client for LineClient<'_> {
     fn end(self: Box<Self>, outcome: Result<String>) {
         let Self { custom_id, id, bill, progress } = *self;
         if let Some(bill) = bill {
-            bill.close(&outcome);
+            bill.close(&Counts::of_outcome(&outcome));
         }
         let mut progress = progress.borrow_mut();
         if let Err(error) = progress.add((&custom_id, &id), outcome) {

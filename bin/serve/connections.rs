@@ -53,6 +53,11 @@ pub(super) async fn serve(listener: TcpListener, server: Arc<Server>) {
         });
     }
     drop(listener);
+    if server.loaded().is_err() {
+        // Loading cannot be cancelled, and nothing is lost with it.
+        server.batches.store.end();
+        std::process::exit(130);
+    }
     io::inform("ending: answers under way are completed, a second signal ends them too");
     tokio::select! {
         () = graceful.shutdown() => {}

@@ -22,8 +22,8 @@ use super::batches::Batches;
 use super::files;
 use super::http::{Answer, plain};
 use super::intake::{Intake, Leaving, Prepared, Text, busy};
-use super::jobs::{Jobs, OpenRequests};
-use super::monitor::{Amounts, Health, Monitor};
+use super::jobs::Jobs;
+use super::monitor::{Health, Monitor};
 use super::stream::Events;
 use crate::shared::api;
 use crate::usage::{self, Accounts};
@@ -31,7 +31,7 @@ use crate::usage::{self, Accounts};
 /// State that all connections share.
 pub(super) struct Server {
     pub(super) access: Access,
-    /// True if all askers share the KV cache.
+    /// True if all users share the KV cache.
     pub(super) shares_cache: bool,
     /// The model, once it is loaded.
     pub(super) loaded: OnceLock<Loaded>,
@@ -59,7 +59,7 @@ impl Server {
         self.loaded.get().ok_or_else(loading)
     }
 
-    /// Keeps the prompts of work apart from those of other askers.
+    /// Keeps the prompts of work apart from those of other users.
     pub(super) fn own(&self, work: &mut Work) {
         let Asker { key, cache_key, .. } = &work.asker;
         let owner = [self.access.caller(), key, cache_key].join("\0");
@@ -79,9 +79,8 @@ impl Server {
     }
 
     fn metrics(&self) -> Answer {
-        let OpenRequests { waiting, active } = self.jobs.counts();
         let gpu_bytes = self.loaded.get().map_or(0, |loaded| loaded.ledger.total().0);
-        let mut answer = plain(&Reply::ok(self.monitor.text(&Amounts { waiting, active, gpu_bytes })));
+        let mut answer = plain(&Reply::ok(self.monitor.text(&self.jobs.counts(), gpu_bytes)));
         let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
         answer.headers_mut().insert(CONTENT_TYPE, kind);
         answer

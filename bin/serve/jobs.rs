@@ -15,7 +15,7 @@ use ocelli::{Error, Result};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::intake::Prepared;
-use super::monitor::Monitor;
+use super::monitor::{Monitor, OpenRequests};
 use super::stream::{Answer, Flow, Reader};
 use crate::shared::kept;
 use crate::usage::Bill;
@@ -79,12 +79,6 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.shared.open().remove(&self.number);
     }
-}
-
-/// Numbers of open requests.
-pub(super) struct OpenRequests {
-    pub(super) waiting: usize,
-    pub(super) active: usize,
 }
 
 /// The connections' side of the queue.
@@ -193,6 +187,7 @@ impl Queue {
             return;
         }
         kept::keep(engine, &mut || {
+            self.shared.monitor.alive();
             self.first = self.first.take().or_else(|| self.receiver.try_recv().ok());
             self.first.is_none()
         });
@@ -260,11 +255,9 @@ impl Client for Connected {
     }
 
     fn end(self: Box<Self>, outcome: Result<String>) {
-        let ms = self.arrived.elapsed().as_millis() as u64;
+        let (ms, used) = (self.arrived.elapsed().as_millis() as u64, Counts::of_outcome(&outcome));
         match &outcome {
-            Ok(body) => {
-                let used =
-                    serde_json::from_str(body).map_or_else(|_| Counts::default(), |body| Counts::of_answer(&body));
+            Ok(_) => {
                 self.place.shared.monitor.answered(&used, self.arrived);
                 let Counts { prompt_tokens, cached_tokens, completion_tokens, .. } = used;
                 tracing::info!(id = self.id, ms, prompt_tokens, cached_tokens, completion_tokens, "answered");
@@ -272,7 +265,7 @@ impl Client for Connected {
             Err(error) => tracing::info!(id = self.id, ms, code = error.code(), "failed"),
         }
         if let Some(bill) = self.bill {
-            bill.close(&outcome);
+            bill.close(&used);
         }
         self.flow.send(Answer::End(outcome));
     }

@@ -61,8 +61,7 @@ pub(crate) struct ServeArgs {
     /// Limit of the size of all files together, such as 2GiB.
     #[arg(long, value_name = "SIZE", value_parser = units::bytes, default_value = "10GiB")]
     files_bytes: u64,
-    /// Let all askers reuse the cached prompts of one another. By default the KV cache is kept apart by `prompt_cache_key` and by
-    /// `safety_identifier` or `user`.
+    /// Let all users share the cached prompts. By default the KV cache is kept apart by `prompt_cache_key` and by `safety_identifier` or `user`.
     #[arg(long)]
     share_cache: bool,
     /// Lines about requests on standard error.

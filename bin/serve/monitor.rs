@@ -67,14 +67,12 @@ pub(super) struct Monitor {
     resident_memory: Gauge,
 }
 
-/// Amounts that are known at the time of a report.
-pub(super) struct Amounts {
+/// Numbers of open requests.
+pub(super) struct OpenRequests {
     /// Requests that wait for their first step.
     pub(super) waiting: usize,
     /// Requests that have begun.
     pub(super) active: usize,
-    /// Bytes allocated on the GPU.
-    pub(super) gpu_bytes: u64,
 }
 
 impl Monitor {
@@ -157,12 +155,12 @@ impl Monitor {
         self.answer.observe(since.elapsed().as_secs_f64());
     }
 
-    /// Everything as text.
-    pub(super) fn text(&self, amounts: &Amounts) -> String {
+    /// Everything as text. `gpu_bytes` are allocated on the GPU.
+    pub(super) fn text(&self, open: &OpenRequests, gpu_bytes: u64) -> String {
         let number = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-        self.waiting.set(number(amounts.waiting as u64));
-        self.active.set(number(amounts.active as u64));
-        self.gpu_memory.set(number(amounts.gpu_bytes));
+        self.waiting.set(number(open.waiting as u64));
+        self.active.set(number(open.active as u64));
+        self.gpu_memory.set(number(gpu_bytes));
         self.resident_memory.set(number(resident_bytes().unwrap_or_default()));
         let mut text = String::new();
         // Writing to a string cannot fail.

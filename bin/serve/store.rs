@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ocelli::api::Reply;
-use ocelli::engine::snapshots::{private_file, private_folder};
+use ocelli::engine::snapshots::{private_append, private_file, private_folder};
 use ocelli::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 
 use crate::shared::api;
 use crate::shared::io;
+
+/// File extension of the bytes of an object.
+const DATA: &str = "jsonl";
 
 /// A folder of objects, each a JSON file, some with a data file. Locked by one server at a time.
 #[derive(Debug)]
@@ -102,9 +105,25 @@ impl Store {
         let store = Self { folder, used: AtomicU64::new(0), most, is_temporary, _lock: lock };
         store.remove_expired();
         let entries = fs::read_dir(&store.folder).into_iter().flatten().flatten();
-        let bytes = entries.filter_map(|entry| entry.metadata().ok()).map(|data| data.len()).sum();
+        let is_data = |entry: &fs::DirEntry| entry.path().extension().is_some_and(|ending| ending == DATA);
+        let bytes = entries.filter(is_data).filter_map(|entry| entry.metadata().ok()).map(|data| data.len()).sum();
         store.used.store(bytes, Ordering::Relaxed);
         Ok(store)
+    }
+
+    /// Creates the file for the bytes of an object that is written by others.
+    ///
+    /// # Errors
+    /// `io`.
+    pub(super) fn create(&self, id: &str) -> Result<PathBuf> {
+        let path = self.bytes(id);
+        private_append(&path).map_err(|error| Error::io(path.display(), &error))?;
+        Ok(path)
+    }
+
+    /// Counts bytes that others have written, also beyond the limit.
+    pub(super) fn count(&self, bytes: u64) {
+        self.used.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Counts bytes that are written. Returns false if there is no room for them.
@@ -122,7 +141,7 @@ impl Store {
 
     /// Path of a file's bytes.
     pub(super) fn bytes(&self, id: &str) -> PathBuf {
-        self.folder.join(format!("{id}.jsonl"))
+        self.folder.join(format!("{id}.{DATA}"))
     }
 
     fn path(&self, id: &str) -> PathBuf {
@@ -160,12 +179,20 @@ impl Store {
     /// Removes a file and its bytes.
     pub(super) fn remove(&self, id: &str) {
         // Without its JSON the object does not exist, even if the bytes remain. There may be none.
-        for path in [self.path(id), self.bytes(id)] {
-            let bytes = fs::metadata(&path).map_or(0, |data| data.len());
-            if fs::remove_file(path).is_ok() {
-                let less = |used: u64| Some(used.saturating_sub(bytes));
-                let _ = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-            }
+        let _ = fs::remove_file(self.path(id));
+        let path = self.bytes(id);
+        let bytes = fs::metadata(&path).map_or(0, |data| data.len());
+        if fs::remove_file(path).is_ok() {
+            let less = |used: u64| Some(used.saturating_sub(bytes));
+            let _ = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        }
+    }
+
+    /// Removes a temporary folder.
+    pub(super) fn end(&self) {
+        if self.is_temporary {
+            // Remaining files are left to the system's cleanup.
+            let _ = fs::remove_dir_all(&self.folder);
         }
     }
 
@@ -184,10 +211,7 @@ pub(super) struct Temporary(pub(super) Arc<Store>);
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if self.0.is_temporary {
-            // Remaining files are left to the system's cleanup.
-            let _ = fs::remove_dir_all(&self.0.folder);
-        }
+        self.0.end();
     }
 }
 

@@ -1,9 +1,10 @@
 //! Usage in append-only files: one file a day. A killed process leaves at most half a line.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use ocelli::engine::snapshots::{private_append, private_folder};
 use ocelli::usage::{Counts, Ledger, Sums, is_day};
 use ocelli::{Error, Result};
 
@@ -58,8 +59,8 @@ impl Folder {
         let (mut sums, mut lock) = (Sums::default(), None);
         if let Some(path) = path {
             let io = |error: &std::io::Error| Error::io(path.display(), error);
-            fs::create_dir_all(path).map_err(|error| io(&error))?;
-            let file = File::create(path.join("lock")).map_err(|error| io(&error))?;
+            private_folder(path).map_err(|error| io(&error))?;
+            let file = private_append(&path.join("lock")).map_err(|error| io(&error))?;
             file.try_lock().map_err(|_| io(&std::io::Error::other("another process counts there")))?;
             (sums, lock) = (read(path)?, Some(file));
         }
@@ -109,7 +110,7 @@ impl Drop for Folder {
 
 /// Ends a partial line.
 fn open_to_append(path: &Path) -> std::io::Result<File> {
-    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    let mut file = private_append(path)?;
     if fs::read(path)?.last().is_some_and(|byte| *byte != b'\n') {
         file.write_all(b"\n")?;
     }

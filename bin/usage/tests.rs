@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ocelli::api::{Asker, Limit};
-use ocelli::usage::{Limits, Sums};
+use ocelli::usage::{Counts, Limits, Sums};
 use serde_json::{Value, json};
 
 use super::{Accounts, folder, open, report};
@@ -41,7 +41,7 @@ fn a_budget_is_one_for_all_requests_of_a_key_and_starts_anew_with_the_day() {
     assert!(bill(&accounts, "ann").expect("a bill").admit(20).is_err(), "no token left after the prompt");
     first.iter().for_each(|meter| meter.spend(15, 500.0));
     assert_eq!(second[1].left(), 5);
-    one.close(&Ok(body(20, 7, 15)));
+    one.close(&Counts::of_outcome(&Ok(body(20, 7, 15))));
     // Aborted.
     second.iter().for_each(|meter| meter.spend(5, 250.0));
     drop(two);
@@ -68,7 +68,7 @@ fn a_budget_is_one_for_all_requests_of_a_key_and_starts_anew_with_the_day() {
     assert_eq!(tomorrow.admit(30).expect("it fits")[1].left(), 70);
     // A request that ends on the next day counts for the day it began.
     NOW.store(MORNING + 2 * 86_400, Ordering::SeqCst);
-    tomorrow.close(&Ok(body(30, 0, 0)));
+    tomorrow.close(&Counts::of_outcome(&Ok(body(30, 0, 0))));
     drop(accounts);
     let stored = folder::read(&path).expect("a folder");
     assert_eq!(stored.damaged_lines, 1);

@@ -91,8 +91,11 @@ impl Gpu {
     /// See [`Self::poll`].
     pub(super) fn wait_for(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
         let wait = |submission_index| wgpu::PollType::Wait { submission_index, timeout: Some(HANG) };
-        // A lost device rejects the submission index.
-        self.poll(wait(submission)).or_else(|_| self.poll(wait(None)))
+        match self.poll(wait(submission)) {
+            // A lost device rejects the submission index.
+            Err(Error::Gpu { .. }) => self.poll(wait(None)),
+            waited => waited,
+        }
     }
 
     /// Waits for `work` or until the device is lost.

@@ -223,10 +223,9 @@ impl<L: Ledger> Bill<L> {
         Ok(meters)
     }
 
-    /// Ends the bill with the body of the answer, if there is one.
-    pub fn close(mut self, outcome: &Result<String>) {
-        let body = outcome.as_ref().ok().and_then(|body| serde_json::from_str(body).ok());
-        self.cached_tokens = body.map_or(0, |body| Counts::of_answer(&body).cached_tokens);
+    /// Ends the bill with the usage of the whole answer.
+    pub fn close(mut self, used: &Counts) {
+        self.cached_tokens = used.cached_tokens;
     }
 
     /// Checks that a prompt of so many tokens is allowed. Returns today and the key's budget.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Number, Value, json};
 
 use super::rules::{Spent, number};
+use crate::error::Result;
 
 const COLUMNS: [&str; 8] =
     ["day", "key", "requests", "prompt_tokens", "cached_tokens", "completion_tokens", "seconds", "refusals"];
@@ -38,6 +39,12 @@ impl std::ops::AddAssign for Counts {
 }
 
 impl Counts {
+    /// Reads the usage in the body of an answer, as text; an error has none.
+    pub fn of_outcome(outcome: &Result<String>) -> Self {
+        let body = outcome.as_ref().ok().and_then(|body| serde_json::from_str(body).ok());
+        body.map_or_else(Self::default, |body| Self::of_answer(&body))
+    }
+
     /// Reads the usage in the body of a chat, a completion or a response.
     pub fn of_answer(body: &Value) -> Self {
         let usage = &body["usage"];

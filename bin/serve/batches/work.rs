@@ -96,7 +96,7 @@ fn carry_out(server: &Server) -> Result<()> {
     let input = || File::open(&path).map(BufReader::new).map_err(|error| Error::io(&name, &error));
     let (ids, wrong) = survey(input()?, &name)?;
     let total = ids.len() + wrong.len();
-    let open = |id| Answers::open(&store.bytes(id));
+    let open = |id| Answers::open(&store.create(id)?);
     let mut outputs = Outputs { right: open(&output)?, refused: open(&errors)? };
     outputs.refused.report(&wrong)?;
     if let Some(current) = &mut *batches.current() {
@@ -110,7 +110,9 @@ fn carry_out(server: &Server) -> Result<()> {
     let answered = answer_all(server, &mut outputs, &batch, (Requests::new(input()?), total));
     for id in [output, errors] {
         if let Some(mut file) = store.get::<FileObject>(&id) {
-            file.bytes = std::fs::metadata(store.bytes(&id)).map_or(0, |about| about.len());
+            let bytes = std::fs::metadata(store.bytes(&id)).map_or(0, |about| about.len());
+            store.count(bytes.saturating_sub(file.bytes));
+            file.bytes = bytes;
             store.put(&file)?;
         }
     }

@@ -7,7 +7,7 @@ use super::picture_cost::PictureSeconds;
 use super::picture_size::PictureLimits;
 use super::truncate::{turns, without};
 use super::{Encoded, Picture, Prompt, Reading, SizedPicture};
-use crate::chat::Tokenizer;
+use crate::chat::{Message, Tokenizer};
 use crate::engine::device::load::LoadOptions;
 use crate::engine::events::{Calendar, Clock, Event};
 use crate::error::{Error, Result};
@@ -175,7 +175,7 @@ impl Encoder {
         let bytes = match prompt {
             Prompt::Ids(_) => return Ok(()),
             Prompt::Text(text) => text.len(),
-            Prompt::Messages(messages) => messages.iter().map(crate::chat::Message::text_bytes).sum(),
+            Prompt::Messages(messages) => messages.iter().map(Message::text_bytes).sum(),
         };
         let fewest = bytes / (self.tokenizer.longest_token() * NFC_FACTOR);
         if fewest < self.context.saturating_mul(factor) { Ok(()) } else { self.check_tokens(fewest) }

@@ -156,10 +156,19 @@ fn health_and_metrics_are_reported() {
 #[cfg(unix)]
 #[test]
 fn files_of_a_server_are_readable_by_their_owner_alone() {
-    use std::os::unix::fs::MetadataExt;
-    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("private-files");
-    let _ = std::fs::remove_dir_all(&folder);
-    let server = Server::start(&["--files", folder.to_str().expect("text")]);
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let folder = |name: &str| {
+        let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = std::fs::remove_dir_all(&folder);
+        folder
+    };
+    // Usage is written to a folder that others can read.
+    let (folder, usage) = (folder("private-files"), folder("private-usage"));
+    std::fs::create_dir(&usage).expect("a folder");
+    std::fs::set_permissions(&usage, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    let text = |path: &std::path::Path| path.to_str().expect("text").to_owned();
+    let server = Server::start(&["--files", &text(&folder), "--usage", &text(&usage)]);
+    assert_eq!(server.post(CHAT, &endless(2, json!({}))).status, 200);
     let body = "--x\r\ncontent-disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.jsonl\"\r\n\r\n{}\r\n--x--\r\n";
     let head = format!(
         "POST /v1/files HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: multipart/form-data; boundary=x\r\ncontent-length: {}\r\n\r\n",
@@ -169,9 +178,10 @@ fn files_of_a_server_are_readable_by_their_owner_alone() {
     assert_eq!(stored["bytes"], 2, "{stored}");
     let mode = |path: &std::path::Path| std::fs::metadata(path).expect("a file").mode() & 0o777;
     assert_eq!(mode(&folder), 0o700);
-    let files = std::fs::read_dir(&folder).expect("a folder").flatten();
-    let modes: Vec<u32> = files.map(|entry| mode(&entry.path())).collect();
-    assert_eq!(modes, vec![0o600; modes.len()]);
+    let files = [&folder, &usage].map(|folder| std::fs::read_dir(folder).expect("a folder").flatten());
+    let modes: Vec<u32> = files.into_iter().flatten().map(|entry| mode(&entry.path())).collect();
+    // A lock in each, a file of the day, an object and its bytes.
+    assert_eq!(modes, [0o600; 5]);
     let content = server.get(&format!("/v1/files/{}/content", stored["id"].as_str().expect("an id")), &[]);
     assert_eq!((content.body.as_str(), content.header("content-length")), ("{}", Some("2")));
 }

@@ -1,5 +1,5 @@
 //! Exports of the engine's module for the worker of the npm package (`www/src/worker.ts`): only conversions between Rust and JavaScript
-//! values. `types.d.ts` declares these values.
+//! values. `types.d.ts` and `usage.d.ts` declare these values.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -25,3 +25,7 @@ pub use usage::{OcelliAccounts, usage_report};
 /// The TypeScript types of all values that are passed, for the module's `.d.ts`.
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = include_str!("types.d.ts");
+
+/// The types of budgets and usage.
+#[wasm_bindgen(typescript_custom_section)]
+const USAGE_TYPES: &str = include_str!("usage.d.ts");

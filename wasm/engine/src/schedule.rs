@@ -11,7 +11,7 @@ use crate::service::OcelliWork;
 use ocelli::api::{Client, Frame, Inbox, Output, Priority, Submission};
 use ocelli::engine::Meter;
 use ocelli::error::Result;
-use ocelli::usage::{Bill, Sums};
+use ocelli::usage::{Bill, Counts, Sums};
 use serde::Serialize;
 use wasm_shared::{JsResult, RequestHandle, Thrown, to_js};
 
@@ -136,7 +136,7 @@ impl Client for PageClient {
     fn end(self: Box<Self>, outcome: Result<String>) {
         // The worker stores the counts when it receives the outcome.
         if let Some(bill) = self.bill {
-            bill.close(&outcome);
+            bill.close(&Counts::of_outcome(&outcome));
         }
         drop(match outcome {
             Ok(body) => self.client.done(body),

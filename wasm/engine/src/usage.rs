@@ -49,7 +49,7 @@ impl OcelliAccounts {
     }
 }
 
-/// `UsageReport` of `types.d.ts`.
+/// `UsageReport` of `usage.d.ts`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct UsageReport {

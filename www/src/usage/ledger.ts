@@ -55,5 +55,5 @@ let last = Promise.resolve();
 async function locked(act: () => Promise<void>): Promise<void> {
   const locks: LockManager | undefined = globalThis.navigator?.locks;
   if (locks) await locks.request(CACHE, act);
-  else await (last = last.then(act));
+  else await (last = last.then(act, act));
 }

@@ -97,11 +97,21 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
 /// # Errors
 /// The system's error.
 pub fn private_file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    private(OpenOptions::new().write(true).truncate(true), path)
+}
+
+/// Creates a file or opens it at its end; a new one may be read by its owner only, on systems with owners.
+///
+/// # Errors
+/// The system's error.
+pub fn private_append(path: &Path) -> io::Result<File> {
+    private(OpenOptions::new().append(true), path)
+}
+
+fn private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options.create(true).open(path)
 }
 
 fn ready<'a, T: 'a>(outcome: Result<T>) -> Pending<'a, T> {
