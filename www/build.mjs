@@ -26,7 +26,7 @@ async function buildPackage() {
   const own = external("own-package", /^\.\.\/index\.js$/, "../index.js");
   const entryPoints = ["react", "img-alt", "prompt-api"].map((name) => `src/${name}/index.ts`);
   await build({ ...shared, entryPoints, outbase: "src", outdir: "dist/ocelli", external: ["react"], plugins: [own] });
-  for (const licence of ["LICENSE-APACHE", "LICENSE-MIT"]) {
+  for (const licence of ["LICENSE-APACHE", "LICENSE-MIT", "THIRD-PARTY.txt"]) {
     await cp(join(www, "..", licence), join(dist, "ocelli", licence));
   }
 }
@@ -86,7 +86,7 @@ async function buildServiceWorker() {
 function isShell(file) {
   if (file.startsWith("api/")) return false;
   if (file.startsWith("models/")) return file.includes("/gallery/");
-  return !/(^sw\.js|wasm\/ocelli\w*\.js|\.map|\.d\.ts|LICENSE-\w+|version\.txt)$/.test(file);
+  return !/(^sw\.js|wasm\/ocelli\w*\.js|\.map|\.d\.ts|LICENSE-\w+|THIRD-PARTY\.txt|version\.txt)$/.test(file);
 }
 
 async function filesBelow(folder) {

@@ -3,6 +3,8 @@
 //! [`schema`] converts a JSON schema to one that the matcher enforces, or names the keyword that cannot be enforced. [`Grammars`] is a prepared
 //! vocabulary, [`Matcher`] the state of one answer; matching is done by llguidance. Independent of models and GPUs.
 
+#![forbid(unsafe_code)]
+
 mod error;
 mod matcher;
 pub mod pattern;

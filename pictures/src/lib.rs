@@ -3,6 +3,8 @@
 //! Follows Pillow, which the models' own processors use: the orientation in EXIF or XMP is applied, transparency is composited on white, 16-bit
 //! samples keep their high byte, colour profiles are ignored, and the first frame of an animation is used. Independent of models and GPUs.
 
+#![forbid(unsafe_code)]
+
 mod decode;
 mod error;
 mod jpeg;

@@ -3,6 +3,7 @@
 //! The numbers are well scaled: matrices preserve the magnitude of their inputs, norms are about 1. The tokenizer encodes text, but answers
 //! are noise.
 
+#![forbid(unsafe_code)]
 #![warn(clippy::expect_used, clippy::panic, clippy::todo, clippy::unreachable, clippy::unwrap_used)]
 
 mod families;
