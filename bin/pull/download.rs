@@ -275,15 +275,15 @@ fn verify(url: &str, part: &Path, version: &Version, pin: Option<&Pin>) -> std::
         return Ok(());
     }
     fs::remove_file(part)?;
-    let reason =
-        format!("SHA-256 is {actual}, {} {expected}", pin.map_or("the server promised", |_| "the known file has"));
+    let promise = pin.map_or("the server promised", |_| "the known file has");
+    let reason = format!("SHA-256 is {actual}, {promise} {expected}");
     Err(Failure::Final(Error::Io { path: url.into(), reason }))
 }
 
 fn refused(url: &str, status: StatusCode) -> Error {
     let hint = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            ": accept the model's licence on its page, and set --token to a token of yours, or HF_TOKEN for huggingface.co"
+            ": accept the model's licence on its page, and set --token, or HF_TOKEN for huggingface.co"
         }
         _ => "",
     };
