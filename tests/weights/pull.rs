@@ -24,6 +24,8 @@ struct Manners {
     is_fickle: bool,
     /// Announces these hashes of files in redirections.
     linked: HashMap<String, String>,
+    /// Redirects to this host.
+    elsewhere: String,
     /// Answers with this status.
     status: Option<u16>,
 }
@@ -84,7 +86,8 @@ fn answer(stream: &TcpStream, root: &Path, log: &Mutex<Vec<Asked>>, manners: &Mu
         let linked = manners.linked.get(rest).map_or(String::new(), |hash| format!("x-linked-etag: \"{hash}\"\r\n"));
         return write!(
             out,
-            "HTTP/1.1 302 Found\r\nlocation: /files/{rest}\r\n{linked}connection: close\r\ncontent-length: 0\r\n\r\n"
+            "HTTP/1.1 302 Found\r\nlocation: {}/files/{rest}\r\n{linked}connection: close\r\ncontent-length: 0\r\n\r\n",
+            manners.elsewhere
         );
     }
     let name = path.strip_prefix("/files/").unwrap_or_default().split('?').next().unwrap_or_default();
@@ -189,9 +192,16 @@ fn tokens_are_sent_to_their_own_host_only() {
     assert!(main.asked().iter().all(|(.., has_token)| !has_token), "HF_TOKEN is for huggingface.co");
     let pulled = pull(&cache, &["pull", &model, "--mmproj", &mmproj, "--name", "b", "--token", "secret"]);
     assert!(pulled.status.success(), "{}", text(&pulled.stderr));
-    let (main, other) = (main.asked(), other.asked());
-    assert!(!main.is_empty() && main.iter().all(|(.., has_token)| *has_token));
-    assert!(!other.is_empty() && other.iter().all(|(.., has_token)| !has_token));
+    let are_apart = || {
+        let (main, other) = (main.asked(), other.asked());
+        assert!(!main.is_empty() && main.iter().all(|(.., has_token)| *has_token));
+        assert!(!other.is_empty() && other.iter().all(|(.., has_token)| !has_token));
+    };
+    are_apart();
+    main.told(|manners| manners.elsewhere.clone_from(&other.address));
+    let redirected = format!("{}/hub/q4_k.gguf", main.address);
+    assert!(pull(&cache, &["pull", &redirected, "--name", "d", "--token", "secret"]).status.success());
+    are_apart();
     let clear = pull(&cache, &["pull", "http://192.0.2.1/c.gguf", "--token", "secret"]);
     assert!(text(&clear.stderr).contains("--token: is sent over https only"), "{}", text(&clear.stderr));
 }
