@@ -13,6 +13,9 @@ use serde_json::Value;
 use super::requests::LineError;
 use crate::shared::io;
 
+/// Beginning of an answer's line.
+const START: &[u8] = br#"{"id":"batch_req_"#;
+
 /// Outcome of a line of the input.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Answered {
@@ -47,7 +50,7 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// Opens or creates the file. A partial line of an interrupted write is cut off.
+    /// Opens or creates the file. A partial answer of an interrupted write is cut off; nothing else is.
     ///
     /// # Errors
     /// `io`, also if another process writes it; `invalid-request` if it contains anything but answers.
@@ -74,6 +77,10 @@ impl Answers {
             line.clear();
             let read = reader.read_until(b'\n', &mut line).map_err(|error| Error::io(&self.name, &error))?;
             if line.last() != Some(&b'\n') {
+                let common = line.len().min(START.len());
+                if line[..common] != START[..common] {
+                    return Err(Error::request(&self.name, format!("line {number} is no answer of a batch")));
+                }
                 break;
             }
             let answered: Answered = serde_json::from_slice(&line).map_err(|error| {

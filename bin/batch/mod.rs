@@ -10,12 +10,14 @@ use std::sync::Arc;
 use clap::Args;
 use indicatif::ProgressBar;
 use ocelli::api::{Client, Inbox, Opened, Output, Priority, Reply, Run, Scheduler, Service, Submission, Work};
-use ocelli::engine::{Meter, RequestControl};
+use ocelli::engine::{Encoder, Meter, RequestControl};
 use ocelli::usage::{BatchBudget, Counts};
 use ocelli::{Error, Result};
 
 use crate::shared::api::{self, NameArgs};
 use crate::shared::args::MemoryArgs;
+use crate::shared::ask::PictureFolder;
+use crate::shared::disk;
 use crate::shared::formats::Formats;
 use crate::shared::io;
 use crate::shared::models::PackagePath;
@@ -25,12 +27,16 @@ use crate::shared::report;
 use crate::usage::{Accounts, Bill, BudgetArgs};
 
 mod answers;
+mod attempts;
 mod requests;
+mod retries;
 
 use answers::Response;
 pub(crate) use answers::{Answered, Answers};
+pub(crate) use attempts::Attempts;
 use requests::LineError;
 pub(crate) use requests::{BatchRequest, Requests, survey};
+pub(crate) use retries::Retries;
 
 /// Answer a file of requests, as OpenAI's Batch API does: each line `{"custom_id", "method": "POST", "url", "body"}`.
 ///
@@ -38,7 +44,7 @@ pub(crate) use requests::{BatchRequest, Requests, survey};
 /// lines and refused requests are reported among the answers.
 #[derive(Args)]
 pub(crate) struct BatchArgs {
-    /// The requests. Pictures are data: URLs, or paths of files relative to this file's folder.
+    /// The requests. Pictures are data: URLs, or paths of files in this file's folder or below it, relative to it.
     input: PathBuf,
     /// The answers.
     output: PathBuf,
@@ -53,6 +59,9 @@ pub(crate) struct BatchArgs {
     /// Most requests that are answered at the same time. The answers do not depend on it.
     #[arg(long, value_name = "REQUESTS", value_parser = clap::value_parser!(u64).range(1..))]
     at_once: Option<u64>,
+    /// Accept pictures in any folder.
+    #[arg(long)]
+    any_path: bool,
     #[command(flatten)]
     budgets: BudgetArgs,
     #[command(flatten)]
@@ -61,10 +70,13 @@ pub(crate) struct BatchArgs {
 
 pub(crate) fn run(args: &BatchArgs) -> Result<()> {
     let name = &args.input.display().to_string();
-    let BatchArgs { input, output, package, names, context, at_once, budgets, memory } = args;
-    let base = input.parent().unwrap_or(Path::new(""));
+    let BatchArgs { input, output, package, names, context, at_once, any_path, budgets, memory } = args;
+    if disk::is_same_file(input, output) {
+        return Err(Error::request("output", "is the file of the requests"));
+    }
+    let pictures = PictureFolder { base: input.parent().unwrap_or(Path::new("")), any_path: *any_path };
     let at_once = at_once.map_or(usize::MAX, |most| most as usize);
-    let job = Job { name, base, output, package, names, context: *context, at_once, budgets, memory };
+    let job = Job { name, pictures, output, package, names, context: *context, at_once, budgets, memory };
     carry_out(&job, || File::open(input).map(BufReader::new).map_err(|error| Error::io(name, &error)))
 }
 
@@ -72,8 +84,7 @@ pub(crate) fn run(args: &BatchArgs) -> Result<()> {
 pub(crate) struct Job<'a> {
     /// Name of the input, for errors.
     pub(crate) name: &'a str,
-    /// Base of the pictures' paths.
-    pub(crate) base: &'a Path,
+    pub(crate) pictures: PictureFolder<'a>,
     pub(crate) output: &'a Path,
     pub(crate) package: &'a PackagePath,
     pub(crate) names: &'a NameArgs,
@@ -86,7 +97,7 @@ pub(crate) struct Job<'a> {
 
 /// Answers the requests that are not answered yet; `input` begins to read them.
 pub(crate) fn carry_out<R: BufRead>(job: &Job<'_>, input: impl Fn() -> Result<R>) -> Result<()> {
-    let &Job { name, base, output, package, names, context, at_once, budgets, memory } = job;
+    let &Job { name, pictures, output, package, names, context, at_once, budgets, memory } = job;
     let (ids, wrong) = survey(input()?, name)?;
     let mut answers = Answers::open(output)?;
     answers.check(&ids)?;
@@ -99,10 +110,30 @@ pub(crate) fn carry_out<R: BufRead>(job: &Job<'_>, input: impl Fn() -> Result<R>
         let service = names.service(&engine, package);
         let (bar, requests) = (progress(ids.len(), before), Requests::new(input()?));
         let most = at_once.min(2 * engine.max_batch().max(1));
-        let progress = Rc::new(RefCell::new(Progress { answers: &mut answers, tally: &mut tally, bar, failed: None }));
-        let formats = Formats::new(&engine);
-        let lines = Lines { requests, name, service, base, formats, most, accounts, progress: progress.clone() };
-        pollster::block_on(Scheduler::new(lines).run(&mut engine));
+        let (failed, retries, attempts) = (None, Retries::default(), Attempts::open(output));
+        let progress = Progress { answers: &mut answers, tally: &mut tally, bar, failed, retries };
+        let progress = Rc::new(RefCell::new(progress));
+        let (encoder, formats) = (engine.encoder().clone(), Formats::new(&engine));
+        let lines = Lines {
+            requests,
+            name,
+            service,
+            pictures,
+            encoder,
+            formats,
+            most,
+            accounts,
+            attempts,
+            progress: progress.clone(),
+        };
+        let mut scheduler = Scheduler::new(lines);
+        loop {
+            pollster::block_on(scheduler.run(&mut engine));
+            let Progress { failed, retries, .. } = &*progress.borrow();
+            if failed.is_some() || retries.is_empty() {
+                break;
+            }
+        }
         progress.borrow().bar.finish_and_clear();
         progress.borrow_mut().failed.take().map_or(Ok(()), Err)?;
         report::show_memory(&engine, memory);
@@ -126,12 +157,14 @@ struct Lines<'a, R> {
     /// Name of the input, for errors.
     name: &'a str,
     service: Service,
-    base: &'a Path,
+    pictures: PictureFolder<'a>,
+    encoder: Arc<Encoder>,
     formats: Formats,
     /// Limit of concurrent requests.
     most: usize,
     /// Budget of the batch, and all accounts.
     accounts: Option<(BatchBudget, Accounts)>,
+    attempts: Attempts,
     progress: Rc<RefCell<Progress<'a>>>,
 }
 
@@ -142,6 +175,7 @@ struct Progress<'a> {
     bar: ProgressBar,
     /// The error that ends the batch.
     failed: Option<Error>,
+    retries: Retries,
 }
 
 impl Progress<'_> {
@@ -155,40 +189,59 @@ impl Progress<'_> {
 }
 
 impl<'a, R: BufRead> Lines<'a, R> {
-    /// The next request that needs the engine; others are answered here.
-    fn submission(&mut self) -> Result<Option<Submission<'a>>> {
+    /// The next request that needs the engine, while `open` requests are being answered; others are answered here.
+    fn submission(&mut self, open: usize) -> Result<Option<Submission<'a>>> {
         while let Some(line) = self.requests.next().map_err(|error| Error::io(self.name, &error))? {
             let Ok(request) = line else { continue };
             if self.progress.borrow().answers.has(&request.custom_id) {
                 continue;
             }
-            let (id, opened) = request.open(&self.service);
-            let outcome = match opened {
-                Ok(Opened::Ready(body)) => Ok(body),
-                Ok(Opened::Work(work)) => match self.prepare(work) {
-                    Ok((run, bill)) => {
-                        let (custom_id, progress) = (request.custom_id, self.progress.clone());
-                        let client = Box::new(LineClient { custom_id, id, bill, progress });
-                        let (priority, control) = (Priority::Batch, RequestControl::new());
-                        return Ok(Some(Submission { run, priority, control, client }));
-                    }
-                    Err(error) => Err(error),
-                },
-                Err(error) => Err(error),
-            };
-            self.progress.borrow_mut().add((&request.custom_id, &id), outcome)?;
+            if let Some(submission) = self.begin(request, false)? {
+                return Ok(Some(submission));
+            }
+        }
+        if open > 0 {
+            return Ok(None);
+        }
+        let retry = || self.progress.borrow_mut().retries.next();
+        while let Some(request) = retry() {
+            if let Some(submission) = self.begin(request, true)? {
+                return Ok(Some(submission));
+            }
         }
         Ok(None)
     }
 
-    /// Prepares a request: pictures, grammar, and a bill if its usage is counted.
-    fn prepare(&self, work: Box<Work>) -> Result<(Box<Run>, Option<Bill>)> {
+    /// Prepares a request, or answers it if it does not need the engine.
+    fn begin(&self, request: BatchRequest, is_alone: bool) -> Result<Option<Submission<'a>>> {
+        let (id, opened) = request.open(&self.service);
+        let control = RequestControl::new();
+        let outcome = match opened {
+            Ok(Opened::Ready(body)) => Ok(body),
+            Ok(Opened::Work(work)) => {
+                match self.attempts.prepare(&request.custom_id, || self.prepare(work, &control)) {
+                    Ok((run, bill)) => {
+                        let progress = self.progress.clone();
+                        let client = Box::new(LineClient { request, is_alone, id, bill, progress });
+                        return Ok(Some(Submission { run, priority: Priority::Batch, control, client }));
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+            Err(error) => Err(error),
+        };
+        self.progress.borrow_mut().add((&request.custom_id, &id), outcome)?;
+        Ok(None)
+    }
+
+    /// Prepares a request: pictures, prompts, grammar, and a bill if its usage is counted.
+    fn prepare(&self, work: Box<Work>, control: &RequestControl) -> Result<(Box<Run>, Option<Bill>)> {
         let counted = self.accounts.as_ref().filter(|_| work.answers() > 0);
         let bill = counted.map(|(batch, accounts)| accounts.bill(&work.asker, "", Some(batch))).transpose()?;
-        let pictures =
-            work.pictures.iter().map(|picture| api::own_picture(picture, self.base)).collect::<Result<_>>()?;
+        let pictures = work.pictures.iter().map(|picture| api::own_picture(picture, self.pictures));
+        let prompts = work.encode(&self.encoder, &pictures.collect::<Result<Vec<_>>>()?, control)?;
         let grammar = self.formats.grammar(&work)?;
-        let mut run = Box::new(Run::new(work, pictures));
+        let mut run = Box::new(Run::with_prompts(work, prompts));
         if let Some(grammar) = grammar {
             run.constrain(Rc::new(grammar));
         }
@@ -201,7 +254,7 @@ impl<'a, R: BufRead> Inbox<'a> for Lines<'a, R> {
         if self.progress.borrow().failed.is_some() || open >= self.most {
             return None;
         }
-        self.submission().unwrap_or_else(|error| {
+        self.submission(open).unwrap_or_else(|error| {
             self.progress.borrow_mut().failed = Some(error);
             None
         })
@@ -209,7 +262,9 @@ impl<'a, R: BufRead> Inbox<'a> for Lines<'a, R> {
 }
 
 struct LineClient<'a> {
-    custom_id: String,
+    request: BatchRequest,
+    /// True if no other request is answered beside it.
+    is_alone: bool,
     /// Id of the answer.
     id: String,
     bill: Option<Bill>,
@@ -228,12 +283,15 @@ impl Client for LineClient<'_> {
     }
 
     fn end(self: Box<Self>, outcome: Result<String>) {
-        let Self { custom_id, id, bill, progress } = *self;
+        let Self { request, is_alone, id, bill, progress } = *self;
         if let Some(bill) = bill {
             bill.close(&Counts::of_outcome(&outcome));
         }
         let mut progress = progress.borrow_mut();
-        if let Err(error) = progress.add((&custom_id, &id), outcome) {
+        if progress.retries.keep(&request, is_alone, &outcome) {
+            return;
+        }
+        if let Err(error) = progress.add((&request.custom_id, &id), outcome) {
             progress.failed.get_or_insert(error);
         }
     }
@@ -256,13 +314,15 @@ impl Answered {
     /// The answer to a request, or its refusal.
     ///
     /// # Errors
-    /// The error of the outcome if the device caused it, because other requests would fail too.
+    /// The error of the outcome if the device caused it, because other requests would fail too. Memory may suffice for them.
     pub(crate) fn new(custom_id: &str, id: &str, outcome: Result<String>) -> Result<Self> {
         let reply = match outcome {
             Ok(body) => Reply::ok(body),
-            Err(error) => match Reply::from(&error) {
-                Reply { status: 503, .. } => return Err(error),
-                reply => reply,
+            Err(error) => match (Reply::from(&error), &error) {
+                (Reply { status: 503, .. }, error) if !matches!(error, Error::OutOfMemory { .. }) => {
+                    return Err(error.clone());
+                }
+                (reply, _) => reply,
             },
         };
         let body = serde_json::from_str(&reply.body).map_err(|error| Error::Internal { detail: error.to_string() })?;

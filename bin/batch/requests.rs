@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 const MOST_BYTES: usize = 64 << 20;
 
 /// A request of a batch.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct BatchRequest {
     /// The caller's id, unique within the batch.
     pub(crate) custom_id: String,

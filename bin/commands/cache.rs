@@ -22,7 +22,7 @@ enum CacheCommand {
         /// The folder that was given as --cache.
         folder: PathBuf,
     },
-    /// Remove all of them.
+    /// Remove all of them, and no other file.
     Clear {
         /// The folder that was given as --cache.
         folder: PathBuf,
@@ -34,13 +34,17 @@ pub(crate) fn run(args: &CacheArgs) -> Result<()> {
     if !folder.is_dir() {
         return Err(Error::Io { path: folder.display().to_string(), reason: "there is no such folder".into() });
     }
-    let store = Folder::open(folder)?;
-    let files = pollster::block_on(store.list())?;
+    let files = Folder::snapshots(folder)?;
     let bytes: u64 = files.iter().map(|file| file.bytes).sum();
     let found = format!("{} conversations, {:.1} MB", files.len(), bytes as f64 / 1e6);
     if let CacheCommand::Show { .. } = args.command {
         return io::print(&found);
     }
+    if files.is_empty() {
+        return io::print("there are no conversations");
+    }
+    // Locks the folder, so that no other process uses it.
+    let store = Folder::open(folder)?;
     files.iter().try_for_each(|file| pollster::block_on(store.remove(&file.name)))?;
     io::print(&format!("removed {found}"))
 }

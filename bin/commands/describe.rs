@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::batch::{self, Job};
 use crate::shared::api::NameArgs;
 use crate::shared::args::SamplingArgs;
-use crate::shared::ask;
+use crate::shared::ask::{self, PictureFolder};
 use crate::shared::io;
 use crate::shared::models::PackagePath;
 use crate::shared::open;
@@ -90,9 +90,10 @@ pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
 fn to_file(args: &DescribeArgs, images: &[PathBuf], out: &Path) -> Result<()> {
     let lines = images.iter().map(|image| request(args, image)).collect::<Result<Vec<_>>>()?.join("\n");
     let (package, context, memory) = (&args.package, args.sampling.context, &args.sampling.memory);
-    let (names, base, budgets) = (&NameArgs::default(), Path::new(""), &BudgetArgs::default());
+    let pictures = PictureFolder { base: Path::new(""), any_path: true };
+    let (names, budgets) = (&NameArgs::default(), &BudgetArgs::default());
     let (name, at_once) = ("the pictures", usize::MAX);
-    let job = Job { name, base, output: out, package, names, context, at_once, budgets, memory };
+    let job = Job { name, pictures, output: out, package, names, context, at_once, budgets, memory };
     batch::carry_out(&job, || Ok(Cursor::new(&lines)))
 }
 

@@ -99,7 +99,7 @@ struct Share {
 pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     let package = pollster::block_on(Package::open(Directory(args.package.to_path_buf())))?;
     if args.verify {
-        pollster::block_on(verify(&package))?;
+        pollster::block_on(package.verify())?;
     }
     let mut summary = summarise(&package.manifest, args);
     if args.load {
@@ -110,13 +110,6 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     }
     let json = || serde_json::to_string_pretty(&summary).map_err(|e| Error::Internal { detail: e.to_string() });
     io::print(&if args.json { json()? } else { render(&summary) })
-}
-
-async fn verify(package: &Package<Directory>) -> Result<()> {
-    for shard in 0..package.manifest.shards.len() {
-        package.read_shard(shard).await?;
-    }
-    package.read_tokenizer().await.map(drop)
 }
 
 async fn test_device(manifest: &Manifest) -> Result<Device> {

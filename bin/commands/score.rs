@@ -12,7 +12,7 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
 use crate::shared::args::MemoryArgs;
-use crate::shared::ask;
+use crate::shared::ask::{self, PictureFolder};
 use crate::shared::io;
 use crate::shared::models::PackagePath;
 use crate::shared::open;
@@ -67,11 +67,11 @@ struct Top {
 pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
     let text = io::read(&args.request)?;
     let ScoreRequest { prompt, picture_urls, details } = String::from_utf8_lossy(&text).parse()?;
-    let base = args.request.parent().unwrap_or(Path::new(""));
+    let folder = PictureFolder { base: args.request.parent().unwrap_or(Path::new("")), any_path: true };
     let pictures = picture_urls
         .iter()
         .zip(details)
-        .map(|(url, detail)| ask::picture_at(url, detail, base))
+        .map(|(url, detail)| ask::picture_at(url, detail, folder))
         .collect::<Result<Vec<_>>>()?;
     // Only whole prompts are scored.
     let mut engine = pollster::block_on(open::engine(&args.package, Some(LONGEST), &args.memory))?;

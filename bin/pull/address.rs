@@ -1,13 +1,53 @@
 //! Addresses of models, and relative addresses.
 
+use std::net::IpAddr;
+
 use ocelli::{Error, Result};
+use ureq::http::Uri;
 
 use crate::shared::models::KnownSource;
 
-/// `https://host` of an address.
-pub(super) fn host(url: &str) -> &str {
-    let path = url.find("://").and_then(|at| Some(at + 3 + url[at + 3..].find('/')?));
-    &url[..path.unwrap_or(url.len())]
+/// Scheme, host and port of an address.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    scheme: String,
+    host: String,
+    port: u16,
+}
+
+impl Origin {
+    /// The origin of an http or https address.
+    pub(super) fn of(url: &str) -> Option<Self> {
+        let uri: Uri = url.parse().ok()?;
+        let (scheme, host) = (uri.scheme_str()?.to_lowercase(), uri.host()?.to_lowercase());
+        let usual = match scheme.as_str() {
+            "https" => 443,
+            "http" => 80,
+            _ => return None,
+        };
+        Some(Self { scheme, host, port: uri.port_u16().unwrap_or(usual) })
+    }
+
+    /// Returns true if others cannot read a connection to it: it is encrypted, or does not leave this machine.
+    fn is_private(&self) -> bool {
+        let host = self.host.trim_matches(['[', ']']);
+        let is_loopback = host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+        self.scheme == "https" || host == "localhost" || is_loopback
+    }
+}
+
+/// An access token, and the only origin that may receive it.
+#[derive(Debug)]
+pub(super) struct Token {
+    pub(super) secret: String,
+    pub(super) origin: Origin,
+}
+
+impl Token {
+    /// A token for the origin of an address; `None` if it would be sent in clear text.
+    pub(super) fn new(secret: String, url: &str) -> Option<Self> {
+        Origin::of(url).filter(Origin::is_private).map(|origin| Self { secret, origin })
+    }
 }
 
 /// An address without query and fragment: `https://host/folder/file`.
@@ -22,16 +62,29 @@ pub(super) fn folder_and_name(url: &str) -> (&str, &str) {
 }
 
 /// Resolves `reference` in a response of `base`.
-pub(super) fn join(base: &str, reference: &str) -> String {
-    if reference.contains("://") {
-        return reference.into();
+fn join(base: &str, reference: &str) -> String {
+    let host = base.find("://").map_or(0, |at| at + 3);
+    let path = base[host..].find(['/', '?', '#']).map_or(base.len(), |at| host + at);
+    match reference.find([':', '/', '?', '#']).map(|at| (at, &reference[at..])) {
+        Some((1.., rest)) if rest.starts_with(':') => reference.into(),
+        Some((0, rest)) if rest.starts_with("//") => format!("{}{rest}", base[..host].trim_end_matches('/')),
+        Some((0, rest)) if rest.starts_with('/') => format!("{}{rest}", &base[..path]),
+        Some((0, rest)) if rest.starts_with('?') => format!("{}{rest}", plain(base)),
+        _ if path == plain(base).len() => format!("{}/{reference}", &base[..path]),
+        _ => format!("{}{reference}", folder_and_name(base).0),
     }
-    if let Some(rest) = reference.strip_prefix("//") {
-        let scheme = base.split("://").next().unwrap_or_default();
-        return format!("{scheme}://{rest}");
+}
+
+/// Resolves the location of a redirection.
+///
+/// # Errors
+/// `io` if it leads from https to another scheme, or to no address.
+pub(super) fn follow(base: &str, location: &str) -> Result<String> {
+    let next = join(base, location);
+    match (Origin::of(base), Origin::of(&next)) {
+        (Some(from), Some(to)) if to.scheme == "https" || to.scheme == from.scheme => Ok(next),
+        _ => Err(Error::Io { path: base.into(), reason: format!("it redirects to {next}, which is not https") }),
     }
-    let folder = if reference.starts_with('/') { host(base) } else { folder_and_name(base).0 };
-    format!("{folder}{reference}")
 }
 
 /// The files of a model page on huggingface.co; other addresses are unchanged.
@@ -96,6 +149,47 @@ mod tests {
         assert_eq!(join(base, "//other/x"), "https://other/x");
         assert_eq!(join(base, "/x/y"), "https://host:8080/x/y");
         assert_eq!(join(base, "y"), "https://host:8080/a/b/y");
+        assert_eq!(join(base, "/x?u=https://y/z"), "https://host:8080/x?u=https://y/z");
+        assert_eq!(join(base, "y?u=https://z"), "https://host:8080/a/b/y?u=https://z");
+        assert_eq!(join(base, "?page=2"), "https://host:8080/a/b/file?page=2");
+        assert_eq!(join("https://host", "y"), "https://host/y");
+        assert_eq!(join("https://host?a/b", "/y"), "https://host/y");
+    }
+
+    #[test]
+    fn a_redirection_from_https_to_http_is_refused() {
+        assert_eq!(follow("https://host/a", "/b").as_deref(), Ok("https://host/b"));
+        assert_eq!(follow("http://host/a", "https://host/a").as_deref(), Ok("https://host/a"));
+        assert_eq!(follow("http://host/a", "http://other/").as_deref(), Ok("http://other/"));
+        for location in ["http://host/a", "HTTP://host/a", "file:///etc/passwd", "https:nothing", "ftp://host:443/"] {
+            assert!(follow("https://host/a", location).is_err(), "{location}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_only_for_the_origin_of_an_address() {
+        let receives = |owner: &str, url: &str| {
+            Token::new("secret".into(), owner).is_some_and(|token| Origin::of(url) == Some(token.origin))
+        };
+        let hub = "https://huggingface.co";
+        assert!(receives(hub, "https://huggingface.co/o/n/resolve/main/a"));
+        assert!(receives(hub, "HTTPS://HuggingFace.co:443/o"));
+        for other in [
+            "http://huggingface.co/o",
+            "https://huggingface.co@evil/",
+            "https://huggingface.co:443@evil/",
+            "https://huggingface.co.evil/",
+            "https://evil/huggingface.co/",
+            "https://cdn.huggingface.co/",
+            "https://huggingface.co:8443/",
+            "https:huggingface.co",
+        ] {
+            assert!(!receives(hub, other), "{other}");
+        }
+        assert!(!receives("http://host/", "http://host/"), "in clear text");
+        for own in ["http://127.0.0.1:8080/", "http://localhost/", "http://[::1]:80/"] {
+            assert!(receives(own, own), "{own}");
+        }
     }
 
     #[test]

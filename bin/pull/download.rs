@@ -12,14 +12,17 @@ use sha2::{Digest, Sha256};
 use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body};
 
-use super::address::{host, join};
+use super::address::{Origin, Token, follow};
+use crate::shared::disk;
+use crate::shared::io::harmless;
+use crate::shared::models::Pin;
 use crate::shared::progress::bar;
 
 /// Attempts in a row without progress.
 const ATTEMPTS: u32 = 5;
 const REDIRECTS: usize = 8;
-/// Timeout of a stalled connection, after which the download resumes.
-const LONGEST_BODY: Duration = Duration::from_secs(300);
+/// Time without a byte after which a connection is stalled and the download resumes.
+const STALL: Duration = Duration::from_secs(60);
 
 /// State of an unfinished file, stored beside it.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,38 +50,43 @@ impl From<io::Error> for Failure {
 /// Downloads files, one at a time.
 pub(super) struct Downloader {
     agent: Agent,
-    /// Access token, sent only to the host in the address.
-    token: Option<String>,
+    tokens: Vec<Token>,
 }
 
 impl Downloader {
-    pub(super) fn new(token: Option<String>) -> Self {
+    pub(super) fn new(tokens: Vec<Token>) -> Self {
+        Self::with_stall(tokens, STALL)
+    }
+
+    pub(super) fn with_stall(tokens: Vec<Token>, stall: Duration) -> Self {
         let config = Agent::config_builder()
             .max_redirects(0)
             .http_status_as_error(false)
             .timeout_connect(Some(Duration::from_secs(20)))
             .timeout_recv_response(Some(Duration::from_secs(60)))
-            .timeout_recv_body(Some(LONGEST_BODY))
+            .timeout_per_read(Some(stall))
             .user_agent(concat!("ocelli/", env!("CARGO_PKG_VERSION")));
-        Self { agent: config.build().into(), token }
+        Self { agent: config.build().into(), tokens }
     }
 
-    /// Downloads `url` to `path`, unless it exists. Returns false if the server has no such file.
-    pub(super) fn fetch(&self, url: &str, path: &Path) -> Result<bool> {
+    /// Downloads `url` to `path`, unless it exists, and checks it against `pin`. Returns false if the server has no such file.
+    pub(super) fn fetch(&self, url: &str, path: &Path, pin: Option<&Pin>) -> Result<bool> {
         if path.is_file() {
             return Ok(true);
         }
         let part = beside(path, "part");
-        let mut fruitless = 0;
+        let (mut fruitless, mut farthest) = (0, 0);
         loop {
-            let before = fs::metadata(&part).map_or(0, |data| data.len());
-            let reason = match self.attempt(url, path, &part) {
+            let mut start = 0;
+            let reason = match self.attempt((url, pin), (path, &part), &mut start) {
                 Ok(is_found) => return Ok(is_found),
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Passing(reason)) => reason,
             };
-            let after = fs::metadata(&part).map_or(0, |data| data.len());
-            fruitless = if after > before { 1 } else { fruitless + 1 };
+            let end = fs::metadata(&part).map_or(0, |data| data.len());
+            // Bytes that are received anew after each failure are no progress.
+            fruitless = if start > 0 && end > farthest { 1 } else { fruitless + 1 };
+            farthest = farthest.max(end);
             if fruitless >= ATTEMPTS {
                 let reason = format!("{reason}; the received part is kept; run the same command again to resume");
                 return Err(Error::Io { path: url.into(), reason });
@@ -87,7 +95,13 @@ impl Downloader {
         }
     }
 
-    fn attempt(&self, url: &str, path: &Path, part: &Path) -> std::result::Result<bool, Failure> {
+    /// One attempt; `begun` becomes the offset from which it resumes.
+    fn attempt(
+        &self,
+        (url, pin): (&str, Option<&Pin>),
+        (path, part): (&Path, &Path),
+        begun: &mut u64,
+    ) -> std::result::Result<bool, Failure> {
         let fail = |error: io::Error| Failure::Final(Error::io(part.display(), &error));
         let noted = beside(path, "part.json");
         let known: Version =
@@ -111,19 +125,22 @@ impl Downloader {
         let etag = strong_etag(&response);
         // A digest of an earlier response belongs to the ETag of that response.
         let sha256 = sha256.or_else(|| known.sha256.clone().filter(|_| etag == known.etag));
-        let version = Version { etag, bytes, sha256 };
+        let version = pinned(Version { etag, bytes, sha256 }, url, pin).map_err(Failure::Final)?;
         let start = if response.status() == StatusCode::PARTIAL_CONTENT { start } else { 0 };
         if start != 0 && (start != have || (&version.etag, version.bytes) != (&known.etag, known.bytes)) {
             fs::remove_file(part).map_err(fail)?;
             return Err(Failure::Passing("the file has changed".into()));
         }
+        disk::check_room(part, version.bytes.unwrap_or(0).saturating_sub(start)).map_err(Failure::Final)?;
+        *begun = start;
         let json = serde_json::to_vec(&version).map_err(|error| fail(error.into()))?;
         fs::write(&noted, json).map_err(fail)?;
         let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(part).map_err(fail)?;
         file.set_len(start).and_then(|()| file.seek(SeekFrom::Start(start))).map_err(fail)?;
         append(response.into_body(), &mut file, &label(path), start, version.bytes)?;
-        verify(url, part, &version)?;
-        fs::rename(part, path).map_err(fail)?;
+        verify(url, part, &version, pin)?;
+        // The content must be on disk before its name is.
+        file.sync_all().and_then(|()| fs::rename(part, path)).map_err(fail)?;
         // No longer needed.
         drop(fs::remove_file(noted));
         Ok(true)
@@ -136,11 +153,13 @@ impl Downloader {
         from: u64,
         etag: Option<&str>,
     ) -> std::result::Result<(Response<Body>, Option<String>), Failure> {
-        let (mut at, mut sha256) = (url.to_owned(), None);
+        let (mut at, mut sha256, first) = (url.to_owned(), None, Origin::of(url));
         for _ in 0..REDIRECTS {
+            let origin = Origin::of(&at).filter(|origin| Some(origin) == first.as_ref());
             let mut request = self.agent.get(&at).header(header::ACCEPT_ENCODING, "identity");
-            if let Some(token) = self.token.as_ref().filter(|_| host(&at) == host(url)) {
-                request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+            if let Some(Token { secret, .. }) = self.tokens.iter().find(|token| origin.as_ref() == Some(&token.origin))
+            {
+                request = request.header(header::AUTHORIZATION, format!("Bearer {secret}"));
             }
             if let Some(etag) = etag.filter(|_| from > 0) {
                 request = request.header(header::RANGE, format!("bytes={from}-")).header(header::IF_RANGE, etag);
@@ -154,12 +173,22 @@ impl Downloader {
             sha256 =
                 sha256.or(linked.filter(|etag| etag.len() == 64 && etag.bytes().all(|byte| byte.is_ascii_hexdigit())));
             match text(&response, "location").filter(|_| response.status().is_redirection()) {
-                Some(location) => at = join(&at, location),
+                Some(location) => at = follow(&at, location).map_err(Failure::Final)?,
                 None => return Ok((response, sha256)),
             }
         }
         Err(Failure::Final(Error::Io { path: url.into(), reason: "too many redirections".into() }))
     }
+}
+
+/// The version of a file that must have the content of `pin`.
+fn pinned(version: Version, url: &str, pin: Option<&Pin>) -> Result<Version> {
+    let Some(Pin { sha256, bytes }) = pin else { return Ok(version) };
+    if let Some(other) = version.bytes.filter(|other| other != bytes) {
+        let reason = format!("it has {other} bytes, the known file has {bytes}");
+        return Err(Error::Io { path: url.into(), reason });
+    }
+    Ok(Version { bytes: Some(*bytes), sha256: Some(sha256.clone()), ..version })
 }
 
 fn beside(path: &Path, extension: &str) -> PathBuf {
@@ -199,8 +228,8 @@ fn append(
     start: u64,
     bytes: Option<u64>,
 ) -> std::result::Result<(), Failure> {
-    let bar =
-        bar("{msg} {bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left").with_message(label.to_owned());
+    let bar = bar("{msg} {bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left")
+        .with_message(harmless(label).into_owned());
     bar.set_length(bytes.unwrap_or(0));
     bar.set_position(start);
     bar.reset_eta();
@@ -215,16 +244,23 @@ fn append(
         file.write_all(&buffer[..read]).map_err(|error| Failure::Final(Error::io(label, &error)))?;
         at += read as u64;
         bar.set_position(at);
+        if bytes.is_some_and(|bytes| at > bytes) {
+            break;
+        }
     }
     bar.finish_and_clear();
     match bytes {
+        Some(bytes) if at > bytes => {
+            let reason = format!("the server sends more than the {bytes} bytes of the file");
+            Err(Failure::Final(Error::Io { path: label.into(), reason }))
+        }
         Some(bytes) if at < bytes => Err(Failure::Passing(format!("the connection ended after {at} of {bytes} bytes"))),
         _ => Ok(()),
     }
 }
 
 /// Removes a damaged file, so that the next attempt starts from the beginning.
-fn verify(url: &str, part: &Path, version: &Version) -> std::result::Result<(), Failure> {
+fn verify(url: &str, part: &Path, version: &Version, pin: Option<&Pin>) -> std::result::Result<(), Failure> {
     let Some(expected) = &version.sha256 else { return Ok(()) };
     let mut hash = Sha256::new();
     let (mut file, mut buffer) = (File::open(part)?, vec![0; 1 << 18]);
@@ -239,14 +275,15 @@ fn verify(url: &str, part: &Path, version: &Version) -> std::result::Result<(), 
         return Ok(());
     }
     fs::remove_file(part)?;
-    let reason = format!("SHA-256 is {actual}, the server promised {expected}");
+    let promise = pin.map_or("the server promised", |_| "the known file has");
+    let reason = format!("SHA-256 is {actual}, {promise} {expected}");
     Err(Failure::Final(Error::Io { path: url.into(), reason }))
 }
 
 fn refused(url: &str, status: StatusCode) -> Error {
     let hint = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            ": accept the model's licence on its page, and set HF_TOKEN or --token to a token of yours"
+            ": accept the model's licence on its page, and set --token, or HF_TOKEN for huggingface.co"
         }
         _ => "",
     };

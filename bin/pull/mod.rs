@@ -2,12 +2,15 @@
 
 mod address;
 mod download;
+#[cfg(test)]
+mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, TryLockError};
 use std::path::{Component, Path, PathBuf};
 
 use clap::Args;
+use ocelli::engine::snapshots::private_append;
 use ocelli::import::gguf::{self, GgufImport};
 use ocelli::import::layouts::Layouts;
 use ocelli::import::{ImportOptions, hf};
@@ -15,15 +18,15 @@ use ocelli::layout::Layout;
 use ocelli::package::DirectorySink;
 use ocelli::package::Package;
 use ocelli::package::manifest::{MANIFEST_FILE, Manifest};
-use ocelli::package::source::{FileSet, FileSource};
+use ocelli::package::source::{Directory, FileSet, FileSource};
 use ocelli::package::writer::{PackageSink, PackageWriter};
 use ocelli::{Error, Result};
 
 use crate::shared::io::{self, inform};
-use crate::shared::models::{self, KnownModel, KnownSource};
+use crate::shared::models::{self, KnownModel, KnownSource, Pin};
 use crate::shared::progress::with_weights_bar;
 use crate::shared::quant::QuantArgs;
-use address::{folder_and_name, name, source};
+use address::{Token, folder_and_name, name, source};
 use download::Downloader;
 
 /// Download a model and make it a package in the cache folder, where every command finds it by name. Without a model: list the known
@@ -44,32 +47,56 @@ pub(crate) struct PullArgs {
     out: Option<PathBuf>,
     #[command(flatten)]
     quant: QuantArgs,
-    /// Access token for gated models. It is sent to the address's own host only.
-    #[arg(long, env = "HF_TOKEN", hide_env_values = true)]
+    /// Access token for gated models, sent to the host of the model's address only, over https. Without it, the token in `HF_TOKEN` is used
+    /// for `https://huggingface.co` only.
+    #[arg(long)]
     token: Option<String>,
+    /// Download the model again, even if it is here.
+    #[arg(long)]
+    force: bool,
 }
+
+/// Origin of the token in `HF_TOKEN`.
+const HUB: &str = "https://huggingface.co";
 
 pub(crate) fn run(args: &PullArgs) -> Result<()> {
     let Some(model) = &args.model else { return list() };
     let known = models::known()?.into_iter().find(|known| known.id == *model);
     let source = match &known {
-        Some(known) => known.source.clone(),
+        Some(known) => known.source(),
         None => source(model, args.mmproj.as_deref())?,
     };
     let id = args.name.clone().or(known.as_ref().map(|known| known.id.clone())).unwrap_or_else(|| name(&source));
     let no_folder =
         || Error::request("--name", format!("{id:?} is no name of a folder, or there is no cache folder: use --out"));
     let target = args.out.clone().or_else(|| models::folder(Path::new(&id))).ok_or_else(no_folder)?;
-    if args.out.is_none() && models::is_here(Path::new(&id)) {
-        return io::print(&format!("{id} is here: {}", target.display()));
+    if args.out.is_none() && !args.force && models::is_here(Path::new(&id)) {
+        match pollster::block_on(check(&target)) {
+            Ok(()) => return io::print(&format!("{id} is here: {}", target.display())),
+            Err(error) => inform(&format!("{id} is damaged and is downloaded again: {error}")),
+        }
     }
+    let tokens = tokens(args.token.clone(), &source)?;
     let folder = target.with_file_name(format!(".{id}.download"));
     create(&folder)?;
     let _lock = lock(&folder)?;
-    let manifest = fetch(args, known.as_ref(), &source, (&folder, &target))?;
+    let manifest = fetch(args, (known.as_ref(), &source, tokens), (&folder, &target))?;
     fs::remove_dir_all(&folder).map_err(|error| Error::io(folder.display(), &error))?;
     let (bytes, name) = (manifest.total_bytes() as f64 / 1e6, &manifest.name);
     io::print(&format!("{id}: {name} as {}, {bytes:.1} MB, {}", manifest.quantization, target.display()))
+}
+
+/// Checks all files of a package.
+async fn check(folder: &Path) -> Result<()> {
+    Package::open(Directory(folder.to_path_buf())).await?.verify().await
+}
+
+/// The tokens, each with the origin that may receive it.
+fn tokens(token: Option<String>, source: &KnownSource) -> Result<Vec<Token>> {
+    let refusal = || Error::request("--token", "is sent over https only");
+    let own = token.map(|token| Token::new(token, source.address()).ok_or_else(refusal)).transpose()?;
+    let of_hub = std::env::var("HF_TOKEN").ok().filter(|token| !token.is_empty());
+    Ok(own.into_iter().chain(of_hub.and_then(|token| Token::new(token, HUB))).collect())
 }
 
 /// Prints the known models with sizes and licences.
@@ -89,7 +116,7 @@ fn create(folder: &Path) -> Result<()> {
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(".lock");
     let fail = |error: &std::io::Error| Error::io(path.display(), error);
-    let file = File::create(&path).map_err(|error| fail(&error))?;
+    let file = private_append(&path).map_err(|error| fail(&error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::Io {
@@ -107,6 +134,8 @@ struct Remote {
     /// Base address of files without an address of their own.
     base: String,
     addresses: HashMap<String, String>,
+    /// Contents of the files of a pinned model, which has no others; empty for other models.
+    pins: BTreeMap<String, Pin>,
 }
 
 impl FileSet for Remote {
@@ -117,18 +146,21 @@ impl FileSet for Remote {
         if !parts.all(|part| matches!(part, Component::Normal(_))) {
             return Err(Error::checkpoint(name, "", "is no file's name"));
         }
+        let pin = self.pins.get(name);
+        if pin.is_none() && !self.pins.is_empty() {
+            return Ok(None);
+        }
         let path = self.folder.join(name);
         path.parent().map_or(Ok(()), create)?;
         let url = self.addresses.get(name).cloned().unwrap_or_else(|| format!("{}{name}", self.base));
-        if self.downloader.fetch(&url, &path)? { FileSource::open(&path).map(Some) } else { Ok(None) }
+        if self.downloader.fetch(&url, &path, pin)? { FileSource::open(&path).map(Some) } else { Ok(None) }
     }
 }
 
 /// Downloads into the first folder and writes the package into the second.
 fn fetch(
     args: &PullArgs,
-    known: Option<&KnownModel>,
-    source: &KnownSource,
+    (known, source, tokens): (Option<&KnownModel>, &KnownSource, Vec<Token>),
     (folder, target): (&Path, &Path),
 ) -> Result<Manifest> {
     let options = |default: Layouts, url: &str| ImportOptions {
@@ -137,9 +169,10 @@ fn fetch(
         layouts: args.quant.layouts(default),
         ..ImportOptions::default()
     };
+    let pins = known.map(|known| known.files.clone()).unwrap_or_default();
     let remote = |base: &str, addresses| {
-        let (downloader, folder) = (Downloader::new(args.token.clone()), folder.to_path_buf());
-        Remote { downloader, folder, base: base.into(), addresses }
+        let (downloader, folder) = (Downloader::new(tokens), folder.to_path_buf());
+        Remote { downloader, folder, base: base.into(), addresses, pins }
     };
     match source {
         KnownSource::Gguf { gguf, mmproj } => {

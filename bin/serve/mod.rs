@@ -10,6 +10,7 @@ use ocelli::{Error, Result};
 
 use crate::shared::api::NameArgs;
 use crate::shared::args::MemoryArgs;
+use crate::shared::disk;
 use crate::shared::io;
 use crate::shared::kept::KeepArgs;
 use crate::shared::models::PackagePath;
@@ -109,11 +110,13 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     args.log.start();
     let (accounts, monitor) = (args.budgets.accounts()?, Arc::new(Monitor::new()));
     let access = Access::new(args.host, args.api_key.clone(), args.origins.clone());
+    args.files.iter().for_each(|folder| disk::warn_of_readers(folder));
     let (jobs, queue) = jobs::queue(monitor.clone());
     let (batches, waiting) = Batches::new(Store::open(args.files.as_deref(), args.files_bytes)?);
     let (_temporary, batches) = (Temporary(batches.store.clone()), Arc::new(batches));
     let (loaded, shares_cache) = (OnceLock::new(), args.share_cache);
-    let server = Arc::new(Server { access, shares_cache, loaded, monitor, jobs, batches, accounts });
+    let server = Server { access, shares_cache, loaded, monitor, jobs, batches: batches.clone(), accounts };
+    let server = Arc::new(server);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Error::io("the server's threads", &error))?;
     let address = SocketAddr::new(args.host, args.port);
@@ -131,5 +134,6 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     std::thread::spawn(move || batches::work(&server, &waiting));
     let outcome = queue.work(&mut engine);
     runtime.shutdown_timeout(LAST_TIME);
+    batches.close();
     outcome
 }

@@ -100,7 +100,7 @@ impl Store {
             .map_or_else(|| std::env::temp_dir().join(format!("ocelli-{}", api::random_name())), Path::to_path_buf);
         let io = |error: &std::io::Error| Error::io(folder.display(), error);
         private_folder(&folder).map_err(|error| io(&error))?;
-        let lock = private_file(&folder.join("lock")).map_err(|error| io(&error))?;
+        let lock = private_append(&folder.join("lock")).map_err(|error| io(&error))?;
         lock.try_lock().map_err(|_| io(&std::io::Error::other("another server has this folder")))?;
         let store = Self { folder, used: AtomicU64::new(0), most, is_temporary, _lock: lock };
         store.remove_expired();

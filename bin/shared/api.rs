@@ -11,7 +11,7 @@ use ocelli::api::{PictureUrl, Service, Stamp};
 use ocelli::engine::{Engine, Picture};
 use ocelli::{Error, Result};
 
-use super::ask;
+use super::ask::{self, PictureFolder};
 
 /// Names of the model.
 #[derive(Args, Default)]
@@ -81,12 +81,12 @@ pub(crate) fn sent_picture(picture: &PictureUrl) -> Result<Picture> {
     bytes.map(shown).map_err(|error| Error::request(field, format!("not base64: {error}")))
 }
 
-/// A picture in a local user's request: a `data:` URL, or a file relative to `base`.
-pub(crate) fn own_picture(picture: &PictureUrl, base: &Path) -> Result<Picture> {
+/// A picture in a local user's request: a `data:` URL, or a file.
+pub(crate) fn own_picture(picture: &PictureUrl, folder: PictureFolder<'_>) -> Result<Picture> {
     if picture.url.starts_with("data:") {
         return sent_picture(picture);
     }
-    ask::picture_at(&picture.url, picture.detail, base).map_err(|error| match error {
+    ask::picture_at(&picture.url, picture.detail, folder).map_err(|error| match error {
         Error::Io { path, reason } => Error::request(&picture.field, format!("{path}: {reason}")),
         error => error,
     })

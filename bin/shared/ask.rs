@@ -1,14 +1,20 @@
 //! Questions to a model, and their answers on standard output.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use ocelli::chat::{ContentPart, Message, Role};
 use ocelli::engine::{Completion, Detail, Engine, Event, Picture, Prompt, Request, RequestControl};
 use ocelli::sampling::SamplingOptions;
 use ocelli::{Error, Result};
+use percent_encoding::percent_decode_str;
 
 use super::args::SamplingArgs;
 use super::io::{inform, print, print_text, read};
+
+/// Most bytes of a picture that a request names.
+const MOST_BYTES: u64 = 64 << 20;
 
 /// A user message: pictures, then text.
 pub(crate) fn question(pictures: impl IntoIterator<Item = usize>, text: &str) -> Message {
@@ -66,12 +72,61 @@ pub(crate) fn picture(path: &Path, detail: Detail) -> Result<Picture> {
     Ok(Picture::encoded(read(path)?).at(detail))
 }
 
-/// A picture at a path or `file:` URL. Relative paths are resolved against `base`, or else the working directory.
-pub(crate) fn picture_at(url: &str, detail: Detail, base: &Path) -> Result<Picture> {
+/// Folder of the pictures that requests name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PictureFolder<'a> {
+    /// Base of relative paths.
+    pub(crate) base: &'a Path,
+    /// True if pictures may also be outside of it.
+    pub(crate) any_path: bool,
+}
+
+/// A picture at a path or `file:` URL. Relative paths are resolved against the folder, or else the working directory.
+pub(crate) fn picture_at(url: &str, detail: Detail, folder: PictureFolder<'_>) -> Result<Picture> {
     if ["http:", "https:", "data:"].iter().any(|scheme| url.starts_with(scheme)) {
         return Err(Error::request("image_url", "must be a file, not an http or data URL"));
     }
-    let path = Path::new(url.strip_prefix("file://").unwrap_or(url));
-    let beside = base.join(path);
-    picture(if !beside.exists() && path.exists() { path } else { &beside }, detail)
+    let path = path_of(url)?;
+    let beside = folder.base.join(&path);
+    let path = if !beside.exists() && path.exists() { path } else { beside };
+    let fail = |reason: String| Error::Io { path: path.display().to_string(), reason };
+    let io = |error: std::io::Error| fail(error.to_string());
+    let base = if folder.base == Path::new("") { Path::new(".") } else { folder.base };
+    if !folder.any_path && !path.canonicalize().map_err(io)?.starts_with(base.canonicalize().map_err(io)?) {
+        return Err(fail("is outside the folder of the requests, which --any-path allows".into()));
+    }
+    if !std::fs::metadata(&path).map_err(io)?.is_file() {
+        return Err(fail("is not a regular file".into()));
+    }
+    let mut bytes = Vec::new();
+    File::open(&path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes)).map_err(io)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(fail(format!("has more than {MOST_BYTES} bytes")));
+    }
+    Ok(Picture::encoded(bytes).at(detail))
+}
+
+/// The path of a `file:` URL, or the path itself.
+fn path_of(url: &str) -> Result<PathBuf> {
+    let Some(rest) = url.strip_prefix("file://") else { return Ok(url.into()) };
+    let path = percent_decode_str(rest.strip_prefix("localhost").unwrap_or(rest)).decode_utf8();
+    let path = path.map_err(|_| Error::request("image_url", format!("{url:?} is not UTF-8")))?;
+    // The drive of `file:///C:/picture.png` is after the slash.
+    let path = if cfg!(windows) { path.trim_start_matches('/') } else { &path };
+    Ok(path.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn file_urls_are_decoded() {
+        let of = |url| path_of(url).expect("a path").display().to_string();
+        assert_eq!(of("file:///a%20b/%C3%A9.png"), "/a b/é.png");
+        assert_eq!(of("file://localhost/a.png"), "/a.png");
+        assert_eq!(of("a%20b.png"), "a%20b.png");
+        assert!(path_of("file:///%ff").is_err());
+    }
 }

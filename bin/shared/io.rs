@@ -1,6 +1,7 @@
 //! Files, standard output and standard error.
 
-use std::io::Write;
+use std::borrow::Cow;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use ocelli::engine::Event;
@@ -11,10 +12,26 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|e| Error::io(path.display(), &e))
 }
 
+/// The text without control characters other than line breaks and tabs: a terminal obeys them, and text of models and files has any.
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
+    let is_harmless = |letter: char| !letter.is_control() || matches!(letter, '\n' | '\t');
+    if text.chars().all(is_harmless) {
+        text.into()
+    } else {
+        text.chars().filter(|letter| is_harmless(*letter)).collect()
+    }
+}
+
+/// The bytes to write to `out`.
+fn shown<'a>(text: &'a str, out: &impl IsTerminal) -> Cow<'a, str> {
+    if out.is_terminal() { harmless(text) } else { text.into() }
+}
+
 /// Writes a line to standard error.
 pub(crate) fn inform(text: &str) {
+    let mut out = std::io::stderr();
     // If standard error is closed, only the exit code remains.
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(out, "{}", shown(text, &out));
 }
 
 /// Writes an error to standard error.
@@ -32,7 +49,7 @@ pub(crate) fn tell(event: &Event) {
 /// Writes text to standard output and flushes it. A closed pipe is an error, not a panic.
 pub(crate) fn print_text(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| Error::io("standard output", &e))
+    out.write_all(shown(text, &out).as_bytes()).and_then(|()| out.flush()).map_err(|e| Error::io("standard output", &e))
 }
 
 /// Writes a line to standard output.
@@ -43,4 +60,16 @@ pub(crate) fn print(line: &str) -> Result<()> {
 /// JSON for standard output.
 pub(crate) fn json<T: serde::Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|e| Error::Internal { detail: e.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_receives_no_control_characters() {
+        let text = "\u{1b}]52;c;aGk=\u{7}a\tb\r\n\u{9b}31m\u{7f}\0é\u{85}世";
+        assert_eq!(harmless(text), "]52;c;aGk=a\tb\n31mé世");
+        assert_eq!(harmless("plain\n"), "plain\n");
+    }
 }

@@ -7,7 +7,7 @@ use ocelli::Result;
 use ocelli::engine::Engine;
 use ocelli::engine::snapshots::Folder;
 
-use super::{io, units};
+use super::{disk, io, units};
 
 /// Storage of conversations between runs.
 #[derive(Args)]
@@ -24,6 +24,7 @@ impl KeepArgs {
     /// Opens the folder, if there is one.
     pub(crate) fn open(&self, engine: &mut Engine) -> Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
+        disk::warn_of_readers(folder);
         pollster::block_on(engine.open_snapshots(Box::new(Folder::open(folder)?), self.cache_bytes))
     }
 }

@@ -1,5 +1,6 @@
 //! Models by name: the known ones, and those in the cache folder.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::ops::Deref;
 use std::path::{Component, Path, PathBuf};
@@ -19,9 +20,22 @@ pub(crate) struct KnownModel {
     pub(crate) id: String,
     pub(crate) about: String,
     pub(crate) license: String,
-    pub(crate) source: KnownSource,
+    source: KnownSource,
+    /// Commit of the repository, in place of the branch in the addresses.
+    commit: Option<String>,
+    /// Contents of all files that are read; empty if they are not pinned.
+    #[serde(default)]
+    pub(crate) files: BTreeMap<String, Pin>,
     /// Bytes of the package.
     pub(crate) package_bytes: u64,
+}
+
+/// Content of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Pin {
+    /// SHA-256, lower-case hexadecimal.
+    pub(crate) sha256: String,
+    pub(crate) bytes: u64,
 }
 
 /// Source of a known model.
@@ -30,6 +44,32 @@ pub(crate) struct KnownModel {
 pub(crate) enum KnownSource {
     Gguf { gguf: String, mmproj: Option<String> },
     Safetensors { safetensors: String },
+}
+
+impl KnownModel {
+    /// Its source, at its commit.
+    pub(crate) fn source(&self) -> KnownSource {
+        let pinned = |url: &String| match &self.commit {
+            Some(commit) => url.replacen("/resolve/main/", &format!("/resolve/{commit}/"), 1),
+            None => url.clone(),
+        };
+        match &self.source {
+            KnownSource::Gguf { gguf, mmproj } => {
+                KnownSource::Gguf { gguf: pinned(gguf), mmproj: mmproj.as_ref().map(pinned) }
+            }
+            KnownSource::Safetensors { safetensors } => KnownSource::Safetensors { safetensors: pinned(safetensors) },
+        }
+    }
+}
+
+impl KnownSource {
+    /// The main address.
+    pub(crate) fn address(&self) -> &str {
+        match self {
+            Self::Gguf { gguf, .. } => gguf,
+            Self::Safetensors { safetensors } => safetensors,
+        }
+    }
 }
 
 /// All known models, smallest first.
@@ -83,5 +123,32 @@ impl Deref for PackagePath {
 
     fn deref(&self) -> &Path {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_replaces_the_branch_in_all_addresses() {
+        let json = r#"{"id": "a", "about": "", "license": "", "packageBytes": 1, "commit": "0123abcd",
+            "source": {"gguf": "https://h/o/n/resolve/main/a.gguf", "mmproj": "https://h/o/n/resolve/main/b.gguf"},
+            "files": {"a.gguf": {"sha256": "ab", "bytes": 4}}}"#;
+        let known: KnownModel = serde_json::from_str(json).expect("a row");
+        let KnownSource::Gguf { gguf, mmproj } = known.source() else { panic!("no GGUF files") };
+        assert_eq!(gguf, "https://h/o/n/resolve/0123abcd/a.gguf");
+        assert_eq!(mmproj.as_deref(), Some("https://h/o/n/resolve/0123abcd/b.gguf"));
+        assert_eq!(known.files["a.gguf"], Pin { sha256: "ab".into(), bytes: 4 });
+    }
+
+    #[test]
+    fn pins_of_the_known_models_are_complete() {
+        for KnownModel { id, commit, files, .. } in known().expect("the list") {
+            let is_hex =
+                |text: &str, length| text.len() == length && text.bytes().all(|b| b"0123456789abcdef".contains(&b));
+            assert!(commit.is_none_or(|commit| is_hex(&commit, 40)), "{id}");
+            assert!(files.values().all(|pin| pin.bytes > 0 && is_hex(&pin.sha256, 64)), "{id}");
+        }
     }
 }

@@ -24,8 +24,9 @@ pub fn manifest(bytes: &[u8]) -> Result<()> {
 
     // Every byte of every plane has exactly one source.
     let mut filled: Vec<Vec<u64>> = manifest.tensors.iter().map(|tensor| vec![0; tensor.planes.len()]).collect();
+    let map = manifest.shard_map();
     for index in 0..manifest.shards.len() {
-        for write in manifest.writes_for_shard(index) {
+        for write in map.writes(index) {
             let bytes = &mut filled[write.tensor][write.plane];
             assert_eq!(*bytes, write.offset_in_plane, "planes are filled front to back");
             *bytes += write.range_in_shard.len() as u64;
@@ -36,7 +37,7 @@ pub fn manifest(bytes: &[u8]) -> Result<()> {
         let whole = tensor.planes.iter().zip(filled).all(|(plane, &filled)| plane.bytes == filled);
         assert!(whole, "{} is not filled", tensor.name);
     }
-    assert_eq!(manifest.total_bytes(), manifest.shard_range(manifest.shards.len()).start);
+    assert_eq!(manifest.total_bytes(), map.range(manifest.shards.len()).start);
     Ok(())
 }
 

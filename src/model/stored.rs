@@ -28,6 +28,7 @@ impl Model {
         for piece in self.pieces(state, part)? {
             bytes.extend(self.gpu.read(&piece).await?);
         }
+        State::shape(self.pool()).clear_unused(part, &mut bytes);
         Ok(bytes)
     }
 

@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use super::hash::is_sha256_hex;
 use super::manifest::{
-    FORMAT, FileEntry, MANIFEST_FILE, MAX_MANIFEST_BYTES, MAX_SHARD_BYTES, MAX_TOKENIZER_BYTES, Manifest, PlaneEntry,
-    TensorEntry, VERSION,
+    FORMAT, FileEntry, MANIFEST_FILE, MAX_MANIFEST_BYTES, MAX_SHARD_BYTES, MAX_SHARDS, MAX_TOKENIZER_BYTES,
+    MIN_SHARD_BYTES, Manifest, PlaneEntry, TensorEntry, VERSION,
 };
 use crate::error::{Error, Result};
 use crate::families::{TensorSpec, definition};
@@ -83,11 +83,13 @@ fn files(manifest: &Manifest) -> Result<u64> {
     }
     let FileEntry { file, bytes, .. } = &manifest.tokenizer;
     require!(*bytes <= MAX_TOKENIZER_BYTES, "{file}: {bytes} bytes are too many");
-    let mut stream = 0;
-    for FileEntry { file, bytes, .. } in &manifest.shards {
-        let fits = (4..=MAX_SHARD_BYTES).contains(bytes) && bytes.is_multiple_of(4);
-        require!(fits, "{file}: {bytes} bytes, not a multiple of 4 in 4..={MAX_SHARD_BYTES}");
-        // At most 16 Mi entries of 32 MiB: cannot overflow.
+    let (count, mut stream) = (manifest.shards.len(), 0);
+    require!(count <= MAX_SHARDS, "{count} shards, more than {MAX_SHARDS}");
+    for (index, FileEntry { file, bytes, .. }) in manifest.shards.iter().enumerate() {
+        let least = if index + 1 == count { 4 } else { MIN_SHARD_BYTES };
+        let fits = (least..=MAX_SHARD_BYTES).contains(bytes) && bytes.is_multiple_of(4);
+        require!(fits, "{file}: {bytes} bytes, not a multiple of 4 in {least}..={MAX_SHARD_BYTES}");
+        // At most 64 Ki entries of 32 MiB: cannot overflow.
         stream += bytes;
     }
     Ok(stream)

@@ -1,7 +1,7 @@
 //! A package as a directory, written atomically.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -47,10 +47,18 @@ impl DirectorySink {
 impl PackageSink for DirectorySink {
     async fn put(&mut self, file: &str, bytes: Vec<u8>) -> Result<()> {
         let path = self.partial.join(file);
-        fs::write(&path, bytes).map_err(|e| Error::io(path.display(), &e))
+        let write = || {
+            let mut to = fs::File::create(&path)?;
+            to.write_all(&bytes)?;
+            // The content must be on disk before the package has its name.
+            to.sync_all()
+        };
+        write().map_err(|e| Error::io(path.display(), &e))
     }
 
     async fn publish(&mut self) -> Result<()> {
+        // The names of the files, on systems that open folders.
+        let _ = fs::File::open(&self.partial).and_then(|folder| folder.sync_all());
         self.replace()?;
         self.published = true;
         Ok(())

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::hash::sha256_hex;
 use crate::error::{Error, Result};
 use crate::families::ModelConfig;
-use crate::layout::Layout;
+use crate::layout::{Layout, PLANE_ALIGNMENT};
 use crate::sampling::SamplingDefaults;
 
 /// File name of the manifest.
@@ -20,6 +20,10 @@ pub const TOKENIZER_FILE: &str = "tokenizer.json";
 pub const FORMAT: &str = "ocelli";
 /// Value of `version`.
 pub const VERSION: u32 = 1;
+/// Most shards.
+pub const MAX_SHARDS: usize = 1 << 16;
+/// Least bytes in a shard that is not the last.
+pub const MIN_SHARD_BYTES: u64 = PLANE_ALIGNMENT;
 /// Most bytes in one shard.
 pub const MAX_SHARD_BYTES: u64 = 32 << 20;
 /// Most bytes in a manifest.
@@ -190,28 +194,60 @@ impl Manifest {
         self.shards.iter().map(|shard| shard.bytes).sum()
     }
 
+    /// The shards and the planes in the order of the stream.
+    pub fn shard_map(&self) -> ShardMap {
+        let ends = self.shards.iter().scan(0, |end, shard| {
+            *end += shard.bytes;
+            Some(*end)
+        });
+        let planes = self.tensors.iter().enumerate().flat_map(|(tensor, entry)| {
+            entry.planes.iter().enumerate().map(move |(plane, place)| PlacedPlane { tensor, plane, place: *place })
+        });
+        let mut planes: Vec<PlacedPlane> = planes.collect();
+        planes.sort_by_key(|plane| plane.place.offset);
+        ShardMap { bounds: [0].into_iter().chain(ends).collect(), planes }
+    }
+}
+
+/// The shards and planes of a package in the order of the stream, made by [`Manifest::shard_map`].
+#[derive(Debug)]
+pub struct ShardMap {
+    /// First byte of each shard, then the length of the stream.
+    bounds: Vec<u64>,
+    /// All planes, which do not overlap.
+    planes: Vec<PlacedPlane>,
+}
+
+#[derive(Debug)]
+struct PlacedPlane {
+    tensor: usize,
+    plane: usize,
+    place: PlaneEntry,
+}
+
+impl ShardMap {
     /// The part of the stream that shard `index` holds; empty if there is no such shard.
-    pub fn shard_range(&self, index: usize) -> Range<u64> {
-        let start = self.shards.iter().take(index).map(|shard| shard.bytes).sum();
-        start..start + self.shards.get(index).map_or(0, |shard| shard.bytes)
+    pub fn range(&self, index: usize) -> Range<u64> {
+        let end = self.bounds.last().copied().unwrap_or(0);
+        let bound = |index: usize| self.bounds.get(index).copied().unwrap_or(end);
+        bound(index)..bound(index + 1)
     }
 
     /// The destinations of the bytes of shard `index`.
-    pub fn writes_for_shard(&self, index: usize) -> impl Iterator<Item = ShardWrite> + '_ {
-        let shard = self.shard_range(index);
-        let planes = self.tensors.iter().enumerate().flat_map(|(tensor, entry)| {
-            entry.planes.iter().enumerate().map(move |(plane, place)| (tensor, plane, *place))
-        });
-        planes.filter_map(move |(tensor, plane, place)| {
+    pub fn writes(&self, index: usize) -> impl Iterator<Item = ShardWrite> + '_ {
+        let shard = self.range(index);
+        let first = self.planes.partition_point(|plane| plane.place.offset + plane.place.bytes <= shard.start);
+        let planes = self.planes[first..].iter().take_while(move |plane| plane.place.offset < shard.end);
+        planes.map(move |&PlacedPlane { tensor, plane, place }| {
             let start = shard.start.max(place.offset);
             let end = shard.end.min(place.offset + place.bytes);
-            (start < end).then(|| ShardWrite {
+            ShardWrite {
                 tensor,
                 plane,
                 offset_in_plane: start - place.offset,
                 // A shard is far smaller than any usize.
                 range_in_shard: (start - shard.start) as usize..(end - shard.start) as usize,
-            })
+            }
         })
     }
 }

@@ -37,6 +37,14 @@ impl<F: FileSet> Package<F> {
         self.read_verified(&self.manifest.tokenizer).await
     }
 
+    /// Reads and checks all files; fails as [`Self::read_shard`].
+    pub async fn verify(&self) -> Result<()> {
+        for index in 0..self.manifest.shards.len() {
+            self.read_shard(index).await?;
+        }
+        self.read_tokenizer().await.map(drop)
+    }
+
     async fn read_verified(&self, entry: &FileEntry) -> Result<Vec<u8>> {
         let Some(source) = self.files.open(&entry.file).await? else {
             return Err(Error::package(&entry.file, "the file is missing"));

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::manifest::{MANIFEST_FILE, Manifest};
+use super::manifest::{MANIFEST_FILE, Manifest, ShardMap};
 pub use super::row_shards::rows_of_shard;
 use super::row_shards::{self, Placed};
 use crate::error::{Error, Result};
@@ -94,6 +94,7 @@ pub struct Uploader {
     store: WeightStore,
     /// For each shard of the package, whether it is still needed.
     pending: Vec<bool>,
+    map: ShardMap,
 }
 
 impl Uploader {
@@ -104,6 +105,7 @@ impl Uploader {
             places: vec![Vec::new(); manifest.tensors.len()],
             store: WeightStore::default(),
             pending: vec![false; manifest.shards.len()],
+            map: manifest.shard_map(),
         }
     }
 
@@ -117,7 +119,7 @@ impl Uploader {
             self.allocate(manifest, selection.purpose, tensor)?;
         }
         for index in 0..self.pending.len() {
-            self.pending[index] = manifest.writes_for_shard(index).any(|write| !self.places[write.tensor].is_empty());
+            self.pending[index] = self.map.writes(index).any(|write| !self.places[write.tensor].is_empty());
         }
         self.gpu.check()
     }
@@ -157,7 +159,7 @@ impl Uploader {
         if bytes.len() as u64 != entry.bytes {
             return Err(Error::package(&entry.file, format!("{} bytes, not {}", bytes.len(), entry.bytes)));
         }
-        for write in manifest.writes_for_shard(index) {
+        for write in self.map.writes(index) {
             if let Some(place) = self.places[write.tensor].get(write.plane) {
                 place.write(&self.gpu, write.offset_in_plane, &bytes[write.range_in_shard])?;
             }

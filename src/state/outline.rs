@@ -9,6 +9,9 @@ use crate::kernels::cache::PAGE;
 /// Largest part of a recurrent state in bytes.
 const PIECE: u64 = 1 << 20;
 
+/// Bytes of the scales of an entry in one head.
+const SCALE: usize = 4;
+
 /// Contents of a state. Its size in bytes follows from them and from the model.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outline {
@@ -121,6 +124,20 @@ impl Shape {
         plane_bytes(&self.entry_bytes, rows).sum()
     }
 
+    /// Clears the scales of entries that a part does not have: their places in the page may hold those of another conversation.
+    pub fn clear_unused(&self, part: &Part, bytes: &mut [u8]) {
+        let (Held::Entries { entries: rows, .. } | Held::Pictures { rows, .. }) = &part.what else { return };
+        let planes: Vec<u64> = plane_bytes(&self.entry_bytes, rows.len()).collect();
+        let mut rest = bytes;
+        for (plane, bytes) in planes.into_iter().enumerate() {
+            let Some((own, others)) = rest.split_at_mut_checked(bytes as usize) else { return };
+            rest = others;
+            if plane >= 2 {
+                own.chunks_mut(PAGE * SCALE).for_each(|head| head[rows.len() * SCALE..].fill(0));
+            }
+        }
+    }
+
     /// Bytes of `rows` rows, in pages, in each of `layers` layers.
     fn rows_bytes(&self, rows: usize, layers: usize) -> u64 {
         let rest = if rows.is_multiple_of(PAGE) { 0 } else { self.page_bytes(rows % PAGE) };
@@ -138,7 +155,7 @@ impl Shape {
 
     /// The parts of a state, in the order in which they are written.
     ///
-    /// [`Error::Io`] if the parts have more than `most` bytes, and for an outline that no state of this model has.
+    /// [`Error::InvalidPackage`] if the parts have more than `most` bytes, and for an outline that no state of this model has.
     pub fn parts(&self, outline: &Outline, most: u64) -> Result<Vec<Part>> {
         let [layers, cross] = self.layers;
         let fits = self.place_bytes.is_some() != outline.places.is_empty()
@@ -146,7 +163,7 @@ impl Shape {
             && (self.places_pictures || outline.placed.is_empty());
         // Checked before the list is made, which takes no more memory than the parts themselves.
         if !fits || self.bytes(outline) > most {
-            return Err(Error::Io { path: "snapshot".into(), reason: "it is of another model".into() });
+            return Err(Error::package("snapshot", "it is of another model"));
         }
         let mut parts = Vec::new();
         for first in (0..outline.entries).step_by(PAGE) {

@@ -128,7 +128,7 @@ fn a_batch_that_is_killed_at_any_point_answers_every_request_exactly_once() {
         kills += 1;
         // A write that was interrupted by a kill.
         let text = fs::read_to_string(&path).expect("answers");
-        fs::write(&path, format!("{text}{{\"id\": \"batch_req")).expect("a file");
+        fs::write(&path, format!("{text}{{\"id\":\"batch_req")).expect("a file");
     }
     assert!(kills >= 3, "{kills}");
     let output = run(&killed);
@@ -253,14 +253,91 @@ fn an_album_of_200_scenes_that_is_killed_at_20_points_is_described_once() {
 fn answers_of_something_else_are_left_alone() {
     let folder = folder("other");
     write(&folder);
-    for other in
-        ["my diary\n", "{\"id\": \"a\", \"custom_id\": \"of another batch\", \"response\": null, \"error\": null}\n"]
-    {
+    for other in [
+        "my diary\n",
+        "{\"id\": \"a\", \"custom_id\": \"of another batch\", \"response\": null, \"error\": null}\n",
+        "no line break",
+        "{\"custom_id\": \"a minified file\"}",
+    ] {
         fs::write(folder.join("out.jsonl"), other).expect("a file");
         let output = run(&folder);
         assert!(!output.status.success() && said(&output).starts_with("error[invalid-request]"), "{}", said(&output));
         assert_eq!(fs::read_to_string(folder.join("out.jsonl")).expect("the file"), other);
     }
+}
+
+#[test]
+fn the_requests_are_not_the_answers() {
+    let folder = folder("same");
+    let line = request("a", "/v1/completions", &json!({"prompt": "One", "max_tokens": 1}));
+    fs::write(folder.join("in.jsonl"), &line).expect("a file");
+    fs::hard_link(folder.join("in.jsonl"), folder.join("out.jsonl")).expect("a link");
+    let output = run(&folder);
+    assert!(said(&output).starts_with("error[invalid-request]: output: is the file"), "{}", said(&output));
+    assert_eq!(fs::read_to_string(folder.join("in.jsonl")).expect("the file"), line);
+}
+
+#[test]
+fn pictures_of_a_batch_are_files_in_its_folder() {
+    let outside = folder("outside");
+    let scene = Path::new("www/models/demo/gallery/scene-01.png");
+    let folder = folder("inside");
+    for place in [outside.join("b.png"), folder.join("a b.png")] {
+        fs::copy(scene, place).expect("a picture");
+    }
+    fs::write(folder.join("large.png"), vec![0; (64 << 20) + 1]).expect("a file");
+    let shown = |path: &Path| path.display().to_string();
+    let pictures = [
+        ("beside", "a b.png".to_owned()),
+        ("encoded", format!("file://{}/a%20b.png", shown(&folder.canonicalize().expect("a path")))),
+        ("outside", shown(&outside.join("b.png"))),
+        ("above", "../outside/b.png".to_owned()),
+        ("folder", ".".to_owned()),
+        ("large", "large.png".to_owned()),
+        ("device", "/dev/zero".to_owned()),
+    ];
+    let lines = pictures.map(|(id, picture)| request(id, "/v1/chat/completions", &about(&picture)));
+    fs::write(folder.join("in.jsonl"), lines.join("\n")).expect("a file");
+    let refused = |more: &[&str]| {
+        let _ = fs::remove_file(folder.join("out.jsonl"));
+        let output = command(&folder).args(more).output().expect("the command");
+        assert!(output.status.success(), "{}", said(&output));
+        let (answers, _) = answers(&folder);
+        let refused = answers.into_iter().filter(|(_, response)| response["status_code"] == 400);
+        refused.map(|(id, _)| id).collect::<Vec<_>>()
+    };
+    assert_eq!(refused(&[]), ["above", "device", "folder", "large", "outside"]);
+    assert_eq!(refused(&["--any-path"]), ["device", "folder", "large"]);
+}
+
+#[test]
+fn a_line_that_ends_two_processes_is_passed_over() {
+    let folder = folder("attempt");
+    // It takes a while to decode.
+    image::GrayImage::new(9000, 9000).save(folder.join("large.png")).expect("a picture");
+    let text = |id: &str| request(id, "/v1/completions", &json!({"prompt": "One", "temperature": 0, "max_tokens": 2}));
+    let large = request("large", "/v1/chat/completions", &about("large.png"));
+    fs::write(folder.join("in.jsonl"), [text("first"), large, text("last")].join("\n")).expect("a file");
+    let notes = folder.join("out.jsonl.attempt");
+    for end in 1..=2 {
+        let mut child = command(&folder).spawn().expect("the command");
+        while !fs::read_to_string(&notes).is_ok_and(|notes| notes.contains(&format!("\"large\":{end}"))) {
+            assert!(child.try_wait().expect("a state").is_none(), "it ended before");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // The system does this if there is no memory.
+        child.kill().expect("a signal");
+        child.wait().expect("its end");
+    }
+    let output = run(&folder);
+    assert!(output.status.success(), "{}", said(&output));
+    let (answers, _) = answers(&folder);
+    let right = |id: &str| answers[id]["status_code"] == 200;
+    assert!(right("first") && right("last"), "{answers:?}");
+    assert_eq!(answers["large"]["status_code"], 500);
+    let message = answers["large"]["body"]["error"]["message"].as_str().expect("a message");
+    assert!(message.contains("2 processes ended while they prepared this request"), "{message}");
+    assert!(!notes.exists());
 }
 
 /// A folder of pictures as a batch: after a kill it resumes, and each picture is described once, with the same text as alone.

@@ -18,6 +18,8 @@ pub(crate) struct Files {
     begun: Option<(String, Vec<u8>)>,
     /// Capacity in bytes.
     pub(crate) room: Option<usize>,
+    /// True while no file can be read.
+    pub(crate) is_unreadable: bool,
     /// Bytes read of files so far.
     pub(crate) read: u64,
 }
@@ -45,6 +47,9 @@ impl SnapshotStore for MemorySnapshots {
 
     fn read<'a>(&'a self, name: &'a str, range: Range<u64>) -> Pending<'a, Vec<u8>> {
         self.with(|files| {
+            if files.is_unreadable {
+                return Err(io("too many open files"));
+            }
             let (_, bytes) = files.files.iter().find(|(known, _)| known == name).ok_or_else(|| io("no such file"))?;
             files.read += range.end - range.start;
             let bytes = bytes.get(range.start as usize..range.end as usize);

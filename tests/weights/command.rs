@@ -56,6 +56,31 @@ fn packs_and_inspects() {
 }
 
 #[test]
+fn cache_commands_leave_files_of_others_alone() {
+    let scratch = Scratch::new();
+    let file = |name: &str| scratch.0.join(name);
+    let others = ["film.part", "ocelli-film.part", "holiday.snapshot", "lock"];
+    for name in others {
+        std::fs::write(file(name), "of another program").expect("a file");
+    }
+    let run = |verb: &str| {
+        let output = ocelli(&[&"cache", &verb, &scratch.0]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(others.iter().all(|name| std::fs::read(file(name)).expect("a file") == b"of another program"));
+        text(&output.stdout)
+    };
+    assert_eq!(run("show"), "0 conversations, 0.0 MB\n");
+    run("clear");
+    std::fs::write(file("0a1b.snapshot"), b"OCELLIKV and more").expect("a file");
+    std::fs::write(file("ocelli-0a1b.part"), b"OCELLIKV").expect("a file");
+    assert_eq!(run("show"), "1 conversations, 0.0 MB\n");
+    assert!(file("ocelli-0a1b.part").exists(), "show changes nothing");
+    run("clear");
+    assert!(!file("0a1b.snapshot").exists() && !file("ocelli-0a1b.part").exists());
+    assert_eq!(std::fs::read_dir(&scratch.0).expect("a folder").count(), others.len());
+}
+
+#[test]
 fn packs_gguf_files() {
     let scratch = Scratch::new();
     let out = scratch.0.join("package");

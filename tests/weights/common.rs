@@ -111,9 +111,10 @@ pub(crate) fn read_planes(package: &Package<MemoryFiles>, name: &str) -> (Layout
     let tensors = &package.manifest.tensors;
     let index = tensors.iter().position(|tensor| tensor.name == name).expect("a tensor");
     let mut planes = vec![Vec::new(); tensors[index].planes.len()];
+    let map = package.manifest.shard_map();
     for shard in 0..package.manifest.shards.len() {
         let bytes = pollster::block_on(package.read_shard(shard)).expect("a shard");
-        for write in package.manifest.writes_for_shard(shard).filter(|write| write.tensor == index) {
+        for write in map.writes(shard).filter(|write| write.tensor == index) {
             // Shards come in stream order, so every piece joins the end.
             planes[write.plane].extend_from_slice(&bytes[write.range_in_shard]);
         }

@@ -31,10 +31,11 @@ fn assert_sound(manifest: &Manifest) {
     assert!(intervals.last().is_none_or(|last| last.1 <= total));
     let names: HashSet<_> = manifest.tensors.iter().map(|tensor| &tensor.name).collect();
     assert_eq!(names.len(), manifest.tensors.len());
+    let map = manifest.shard_map();
     for shard in 0..manifest.shards.len() {
         let bytes = manifest.shards[shard].bytes;
         assert!(bytes <= 32 << 20 && !manifest.shards[shard].file.contains(['/', '\\']));
-        assert!(manifest.writes_for_shard(shard).all(|write| write.range_in_shard.end as u64 <= bytes));
+        assert!(map.writes(shard).all(|write| write.range_in_shard.end as u64 <= bytes));
     }
 }
 
@@ -140,6 +141,7 @@ fn each_fault_is_named() {
         ("/shards/0/file".into(), json!("shard-0001.bin"), "named twice"),
         ("/shards/0/file".into(), json!("model.json"), "named twice"),
         ("/shards/0/bytes".into(), json!(0), "shard-0000.bin"),
+        ("/shards/0/bytes".into(), json!(252), "shard-0000.bin: 252 bytes, not a multiple of 4 in 256"),
         ("/shards/0/bytes".into(), json!((32u64 << 20) + 4), "shard-0000.bin"),
         ("/shards/0/bytes".into(), json!(49_923), "multiple of 4"),
         ("/shards/0/sha256".into(), json!("G".repeat(64)), "sha256"),
@@ -176,6 +178,15 @@ fn each_fault_is_named() {
     extra["tensors"].as_array_mut().expect("tensors").push(stray);
     let error = Manifest::parse(&serde_json::to_vec(&extra).expect("JSON")).expect_err("an extra tensor");
     assert!(error.to_string().contains("stray"), "{error}");
+}
+
+#[test]
+fn a_manifest_of_too_many_shards_is_refused() {
+    let mut many: Value = serde_json::from_slice(&valid()).expect("JSON");
+    let shard = |index| json!({"file": format!("s{index}"), "bytes": 256, "sha256": "0".repeat(64)});
+    many["shards"] = (0..=1 << 16).map(shard).collect();
+    let error = Manifest::parse(&serde_json::to_vec(&many).expect("JSON")).expect_err("too many shards");
+    assert!(error.to_string().contains("65537 shards"), "{error}");
 }
 
 #[test]

@@ -175,10 +175,11 @@ fn open(files: MemoryFiles) -> Package<MemoryFiles> {
 /// The writes of all shards fill every plane once, in order.
 fn assert_writes_cover(manifest: &Manifest) {
     let mut filled: BTreeMap<(usize, usize), u64> = BTreeMap::new();
+    let map = manifest.shard_map();
     for (index, shard) in manifest.shards.iter().enumerate() {
-        let range = manifest.shard_range(index);
+        let range = map.range(index);
         assert_eq!(range.end - range.start, shard.bytes);
-        for ShardWrite { tensor, plane, offset_in_plane, range_in_shard } in manifest.writes_for_shard(index) {
+        for ShardWrite { tensor, plane, offset_in_plane, range_in_shard } in map.writes(index) {
             assert!(range_in_shard.end as u64 <= shard.bytes && !range_in_shard.is_empty());
             assert!(range_in_shard.start % 4 == 0 && range_in_shard.end % 4 == 0 && offset_in_plane % 4 == 0);
             let place = manifest.tensors[tensor].planes[plane];
@@ -193,7 +194,7 @@ fn assert_writes_cover(manifest: &Manifest) {
             assert_eq!(filled.get(&(tensor, plane)), Some(&place.bytes), "{} plane {plane}", entry.name);
         }
     }
-    assert_eq!(manifest.writes_for_shard(manifest.shards.len()).count(), 0);
+    assert_eq!(map.writes(manifest.shards.len()).count(), 0);
 }
 
 #[test]

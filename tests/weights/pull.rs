@@ -24,6 +24,8 @@ struct Manners {
     is_fickle: bool,
     /// Announces these hashes of files in redirections.
     linked: HashMap<String, String>,
+    /// Redirects to this host.
+    elsewhere: String,
     /// Answers with this status.
     status: Option<u16>,
 }
@@ -84,7 +86,8 @@ fn answer(stream: &TcpStream, root: &Path, log: &Mutex<Vec<Asked>>, manners: &Mu
         let linked = manners.linked.get(rest).map_or(String::new(), |hash| format!("x-linked-etag: \"{hash}\"\r\n"));
         return write!(
             out,
-            "HTTP/1.1 302 Found\r\nlocation: /files/{rest}\r\n{linked}connection: close\r\ncontent-length: 0\r\n\r\n"
+            "HTTP/1.1 302 Found\r\nlocation: {}/files/{rest}\r\n{linked}connection: close\r\ncontent-length: 0\r\n\r\n",
+            manners.elsewhere
         );
     }
     let name = path.strip_prefix("/files/").unwrap_or_default().split('?').next().unwrap_or_default();
@@ -105,12 +108,13 @@ fn answer(stream: &TcpStream, root: &Path, log: &Mutex<Vec<Asked>>, manners: &Mu
 
 /// `ocelli` with a cache folder of its own.
 fn pull(cache: &Scratch, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_ocelli"))
-        .args(args)
-        .env("XDG_CACHE_HOME", &cache.0)
-        .env_remove("HF_TOKEN")
-        .output()
-        .expect("the command")
+    command(cache, args).env_remove("HF_TOKEN").output().expect("the command")
+}
+
+fn command(cache: &Scratch, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ocelli"));
+    command.args(args).env("XDG_CACHE_HOME", &cache.0);
+    command
 }
 
 /// All files of a folder.
@@ -174,6 +178,56 @@ fn gguf_files_are_pulled_each_from_its_address() {
     let pulled = pull(&cache, &["pull", &model, "--mmproj", &mmproj]);
     assert!(pulled.status.success(), "{}", text(&pulled.stderr));
     assert!(weights(&cache.0.join("ocelli/models/q4_k")) == weights(&packed));
+}
+
+#[test]
+fn tokens_are_sent_to_their_own_host_only() {
+    let cache = Scratch::new();
+    let root = fixture("gguf/q4_k.gguf").parent().expect("a folder").to_path_buf();
+    let (main, other) = (Server::start(root.clone()), Server::start(root));
+    let model = format!("{}/files/q4_k.gguf", main.address);
+    let mmproj = format!("{}/files/mmproj.gguf", other.address);
+    let of_hub = command(&cache, &["pull", &model, "--name", "a"]).env("HF_TOKEN", "secret").output();
+    assert!(of_hub.expect("the command").status.success());
+    assert!(main.asked().iter().all(|(.., has_token)| !has_token), "HF_TOKEN is for huggingface.co");
+    let pulled = pull(&cache, &["pull", &model, "--mmproj", &mmproj, "--name", "b", "--token", "secret"]);
+    assert!(pulled.status.success(), "{}", text(&pulled.stderr));
+    let are_apart = || {
+        let (main, other) = (main.asked(), other.asked());
+        assert!(!main.is_empty() && main.iter().all(|(.., has_token)| *has_token));
+        assert!(!other.is_empty() && other.iter().all(|(.., has_token)| !has_token));
+    };
+    are_apart();
+    main.told(|manners| manners.elsewhere.clone_from(&other.address));
+    let redirected = format!("{}/hub/q4_k.gguf", main.address);
+    assert!(pull(&cache, &["pull", &redirected, "--name", "d", "--token", "secret"]).status.success());
+    are_apart();
+    let clear = pull(&cache, &["pull", "http://192.0.2.1/c.gguf", "--token", "secret"]);
+    assert!(text(&clear.stderr).contains("--token: is sent over https only"), "{}", text(&clear.stderr));
+}
+
+#[test]
+fn a_damaged_package_is_pulled_again() {
+    let (scratch, cache) = (Scratch::new(), Scratch::new());
+    let packed = scratch.0.join("package");
+    assert!(ocelli(&[&"pack", &checkpoint_dir("untied"), &"--out", &packed]).status.success());
+    let server = Server::start(packed.clone());
+    let url = format!("{}/files/", server.address);
+    let here = cache.0.join("ocelli/models/tiny");
+    let again = |more: &[&str]| {
+        let pulled = pull(&cache, &[&["pull", &url, "--name", "tiny"], more].concat());
+        assert!(pulled.status.success(), "{}", text(&pulled.stderr));
+        assert!(files(&here) == files(&packed));
+        server.asked().len()
+    };
+    let whole = again(&[]);
+    assert_eq!(again(&[]), 0, "it is here");
+    let shard = here.join("shard-0000.bin");
+    for damaged in [Vec::new(), vec![7; fs::read(&shard).expect("a shard").len()]] {
+        fs::write(&shard, damaged).expect("a shard");
+        assert_eq!(again(&[]), whole);
+    }
+    assert_eq!(again(&["--force"]), whole);
 }
 
 #[test]

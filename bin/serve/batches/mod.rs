@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::store::{FileObject, Object, Store, new_id};
+use crate::batch::Attempts;
 use crate::shared::api;
 
 mod work;
@@ -105,6 +106,8 @@ pub(super) struct Batches {
     current: Mutex<Option<Batch>>,
     /// Controls that cancel its active requests.
     requests: [Mutex<RequestControl>; AT_ONCE],
+    /// Notes of its requests that are being prepared.
+    attempts: Mutex<Option<Arc<Attempts>>>,
 }
 
 impl Batches {
@@ -115,7 +118,13 @@ impl Batches {
         for batch in store.all::<Batch>().iter().rev().filter(|batch| !batch.has_ended()) {
             let _ = sender.send(batch.id.clone());
         }
-        (Self { store: Arc::new(store), sender, current: Mutex::new(None), requests: Default::default() }, receiver)
+        let (current, attempts) = (Mutex::default(), Mutex::default());
+        (Self { store: Arc::new(store), sender, current, requests: Default::default(), attempts }, receiver)
+    }
+
+    /// Ends the preparation of requests: the server is ending, and none of them is the reason.
+    pub(super) fn close(&self) {
+        locked(&self.attempts).iter().for_each(|attempts| attempts.close());
     }
 
     /// Creates a batch.

@@ -3,20 +3,20 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex};
 use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
-use ocelli::api::{Opened, Priority};
+use ocelli::api::{Opened, Priority, Work};
 use ocelli::engine::RequestControl;
 use ocelli::usage::BatchBudget;
 use ocelli::{Error, Result};
 use serde_json::json;
 
 use super::{AT_ONCE, Batch, Counts, Pace, Status, locked};
-use crate::batch::{Answered, Answers, BatchRequest, Requests, survey};
+use crate::batch::{Answered, Answers, Attempts, BatchRequest, Requests, Retries, survey};
 use crate::serve::handler::Server;
 use crate::serve::store::FileObject;
 use crate::shared::api;
@@ -107,7 +107,14 @@ fn carry_out(server: &Server) -> Result<()> {
         }
         store.put(current)?;
     }
-    let answered = answer_all(server, &mut outputs, &batch, (Requests::new(input()?), total));
+    let attempts = Arc::new(Attempts::open(&store.bytes(&output)));
+    *locked(&batches.attempts) = Some(attempts.clone());
+    let budget = server.accounts.as_ref().map(|accounts| accounts.batch(outputs.right.spent()));
+    let (outputs, retries) = (Mutex::new(outputs), Mutex::default());
+    let (began, answered) = (Instant::now(), AtomicU32::new(0));
+    let active = Active { server, batch: &batch, budget, attempts, outputs, retries, total, began, answered };
+    let answered = active.answer_all(Requests::new(input()?));
+    *locked(&batches.attempts) = None;
     for id in [output, errors] {
         if let Some(mut file) = store.get::<FileObject>(&id) {
             let bytes = std::fs::metadata(store.bytes(&id)).map_or(0, |about| about.len());
@@ -119,81 +126,100 @@ fn carry_out(server: &Server) -> Result<()> {
     answered
 }
 
-/// Answers all requests, several at once. A device error ends the batch; answers that complete are still written.
-fn answer_all(
-    server: &Server,
-    outputs: &mut Outputs,
-    batch: &Batch,
-    (requests, total): (Requests<BufReader<File>>, usize),
-) -> Result<()> {
-    let (began, has_failed) = (Instant::now(), AtomicBool::new(false));
-    let budget = server.accounts.as_ref().map(|accounts| accounts.batch(outputs.right.spent()));
-    let (requests, outputs) = (Mutex::new(requests), Mutex::new((outputs, 0)));
-    let work = |place: usize| -> Result<()> {
-        while !has_failed.load(Ordering::Relaxed) && server.batches.goes_on() {
-            let line = locked(&requests).next().map_err(|error| Error::io(&batch.input_file_id, &error))?;
-            let Some(line) = line else { break };
-            let Ok(request) = line else { continue };
-            if locked(&outputs).0.has(&request) {
-                continue;
-            }
-            let Some(answered) = answer(server, (batch, budget.as_ref()), (&request, place))? else { continue };
-            let (outputs, now) = &mut *locked(&outputs);
-            outputs.add(&answered)?;
-            *now += 1;
-            let (counts, rate) = (outputs.counts(total), f64::from(*now) / began.elapsed().as_secs_f64().max(1e-3));
-            let left = (total - counts.completed - counts.failed) as f64;
-            server.batches.update(|batch| {
-                batch.request_counts = counts;
-                batch.ocelli = Some(Pace { requests_per_second: rate, seconds_left: left / rate });
-            });
-        }
-        Ok(())
-    };
-    let work = |place| work(place).inspect_err(|_| has_failed.store(true, Ordering::Relaxed));
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..AT_ONCE).map(|place| scope.spawn(move || work(place))).collect();
-        let ended = |thread: ScopedJoinHandle<'_, Result<()>>| {
-            thread.join().unwrap_or_else(|_| Err(Error::Internal { detail: "a batch's thread ended".into() }))
-        };
-        threads.into_iter().map(ended).fold(Ok(()), Result::and)
-    })
+/// The active batch while its requests are answered.
+struct Active<'a> {
+    server: &'a Server,
+    batch: &'a Batch,
+    budget: Option<BatchBudget>,
+    attempts: Arc<Attempts>,
+    outputs: Mutex<Outputs>,
+    retries: Mutex<Retries>,
+    /// Number of lines.
+    total: usize,
+    began: Instant,
+    /// Requests answered since then.
+    answered: AtomicU32,
 }
 
-/// Answers one request, with lower priority than requests outside batches; `None` if the batch was cancelled meanwhile.
-///
-/// # Errors
-/// `aborted` when the server ends; errors of the device.
-fn answer(
-    server: &Server,
-    (batch, budget): (&Batch, Option<&BatchBudget>),
-    (request, place): (&BatchRequest, usize),
-) -> Result<Option<Answered>> {
-    let Ok(loaded) = server.loaded() else { return Err(Error::Aborted) };
-    let (id, opened) = request.open(&loaded.service);
-    let outcome = opened.and_then(|opened| {
-        let mut work = match opened {
-            Opened::Ready(body) => return Ok(body),
-            Opened::Work(work) => work,
+impl Active<'_> {
+    /// Answers all requests, several at once. A device error ends the batch; answers that complete are still written.
+    fn answer_all(&self, requests: Requests<BufReader<File>>) -> Result<()> {
+        let (requests, has_failed) = (Mutex::new(requests), AtomicBool::new(false));
+        let work = |place: usize| -> Result<()> {
+            while !has_failed.load(Ordering::Relaxed) && self.server.batches.goes_on() {
+                let line = locked(&requests).next().map_err(|error| Error::io(&self.batch.input_file_id, &error))?;
+                let Some(line) = line else { break };
+                let Ok(request) = line else { continue };
+                if !locked(&self.outputs).has(&request) {
+                    self.answer(&request, place, false)?;
+                }
+            }
+            Ok(())
         };
+        let work = |place| work(place).inspect_err(|_| has_failed.store(true, Ordering::Relaxed));
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..AT_ONCE).map(|place| scope.spawn(move || work(place))).collect();
+            let ended = |thread: ScopedJoinHandle<'_, Result<()>>| {
+                thread.join().unwrap_or_else(|_| Err(Error::Internal { detail: "a batch's thread ended".into() }))
+            };
+            threads.into_iter().map(ended).fold(Ok(()), Result::and)
+        })?;
+        while self.server.batches.goes_on() {
+            let Some(request) = locked(&self.retries).next() else { break };
+            self.answer(&request, 0, true)?;
+        }
+        Ok(())
+    }
+
+    /// Answers one request and writes the answer, unless the batch was cancelled meanwhile or the request is answered again later.
+    ///
+    /// # Errors
+    /// `aborted` when the server ends; errors of the device.
+    fn answer(&self, request: &BatchRequest, place: usize, is_alone: bool) -> Result<()> {
+        let Ok(loaded) = self.server.loaded() else { return Err(Error::Aborted) };
+        let (id, opened) = request.open(&loaded.service);
+        let outcome = opened.and_then(|opened| match opened {
+            Opened::Ready(body) => Ok(body),
+            Opened::Work(work) => self.compute((id.clone(), work), request, place),
+        });
+        // A request that fails because the server ends counts as unanswered.
+        if outcome.is_err() && self.server.jobs.is_stopped() {
+            return Err(Error::Aborted);
+        }
+        let is_cancelled = outcome.is_err() && !self.server.batches.goes_on();
+        if is_cancelled || locked(&self.retries).keep(request, is_alone, &outcome) {
+            return Ok(());
+        }
+        let answered = Answered::new(&request.custom_id, &id, outcome)?;
+        let mut outputs = locked(&self.outputs);
+        outputs.add(&answered)?;
+        let now = self.answered.fetch_add(1, Ordering::Relaxed) + 1;
+        let (counts, rate) =
+            (outputs.counts(self.total), f64::from(now) / self.began.elapsed().as_secs_f64().max(1e-3));
+        let left = (self.total - counts.completed - counts.failed) as f64;
+        self.server.batches.update(|batch| {
+            batch.request_counts = counts;
+            batch.ocelli = Some(Pace { requests_per_second: rate, seconds_left: left / rate });
+        });
+        Ok(())
+    }
+
+    /// Computes an answer, with lower priority than requests outside batches.
+    fn compute(&self, (id, mut work): (String, Box<Work>), request: &BatchRequest, place: usize) -> Result<String> {
+        let Self { server, batch, .. } = self;
+        let intake = &server.loaded().map_err(|_| Error::Aborted)?.intake;
         if request.url != batch.endpoint {
             return Err(Error::request("url", format!("this batch is for {}", batch.endpoint)));
         }
         server.own(&mut work);
-        let bill = server.accounts.as_ref().map(|accounts| accounts.bill(&work.asker, server.access.caller(), budget));
+        let bill = server.accounts.as_ref();
+        let bill = bill.map(|accounts| accounts.bill(&work.asker, server.access.caller(), self.budget.as_ref()));
         let (bill, control) = (bill.transpose()?, RequestControl::new());
         *locked(&server.batches.requests[place]) = control.clone();
-        let prepared = loaded.intake.here(|| loaded.intake.prepare((id.clone(), work), bill, control))?;
+        let prepare = || self.attempts.prepare(&request.custom_id, || intake.prepare((id, work), bill, control));
+        let prepared = intake.here(prepare)?;
         let reader = server.jobs.submit(prepared, Priority::Batch).ok_or(Error::Aborted)?;
         // The batch may have been cancelled before.
         if server.batches.goes_on() { pollster::block_on(reader.whole()) } else { Err(Error::Aborted) }
-    });
-    // A request that fails because the server ends counts as unanswered.
-    if outcome.is_err() && server.jobs.is_stopped() {
-        return Err(Error::Aborted);
     }
-    if outcome.is_err() && !server.batches.goes_on() {
-        return Ok(None);
-    }
-    Answered::new(&request.custom_id, &id, outcome).map(Some)
 }

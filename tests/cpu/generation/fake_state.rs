@@ -147,7 +147,7 @@ impl FakeState {
     pub(super) fn parts(kind: Kind, outline: &Outline, most: u64) -> Result<Vec<Part>> {
         let count = if kind == Kind::Attention { outline.entries } else { outline.places.len() } as u64;
         if count * 16 > most || (kind == Kind::Recurrence) == outline.places.is_empty() || !outline.shown.is_empty() {
-            return Err(Error::Io { path: "snapshot".into(), reason: "it is of another model".into() });
+            return Err(Error::package("snapshot", "it is of another model"));
         }
         let page = |first: usize| {
             let entries = first..outline.entries.min(first + PART);

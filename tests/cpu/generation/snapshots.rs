@@ -129,6 +129,21 @@ fn a_file_that_was_damaged_anywhere_is_refused_and_nothing_is_lost() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_at_the_moment_is_not_removed() {
+    let store = MemorySnapshots::default();
+    let prompt = words(1, 50);
+    say(&mut started(Kind::Attention, &store, PLENTY), Kind::Attention, &prompt);
+    let longer = [&prompt[..], &words(3, 3)].concat();
+    let mut engine = started(Kind::Attention, &store, PLENTY);
+    store.0.borrow_mut().is_unreadable = true;
+    let said = generate(&mut engine, &ask(&longer, 10)).expect("an answer");
+    assert_eq!((said.usage.cached_tokens, store.0.borrow().files.len()), (0, 1));
+    store.0.borrow_mut().is_unreadable = false;
+    let said = say(&mut started(Kind::Attention, &store, PLENTY), Kind::Attention, &longer);
+    assert_eq!(said.usage.cached_tokens, 50);
+}
+
+#[test]
 fn the_least_recently_used_files_are_removed_first_and_the_budget_holds() {
     let store = MemorySnapshots::default();
     let anew = |budget| started(Kind::Attention, &store, budget);

@@ -63,6 +63,34 @@ async fn resumes(checkpoint: &str, kv: KvPrecision) {
 }
 
 #[test]
+fn scales_of_another_conversation_are_not_written_to_a_file() {
+    pollster::block_on(async {
+        let say = async |engine: &mut Engine, text: &str| {
+            answer(engine, &ask(vec![Message::text(Role::User, text)], Vec::new(), 2)).await;
+        };
+        let (alone, after) = (MemorySnapshots::default(), MemorySnapshots::default());
+        let mut engine = started(CHECKPOINT, KvPrecision::Int8, &alone).await;
+        say(&mut engine, "Hello").await;
+        keep(&mut engine).await;
+        let mut engine = load(CHECKPOINT, KvPrecision::Int8).await;
+        // Its page is copied with the common beginning of both.
+        say(&mut engine, &"Tell me about the second one. ".repeat(6)).await;
+        say(&mut engine, "Hello").await;
+        engine.open_snapshots(Box::new(after.clone()), PLENTY).await.expect("a store");
+        keep(&mut engine).await;
+        // The parts and their hashes: heads also tell in which passes they were computed.
+        let parts = |store: &MemorySnapshots| -> Vec<Vec<u8>> {
+            let files = &store.0.borrow().files;
+            let head = |bytes: &[u8]| u32::from_le_bytes(bytes[12..16].try_into().expect("four bytes")) as usize;
+            files.iter().map(|(_, bytes)| bytes[head(bytes)..bytes.len() - 32].to_vec()).collect()
+        };
+        let (alone, after) = (parts(&alone), parts(&after));
+        assert_eq!((alone.len(), after.len()), (1, 2));
+        assert!(after.contains(&alone[0]), "the bytes are those of an engine without the other conversation");
+    });
+}
+
+#[test]
 fn every_precision_survives_a_restart() {
     pollster::block_on(async {
         for kv in [KvPrecision::F32, KvPrecision::F16, KvPrecision::Int8] {

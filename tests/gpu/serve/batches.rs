@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::client::{Reply, Server, request};
-use super::{CHAT, WANTED, about_a_picture, endless, said};
+use super::{CHAT, WANTED, about_a_picture, base64, endless, said};
 
 /// An unused folder for this test; any older one is removed.
 pub(super) fn folder(name: &str) -> PathBuf {
@@ -143,6 +143,39 @@ fn a_killed_server_resumes_its_batches() {
     assert_eq!(ended["request_counts"], json!({"total": 12, "completed": 12, "failed": 0}));
     let expected = alone.into_iter().enumerate().map(|(index, said)| (index.to_string(), said));
     assert_eq!(answered(&content(&server, &ended["output_file_id"])), expected.collect());
+}
+
+#[test]
+fn a_line_that_ends_two_servers_is_passed_over() {
+    let folder = folder("attempt");
+    let mut server = Server::start(&["--files", folder.to_str().expect("UTF-8")]);
+    // It takes a while to decode.
+    let mut png = std::io::Cursor::new(Vec::new());
+    image::GrayImage::new(9000, 9000).write_to(&mut png, image::ImageFormat::Png).expect("a picture");
+    let url = format!("data:image/png;base64,{}", base64(&png.into_inner()));
+    let parts = json!([{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "What is this?"}]);
+    let large = json!({"messages": [{"role": "user", "content": parts}], "max_tokens": 2});
+    let lines = [line("large", &large), line("small", &endless(2, json!({})))];
+    let file = upload(&server, "batch", &lines.join("\n")).json();
+    let id = create(&server, file["id"].as_str().expect("an id"))["id"].clone();
+    let is_noted = |note: &str| {
+        let entries = std::fs::read_dir(&folder).expect("a folder").flatten().map(|entry| entry.path());
+        let mut notes = entries.filter(|path| path.extension().is_some_and(|ending| ending == "attempt"));
+        notes.any(|path| std::fs::read_to_string(path).is_ok_and(|notes| notes.contains(note)))
+    };
+    for end in 1..=2 {
+        let began = Instant::now();
+        while !is_noted(&format!("\"large\":{end}")) {
+            assert!(began.elapsed() < Duration::from_secs(600), "the line is not prepared");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        drop(server);
+        server = Server::start(&["--files", folder.to_str().expect("UTF-8")]);
+    }
+    let ended = wait(&server, &id, has_ended);
+    assert_eq!(ended["request_counts"], json!({"total": 2, "completed": 1, "failed": 1}));
+    let refused = &content(&server, &ended["error_file_id"])[0]["response"]["body"]["error"]["message"];
+    assert!(refused.as_str().expect("a message").contains("2 processes ended"), "{refused}");
 }
 
 #[test]

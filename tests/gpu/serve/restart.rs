@@ -68,13 +68,13 @@ fn a_restarted_server_continues_conversations() {
     assert_eq!(said(&server.post(CHAT, &question)), WANTED);
     wait_for_a_file(&folder);
     drop(server);
-    fs::write(folder.join("0123.part"), b"half").expect("a file");
+    fs::write(folder.join("ocelli-0123.part"), b"half").expect("a file");
     let damaged = fs::read(&kept(&folder)[0]).expect("a file");
     fs::write(folder.join("abc.snapshot"), &damaged[..damaged.len() / 2]).expect("a file");
     let server = Server::start(&["--cache", path]);
     let reply = server.post(CHAT, &question);
     assert_eq!(said(&reply), WANTED);
-    assert!(cached(&reply) > 40 && !folder.join("0123.part").exists(), "{reply:?}");
+    assert!(cached(&reply) > 40 && !folder.join("ocelli-0123.part").exists(), "{reply:?}");
     drop(server);
     let ocelli = |args: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_ocelli")).args(args).output().expect("the command");

@@ -2,19 +2,20 @@
 
 use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::format::MAGIC;
 use super::store::{Pending, SnapshotStore, StoredFile};
 use crate::error::{Error, Result};
 use crate::package::source::{ByteSource, FileSource};
 
 /// File extension of snapshots.
 const ENDING: &str = "snapshot";
-/// File extension of unfinished snapshots.
-const PART: &str = "part";
+/// Beginning and ending of the names of unfinished snapshots; other files are left alone.
+const PART: (&str, &str) = ("ocelli-", ".part");
 
 /// A folder of snapshots, which one process at a time uses.
 #[derive(Debug)]
@@ -34,50 +35,76 @@ impl Folder {
     pub fn open(path: &Path) -> Result<Self> {
         let fail = |error: &io::Error| Error::io(path.display(), error);
         private_folder(path).map_err(|error| fail(&error))?;
-        let lock = File::create(path.join("lock")).map_err(|error| fail(&error))?;
+        let lock = private_append(&path.join("lock")).map_err(|error| fail(&error))?;
         lock.try_lock().map_err(|_| fail(&io::Error::other("another process has this folder")))?;
         let folder = Self { path: path.to_path_buf(), begun: RefCell::default(), _lock: lock };
-        for (path, _) in folder.files(PART)? {
+        for (path, _) in files(path, is_part)? {
             // A file that cannot be removed is overwritten later.
             let _ = fs::remove_file(path);
         }
         Ok(folder)
     }
 
-    fn file(&self, name: &str, ending: &str) -> PathBuf {
-        self.path.join(format!("{name}.{ending}"))
+    /// Lists the snapshots in a folder, the least recently used first, and changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn snapshots(path: &Path) -> Result<Vec<StoredFile>> {
+        let file = |(path, data): (PathBuf, fs::Metadata)| {
+            Some(StoredFile { name: path.file_stem()?.to_str()?.to_owned(), bytes: data.len() })
+        };
+        Ok(files(path, is_snapshot)?.into_iter().filter_map(file).collect())
     }
 
-    /// Files with this extension, the least recently changed first.
-    fn files(&self, ending: &str) -> Result<Vec<(PathBuf, fs::Metadata)>> {
-        let entries = fs::read_dir(&self.path).map_err(|error| Error::io(self.path.display(), &error))?;
-        let entries = entries.flatten().filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)));
-        let is_one = |(path, data): &(PathBuf, fs::Metadata)| {
-            data.is_file() && path.extension().is_some_and(|found| found == ending)
-        };
-        let mut files: Vec<_> = entries.filter(is_one).collect();
-        files.sort_by_key(|(path, data)| (data.modified().ok(), path.clone()));
-        Ok(files)
+    fn file(&self, name: &str) -> PathBuf {
+        self.path.join(format!("{name}.{ENDING}"))
+    }
+
+    fn part(&self, name: &str) -> PathBuf {
+        self.path.join([PART.0, name, PART.1].concat())
     }
 
     fn fail<T>(&self, name: &str, outcome: io::Result<T>) -> Result<T> {
         outcome.map_err(|error| Error::io(self.path.join(name).display(), &error))
     }
 
-    /// Closes the unfinished file. Returns its name.
-    fn closed(&self) -> Option<String> {
-        self.begun.borrow_mut().take().map(|(_, name)| name)
-    }
-
     fn finished(&self) -> Result<()> {
-        let Some(name) = self.closed() else { return Ok(()) };
-        self.fail(&name, fs::rename(self.file(&name, PART), self.file(&name, ENDING)))
+        let Some((file, name)) = self.begun.borrow_mut().take() else { return Ok(()) };
+        // The content must be on disk before its name is.
+        let written = file.sync_all();
+        drop(file);
+        self.fail(&name, written.and_then(|()| fs::rename(self.part(&name), self.file(&name))))
     }
 
     fn given_up(&self) -> Result<()> {
-        let Some(name) = self.closed() else { return Ok(()) };
-        self.fail(&name, fs::remove_file(self.file(&name, PART)))
+        let Some((file, name)) = self.begun.borrow_mut().take() else { return Ok(()) };
+        drop(file);
+        self.fail(&name, fs::remove_file(self.part(&name)))
     }
+}
+
+/// Files of a folder for which `is_one` is true, the least recently changed first.
+fn files(folder: &Path, is_one: impl Fn(&Path) -> bool) -> Result<Vec<(PathBuf, fs::Metadata)>> {
+    let entries = fs::read_dir(folder).map_err(|error| Error::io(folder.display(), &error))?;
+    let entries = entries.flatten().filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)));
+    let mut files: Vec<_> = entries.filter(|(path, data)| data.is_file() && is_one(path)).collect();
+    files.sort_by_key(|(path, data)| (data.modified().ok(), path.clone()));
+    Ok(files)
+}
+
+/// Returns true for the name and the first bytes of a snapshot.
+fn is_snapshot(path: &Path) -> bool {
+    let begins_right = || {
+        let mut first = [0; MAGIC.len()];
+        File::open(path).and_then(|mut file| file.read_exact(&mut first)).is_ok() && first == *MAGIC
+    };
+    path.extension().is_some_and(|ending| ending == ENDING) && begins_right()
+}
+
+/// Returns true for the name of an unfinished snapshot.
+fn is_part(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()?.strip_prefix(PART.0)?.strip_suffix(PART.1));
+    name.is_some_and(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// Creates a folder that only its owner may read, on systems with owners. A folder that exists keeps its mode.
@@ -120,19 +147,16 @@ fn ready<'a, T: 'a>(outcome: Result<T>) -> Pending<'a, T> {
 
 impl SnapshotStore for Folder {
     fn list(&self) -> Pending<'_, Vec<StoredFile>> {
-        let file = |(path, data): (PathBuf, fs::Metadata)| {
-            Some(StoredFile { name: path.file_stem()?.to_str()?.to_owned(), bytes: data.len() })
-        };
-        ready(self.files(ENDING).map(|files| files.into_iter().filter_map(file).collect()))
+        ready(Self::snapshots(&self.path))
     }
 
     fn read<'a>(&'a self, name: &'a str, range: Range<u64>) -> Pending<'a, Vec<u8>> {
-        Box::pin(async move { FileSource::open(&self.file(name, ENDING))?.read(range).await })
+        Box::pin(async move { FileSource::open(&self.file(name))?.read(range).await })
     }
 
     fn begin<'a>(&'a self, name: &'a str) -> Pending<'a, ()> {
         let begun = self.given_up().and_then(|()| {
-            let file = self.fail(name, private_file(&self.file(name, PART)))?;
+            let file = self.fail(name, private_file(&self.part(name)))?;
             *self.begun.borrow_mut() = Some((file, name.to_owned()));
             Ok(())
         });
@@ -156,12 +180,12 @@ impl SnapshotStore for Folder {
     }
 
     fn touch<'a>(&'a self, name: &'a str) -> Pending<'a, ()> {
-        let file = OpenOptions::new().append(true).open(self.file(name, ENDING));
+        let file = OpenOptions::new().append(true).open(self.file(name));
         ready(self.fail(name, file.and_then(|file| file.set_modified(SystemTime::now()))))
     }
 
     fn remove<'a>(&'a self, name: &'a str) -> Pending<'a, ()> {
-        let removed = match fs::remove_file(self.file(name, ENDING)) {
+        let removed = match fs::remove_file(self.file(name)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed,
         };

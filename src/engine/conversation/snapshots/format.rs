@@ -18,7 +18,8 @@ use crate::error::{Error, Result};
 use crate::image::Fingerprint;
 use crate::state::Outline;
 
-const MAGIC: &[u8; 8] = b"OCELLIKV";
+/// First bytes of every version.
+pub(super) const MAGIC: &[u8; 8] = b"OCELLIKV";
 /// Changes with the layout of the file or of its parts.
 const VERSION: u32 = 2;
 /// Bytes of a hash.
@@ -58,15 +59,15 @@ pub struct Head {
     pub branch: usize,
 }
 
-/// Error for an invalid snapshot.
+/// Error for a snapshot with the wrong content, in contrast to one that cannot be read at the moment.
 pub(super) fn damaged(reason: &str) -> Error {
-    Error::Io { path: "snapshot".into(), reason: reason.into() }
+    Error::package("snapshot", reason)
 }
 
 /// Returns the length of the head of a file of `file` bytes that begins with `prefix`.
 ///
 /// # Errors
-/// [`Error::Io`] if it is not a snapshot of this version.
+/// [`Error::InvalidPackage`] if it is not a snapshot of this version.
 pub fn head_bytes(prefix: &[u8], file: u64) -> Result<u64> {
     let mut reader = Reader(prefix);
     if reader.take(MAGIC.len())? != MAGIC || reader.number()? != VERSION {
@@ -133,7 +134,7 @@ impl Head {
     /// Decodes a whole head.
     ///
     /// # Errors
-    /// [`Error::Io`] if the head contradicts itself.
+    /// [`Error::InvalidPackage`] if the head contradicts itself.
     pub fn parse(head: &[u8]) -> Result<Self> {
         let mut reader = Reader(head.get(PREFIX..).unwrap_or_default());
         let identity = reader.hash()?;
@@ -224,7 +225,7 @@ pub fn trailer(head: &[u8], hashes: &[Fingerprint]) -> Vec<u8> {
 /// Reads the hashes of the parts from a trailer.
 ///
 /// # Errors
-/// [`Error::Io`] if the trailer does not match the head.
+/// [`Error::InvalidPackage`] if the trailer does not match the head.
 pub fn hashes(head: &[u8], found: &[u8]) -> Result<Vec<Fingerprint>> {
     let count = (found.len() / HASH).saturating_sub(1);
     let hashes: Vec<Fingerprint> =

@@ -82,7 +82,7 @@ impl Snapshots {
         Ok(this)
     }
 
-    /// Reads a file except the parts of the state. Fails with [`crate::Error::Io`] if it is incomplete or of another model.
+    /// Reads a file except the parts of the state. Fails with [`crate::Error::InvalidPackage`] if it is incomplete or of another model.
     pub(super) async fn check<M: LanguageModel>(&self, model: &M, file: &StoredFile) -> Result<Checked> {
         let StoredFile { name, bytes } = file;
         let head_bytes = head_bytes(&self.store.read(name, 0..(*bytes).min(PREFIX as u64)).await?, *bytes)?;
@@ -188,8 +188,13 @@ impl Snapshots {
     }
 
     pub(super) async fn remove(&mut self, name: &str) -> Result<()> {
-        self.files.retain(|known| known.file.name != name);
+        self.forget(name);
         self.store.remove(name).await
+    }
+
+    /// Does not use a file until the next start.
+    pub(super) fn forget(&mut self, name: &str) {
+        self.files.retain(|known| known.file.name != name);
     }
 
     /// Marks a file as used now.

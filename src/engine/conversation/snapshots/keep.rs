@@ -30,7 +30,8 @@ impl<B: Backend> Engine<B> {
     /// of them are stored. An interrupted file is dropped, and begun again by the next call.
     ///
     /// # Errors
-    /// [`Error::Io`], after which that conversation is not tried again, and errors of the device. Conversations in memory stay.
+    /// [`Error::Io`] or [`Error::InvalidPackage`], after which that conversation is not tried again, and errors of the device. Conversations
+    /// in memory stay.
     pub async fn keep_snapshots(&mut self, go_on: &mut dyn FnMut() -> bool) -> Result<bool> {
         let Some(mut snapshots) = self.snapshots.take() else { return Ok(true) };
         let kept = self.keep_all(&mut snapshots, go_on).await;
@@ -61,7 +62,7 @@ impl<B: Backend> Engine<B> {
                     return Ok(false);
                 }
                 Err(error) => {
-                    if let Error::Io { .. } = error {
+                    if let Error::Io { .. } | Error::InvalidPackage { .. } = error {
                         snapshots.refuse(name);
                     }
                     // A file that cannot be removed now is removed when the next one is begun.

@@ -29,8 +29,10 @@ impl<B: Backend> Engine<B> {
             let name = found.known.file.name.clone();
             match self.recall_from(&mut snapshots, (&found, held), control).await {
                 Ok(true) => snapshots.touch(&name).await,
-                // Damaged or missing. If it cannot be removed, it fails again the next time.
-                Err(Error::Io { .. }) => drop(snapshots.remove(&name).await),
+                // If it cannot be removed, it fails again after the next start.
+                Err(Error::InvalidPackage { .. }) => drop(snapshots.remove(&name).await),
+                // Missing, or not readable at the moment.
+                Err(Error::Io { .. }) => snapshots.forget(&name),
                 Ok(false) | Err(_) => {}
             }
             // After an error this returns to the former conversation.

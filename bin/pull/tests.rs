@@ -1,0 +1,108 @@
+//! Downloads from a test server that stalls, does not name versions, or sends other bytes than the known ones.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use std::{fs, thread};
+
+use ocelli::Result;
+use sha2::{Digest, Sha256};
+
+use super::download::Downloader;
+use crate::shared::models::Pin;
+
+/// A server that writes `answer` to each connection, with the number of the request, and the requests so far.
+fn serve(answer: fn(&mut TcpStream, usize)) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/file", listener.local_addr().expect("an address"));
+    let (asked, count) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counted = asked.clone();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let (count, asked) = (count.clone(), counted.clone());
+            thread::spawn(move || {
+                let lines = BufReader::new(stream.try_clone().expect("a stream")).lines();
+                lines.map_while(|line| line.ok().filter(|line| !line.is_empty())).for_each(drop);
+                asked.fetch_add(1, Ordering::SeqCst);
+                answer(&mut stream, count.fetch_add(1, Ordering::SeqCst));
+            });
+        }
+    });
+    (url, asked)
+}
+
+fn send(stream: &mut TcpStream, text: &str) {
+    // The client may have closed the connection.
+    let _ = stream.write_all(text.as_bytes());
+}
+
+/// Downloads to an empty folder; returns the content.
+fn fetch(name: &str, url: &str, pin: Option<&Pin>) -> Result<String> {
+    let folder: PathBuf = std::env::temp_dir().join(format!("ocelli-pull-{name}-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a folder");
+    let path = folder.join("file");
+    let fetched = Downloader::with_stall(Vec::new(), Duration::from_millis(300)).fetch(url, &path, pin);
+    let content = fetched.map(|is_found| {
+        assert!(is_found);
+        fs::read_to_string(&path).expect("the file")
+    });
+    fs::remove_dir_all(&folder).expect("the folder");
+    content
+}
+
+#[test]
+fn a_stalled_download_ends() {
+    let (url, asked) = serve(|stream, _| {
+        send(stream, "HTTP/1.1 200 OK\r\netag: \"one\"\r\ncontent-length: 10\r\n\r\nabc");
+        thread::sleep(Duration::from_secs(60));
+    });
+    let error = fetch("stalled", &url, None).expect_err("nothing more arrives").to_string();
+    assert!(error.contains("run the same command again"), "{error}");
+    assert_eq!(asked.load(Ordering::SeqCst), 5);
+}
+
+#[test]
+fn a_slow_download_takes_longer_than_a_stall() {
+    let (url, asked) = serve(|stream, _| {
+        send(stream, "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n");
+        for _ in 0..10 {
+            thread::sleep(Duration::from_millis(60));
+            send(stream, "a");
+        }
+    });
+    assert_eq!(fetch("slow", &url, None).as_deref(), Ok("aaaaaaaaaa"));
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_server_that_names_no_version_is_asked_a_few_times_only() {
+    // Each answer is longer than the one before, but begins anew.
+    let (url, asked) = serve(|stream, count| {
+        let text = "a".repeat(count + 1);
+        send(stream, &format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 100\r\n\r\n{text}"));
+    });
+    let error = fetch("versions", &url, None).expect_err("it never arrives").to_string();
+    assert!(error.contains("run the same command again"), "{error}");
+    assert_eq!(asked.load(Ordering::SeqCst), 5);
+}
+
+#[test]
+fn a_file_with_other_bytes_than_the_known_ones_is_refused() {
+    let pin = |text: &str, bytes| {
+        let sha256 = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+        Pin { sha256, bytes }
+    };
+    let (url, _) = serve(|stream, _| send(stream, "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc"));
+    assert_eq!(fetch("right", &url, Some(&pin("abc", 3))).as_deref(), Ok("abc"));
+    let error = fetch("hash", &url, Some(&pin("abd", 3))).expect_err("other bytes").to_string();
+    assert!(error.contains("SHA-256 is ba7816bf"), "{error}");
+    let error = fetch("length", &url, Some(&pin("abcd", 4))).expect_err("another length").to_string();
+    assert!(error.contains("it has 3 bytes, the known file has 4"), "{error}");
+    let (url, _) = serve(|stream, _| send(stream, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nabcdef"));
+    let error = fetch("more", &url, Some(&pin("abc", 3))).expect_err("more bytes").to_string();
+    assert!(error.contains("more than the 3 bytes"), "{error}");
+}
