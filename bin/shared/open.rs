@@ -47,15 +47,15 @@ pub(crate) async fn load(package: &Path, context: Option<usize>, memory: &Memory
     let bar = bar("loading {bar:40} {bytes} of {total_bytes}");
     bar.set_length(opened.manifest.total_bytes());
     let start = Instant::now();
-    let mut on_event = |event| {
-        if let LoadEvent::Bytes(bytes) = event {
-            bar.inc(bytes);
-        }
+    let mut on_event = |event| match event {
+        LoadEvent::Bytes(bytes) => bar.inc(bytes),
+        LoadEvent::Trial(tuned) => tuning::remember(&key, tuned),
+        LoadEvent::Kernels { .. } => {}
     };
     let engine = Engine::load(&gpu, &manifest, &tokenizer, Box::new(opened), options, &mut on_event).await;
     bar.finish_and_clear();
     let engine = engine?;
-    tuning::remember(key, engine.tuned());
+    tuning::remember(&key, engine.tuned());
     if memory.show_memory {
         inform(&plan_text(engine.plan()));
     }

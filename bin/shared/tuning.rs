@@ -24,9 +24,9 @@ pub(crate) fn recall(key: &str) -> Tuned {
 }
 
 /// Stores `tuned` under `key`, if possible.
-pub(crate) fn remember(key: String, tuned: Tuned) {
+pub(crate) fn remember(key: &str, tuned: Tuned) {
     let mut known = known().unwrap_or_default();
-    if known.insert(key, tuned).unwrap_or_default() == tuned {
+    if known.insert(key.to_owned(), tuned).unwrap_or_default() == tuned {
         return;
     }
     // A failure costs only speed.

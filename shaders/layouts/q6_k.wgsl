@@ -1,7 +1,7 @@
 // ggml's Q6_K: d * scale * (q - 32), with 6-bit integers, an 8-bit scale to 16 elements and d to eight blocks. The lower four bits are stored as in
 // `nibbles`; bits 2j and 2j + 1 of byte i are the upper two of element 4j + i in the first word, of element 16 + 4j + i in the second.
 //: const FLOATS=0 HAS_MIN=0 HALVES_APART=0 SPLIT_SCALE=1 WHOLE_BLOCKS TILED
-//: use unpack_bytes
+//: use unpack_bytes super_unit
 //: when TILED
 //: const HIGH_BITS=1 SUPER_SCALES=1 BLOCKS_OF_SCALE=1
 //: use tile_quants tile_high_bits tile_scales tile_super_scales
@@ -58,7 +58,7 @@ fn load_bits(at: u32, j: u32) -> vec3u {
 
 //: end
 @group(0) @binding(next) var<storage, read> w_scales: array<vec2u>; // [rows / 4, blocks], four times two scales, a byte each
-@group(0) @binding(next) var<storage, read> w_super_scales: array<vec2u>; // [rows / 4, blocks / 8], four times d, an f16 each
+@group(0) @binding(next) var<storage, read> w_super_scales: array<vec2u>; // [rows / 4, blocks / 8], four times d / SUPER_UNIT, an f16 each
 
 fn scale_words_of(group: u32, block: u32) -> vec2u {
   return w_scales[group * p.blocks + block];
@@ -90,7 +90,7 @@ fn quants1(bits: vec3u) -> vec4f {
 fn scales(group: u32, block: u32) -> Scales {
   let four = bitcast<vec2i>(scale_words_of(group, block)).xxyy;
   let super_scales = super_scales_of(group, block);
-  let d = vec4f(unpack2x16float(super_scales.x), unpack2x16float(super_scales.y));
+  let d = SUPER_UNIT * vec4f(unpack2x16float(super_scales.x), unpack2x16float(super_scales.y));
   let low = vec4f((four << vec4u(24u, 8u, 24u, 8u)) >> vec4u(24u));
   let high = vec4f((four << vec4u(16u, 0u, 16u, 0u)) >> vec4u(24u));
   return Scales(low, high, d);

@@ -2,6 +2,7 @@
 
 use super::prompt::picture_size::ShownPicture;
 use crate::chat::{CallPart, Date, ToolCall};
+use crate::engine::tuned::Tuned;
 
 /// Milliseconds since some fixed moment, from the platform.
 pub type Clock = fn() -> f64;
@@ -31,6 +32,9 @@ pub enum LoadEvent {
         /// Kernels in all.
         total: usize,
     },
+    /// A trial of autotuning begins. The results count it already: stored at once, they exclude it from later loads if it takes the device
+    /// down.
+    Trial(Tuned),
 }
 
 /// A token of an answer with its log probability under the model's own distribution: before temperature, bias, penalties and filters.

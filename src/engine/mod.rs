@@ -9,6 +9,7 @@ mod device;
 mod events;
 mod meter;
 mod prompt;
+mod tuned;
 
 pub use crate::memory::{Plan, Residency};
 pub use answer::answering::Answering;
@@ -23,7 +24,7 @@ pub use device::Device;
 pub use device::backend::Backend;
 pub use device::features::PromptImages;
 pub use device::load::LoadOptions;
-pub use device::tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tuning_key};
+pub use device::tuning::{Arithmetic, BUDGET_MS, Tune, tuning_key};
 pub use device::weight_source::{ShardFuture, ShardSource};
 pub use events::{Calendar, Clock, Completion, Event, FinishReason, LoadEvent, Stage, Timings, TokenLogprob, Usage};
 pub use meter::Meter;
@@ -31,6 +32,7 @@ pub use prompt::encoder::{Encoder, PromptLimits};
 pub use prompt::picture_cost::PictureSeconds;
 pub use prompt::picture_size::{Detail, PictureLimits, ShownPicture, Wanted, longest_edge};
 pub use prompt::{ContextEntry, Encoded, Picture, PictureContent, Prompt, Reading, Scope, SizedPicture};
+pub use tuned::Tuned;
 
 use std::rc::Rc;
 use std::sync::Arc;

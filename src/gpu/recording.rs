@@ -68,6 +68,11 @@ impl Recording {
         Self { most_flops, ..self }
     }
 
+    /// Most FLOP of a launch, set by [`Self::divided`].
+    pub fn most_flops(&self) -> u64 {
+        self.most_flops.unwrap_or(u64::MAX)
+    }
+
     /// Takes all commands and leaves an empty recording.
     pub fn take(&mut self) -> Self {
         Self { commands: std::mem::take(&mut self.commands), ..*self }

@@ -104,12 +104,10 @@ pub(super) fn fill_q4_1(d: f16, block: &mut [u8]) {
     set(block, 2, f16::from_f32(d.to_f32() * -7.5));
 }
 
-/// The scales of K-quants are kept small, so that those of their super-blocks are not subnormal. Minima are half as large as the range: the mean
-/// of the numbers is 0.
+/// Minima are half as large as the range: the mean of the numbers is 0.
 fn fill_k(d: f16, half_range: f32, block: &mut [u8]) {
     set(block, 0, d);
     set(block, 2, f16::from_f32(d.to_f32() * half_range));
-    block[4..12].iter_mut().for_each(|byte| *byte &= 15);
 }
 
 pub(super) fn fill_q4_k(d: f16, block: &mut [u8]) {
@@ -122,5 +120,4 @@ pub(super) fn fill_q5_k(d: f16, block: &mut [u8]) {
 
 pub(super) fn fill_q6_k(d: f16, block: &mut [u8]) {
     set(block, 208, d);
-    block[192..208].iter_mut().for_each(|byte| *byte = (byte.cast_signed() >> 4).cast_unsigned());
 }

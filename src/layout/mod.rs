@@ -6,6 +6,7 @@
 
 pub mod blocks;
 pub mod decode;
+mod device_bytes;
 pub mod encode;
 pub mod ggml;
 mod lane_layout;
@@ -15,6 +16,7 @@ mod table;
 
 use std::fmt;
 
+pub use device_bytes::device_bytes;
 pub use lane_layout::LaneLayout;
 pub use table::{GgmlType, Layout, LayoutSpec, SPECS};
 

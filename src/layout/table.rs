@@ -142,7 +142,7 @@ pub static SPECS: [LayoutSpec; 10] = [
         decode: decode::q6_k,
         encode: None,
         ggml: GgmlType::new(14, "Q6_K", 210, &[208], ggml::split_q6_k, ggml::fill_q6_k),
-        deviation: 85.0,
+        deviation: 1366.0,
     },
     LayoutSpec {
         layout: Layout::Q5K,
@@ -151,7 +151,7 @@ pub static SPECS: [LayoutSpec; 10] = [
         decode: decode::q5_k,
         encode: None,
         ggml: GgmlType::new(13, "Q5_K", 176, &[0, 2], ggml::split_q5_k, ggml::fill_q5_k),
-        deviation: 129.5,
+        deviation: 527.0,
     },
     LayoutSpec {
         layout: Layout::Q5_0,
@@ -178,7 +178,7 @@ pub static SPECS: [LayoutSpec; 10] = [
         decode: decode::q4_k,
         encode: None,
         ggml: GgmlType::new(12, "Q4_K", 144, &[0, 2], ggml::split_q4_k, ggml::fill_q4_k),
-        deviation: 63.5,
+        deviation: 258.0,
     },
     LayoutSpec {
         layout: Layout::Q4_0,

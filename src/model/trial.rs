@@ -2,7 +2,7 @@
 
 use super::forward::Model;
 use crate::error::Result;
-use crate::gpu::{KernelConfig, Prepared, Recording};
+use crate::gpu::{KernelConfig, Recording};
 use crate::kernels::TuningGroup;
 use crate::layers::step::StepHeader;
 use crate::layers::{Form, Pass};
@@ -16,10 +16,17 @@ const PROMPT_TOKENS: usize = 128;
 const ENTRIES: usize = 1024;
 
 impl Model {
-    /// Prepares work over this model's weights that shows differences between variants of `group`: some layers of a step, one layer of a
-    /// prompt, or their attention alone at the end of a long context. It can be repeated any number of times. Its results are meaningless and
+    /// Records work over this model's weights that shows differences between variants of `group`: some layers of a step, one layer of a
+    /// prompt, or their attention alone at the end of a long context, in launches of at most `most_flops`. Its kernels are compiled. It can be
+    /// repeated any number of times. Its results are meaningless and
     /// stay in `state`, which must not belong to a conversation. Fails like [`super::LanguageModel::forward`].
-    pub async fn trial(&mut self, state: &mut State, group: TuningGroup, config: KernelConfig) -> Result<Prepared> {
+    pub async fn trial(
+        &mut self,
+        state: &mut State,
+        group: TuningGroup,
+        config: KernelConfig,
+        most_flops: u64,
+    ) -> Result<Recording> {
         let tokens = PROMPT_TOKENS.min(self.rows.prompt).min(state.context());
         let kinds = &self.config().layers;
         let attends = kinds.iter().position(|kind| kind.is_self_attention()).unwrap_or(0);
@@ -37,14 +44,14 @@ impl Model {
         state.reserve(&self.gpu, entry + rows).await?;
         self.write_step(state, StepHeader { token: 0, entry, drawn: 0 }, rows)?;
         self.catch_up(state)?;
-        let mut recording = Recording::on(config);
+        let mut recording = Recording::on(config).divided(Some(most_flops));
         let mut pass = Pass { recording: &mut recording, work: self.work()?, rows, form, features: None };
         self.decoder.record_layers(&mut pass, state, layers)?;
         if matches!(group, TuningGroup::AttentionStep | TuningGroup::Attention) {
             recording = recording.only(|dispatch| group.computes(&dispatch.kernel));
         }
         self.gpu.compile(recording.dispatches().map(|dispatch| &dispatch.kernel), &mut |_, _| ()).await?;
-        self.gpu.prepare("trial", &recording)
+        Ok(recording)
     }
 
     /// A step at `entry` of `state`, which must not belong to a conversation; it can be repeated any number of times. Fails like

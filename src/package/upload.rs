@@ -3,13 +3,13 @@
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::manifest::{MANIFEST_FILE, Manifest, ShardMap};
+use super::manifest::{MANIFEST_FILE, Manifest, ShardMap, TensorEntry};
 pub use super::row_shards::rows_of_shard;
 use super::row_shards::{self, Placed};
 use crate::error::{Error, Result};
 use crate::families::tensor_spec::TensorSpec;
 use crate::gpu::{Allocator, Buffer, DeviceClass, Gpu, Purpose};
-use crate::layout::LaneLayout;
+use crate::layout::{LaneLayout, device_bytes};
 use crate::weights::{RowShard, Weight, WeightStore};
 
 /// Allocates the weights of a selection and leaves them unfilled, for counting memory and launches. `class` decides the orders of vectors.
@@ -151,7 +151,7 @@ impl Uploader {
     /// Writes the selected weights in a shard to their buffers. The shard's hash must have been checked.
     ///
     /// # Errors
-    /// [`Error::InvalidPackage`] for a shard that is not in the manifest or of another length.
+    /// [`Error::InvalidPackage`] for a shard that is not in the manifest or of another length, or a scale that the GPU cannot store.
     pub fn push_shard(&mut self, manifest: &Manifest, index: usize, bytes: &[u8]) -> Result<()> {
         let Some(entry) = manifest.shards.get(index) else {
             return Err(Error::package(MANIFEST_FILE, format!("there is no shard {index}")));
@@ -160,9 +160,12 @@ impl Uploader {
             return Err(Error::package(&entry.file, format!("{} bytes, not {}", bytes.len(), entry.bytes)));
         }
         for write in self.map.writes(index) {
-            if let Some(place) = self.places[write.tensor].get(write.plane) {
-                place.write(&self.gpu, write.offset_in_plane, &bytes[write.range_in_shard])?;
-            }
+            let Some(place) = self.places[write.tensor].get(write.plane) else { continue };
+            let TensorEntry { name, layout, .. } = &manifest.tensors[write.tensor];
+            let unit = &layout.plane_units()[write.plane];
+            let too_large = || Error::package(MANIFEST_FILE, format!("tensor {name} has a scale that is too large"));
+            let stored = device_bytes(unit.kind, &bytes[write.range_in_shard]).ok_or_else(too_large)?;
+            place.write(&self.gpu, write.offset_in_plane, &stored)?;
         }
         self.pending[index] = false;
         Ok(())

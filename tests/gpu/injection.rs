@@ -53,6 +53,14 @@ impl Injection {
         lock(&self.0.corrupted).push((kernel.into(), from.into(), to.into()));
     }
 
+    /// Makes the driver take 16-bit floats below `least` for zero where kernels unpack pairs of them from words that begin with `words`.
+    pub(crate) fn flush_halves(&self, words: &str, least: &str) {
+        self.corrupt("", &format!("unpack2x16float({words}"), &format!("flushed2x16float({words}"));
+        let flushed = "let pair = unpack2x16float(word);\n  return select(pair, vec2f(), abs(pair) < vec2f";
+        let function = format!("fn flushed2x16float(word: u32) -> vec2f {{\n  {flushed}({least}));\n}}\n\n@compute");
+        self.corrupt("", "@compute", &function);
+    }
+
     /// The original sources of all shaders compiled so far, on all devices together.
     pub(crate) fn sources(&self) -> Vec<String> {
         lock(&self.0.sources).clone()

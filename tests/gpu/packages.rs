@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use ocelli::Result;
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Engine, LoadOptions};
+use ocelli::engine::{Engine, LoadEvent, LoadOptions};
 use ocelli::families::{ModelConfig, TensorSpec, definition};
 use ocelli::gpu::Gpu;
 use ocelli::import::ImportOptions;
@@ -153,10 +153,20 @@ pub(crate) async fn load_on(
 
 /// Loads a package on a device, or returns the error.
 pub(crate) async fn try_load(gpu: &Gpu, files: &BTreeMap<String, Vec<u8>>, options: LoadOptions) -> Result<Engine> {
+    load_telling(gpu, files, options, &mut |_| ()).await
+}
+
+/// Loads a package on a device and tells its progress, or returns the error.
+pub(crate) async fn load_telling(
+    gpu: &Gpu,
+    files: &BTreeMap<String, Vec<u8>>,
+    options: LoadOptions,
+    on_event: &mut dyn FnMut(LoadEvent),
+) -> Result<Engine> {
     let in_memory = files.iter().map(|(name, bytes)| (name.clone(), bytes.clone().into())).collect();
     let package = Package::open(MemoryFiles(in_memory)).await?;
     let (manifest, tokenizer) = (&files[MANIFEST_FILE], &files[TOKENIZER_FILE]);
-    Engine::load(gpu, manifest, tokenizer, Box::new(package), options, &mut |_| ()).await
+    Engine::load(gpu, manifest, tokenizer, Box::new(package), options, on_event).await
 }
 
 /// The decoder of a package, for conversations of `context` entries.

@@ -146,6 +146,25 @@ fn a_wrong_kernel_of_any_family_is_found_and_named() {
     });
 }
 
+/// WGSL allows a driver to take subnormal 16-bit floats for zero, which most scales of super-blocks are in files.
+#[test]
+fn a_driver_that_flushes_subnormals_computes_k_quants_correctly() {
+    pollster::block_on(async {
+        let gpu = device(|injection| injection.flush_halves("", "0x1p-14")).await;
+        let report = test(&gpu, &all(), &mut |_, _| ()).await.expect("right kernels");
+        assert!(report.failed.is_empty(), "{report:?}");
+        // The scales as they are in files.
+        for layout in [Layout::Q6K, Layout::Q5K, Layout::Q4K] {
+            let gpu = device(|injection| injection.flush_halves("super_scales.", "0x1p-4")).await;
+            let of_layout = Models { layouts: vec![layout], pictures: false, ..all() };
+            let Err(Error::SelfTestFailed { kernel, .. }) = test(&gpu, &of_layout, &mut |_, _| ()).await else {
+                panic!("{layout} passed")
+            };
+            assert!(kernel.contains(&format!("<{layout}")), "{kernel} was blamed for {layout}");
+        }
+    });
+}
+
 #[test]
 fn a_shader_the_driver_refuses_is_told_by_name() {
     pollster::block_on(async {

@@ -14,6 +14,7 @@ import initWasm, {
   sha256,
   type AnswerEvent,
   type ChatEvent,
+  type EngineLoadEvent,
   type MemoryReport,
   type OcelliEngine,
   type OcelliService,
@@ -160,9 +161,14 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
       return bytes;
     };
     const known = await loadTuning();
-    const onKernels = (loaded: number, total: number) => onReport({ kind: "progress", stage: "kernels", loaded, total, cached: false });
+    let saved = Promise.resolve();
+    const onEvent = (event: EngineLoadEvent) => {
+      if (event.kind === "trial") saved = saved.then(() => saveTuning(known, event.key, event.tuned));
+      else onReport({ kind: "progress", stage: "kernels", loaded: event.done, total: event.total, cached: false });
+    };
     const options = { ...call.options, browserCaps: await browserCaps(), known };
-    engine = await loadEngine(manifest, tokenizer, readShard, options, onKernels, compileAhead, decodeFile);
+    engine = await loadEngine(manifest, tokenizer, readShard, options, onEvent, compileAhead, decodeFile);
+    await saved;
     await saveTuning(known, engine.tuningKey(), engine.tuned());
     if (call.cacheBytes !== null) await keep(engine, call.cacheBytes, onReport);
     signal.throwIfAborted();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::features::FeatureCache;
-use super::tuning::{Arithmetic, BUDGET_MS, Tune, Tuned, tune};
+use super::tuning::{Arithmetic, BUDGET_MS, Tune, tune};
 use super::weight_source::ShardSource;
 use super::{Device, Resident, bring_up};
 use crate::chat::Tokenizer;
@@ -14,6 +14,7 @@ use crate::engine::control::LOSSES;
 use crate::engine::events::{Calendar, Clock, LoadEvent};
 use crate::engine::prompt::picture_cost::PictureCost;
 use crate::engine::prompt::picture_size::PictureLimits;
+use crate::engine::tuned::Tuned;
 use crate::error::{Error, Result};
 use crate::families::definition;
 use crate::gpu::{Allocator, DeviceClass, Gpu, KernelConfig};
@@ -117,7 +118,7 @@ impl Engine {
         let features = gpu.features() & options.arithmetic.features();
         gpu.set_kernel_config(KernelConfig { features, variants: options.tuned.variants, ..gpu.kernel_config() });
         gpu.set_pace(options.clock, options.tuned.gflops);
-        let mut tunes = options.tune.tunes(gpu.class());
+        let mut tuning = (options.tune.tunes(gpu.class()), options.tuned);
         let (resident, self_test, tuned) = loop {
             let mut sent = 0;
             let mut tell = |event| {
@@ -134,7 +135,7 @@ impl Engine {
                 Ok(())
             };
             let outcome = match bring_up(&gpu, &manifest, &*shards, &plan, options.clock, &mut tell).await {
-                Ok(loaded) => tuned(&gpu, &manifest, &plan, loaded, &options, &mut tunes).await,
+                Ok(loaded) => tuned(&gpu, &manifest, &plan, loaded, options.clock, &mut tuning, on_event).await,
                 Err(error) => Err(error),
             };
             match outcome {
@@ -202,21 +203,26 @@ impl Engine {
     }
 }
 
-/// Tunes a loaded model if `tunes` is set, and clears it. Runs the self-test on new variants, so that wrong ones are rejected.
+/// Tunes a loaded model if `tunes` is set, and clears it; continues `known`. Runs the self-test on new variants, so that wrong ones are rejected.
 async fn tuned(
     gpu: &Gpu,
     manifest: &Manifest,
     plan: &Plan,
     (mut resident, report): (Resident, SelfTestReport),
-    options: &LoadOptions,
-    tunes: &mut bool,
+    clock: Clock,
+    (tunes, known): &mut (bool, Tuned),
+    on_event: &mut dyn FnMut(LoadEvent),
 ) -> Result<(Resident, SelfTestReport, Tuned)> {
-    let (before, clock) = (gpu.kernel_config(), options.clock);
+    let before = gpu.kernel_config();
     if !std::mem::take(tunes) {
-        return Ok((resident, report, Tuned { variants: before.variants, ..options.tuned }));
+        return Ok((resident, report, Tuned { variants: before.variants, ..*known }));
     }
-    let until = clock() + BUDGET_MS;
-    let mut tuned = tune(gpu, &mut resident.model, options.tuned, (clock, until)).await?;
+    let (earlier, until) = (*known, clock() + BUDGET_MS);
+    let mut on_trial = |trial| {
+        *known = trial;
+        on_event(LoadEvent::Trial(trial));
+    };
+    let mut tuned = tune(gpu, &mut resident.model, earlier, (clock, until), &mut on_trial).await?;
     resident.model.release();
     if gpu.kernel_config() == before {
         return Ok((resident, report, tuned));

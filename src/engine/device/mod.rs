@@ -17,6 +17,7 @@ use crate::engine::events::{Clock, LoadEvent};
 use crate::engine::prompt::encoder::PromptLimits;
 use crate::engine::prompt::picture_cost::PictureCost;
 use crate::engine::prompt::{ContextEntry, SizedPicture};
+use crate::engine::tuned::Tuned;
 use crate::error::{Error, Result};
 use crate::families::definition;
 use crate::gpu::Gpu;
@@ -30,7 +31,6 @@ use crate::package::upload::{Selection, Uploader};
 use backend::Backend;
 use features::{FeatureCache, PromptImages};
 use tower::{ShardWindow, TowerRun, select_all, take_all};
-use tuning::Tuned;
 use weight_source::ShardSource;
 
 /// Most idle conversations of a model without recurrent layers. The pool may evict their pages.

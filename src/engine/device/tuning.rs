@@ -1,13 +1,13 @@
 //! Autotuning: finds the fastest kernel variants on this device with the model's own weights, a few trials per load.
 
 use crate::engine::events::Clock;
+use crate::engine::tuned::Tuned;
 use crate::error::{Error, Result};
-use crate::gpu::kernel_config::TUNING_GROUPS;
-use crate::gpu::{DeviceClass, Features, Gpu, KernelConfig};
+use crate::gpu::{DeviceClass, Features, Gpu, Kernel, KernelConfig, Recording};
 use crate::kernels::TuningGroup;
+use crate::kernels::self_test::check;
 use crate::model::{LanguageModel, Model};
 use crate::package::hash::sha256_hex;
-use crate::state::State;
 
 /// Milliseconds by which tuning may prolong a load.
 pub const BUDGET_MS: f64 = 200.0;
@@ -19,18 +19,10 @@ const RUNS: usize = 2;
 const LEAST_MS: f64 = 20.0;
 /// Most submissions per measurement.
 const MOST_REPEATS: f64 = 256.0;
-
-/// Tuning results of earlier loads, after which the next load continues.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-pub struct Tuned {
-    /// The chosen [`KernelConfig::variants`].
-    pub variants: [u8; TUNING_GROUPS],
-    /// Completed trials, in their fixed order.
-    pub tried: usize,
-    /// Speed of the device, [`Gpu::gflops`].
-    #[serde(default)]
-    pub gflops: u32,
-}
+/// Longest wait for an idle device with which trials can be told apart: some browsers look for finished work only ten times a second.
+const COARSE_MS: f64 = 5.0;
+/// Waits of which the shortest counts.
+const WAITS: usize = 4;
 
 /// Condition for tuning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, strum::EnumString)]
@@ -102,35 +94,54 @@ fn trials(kernel_config: KernelConfig) -> Vec<(TuningGroup, u8)> {
 #[derive(Debug)]
 struct Search {
     tuned: Tuned,
-    /// A group, and the time of its best variant in this load.
-    best: Option<(TuningGroup, f64)>,
+    best: Option<Best>,
+}
+
+/// The best variant of a group.
+#[derive(Debug, Clone, Copy)]
+struct Best {
+    group: TuningGroup,
+    /// Its time in this load.
+    ms: f64,
+    /// Most FLOP of a submission, with which the whole group is timed.
+    most_flops: u64,
 }
 
 impl Search {
-    /// Returns true if the best variant of `group` must be timed first.
-    fn needs_best(&self, group: TuningGroup) -> bool {
-        self.best.is_none_or(|(of, _)| of != group)
+    /// The best variant of `group`, if it was timed in this load.
+    fn best_of(&self, group: TuningGroup) -> Option<Best> {
+        self.best.filter(|best| best.group == group)
     }
 
-    /// Records the time of the next trial; `None` if it could not run.
-    fn tell(&mut self, (group, pick): (TuningGroup, u8), ms: Option<f64>) {
+    /// Counts the next trial, before anything of it runs.
+    fn begin(&mut self) -> Tuned {
         self.tuned.tried += 1;
-        let is_better = |ms: &f64| self.best.is_none_or(|(_, best)| *ms < GAIN * best);
-        if let Some(ms) = ms.filter(is_better) {
-            self.tuned.variants[group as usize] = pick;
-            self.best = Some((group, ms));
+        self.tuned
+    }
+
+    /// Records the time of a trial; `None` if it could not run or its results are wrong.
+    fn tell(&mut self, pick: u8, ms: Option<f64>) {
+        let Some(best) = &mut self.best else { return };
+        if let Some(ms) = ms.filter(|ms| *ms < GAIN * best.ms) {
+            self.tuned.variants[best.group as usize] = pick;
+            best.ms = ms;
         }
     }
 }
 
-/// Runs trials until `clock` reaches `until`, and selects the fastest variants for the device. They may compute wrong results, so the
-/// caller must run the self-test. Fails with [`Error::DeviceLost`] and [`Error::OutOfMemory`]; variants that fail otherwise are skipped.
+/// Runs trials until `clock` reaches `until`, and selects the fastest variants for the device, of those whose kernels pass their self-test. Runs none
+/// if times of this device are too coarse. `on_trial` receives the results before each trial. Fails with [`Error::DeviceLost`] and
+/// [`Error::OutOfMemory`]; variants that fail otherwise are skipped.
 pub(in crate::engine) async fn tune(
     gpu: &Gpu,
     model: &mut Model,
     known: Tuned,
     (clock, until): (Clock, f64),
+    on_trial: &mut dyn FnMut(Tuned),
 ) -> Result<Tuned> {
+    if wait_ms(gpu, clock).await? > COARSE_MS {
+        return Ok(known);
+    }
     // A state of no conversation, for results that are discarded.
     let state = &mut model.new_state()?;
     let kernel_config = gpu.kernel_config();
@@ -139,17 +150,32 @@ pub(in crate::engine) async fn tune(
         if clock() >= until {
             break;
         }
-        let best = KernelConfig { variants: search.tuned.variants, ..kernel_config };
-        if search.needs_best(group) {
-            search.best = Some((group, time(gpu, (model, state), group, best, clock).await?));
-        }
-        let mut tried = best;
+        on_trial(Tuned { gflops: gpu.gflops(), ..search.begin() });
+        let mut tried = KernelConfig { variants: search.tuned.variants, ..kernel_config };
+        let best = match search.best_of(group) {
+            Some(best) => best,
+            None => {
+                // The first measurement learns the rate, and with it how the work is divided.
+                let work = model.trial(state, group, tried, gpu.most_flops()).await?;
+                time(gpu, work, clock).await?;
+                let most_flops = gpu.most_flops();
+                let work = model.trial(state, group, tried, most_flops).await?;
+                Best { group, ms: time(gpu, work, clock).await?, most_flops }
+            }
+        };
+        search.best = Some(best);
         tried.variants[group as usize] = pick;
-        let ms = match time(gpu, (model, state), group, tried, clock).await {
-            Err(Error::Gpu { .. } | Error::LimitsTooSmall { .. }) => None,
+        let trial = async {
+            let work = model.trial(state, group, tried, best.most_flops).await?;
+            let kernels: Vec<Kernel> = work.dispatches().map(|dispatch| dispatch.kernel.clone()).collect();
+            check(gpu, &kernels).await?;
+            time(gpu, work, clock).await
+        };
+        let ms = match trial.await {
+            Err(Error::Gpu { .. } | Error::LimitsTooSmall { .. } | Error::SelfTestFailed { .. }) => None,
             outcome => Some(outcome?),
         };
-        search.tell((group, pick), ms);
+        search.tell(pick, ms);
     }
     gpu.set_kernel_config(KernelConfig { variants: search.tuned.variants, ..kernel_config });
     Ok(search.tuned)
@@ -161,19 +187,27 @@ fn repeats(once: f64) -> usize {
     repeats.max(1)
 }
 
-/// Shortest of some measurements of work for `group`, in milliseconds.
-async fn time(
-    gpu: &Gpu,
-    (model, state): (&mut Model, &mut State),
-    group: TuningGroup,
-    kernel_config: KernelConfig,
-    clock: Clock,
-) -> Result<f64> {
-    let work = model.trial(state, group, kernel_config).await?;
+/// Shortest wait for an idle device, in milliseconds.
+async fn wait_ms(gpu: &Gpu, clock: Clock) -> Result<f64> {
+    gpu.wait_idle().await?;
+    let mut least = f64::INFINITY;
+    for _ in 0..WAITS {
+        let start = clock();
+        gpu.wait_idle().await?;
+        least = least.min(clock() - start);
+    }
+    Ok(least)
+}
+
+/// Shortest of some measurements of `work` in submissions that it fits, in milliseconds.
+async fn time(gpu: &Gpu, mut work: Recording, clock: Clock) -> Result<f64> {
+    let (flops, most) = (work.flops(), work.most_flops());
+    let pieces = std::iter::from_fn(|| work.take_piece(most)).map(|piece| gpu.prepare("trial", &piece));
+    let pieces = pieces.collect::<Result<Vec<_>>>()?;
     let run = async |repeats: usize| {
         let start = clock();
-        for _ in 0..repeats {
-            gpu.submit(&[&work], None)?;
+        for piece in std::iter::repeat_n(&pieces, repeats).flatten() {
+            gpu.submit(&[piece], None)?;
         }
         gpu.wait_idle().await?;
         Ok::<f64, Error>(clock() - start)
@@ -185,20 +219,22 @@ async fn time(
     for _ in 0..RUNS {
         least = least.min(run(repeats).await?);
     }
-    gpu.learn(work.flops() * repeats as u64, least);
+    gpu.learn(flops * repeats as u64, least);
     Ok(least / repeats as f64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::kernel_config::TUNING_GROUPS;
 
     /// Result of trials that take `times`, the first of which is the time of the current variant.
     fn search(times: &[Option<f64>]) -> Tuned {
-        let mut search =
-            Search { tuned: Tuned::default(), best: Some((TuningGroup::Matmul, times[0].expect("a time"))) };
+        let best = Best { group: TuningGroup::Matmul, ms: times[0].expect("a time"), most_flops: 0 };
+        let mut search = Search { tuned: Tuned::default(), best: Some(best) };
         for (pick, &ms) in (1..).zip(&times[1..]) {
-            search.tell((TuningGroup::Matmul, pick), ms);
+            search.begin();
+            search.tell(pick, ms);
         }
         search.tuned
     }
@@ -226,9 +262,9 @@ mod tests {
     #[test]
     fn each_group_begins_with_what_it_has() {
         let mut search = Search { tuned: Tuned::default(), best: None };
-        assert!(search.needs_best(TuningGroup::Gemv));
-        search.best = Some((TuningGroup::Gemv, 1.0));
-        assert!(!search.needs_best(TuningGroup::Gemv) && search.needs_best(TuningGroup::Matmul));
+        assert!(search.best_of(TuningGroup::Gemv).is_none());
+        search.best = Some(Best { group: TuningGroup::Gemv, ms: 1.0, most_flops: 0 });
+        assert!(search.best_of(TuningGroup::Gemv).is_some() && search.best_of(TuningGroup::Matmul).is_none());
     }
 
     #[test]

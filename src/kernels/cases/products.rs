@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Features, Purpose, Recording, Slice};
 use crate::kernels::{Linear, embed_rows as embed, matmul as many};
 use crate::layout::quant;
-use crate::layout::{BLOCK, LaneLayout, Layout, MatrixShape, PlaneKind, PlaneSpec, ROW_GROUP};
+use crate::layout::{BLOCK, LaneLayout, Layout, MatrixShape, PlaneKind, PlaneSpec, ROW_GROUP, device_bytes};
 use crate::reference;
 use crate::weights::{RowShard, Weight};
 
@@ -33,7 +33,9 @@ pub fn random_matrix(
             let bytes = &plane[*start..*start + size.bytes as usize];
             *start += bytes.len();
             let buffer = harness.gpu.alloc_beside("weight", Purpose::TextWeights, size.bytes)?;
-            harness.gpu.write(&buffer, 0, bytes)?;
+            let stored = device_bytes(size.kind, bytes);
+            let too_large = || Error::Internal { detail: format!("a scale of {layout} is too large") };
+            harness.gpu.write(&buffer, 0, &stored.ok_or_else(too_large)?)?;
             Ok(buffer.all())
         };
         let planes = planes.iter().zip(&mut starts).zip(sizes).map(upload).collect::<Result<_>>()?;
@@ -54,17 +56,23 @@ fn random_planes(harness: &mut Harness<'_>, layout: Layout, shape: MatrixShape) 
         };
     }
     let plane = |spec: PlaneSpec| match spec.kind {
-        PlaneKind::Scales if !layout.is_k_quant() => halves(harness, spec.bytes as usize, 0.05),
-        PlaneKind::SuperScales => halves(harness, spec.bytes as usize, 0.001),
+        PlaneKind::Scales if !layout.is_k_quant() => halves(harness, spec.bytes as usize, |_| 0.05),
+        PlaneKind::SuperScales => halves(harness, spec.bytes as usize, super_size),
         _ => (0..spec.bytes).map(|_| (harness.random.bits() >> 11) as u8).collect(),
     };
     Ok(specs.into_iter().map(plane).collect())
 }
 
-/// 16-bit floats up to `size`, none of them subnormal.
-fn halves(harness: &mut Harness<'_>, bytes: usize, size: f32) -> Vec<u8> {
-    let number = |x: f32| (0.25 + 0.75 * x.abs()).copysign(x) * size;
-    harness.random.numbers(bytes / 2, 1.0).into_iter().flat_map(|x| f16::from_f32(number(x)).to_le_bytes()).collect()
+/// Largest scale of a super-block: two of three are subnormal, as in files.
+fn super_size(index: usize) -> f32 {
+    if index.is_multiple_of(3) { 1e-3 } else { 6e-5 }
+}
+
+/// 16-bit floats of at most `size` of their index, and of at least a quarter of that.
+fn halves(harness: &mut Harness<'_>, bytes: usize, size: fn(usize) -> f32) -> Vec<u8> {
+    let number = |(index, x): (usize, f32)| (0.25 + 0.75 * x.abs()).copysign(x) * size(index);
+    let numbers = harness.random.numbers(bytes / 2, 1.0).into_iter().enumerate();
+    numbers.flat_map(|number_at| f16::from_f32(number(number_at)).to_le_bytes()).collect()
 }
 
 /// Rows of an embedding of `vocabulary` rows, in parts of `rows_of_part`, times `scale`, and of features.

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Arithmetic, BUDGET_MS, Engine, LoadOptions, Tune, Tuned};
+use ocelli::engine::{Arithmetic, BUDGET_MS, Engine, LoadEvent, LoadOptions, Tune, Tuned};
 use ocelli::gpu::kernel_config::TUNING_GROUPS;
 use ocelli::gpu::{DeviceClass, Features, Gpu, KernelConfig};
-use ocelli::kernels::TuningGroup;
+use ocelli::kernels::{TuningGroup, gemv};
 use ocelli::layout::Layout;
 use ocelli::model::LanguageModel;
 
@@ -20,10 +20,10 @@ pub(super) fn milliseconds() -> f64 {
     START.get_or_init(Instant::now).elapsed().as_secs_f64() * 1e3
 }
 
-/// A clock that uses half of a load's budget at every reading.
-fn hurrying() -> f64 {
+/// A clock that advances by `STEP` milliseconds at every reading.
+fn hurrying<const STEP: u64>() -> f64 {
     static NOW: AtomicU64 = AtomicU64::new(0);
-    NOW.fetch_add(1, Ordering::Relaxed) as f64 * BUDGET_MS / 2.0
+    NOW.fetch_add(STEP, Ordering::Relaxed) as f64
 }
 
 async fn device(order: impl Fn(&Injection)) -> Gpu {
@@ -75,7 +75,7 @@ fn loads_try_all_ways_in_turn_and_the_model_says_the_same() {
 
 /// At the end of a context long enough to be split, so that the join of the splits is included.
 #[test]
-fn trials_of_attention_launch_attention_alone() {
+fn trials_of_attention_launch_attention_alone_and_trials_of_products_are_divided() {
     pollster::block_on(async {
         let files = packages::pack("untied", Layout::Q8_0).await;
         let gpu = device(|_| ()).await;
@@ -83,12 +83,16 @@ fn trials_of_attention_launch_attention_alone() {
         let mut model = packages::decoder(&gpu, &files, (2048, KvPrecision::F16));
         let (mut state, layers) = (model.new_state().expect("a state"), model.config().layers.len() as u64);
         for (group, launches) in [(TuningGroup::Attention, 1), (TuningGroup::AttentionStep, 2 * layers)] {
-            let work = model.trial(&mut state, group, config).await.expect("a trial");
+            let work = model.trial(&mut state, group, config, u64::MAX).await.expect("a trial");
             let before = gpu.counters();
-            gpu.submit(&[&work], None).expect("a submission");
+            gpu.run("trial", &work).expect("a submission");
             gpu.wait_idle().await.expect("an end");
             assert_eq!((gpu.counters() - before).dispatches, launches, "{group:?}");
         }
+        let most = 4 << 20;
+        let mut work = model.trial(&mut state, TuningGroup::Matmul, config, most).await.expect("a trial");
+        let pieces: Vec<u64> = std::iter::from_fn(|| work.take_piece(most)).map(|piece| piece.flops()).collect();
+        assert!(pieces.len() > 1 && pieces.iter().all(|flops| *flops <= most), "{pieces:?}");
     });
 }
 
@@ -117,9 +121,66 @@ fn models_of_every_family_are_tried() {
 fn trials_end_with_their_time() {
     pollster::block_on(async {
         let files = packages::pack("untied", Layout::Q4_0).await;
-        let options = LoadOptions { tune: Tune::Always, ..LoadOptions::new(hurrying) };
-        let engine = load(&device(|_| ()).await, &files, options).await;
-        assert_eq!(engine.tuned().tried, 1);
+        let tried = async |clock: fn() -> f64| {
+            let options = LoadOptions { tune: Tune::Always, ..LoadOptions::new(clock) };
+            load(&device(|_| ()).await, &files, options).await.tuned().tried
+        };
+        let few = tried(hurrying::<4>).await;
+        assert!((1..BUDGET_MS as usize / 8).contains(&few), "{few} trials");
+        assert_eq!(tried(hurrying::<100>).await, 0, "the clock is too coarse to compare times");
+    });
+}
+
+#[test]
+fn a_trial_that_loses_the_device_is_not_repeated() {
+    pollster::block_on(async {
+        let files = packages::pack("untied", Layout::Q4_0).await;
+        let quiet = Injection::default();
+        let never = LoadOptions { tune: Tune::Never, ..LoadOptions::new(milliseconds) };
+        let gpu = quiet.open().await.expect("a device");
+        load(&gpu, &files, never).await;
+        let all = candidates(gpu.kernel_config());
+        let injection = Injection::default();
+        // The waits for an idle device, then the first measurement.
+        injection.lose_at_submission(quiet.submissions() + 6);
+        let gpu = injection.open().await.expect("a device");
+        let (mut tuned, mut stored) = (Tuned::default(), Vec::new());
+        let mut load = async |tuned| {
+            let options = LoadOptions { context: Some(256), tune: Tune::Always, tuned, ..never };
+            let mut on_event =
+                |event| stored.extend(if let LoadEvent::Trial(trial) = event { Some(trial) } else { None });
+            packages::load_telling(&gpu, &files, options, &mut on_event).await.expect("load").tuned()
+        };
+        tuned = load(tuned).await;
+        assert_eq!((tuned.tried, tuned.variants), (1, [0; TUNING_GROUPS]));
+        tuned = load(tuned).await;
+        assert!((2..=all).contains(&tuned.tried), "{tuned:?}");
+        let tried: Vec<usize> = stored.iter().map(|trial| trial.tried).collect();
+        assert_eq!(tried, (1..=tuned.tried).collect::<Vec<_>>(), "each trial was told before it ran, and once");
+    });
+}
+
+/// Variants with subgroups that do nothing, and are therefore the fastest.
+#[test]
+fn a_variant_that_writes_nothing_does_not_win() {
+    pollster::block_on(async {
+        let files = packages::pack("untied", Layout::Q8_0).await;
+        let gpu = device(|injection| {
+            injection.corrupt("matvec<q8_0", "first < pieces;", "first < 0u;");
+            injection.corrupt("gated_matvec<q8_0", "first < pieces;", "first < 0u;");
+            injection.corrupt("qkv_matvec<q8_0", "first < pieces;", "first < 0u;");
+        })
+        .await;
+        let (mut tuned, of_products) = (Tuned::default(), TuningGroup::Gemv.candidates(gpu.kernel_config()).len());
+        while tuned.tried < of_products {
+            let options = LoadOptions { tune: Tune::Always, tuned, ..LoadOptions::new(milliseconds) };
+            let engine = load(&gpu, &files, options).await;
+            assert!(engine.self_test().failed.is_empty(), "{:?}", engine.self_test());
+            tuned = engine.tuned();
+        }
+        let picked = tuned.variants[TuningGroup::Gemv as usize];
+        let uses = usize::from(picked).checked_sub(1).map(|index| gemv::Tuning::ALL[index].uses);
+        assert!(!uses.unwrap_or_default().contains(Features::SUBGROUPS), "variant {picked}");
     });
 }
 

@@ -8,7 +8,8 @@ mod pages;
 mod small_device;
 mod together;
 
-use crate::packages::{GGUF, engine, load, pack_gguf, pack_gguf_pair, random_package};
+use crate::injection::Injection;
+use crate::packages::{GGUF, engine, load, load_on, pack_gguf, pack_gguf_pair, random_package};
 use golden::{Case, cases, largest_difference};
 use ocelli::chat::ContentPart;
 use ocelli::engine::{Engine, Prompt, Request, RequestControl, ScoredRows};
@@ -126,6 +127,20 @@ macro_rules! gguf_files {
 }
 
 gguf_files!(mixed, bf16, q8_0, q4_0, q4_k, q5_k, q6_k);
+
+/// WGSL allows a driver to take subnormal 16-bit floats for zero.
+#[test]
+fn k_quants_agree_on_a_driver_that_flushes_subnormals() {
+    pollster::block_on(async {
+        let injection = Injection::default();
+        injection.flush_halves("", "0x1p-14");
+        let gpu = injection.open().await.expect("a device");
+        for name in ["q4_k", "q5_k", "q6_k"] {
+            let mut engine = load_on(&gpu, &pack_gguf(name, Layouts::default()).await, 256, None).await;
+            engine_agrees(&mut engine, &format!("{name}.gguf, flushed"), cases(GGUF, name)).await;
+        }
+    });
+}
 
 /// The logits of a model with the proportions and the weights of `ocelli synth` are finite, and differ between tokens.
 #[test]

@@ -15,7 +15,7 @@ use ocelli::chat::Date;
 use ocelli::engine::{Engine, LoadEvent, LoadOptions, PictureLimits, ShardFuture, ShardSource, Tuned, tuning_key};
 use ocelli::error::{Error, Result};
 use ocelli::gpu::{BrowserCaps, CompileAhead, Gpu, GpuOptions};
-use wasm_shared::{JsResult, Thrown};
+use wasm_shared::{JsResult, Thrown, to_js};
 
 #[wasm_bindgen]
 extern "C" {
@@ -46,7 +46,7 @@ impl ShardSource for Shards {
 
 /// Opens the GPU, reads `model.json` and `tokenizer.json`, plans, and uploads the weights. An option that is absent or null is chosen here.
 /// `read_shard(index)` resolves to the bytes of a shard; it is kept, because weights may have to be uploaded again.
-/// `on_kernels(done, total)` is called while pipelines are compiled, `compile_ahead(name, code, readOnly)` before wgpu creates one,
+/// `on_event` receives the progress of compilation and trials, `compile_ahead(name, code, readOnly)` before wgpu creates one,
 /// `decode_picture(bytes, megapixels)` for a picture file.
 ///
 /// # Errors
@@ -57,7 +57,7 @@ pub async fn load_engine(
     tokenizer: Vec<u8>,
     #[wasm_bindgen(unchecked_param_type = "(index: number) => Promise<Uint8Array>")] read_shard: Function,
     #[wasm_bindgen(unchecked_param_type = "EngineOptions & LoadContext")] options: JsValue,
-    #[wasm_bindgen(unchecked_param_type = "(done: number, total: number) => void")] on_kernels: Function,
+    #[wasm_bindgen(unchecked_param_type = "(event: EngineLoadEvent) => void")] on_event: Function,
     #[wasm_bindgen(unchecked_param_type = "CompileAhead")] compile_ahead: Function,
     #[wasm_bindgen(unchecked_param_type = "DecodePicture")] decode_picture: Function,
 ) -> JsResult<OcelliEngine> {
@@ -66,15 +66,26 @@ pub async fn load_engine(
     let thrown = Thrown::default();
     let shards = Shards { read: read_shard, thrown: thrown.clone() };
     let given: GivenOptions = serde_wasm_bindgen::from_value(options)?;
-    let mut tell = |event| {
-        if let LoadEvent::Kernels { done, total } = event {
-            // An exception in the worker's own callback must not end the load.
-            let _ = on_kernels.call2(&JsValue::NULL, &JsValue::from(done), &JsValue::from(total));
-        }
+    let mut tell = |key: &str, event| {
+        let event = match event {
+            LoadEvent::Bytes(_) => return,
+            LoadEvent::Kernels { done, total } => GivenEvent::Kernels { done, total },
+            LoadEvent::Trial(tuned) => GivenEvent::Trial { key, tuned },
+        };
+        // An exception in the worker's own callback must not end the load.
+        let _ = to_js(&event).and_then(|event| on_event.call1(&JsValue::NULL, &event));
     };
     let (engine, tuning_key) = thrown.restore(open(&manifest, &tokenizer, shards, given, &mut tell).await)?;
     let scheduler = Scheduler::new(Arrivals::default());
     Ok(OcelliEngine { engine, thrown, tuning_key, scheduler })
+}
+
+/// `EngineLoadEvent` of `types.d.ts`.
+#[derive(serde::Serialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+enum GivenEvent<'a> {
+    Kernels { done: usize, total: usize },
+    Trial { key: &'a str, tuned: Tuned },
 }
 
 /// `EngineOptions & LoadContext` of `types.d.ts`.
@@ -136,13 +147,14 @@ async fn open(
     tokenizer: &[u8],
     shards: Shards,
     given: GivenOptions,
-    on_event: &mut dyn FnMut(LoadEvent),
+    tell: &mut dyn FnMut(&str, LoadEvent),
 ) -> Result<(Engine, String)> {
     let options = given.checked()?;
     let (browser_caps, compile_ahead) = (given.browser_caps, Some(compile_ahead::compile as CompileAhead));
     let gpu = Gpu::open_with(GpuOptions { browser_caps, compile_ahead, ..GpuOptions::default() }).await?;
     let key = tuning_key(&gpu, manifest, options.arithmetic);
     let options = LoadOptions { tuned: given.known.get(&key).copied().unwrap_or_default(), ..options };
-    let engine = Engine::load(&gpu, manifest, tokenizer, Box::new(shards), options, on_event).await?;
+    let mut on_event = |event| tell(&key, event);
+    let engine = Engine::load(&gpu, manifest, tokenizer, Box::new(shards), options, &mut on_event).await?;
     Ok((engine, key))
 }

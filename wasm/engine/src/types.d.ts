@@ -311,6 +311,9 @@ export interface Tuned {
   gflops: number;
 }
 
+/** Progress of loading. The results of tuning count a trial before it runs: stored at once, they exclude it if it takes the GPU down. */
+export type EngineLoadEvent = { kind: "kernels"; done: number; total: number } | { kind: "trial"; key: string; tuned: Tuned };
+
 /** How a model is loaded; `null` leaves the choice to the engine. */
 export interface EngineOptions {
   context: number | null;

@@ -1,13 +1,14 @@
 /** WebGPU features that wgpu neither requests in browsers nor reports there. */
 import type { BrowserCaps } from "../wasm/ocelli.js";
 import { compileFor, type Device } from "./compile-ahead.js";
+import { pump, type PumpedDevice } from "./pump.js";
 
 /** The part of WebGPU that is used here. */
 interface Adapter {
   readonly features: ReadonlySet<string>;
   readonly info?: { readonly vendor?: string; readonly subgroupMinSize?: number; readonly subgroupMaxSize?: number };
 }
-type RequestDevice = (this: Adapter, descriptor?: { requiredFeatures?: Iterable<string> }) => Promise<Device>;
+type RequestDevice = (this: Adapter, descriptor?: { requiredFeatures?: Iterable<string> }) => Promise<Device & PumpedDevice>;
 interface WithWebGpu {
   navigator: {
     gpu?: {
@@ -23,7 +24,7 @@ const SUBGROUPS = "subgroups";
 let isWatching = false;
 let requestsSubgroups = false;
 
-/** Makes all further devices compile ahead, and request subgroups if they are wanted and the adapter has them. */
+/** Makes all further devices compile ahead and tell of finished work soon, and request subgroups if they are wanted and the adapter has them. */
 function watchDevices(prototype: { requestDevice: RequestDevice }): void {
   if (isWatching) return;
   isWatching = true;
@@ -33,6 +34,7 @@ function watchDevices(prototype: { requestDevice: RequestDevice }): void {
     if (requestsSubgroups && this.features.has(SUBGROUPS)) requiredFeatures.add(SUBGROUPS);
     const device = await requestDevice.call(this, { ...descriptor, requiredFeatures: [...requiredFeatures] });
     compileFor(device);
+    await pump(device);
     return device;
   };
 }
