@@ -2,6 +2,7 @@
 
 mod address;
 mod download;
+mod extent;
 
 use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};

@@ -18,6 +18,7 @@ use serde_json::json;
 use super::{AT_ONCE, Batch, Counts, Pace, Status, locked};
 use crate::batch::{Answered, Answers, BatchRequest, Requests, survey};
 use crate::serve::handler::Server;
+use crate::serve::http::told;
 use crate::serve::store::FileObject;
 use crate::shared::api;
 use crate::shared::io;
@@ -40,6 +41,7 @@ pub(in crate::serve) fn work(server: &Server, waiting: &Receiver<String>) {
         let Some(mut batch) = current.take() else { continue };
         match outcome {
             Err(error) => {
+                let error = told(&error);
                 let told = json!({"code": error.code(), "message": error.to_string(), "param": null, "line": null});
                 batch.errors = Some(json!({"object": "list", "data": [told]}));
                 batch.enter(Status::Failed);
@@ -85,7 +87,7 @@ fn carry_out(server: &Server) -> Result<()> {
     let file_of = |known: Option<String>, name: &str| match known {
         Some(id) => Ok(id),
         None => {
-            let file = FileObject::new(&format!("{}_{name}.jsonl", batch.id), "batch_output");
+            let file = FileObject::new(&batch.owner, &format!("{}_{name}.jsonl", batch.id), "batch_output");
             store.put(&file).map(|()| file.id)
         }
     };
@@ -170,6 +172,8 @@ fn answer(
     (request, place): (&BatchRequest, usize),
 ) -> Result<Option<Answered>> {
     let Ok(loaded) = server.loaded() else { return Err(Error::Aborted) };
+    let unknown = || Error::request("owner", "the key of this batch has expired or was removed");
+    let caller = server.access.keys.owner(&batch.owner).ok_or_else(unknown)?;
     let (id, opened) = request.open(&loaded.service);
     let outcome = opened.and_then(|opened| {
         let mut work = match opened {
@@ -179,11 +183,10 @@ fn answer(
         if request.url != batch.endpoint {
             return Err(Error::request("url", format!("this batch is for {}", batch.endpoint)));
         }
-        server.own(&mut work);
-        let bill = server.accounts.as_ref().map(|accounts| accounts.bill(&work.asker, server.access.caller(), budget));
-        let (bill, control) = (bill.transpose()?, RequestControl::new());
+        server.own(&mut work, &caller);
+        let (bill, control) = (server.bill(&work.asker, &caller, budget)?, RequestControl::new());
         *locked(&server.batches.requests[place]) = control.clone();
-        let prepared = loaded.intake.here(|| loaded.intake.prepare((id.clone(), work), bill, control))?;
+        let prepared = loaded.intake.places.here(|| loaded.intake.prepare((id.clone(), work), bill, control))?;
         let reader = server.jobs.submit(prepared, Priority::Batch).ok_or(Error::Aborted)?;
         // The batch may have been cancelled before.
         if server.batches.goes_on() { pollster::block_on(reader.whole()) } else { Err(Error::Aborted) }
@@ -195,5 +198,5 @@ fn answer(
     if outcome.is_err() && !server.batches.goes_on() {
         return Ok(None);
     }
-    Answered::new(&request.custom_id, &id, outcome).map(Some)
+    Answered::new(&request.custom_id, &id, outcome.map_err(|error| told(&error))).map(Some)
 }
