@@ -9,23 +9,37 @@ use ocelli::chat::elements::Form;
 use ocelli::chat::{CallPart, CallSyntax, Tokenizer, ToolCall, ToolForms};
 use ocelli::families::definition;
 use ocelli_synth::published;
+use serde_json::{Value, json};
 
-/// Shapes, each with its chat layout and a tokenizer that has the control tokens of its calls.
-const MODELS: [(&str, &str, &[u8]); 4] = [
-    ("ministral-3-3b", "mistral-v13", include_bytes!("../../tests/fixtures/checkpoints/fp8/tokenizer.json")),
-    ("llama-3.2-11b-vision", "llama3_vision", include_bytes!("../../tests/fixtures/checkpoints/mllama/tokenizer.json")),
-    ("qwen3-vl-2b", "chatml", include_bytes!("../../tests/fixtures/checkpoints/qwen3_vl/tokenizer.json")),
-    ("qwen3.5-0.8b", "qwen3.5", include_bytes!("../../tests/fixtures/checkpoints/qwen3_5/tokenizer.json")),
+/// Shapes and their chat layouts.
+const MODELS: [(&str, &str); 4] = [
+    ("ministral-3-3b", "mistral-v13"),
+    ("llama-3.2-11b-vision", "llama3_vision"),
+    ("qwen3-vl-2b", "chatml"),
+    ("qwen3.5-0.8b", "qwen3.5"),
 ];
+
+/// A tokenizer with the control tokens of all calls.
+fn tokenizer() -> Tokenizer {
+    const FILE: &[u8] = include_bytes!("../../tests/fixtures/checkpoints/fp8/tokenizer.json");
+    let mut file: Value = serde_json::from_slice(FILE).expect("a fixture");
+    let added = file["added_tokens"].as_array_mut().expect("a list");
+    for (index, content) in ["<tool_call>", "</tool_call>"].into_iter().enumerate() {
+        added.push(json!({"id": 100_000 + index, "content": content, "special": true}));
+    }
+    Tokenizer::from_json(file.to_string().as_bytes()).expect("a good file")
+}
 
 fn syntaxes() -> &'static [CallSyntax] {
     static SYNTAXES: OnceLock<Vec<CallSyntax>> = OnceLock::new();
-    let syntax = |(shape, name, tokenizer): &(&str, &str, &[u8])| {
-        let layout = definition(&published(shape).expect("a shape")).chat_layout(name).expect("a layout");
-        let tokenizer = Tokenizer::from_json(tokenizer).expect("a fixture");
-        CallSyntax::new(layout.calls.as_ref().expect("a model with calls"), &tokenizer).expect("its tokens")
-    };
-    SYNTAXES.get_or_init(|| MODELS.iter().map(syntax).collect())
+    SYNTAXES.get_or_init(|| {
+        let tokenizer = tokenizer();
+        let syntax = |(shape, name): (&str, &str)| {
+            let layout = definition(&published(shape).expect("a shape")).chat_layout(name).expect("a layout");
+            CallSyntax::new(layout.calls.as_ref().expect("a model with calls"), &tokenizer).expect("its tokens")
+        };
+        MODELS.map(syntax).to_vec()
+    })
 }
 
 fn forms() -> Arc<ToolForms> {

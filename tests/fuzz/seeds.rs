@@ -224,7 +224,7 @@ pub(crate) fn schema() -> Vec<Seed> {
     const RECORD: &str = r##"{"type": "object", "properties": {"shape": {"enum": ["circle", "star"]}, "count": {"type": "integer", "minimum": 0, "maximum": 99},
         "name": {"type": "string", "pattern": "^[a-z]{1,5}$", "maxLength": 5}, "when": {"type": "string", "format": "date"}, "more": {"$ref":
         "#/$defs/list"}}, "required": ["shape"], "additionalProperties": false, "$defs": {"list": {"type": "array", "items": {"anyOf": [{"type":
-        "number", "multipleOf": 0.5}, {"const": null}]}, "minItems": 1, "maxItems": 3}}}"##;
+        "number", "multipleOf": 2}, {"const": null}]}, "minItems": 1, "maxItems": 3}}}"##;
     [RECORD, r#"{"type": "boolean"}"#, r#"{"oneOf": [{"type": "string"}, {"type": "object", "minProperties": 1}]}"#]
         .map(Seed::json)
         .into()
