@@ -36,7 +36,7 @@ fn health(address: SocketAddr) -> u16 {
 fn a_signal_while_the_model_is_loading_ends_the_server_and_its_temporary_files() {
     for signal in ["-TERM", "-INT"] {
         let (package, temporary) = (folder("loading"), folder("loading-files"));
-        [&package, &temporary].map(|folder| std::fs::create_dir_all(folder).expect("a folder"));
+        [&package, &temporary].into_iter().for_each(|folder| std::fs::create_dir_all(folder).expect("a folder"));
         let pipe = Command::new("mkfifo").arg(package.join("model.json")).status().expect("the command");
         assert!(pipe.success());
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
