@@ -14,7 +14,7 @@ mod serve;
 mod shared;
 mod usage;
 
-use commands::{bench, cache, chat, describe, inspect, pack, score, synth};
+use commands::{bench, cache, chat, describe, inspect, keys, pack, score, synth};
 
 /// Vision-language models on this machine's own GPU.
 #[derive(Parser)]
@@ -34,6 +34,7 @@ enum Command {
     Score(score::ScoreArgs),
     Batch(batch::BatchArgs),
     Serve(serve::ServeArgs),
+    Keys(keys::KeysArgs),
     Usage(usage::UsageArgs),
     Synth(synth::SynthArgs),
     Bench(bench::BenchArgs),
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         Command::Score(args) => score::run(&args),
         Command::Batch(args) => batch::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Keys(args) => keys::run(&args),
         Command::Usage(args) => usage::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Bench(args) => bench::run(&args),

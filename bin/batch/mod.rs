@@ -105,7 +105,7 @@ pub(crate) fn carry_out<R: BufRead>(job: &Job<'_>, input: impl Fn() -> Result<R>
     let before = answers.len();
     let mut tally = Tally::default();
     if before < ids.len() {
-        let accounts = budgets.accounts()?.map(|accounts| (accounts.batch(answers.spent()), accounts));
+        let accounts = budgets.accounts(false)?.map(|accounts| (accounts.batch(answers.spent()), accounts));
         let mut engine = pollster::block_on(open::engine(package, context, memory))?;
         let service = names.service(&engine, package);
         let (bar, requests) = (progress(ids.len(), before), Requests::new(input()?));

@@ -13,6 +13,7 @@ use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body};
 
 use super::address::{Origin, Token, follow};
+use super::extent::Extent;
 use crate::shared::disk;
 use crate::shared::io::harmless;
 use crate::shared::models::Pin;
@@ -121,12 +122,12 @@ impl Downloader {
             }
             status => return Err(Failure::Final(refused(url, status))),
         }
-        let (start, bytes) = extent(&response);
+        let unknown = || Failure::Passing("the server sent an unknown part of the file".into());
+        let Extent { start, bytes } = extent(&response).ok_or_else(unknown)?;
         let etag = strong_etag(&response);
         // A digest of an earlier response belongs to the ETag of that response.
         let sha256 = sha256.or_else(|| known.sha256.clone().filter(|_| etag == known.etag));
         let version = pinned(Version { etag, bytes, sha256 }, url, pin).map_err(Failure::Final)?;
-        let start = if response.status() == StatusCode::PARTIAL_CONTENT { start } else { 0 };
         if start != 0 && (start != have || (&version.etag, version.bytes) != (&known.etag, known.bytes)) {
             fs::remove_file(part).map_err(fail)?;
             return Err(Failure::Passing("the file has changed".into()));
@@ -210,15 +211,12 @@ fn strong_etag(response: &Response<Body>) -> Option<String> {
     text(response, "etag").filter(|etag| !etag.starts_with("W/")).map(Into::into)
 }
 
-/// Offset of a response in the file, and the file's length.
-fn extent(response: &Response<Body>) -> (u64, Option<u64>) {
-    let range = text(response, "content-range").and_then(|range| range.strip_prefix("bytes ")?.split_once('/'));
-    match range {
-        Some((span, total)) => {
-            (span.split('-').next().and_then(|start| start.parse().ok()).unwrap_or(0), total.parse().ok())
-        }
-        None => (0, text(response, "content-length").and_then(|length| length.parse().ok())),
+/// The part of the file in a response; `None` if the server does not tell which part it sends.
+fn extent(response: &Response<Body>) -> Option<Extent> {
+    if response.status() == StatusCode::PARTIAL_CONTENT {
+        return Extent::of_part(text(response, "content-range")?);
     }
+    Some(Extent { start: 0, bytes: text(response, "content-length").and_then(|length| length.parse().ok()) })
 }
 
 fn append(

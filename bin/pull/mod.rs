@@ -2,6 +2,7 @@
 
 mod address;
 mod download;
+mod extent;
 #[cfg(test)]
 mod tests;
 

@@ -2,9 +2,11 @@
 //! requests.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN};
-use sha2::{Digest, Sha256};
+
+use super::keys::{Caller, Keys};
 
 /// Reason of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,38 +20,32 @@ pub(super) enum Refusal {
 }
 
 /// The access rules.
-#[derive(Debug)]
 pub(super) struct Access {
     host: IpAddr,
-    /// The key's hash: comparing hashes reveals nothing by timing.
-    key: Option<[u8; 32]>,
+    pub(super) keys: Keys,
     origins: Vec<String>,
 }
 
 impl Access {
-    pub(super) fn new(host: IpAddr, key: Option<String>, origins: Vec<String>) -> Self {
-        let key = key.filter(|key| !key.is_empty()).map(|key| Sha256::digest(key.as_bytes()).into());
-        Self { host, key, origins }
+    pub(super) fn new(host: IpAddr, keys: Keys, origins: Vec<String>) -> Self {
+        Self { host, keys, origins }
     }
 
-    /// Checks a request's origin, and its key unless it is a preflight request.
-    pub(super) fn check(&self, headers: &HeaderMap, is_preflight: bool) -> Result<(), Refusal> {
+    /// Checks a request's origin, and its key unless it is a preflight request. Returns its sender.
+    pub(super) fn check(&self, headers: &HeaderMap, is_preflight: bool) -> Result<Arc<Caller>, Refusal> {
         let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
         if text(ORIGIN).is_some_and(|origin| !self.allows(origin)) {
             return Err(Refusal::Origin);
         }
-        let Some(key) = self.key else {
+        if !self.keys.are_needed() {
             let is_known = |host: &str| is_local(host) || name_of(host) == self.host.to_string();
-            return if text(HOST).is_none_or(is_known) { Ok(()) } else { Err(Refusal::Host) };
-        };
+            return if text(HOST).is_none_or(is_known) { Ok(Caller::unnamed("")) } else { Err(Refusal::Host) };
+        }
+        if is_preflight {
+            return Ok(Arc::default());
+        }
         let sent = text(AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-        let sent: [u8; 32] = Sha256::digest(sent.as_bytes()).into();
-        if is_preflight || sent == key { Ok(()) } else { Err(Refusal::Key) }
-    }
-
-    /// User key of requests without one.
-    pub(super) fn caller(&self) -> &'static str {
-        if self.key.is_some() { "api-key" } else { "" }
+        self.keys.caller(sent).ok_or(Refusal::Key)
     }
 
     /// Returns true if pages of an origin may send requests.
@@ -57,7 +53,7 @@ impl Access {
         let is_named = self.origins.iter().any(|allowed| allowed == origin || allowed == "*");
         let is_own =
             origin.split_once("://").is_some_and(|(scheme, host)| scheme.starts_with("http") && is_local(host));
-        is_named || is_own || self.key.is_some() && self.origins.is_empty()
+        is_named || is_own || self.keys.are_needed() && self.origins.is_empty()
     }
 }
 
@@ -84,10 +80,11 @@ mod tests {
 
     #[test]
     fn without_a_key_only_this_machine_may_send_requests() {
-        let access = Access::new(IpAddr::from([127, 0, 0, 1]), None, Vec::new());
-        let asked = |host: &str, origin: &str| access.check(&headers(&[(HOST, host), (ORIGIN, origin)]), false);
-        assert_eq!(asked("localhost:8080", "http://127.0.0.1:3000"), Ok(()));
-        assert_eq!(asked("[::1]:8080", "http://app.localhost"), Ok(()));
+        let access = Access::new(IpAddr::from([127, 0, 0, 1]), Keys::default(), Vec::new());
+        let check = |pairs: &[(HeaderName, &str)]| access.check(&headers(pairs), false).map(|caller| caller.is_admin);
+        let asked = |host: &str, origin: &str| check(&[(HOST, host), (ORIGIN, origin)]);
+        assert_eq!(asked("localhost:8080", "http://127.0.0.1:3000"), Ok(true));
+        assert_eq!(asked("[::1]:8080", "http://app.localhost"), Ok(true));
         assert_eq!(asked("127.0.0.1", "https://example.com"), Err(Refusal::Origin));
         assert_eq!(asked("127.0.0.1", "null"), Err(Refusal::Origin));
         assert_eq!(
@@ -95,20 +92,22 @@ mod tests {
             Err(Refusal::Host),
             "a name that was made to lead here"
         );
-        assert_eq!(access.check(&headers(&[]), false), Ok(()), "no browser");
+        assert_eq!(check(&[]), Ok(true), "no browser");
     }
 
     #[test]
     fn with_a_key_only_its_holders_may_send_requests() {
-        let access = Access::new(IpAddr::from([0, 0, 0, 0]), Some("secret".into()), Vec::new());
-        let asked = |key: &str| access.check(&headers(&[(HOST, "box.lan"), (AUTHORIZATION, key)]), false);
+        let keys = || Keys::open(Some("secret"), None).expect("a key");
+        let access = Access::new(IpAddr::from([0, 0, 0, 0]), keys(), Vec::new());
+        let check = |headers: &HeaderMap, is_preflight| access.check(headers, is_preflight).map(drop);
+        let asked = |key: &str| check(&headers(&[(HOST, "box.lan"), (AUTHORIZATION, key)]), false);
         assert_eq!(asked("Bearer secret"), Ok(()));
         for wrong in ["Bearer secret2", "Bearer ", "secret", "Basic secret"] {
             assert_eq!(asked(wrong), Err(Refusal::Key), "{wrong}");
         }
         let page = headers(&[(ORIGIN, "https://example.com")]);
-        assert_eq!((access.check(&page, true), access.check(&page, false)), (Ok(()), Err(Refusal::Key)));
-        let named = Access::new(IpAddr::from([0, 0, 0, 0]), Some("secret".into()), vec!["https://a.example".into()]);
+        assert_eq!((check(&page, true), check(&page, false)), (Ok(()), Err(Refusal::Key)));
+        let named = Access::new(IpAddr::from([0, 0, 0, 0]), keys(), vec!["https://a.example".into()]);
         assert!(named.allows("https://a.example") && !named.allows("https://b.example"));
     }
 }

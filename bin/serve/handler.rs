@@ -15,18 +15,20 @@ use ocelli::Error;
 use ocelli::api::{Asker, Opened, Priority, Reply, Service, Stamp, Work};
 use ocelli::engine::{RequestControl, Scope};
 use ocelli::gpu::Ledger;
+use ocelli::usage::BatchBudget;
 use serde_json::json;
 
 use super::access::{Access, Refusal};
 use super::batches::Batches;
 use super::files;
-use super::http::{Answer, plain};
+use super::http::{Answer, failure, plain};
 use super::intake::{Intake, Leaving, Prepared, Text, busy};
 use super::jobs::Jobs;
+use super::keys::Caller;
 use super::monitor::{Health, Monitor};
 use super::stream::Events;
 use crate::shared::api;
-use crate::usage::{self, Accounts};
+use crate::usage::{self, Accounts, Bill};
 
 /// State that all connections share.
 pub(super) struct Server {
@@ -60,10 +62,27 @@ impl Server {
     }
 
     /// Keeps the prompts of work apart from those of other users.
-    pub(super) fn own(&self, work: &mut Work) {
+    pub(super) fn own(&self, work: &mut Work, caller: &Caller) {
         let Asker { key, cache_key, .. } = &work.asker;
-        let owner = [self.access.caller(), key, cache_key].join("\0");
+        let owner = [&caller.name, key, cache_key].map(String::as_str).join("\0");
         work.scope = if self.shares_cache { Scope::SHARED } else { Scope::of(&owner) };
+    }
+
+    /// Opens the bill of a request, if usage is counted.
+    ///
+    /// # Errors
+    /// [`Error::BudgetExceeded`].
+    pub(super) fn bill(
+        &self,
+        asker: &Asker,
+        caller: &Caller,
+        batch: Option<&BatchBudget>,
+    ) -> ocelli::Result<Option<Bill>> {
+        let bill = |accounts: &Accounts| match caller.is_named {
+            true => accounts.bill_of_key(asker, (&caller.name, caller.limit), batch),
+            false => accounts.bill(asker, &caller.name, batch),
+        };
+        self.accounts.as_ref().map(bill).transpose()
     }
 
     /// State of the engine, with a status for load balancers.
@@ -97,8 +116,8 @@ impl Server {
         }
         let mut answer = match self.access.check(request.headers(), is_preflight) {
             Err(refusal) => refused(refusal),
-            Ok(()) if is_preflight => empty(),
-            Ok(()) => self.serve(request, &id).await.unwrap_or_else(|reply| plain(&reply)),
+            Ok(_) if is_preflight => empty(),
+            Ok(caller) => self.serve(request, &id, caller).await.unwrap_or_else(|reply| plain(&reply)),
         };
         let allowed = origin.filter(|origin| origin.to_str().is_ok_and(|origin| self.access.allows(origin)));
         set_headers(answer.headers_mut(), &id, allowed.zip(Some(wanted)));
@@ -108,28 +127,35 @@ impl Server {
         Ok(answer)
     }
 
-    async fn serve(self: &Arc<Self>, request: Request<Incoming>, id: &str) -> Result<Answer, Reply> {
+    async fn serve(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        id: &str,
+        caller: Arc<Caller>,
+    ) -> Result<Answer, Reply> {
         let (head, body) = request.into_parts();
         if let Some(path) = files::path(head.uri.path()) {
             let intake = self.loaded().map(|loaded| &loaded.intake);
-            return files::answer(&self.batches, (path, head), body, intake).await;
+            return files::answer((&self.batches, caller), (path, head), body, intake).await;
         }
         if let Some(accounts) = self.accounts.as_ref().filter(|_| is_usage(&head)) {
-            return Ok(usage_of(accounts, &head));
+            return Ok(usage_of(accounts, &caller, &head));
         }
         if (&head.method, head.uri.path()) == (&Method::GET, "/metrics") {
-            return Ok(self.metrics());
+            let refused = || Reply::error("forbidden", "only a key with \"admin\": true reads the metrics", None);
+            return caller.is_admin.then(|| self.metrics()).ok_or_else(refused);
         }
         let intake = &self.loaded()?.intake;
         let text = intake.read(body).await?;
         let stamp = Stamp { id: id.to_owned(), ..api::stamp() };
         let (server, control) = (self.clone(), RequestControl::new());
         let leaving = Leaving::new(&control);
-        let mut prepared = match intake.elsewhere(move || server.prepare(&head, text, stamp, control)).await {
-            Ok(Ready::Answer(body)) => return Ok(plain(&Reply::ok(body))),
-            Ok(Ready::Request(prepared)) => prepared,
-            Err(error) => return Ok(failed(&error)),
-        };
+        let mut prepared =
+            match intake.places.elsewhere(move || server.prepare((&head, &caller), text, stamp, control)).await {
+                Ok(Ready::Answer(body)) => return Ok(plain(&Reply::ok(body))),
+                Ok(Ready::Request(prepared)) => prepared,
+                Err(error) => return Ok(failed(&error)),
+            };
         let (is_stream, is_counted) = (prepared.work.stream, prepared.bill.is_some());
         intake.reserve(&mut prepared)?;
         let mut reader = self.jobs.submit(*prepared, Priority::Person).ok_or_else(busy)?;
@@ -148,7 +174,13 @@ impl Server {
     }
 
     /// Reads a request, opens its bill and prepares it for the engine. Takes long for large requests.
-    fn prepare(&self, head: &Parts, body: Text, stamp: Stamp, control: RequestControl) -> ocelli::Result<Ready> {
+    fn prepare(
+        &self,
+        (head, caller): (&Parts, &Caller),
+        body: Text,
+        stamp: Stamp,
+        control: RequestControl,
+    ) -> ocelli::Result<Ready> {
         let Ok(Loaded { service, intake, .. }) = self.loaded() else { return Err(Error::Aborted) };
         let id = stamp.id.clone();
         let opened = service.open((head.method.as_str(), head.uri.path()), &body.text, stamp)?;
@@ -157,9 +189,8 @@ impl Server {
             Opened::Ready(body) => return Ok(Ready::Answer(body)),
             Opened::Work(work) => work,
         };
-        let counted = self.accounts.as_ref().filter(|_| work.answers() > 0);
-        self.own(&mut work);
-        let bill = counted.map(|accounts| accounts.bill(&work.asker, self.access.caller(), None)).transpose()?;
+        self.own(&mut work, caller);
+        let bill = self.bill(&work.asker, caller, None)?;
         intake.prepare((id, work), bill, control).map(|prepared| Ready::Request(Box::new(prepared)))
     }
 }
@@ -173,7 +204,7 @@ enum Ready {
 
 /// An error reply; a budget error includes the time until the budget resets.
 fn failed(error: &Error) -> Answer {
-    let mut answer = plain(&Reply::from(error));
+    let mut answer = plain(&failure(error));
     if let Error::BudgetExceeded { retry_after: Some(seconds), .. } = error {
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(*seconds));
     }
@@ -184,10 +215,11 @@ fn is_usage(head: &Parts) -> bool {
     head.method == Method::GET && head.uri.path().ends_with("/v1/usage")
 }
 
-/// Usage as JSON or, with `format=csv`, as CSV.
-fn usage_of(accounts: &Accounts, head: &Parts) -> Answer {
+/// Usage as JSON or, with `format=csv`, as CSV. A key sees its own.
+fn usage_of(accounts: &Accounts, caller: &Caller, head: &Parts) -> Answer {
     let is_csv = head.uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "format=csv"));
     let sums = accounts.sums();
+    let sums = if caller.is_admin { sums } else { sums.of_key(&caller.name) };
     let mut answer = plain(&Reply::ok(if is_csv { sums.csv() } else { usage::report(&sums) }));
     if is_csv {
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
@@ -212,13 +244,14 @@ fn refused(refusal: Refusal) -> Answer {
     plain(&Reply::error(code, message, None))
 }
 
-/// Sets the headers of every answer: the request's id, and CORS headers for browsers.
+/// Sets the headers of every answer: the request's id, those against caches and guessed types, and CORS headers for browsers.
 fn set_headers(headers: &mut HeaderMap, id: &str, page: Option<(HeaderValue, Option<HeaderValue>)>) {
     let mut set = |name: &'static str, value: HeaderValue| drop(headers.insert(HeaderName::from_static(name), value));
     if let Ok(id) = HeaderValue::from_str(&format!("req_{id}")) {
         set("x-request-id", id);
     }
-    set("cache-control", HeaderValue::from_static("no-cache"));
+    set("cache-control", HeaderValue::from_static("no-store"));
+    set("x-content-type-options", HeaderValue::from_static("nosniff"));
     set("vary", HeaderValue::from_static("origin"));
     if let Some((origin, wanted)) = page {
         set("access-control-allow-origin", origin);

@@ -27,13 +27,41 @@ const SMALL: usize = 256 << 10;
 /// Unit in which memory is counted.
 const UNIT: usize = 1 << 10;
 
+/// Places of work that takes long: one for each core.
+#[derive(Clone)]
+pub(super) struct Places(Arc<Semaphore>);
+
+impl Places {
+    fn new(number: usize) -> Self {
+        Self(Arc::new(Semaphore::new(number)))
+    }
+
+    /// Runs `work` in a place, on a thread that may block. A panic is a fault of this work alone.
+    pub(super) async fn elsewhere<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let place = self.0.clone().acquire_owned().await;
+        let outcome = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            work()
+        });
+        outcome.await.unwrap_or_else(|_| Err(Error::Internal { detail: "the request's preparation panicked".into() }))
+    }
+
+    /// The same on the thread of the caller.
+    pub(super) fn here<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let _place = pollster::block_on(self.0.acquire());
+        work()
+    }
+}
+
 /// Bounds of the requests that are read and prepared.
 #[derive(Clone)]
 pub(super) struct Intake {
     encoder: Arc<Encoder>,
     formats: Formats,
-    /// A place for each core.
-    places: Arc<Semaphore>,
+    pub(super) places: Places,
     /// Memory in units.
     memory: Arc<Semaphore>,
 }
@@ -86,8 +114,7 @@ pub(super) fn busy() -> Reply {
 impl Intake {
     pub(super) fn new(engine: &Engine) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let (places, memory) = (Semaphore::new(cores), Semaphore::new(MOST_IN_FLIGHT / UNIT));
-        let (places, memory) = (Arc::new(places), Arc::new(memory));
+        let (places, memory) = (Places::new(cores), Arc::new(Semaphore::new(MOST_IN_FLIGHT / UNIT)));
         Self { encoder: engine.encoder().clone(), formats: Formats::new(engine), places, memory }
     }
 
@@ -135,25 +162,6 @@ impl Intake {
         Ok(Text { text: String::from_utf8(bytes).map_err(not_text)?, _memory: memory })
     }
 
-    /// Runs `prepare` on a thread for work that takes long, in one of as many places as there are cores.
-    pub(super) async fn elsewhere<T: Send + 'static>(
-        &self,
-        prepare: impl FnOnce() -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let place = self.places.clone().acquire_owned().await;
-        let outcome = tokio::task::spawn_blocking(move || {
-            let _place = place;
-            prepare()
-        });
-        outcome.await.unwrap_or_else(|panic| Err(Error::Internal { detail: format!("a request: {panic}") }))
-    }
-
-    /// The same on the thread of the caller.
-    pub(super) fn here<T>(&self, prepare: impl FnOnce() -> Result<T>) -> Result<T> {
-        let _place = pollster::block_on(self.places.acquire());
-        prepare()
-    }
-
     /// Decodes pictures, encodes prompts and compiles the grammar of a request.
     ///
     /// # Errors
@@ -175,5 +183,24 @@ impl Intake {
     pub(super) fn reserve(&self, prepared: &mut Prepared) -> std::result::Result<(), Reply> {
         let bytes = prepared.prompts.iter().map(Encoded::picture_bytes).sum();
         if bytes > SMALL { self.grow(&mut prepared.memory, bytes) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::http::failure;
+
+    #[test]
+    fn a_panic_while_a_request_is_prepared_is_the_failure_of_this_request_alone() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("threads");
+        let places = Places::new(1);
+        let panicked = runtime.block_on(places.elsewhere(|| -> Result<()> { panic!("on order, at /srv/private") }));
+        let reply = failure(&panicked.expect_err("a panic"));
+        assert_eq!((reply.status, reply.may_retry), (500, Some(false)));
+        assert!(!reply.body.contains("private"), "{}", reply.body);
+        // Its place is free again.
+        assert_eq!(runtime.block_on(places.elsewhere(|| Ok(3))), Ok(3));
+        assert_eq!(places.here(|| Ok(4)), Ok(4));
     }
 }

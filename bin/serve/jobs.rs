@@ -30,7 +30,7 @@ const LAST_TIME: Duration = Duration::from_secs(20);
 /// A request on its way.
 struct Job {
     prepared: Prepared,
-    flow: Arc<Flow>,
+    flow: Flow,
     priority: Priority,
     place: Place,
 }
@@ -129,7 +129,7 @@ impl Jobs {
         let sender = self.sender.clone();
         // Sending fails only after the engine's thread has ended.
         let (flow, reader) = Flow::new(prepared.control.clone(), Box::new(move || drop(sender.send(Message::Wake))));
-        let (waits, control) = (priority == Priority::Person, flow.control.clone());
+        let (waits, control) = (priority == Priority::Person, prepared.control.clone());
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         {
             let mut open = self.shared.open();
@@ -227,7 +227,7 @@ impl Inbox<'static> for Queue {
 struct Connected {
     /// Id of the request in the log.
     id: String,
-    flow: Arc<Flow>,
+    flow: Flow,
     bill: Option<Bill>,
     place: Place,
     /// Its pictures' part of the memory of all requests, until it begins.

@@ -22,10 +22,12 @@ mod access;
 mod batches;
 mod connections;
 mod files;
+mod form;
 mod handler;
 mod http;
 mod intake;
 mod jobs;
+mod keys;
 mod monitor;
 mod store;
 mod stream;
@@ -34,6 +36,7 @@ use access::Access;
 use batches::Batches;
 use handler::{Loaded, Server};
 use intake::Intake;
+use keys::Keys;
 use monitor::Monitor;
 use store::{Store, Temporary};
 
@@ -42,15 +45,19 @@ use store::{Store, Temporary};
 pub(crate) struct ServeArgs {
     /// The package: a directory, or the name of a model that was pulled.
     package: PackagePath,
-    /// Address to listen on. An API key is required if other machines can reach it.
+    /// Address to listen on. A key is required if other machines can reach it.
     #[arg(long, default_value = "127.0.0.1")]
     host: IpAddr,
     /// Port; 0 selects a free one.
     #[arg(long, default_value_t = 8080)]
     port: u16,
-    /// API key that clients must send.
+    /// API key that clients must send. Other users of the machine see it in the list of processes: prefer the environment variable.
     #[arg(long, env = "OCELLI_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
+    /// File of named API keys, made by `ocelli keys new`: each has its own files, batches, usage and cached prompts. It is read again when
+    /// it changes.
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
     #[command(flatten)]
     names: NameArgs,
     /// Web origin whose pages may send requests; may be repeated [default: all with a key, only those of this machine without one].
@@ -103,13 +110,32 @@ impl Log {
 /// Time for threads to end; the temporary folder of files is removed after them.
 const LAST_TIME: Duration = Duration::from_secs(2);
 
-pub(crate) fn run(args: &ServeArgs) -> Result<()> {
-    if !args.host.is_loopback() && args.api_key.as_deref().is_none_or(str::is_empty) {
-        return Err(Error::request("api_key", format!("{} is reached by other machines: set --api-key", args.host)));
+/// Characters of the shortest key that cannot be guessed.
+const SHORTEST_KEY: usize = 16;
+
+/// Reads the keys. A server that other machines reach needs one that cannot be guessed.
+fn keys(args: &ServeArgs) -> Result<Keys> {
+    let keys = Keys::open(args.api_key.as_deref(), args.keys.as_deref())?;
+    let (is_reached, host) = (!args.host.is_loopback(), args.host);
+    if is_reached && !keys.are_needed() {
+        return Err(Error::request("api_key", format!("{host} is reached by other machines: set --api-key or --keys")));
     }
+    let is_short = |key: &&String| (1..SHORTEST_KEY).contains(&key.chars().count());
+    if args.api_key.as_ref().filter(is_short).is_some() {
+        let short = format!("has fewer than {SHORTEST_KEY} characters; `ocelli keys new NAME` prints a long one");
+        if is_reached {
+            return Err(Error::request("api_key", short));
+        }
+        io::inform(&format!("the API key {short}"));
+    }
+    Ok(keys)
+}
+
+pub(crate) fn run(args: &ServeArgs) -> Result<()> {
+    let keys = keys(args)?;
     args.log.start();
-    let (accounts, monitor) = (args.budgets.accounts()?, Arc::new(Monitor::new()));
-    let access = Access::new(args.host, args.api_key.clone(), args.origins.clone());
+    let (accounts, monitor) = (args.budgets.accounts(args.keys.is_some())?, Arc::new(Monitor::new()));
+    let access = Access::new(args.host, keys, args.origins.clone());
     args.files.iter().for_each(|folder| disk::warn_of_readers(folder));
     let (jobs, queue) = jobs::queue(monitor.clone());
     let (batches, waiting) = Batches::new(Store::open(args.files.as_deref(), args.files_bytes)?);
@@ -124,6 +150,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let listening = listener.local_addr().map_err(|error| Error::io(address, &error))?;
     // Probes are answered while the model is loading.
     runtime.spawn(connections::serve(listener, server.clone()));
+    let watching = server.clone();
+    runtime.spawn(async move { watching.access.keys.watch().await });
     let mut engine = pollster::block_on(open::engine(&args.package, args.context, &args.memory))?;
     args.keep.open(&mut engine)?;
     let (service, intake) = (args.names.service(&engine, &args.package), Intake::new(&engine));

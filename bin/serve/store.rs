@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::keys::Caller;
 use crate::shared::api;
 use crate::shared::io;
 
@@ -39,6 +40,8 @@ pub(super) trait Object: Serialize + DeserializeOwned {
     fn id(&self) -> &str;
     /// Seconds since 1970.
     fn created(&self) -> u64;
+    /// Name of the key that it belongs to; empty if it belongs to none.
+    fn owner(&self) -> &str;
 }
 
 /// A file object of `/v1/files`.
@@ -51,13 +54,16 @@ pub(super) struct FileObject {
     pub(super) filename: String,
     pub(super) purpose: String,
     pub(super) status: String,
+    /// Extension: name of the key that it belongs to.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) owner: String,
     /// Seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) expires_at: Option<u64>,
 }
 
 impl FileObject {
-    pub(super) fn new(filename: &str, purpose: &str) -> Self {
+    pub(super) fn new(owner: &str, filename: &str, purpose: &str) -> Self {
         Self {
             id: new_id::<Self>(),
             object: "file".into(),
@@ -66,6 +72,7 @@ impl FileObject {
             filename: filename.into(),
             purpose: purpose.into(),
             status: "processed".into(),
+            owner: owner.into(),
             expires_at: None,
         }
     }
@@ -80,6 +87,10 @@ impl Object for FileObject {
 
     fn created(&self) -> u64 {
         self.created_at
+    }
+
+    fn owner(&self) -> &str {
+        &self.owner
     }
 }
 
@@ -158,6 +169,11 @@ impl Store {
         serde_json::from_slice(&fs::read(self.path(id)).ok()?).ok()
     }
 
+    /// An object by its id, if a sender may read it.
+    pub(super) fn get_for<T: Object>(&self, caller: &Caller, id: &str) -> Option<T> {
+        self.get(id).filter(|object: &T| caller.sees(object.owner()))
+    }
+
     /// Writes an object atomically.
     ///
     /// # Errors
@@ -215,8 +231,13 @@ impl Drop for Temporary {
     }
 }
 
-/// A page of a list: `limit` objects after the one with the id `after`, both from the query.
-pub(super) fn page<T: Object>(objects: Vec<T>, query: Option<&str>, most: usize) -> std::result::Result<String, Reply> {
+/// A page of the list of those objects that a sender may read: `limit` of them after the one with the id `after`, both from the query.
+pub(super) fn page<T: Object>(
+    mut objects: Vec<T>,
+    caller: &Caller,
+    (query, most): (Option<&str>, usize),
+) -> std::result::Result<String, Reply> {
+    objects.retain(|object| caller.sees(object.owner()));
     let field = |name: &str| {
         let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
         pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)

@@ -2,16 +2,16 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Frame};
-use ocelli::api::Reply;
 use ocelli::engine::RequestControl;
 use ocelli::{Error, Result};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::http::failure;
 
 /// Time without a frame after which a comment is sent, so that proxies keep the connection open.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -24,31 +24,27 @@ pub(super) enum Answer {
     End(Result<String>),
 }
 
-/// The engine's side.
-pub(super) struct Flow {
-    pub(super) control: RequestControl,
-    sender: UnboundedSender<Answer>,
-    wake: Box<dyn Fn() + Send + Sync>,
-}
+/// The engine's side. Dropping it ends the answer, also after a panic.
+pub(super) struct Flow(UnboundedSender<Answer>);
 
 impl Flow {
     /// Creates both sides. `wake` wakes the engine's thread when the client reads or cancels.
-    pub(super) fn new(control: RequestControl, wake: Box<dyn Fn() + Send + Sync>) -> (Arc<Self>, Reader) {
+    pub(super) fn new(control: RequestControl, wake: Box<dyn Fn() + Send + Sync>) -> (Self, Reader) {
         let (sender, receiver) = unbounded_channel();
-        let flow = Arc::new(Self { control, sender, wake });
-        (flow.clone(), Reader { flow, receiver, first: None })
+        (Self(sender), Reader { control, wake, receiver, first: None })
     }
 
     /// Sends a part of the answer. The request's control limits how much is unread.
     pub(super) fn send(&self, answer: Answer) {
         // Without a reader the request is cancelled already.
-        let _ = self.sender.send(answer);
+        let _ = self.0.send(answer);
     }
 }
 
 /// The connection's side; dropping it cancels the request.
 pub(super) struct Reader {
-    flow: Arc<Flow>,
+    control: RequestControl,
+    wake: Box<dyn Fn() + Send + Sync>,
     receiver: UnboundedReceiver<Answer>,
     /// A message that was received but not returned.
     first: Option<Answer>,
@@ -61,8 +57,8 @@ impl Reader {
             return Poll::Ready(first);
         }
         self.receiver.poll_recv(context).map(|answer| {
-            if matches!(answer, Some(Answer::Frame(_))) && self.flow.control.frame_read() {
-                (self.flow.wake)();
+            if matches!(answer, Some(Answer::Frame(_))) && self.control.frame_read() {
+                (self.wake)();
             }
             let gone = || Answer::End(Err(Error::Internal { detail: "the engine has stopped".into() }));
             answer.unwrap_or_else(gone)
@@ -92,8 +88,8 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.flow.control.cancel();
-        (self.flow.wake)();
+        self.control.cancel();
+        (self.wake)();
     }
 }
 
@@ -129,7 +125,7 @@ impl Body for Events {
                 match outcome {
                     Ok(_) => return Poll::Ready(None),
                     // The headers, with their status, are sent already.
-                    Err(error) => format!("data: {}\n\n", Reply::from(&error).body),
+                    Err(error) => format!("data: {}\n\n", failure(&error).body),
                 }
             }
             Poll::Pending => {
@@ -139,5 +135,20 @@ impl Body for Events {
         };
         this.silence.reset();
         Poll::Ready(Some(Ok(Frame::data(text.into()))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_whose_engine_has_panicked_ends_with_an_error() {
+        let (flow, reader) = Flow::new(RequestControl::new(), Box::new(|| {}));
+        flow.send(Answer::Frame("data: {}\n\n".into()));
+        // The panic drops the scheduler with all its requests.
+        drop(flow);
+        let outcome = pollster::block_on(reader.whole());
+        assert_eq!(outcome.map_err(|error| error.code()), Err("internal"));
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod disk;
 pub(crate) mod formats;
 pub(crate) mod io;
 pub(crate) mod kept;
+pub(crate) mod keys;
 pub(crate) mod models;
 pub(crate) mod open;
 pub(crate) mod progress;

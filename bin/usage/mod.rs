@@ -28,7 +28,8 @@ pub(crate) struct BudgetArgs {
     /// Seconds of the engine's time for a request.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     request_seconds: Option<f64>,
-    /// Tokens of all requests of a key in a day (UTC). A request's key is its `safety_identifier`, else its `user`.
+    /// Tokens of all requests of a key in a day (UTC). A request's key is its `safety_identifier`, else its `user`; with --keys of
+    /// `ocelli serve`, the name of its API key.
     #[arg(long, value_name = "TOKENS")]
     key_tokens: Option<u64>,
     /// Seconds of all requests of a key in a day.
@@ -46,18 +47,18 @@ pub(crate) struct BudgetArgs {
 }
 
 impl BudgetArgs {
-    /// The accounts; `None` if nothing is limited or stored.
+    /// The accounts; `None` if nothing is limited or stored, unless usage `is_counted` in any case.
     ///
     /// # Errors
     /// `io`, also if another process has locked the folder.
-    pub(crate) fn accounts(&self) -> Result<Option<Accounts>> {
+    pub(crate) fn accounts(&self, is_counted: bool) -> Result<Option<Accounts>> {
         let Self { request_tokens, request_seconds, key_tokens, key_seconds, batch_tokens, batch_seconds, usage } =
             self;
         let request = Limit { tokens: *request_tokens, seconds: *request_seconds };
         let key = Limit { tokens: *key_tokens, seconds: *key_seconds };
         let batch = Limit { tokens: *batch_tokens, seconds: *batch_seconds };
         let limits = Limits { request, key, batch };
-        if usage.is_none() && limits == Limits::default() {
+        if !is_counted && usage.is_none() && limits == Limits::default() {
             return Ok(None);
         }
         open(limits, usage.as_deref(), api::seconds).map(Some)

@@ -1,6 +1,6 @@
 //! Tokenizer files, requests, and the bytes of an answer.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use ocelli::api::{ChatRequest, ScoreRequest};
 use ocelli::chat::{ChatTemplate, EncodedChat, Message, TextStream, Tokenizer};
@@ -29,10 +29,10 @@ pub fn tokenizer(bytes: &[u8]) -> Result<()> {
 }
 
 /// A valid tokenizer, made once.
-fn good_tokenizer() -> &'static Tokenizer {
-    static TOKENIZER: OnceLock<Tokenizer> = OnceLock::new();
+pub(super) fn good_tokenizer() -> &'static Arc<Tokenizer> {
+    static TOKENIZER: OnceLock<Arc<Tokenizer>> = OnceLock::new();
     const FILE: &[u8] = include_bytes!("../../tests/fixtures/checkpoints/fp8/tokenizer.json");
-    TOKENIZER.get_or_init(|| Tokenizer::from_json(FILE).expect("a fixture"))
+    TOKENIZER.get_or_init(|| Arc::new(Tokenizer::from_json(FILE).expect("a fixture")))
 }
 
 /// The body of a request for an answer or a score, down to token ids.

@@ -263,7 +263,8 @@ impl Service {
     fn tokens(&self, request: TokenizeRequest, is_count: bool) -> Result<Work> {
         self.check_model(request.model.as_deref())?;
         let wire = if is_count { Wire::Count } else { Wire::Tokens { context: self.context } };
-        Ok(Work { prompts: vec![request.prompt], pictures: request.pictures, wire, ..Work::default() })
+        let TokenizeRequest { prompt, pictures, asker, .. } = request;
+        Ok(Work { prompts: vec![prompt], pictures, asker, wire, ..Work::default() })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::asker::Asker;
 use super::completion_request::read_prompt;
 use super::field::Fields;
 use super::messages::{Conversation, Dialect, PictureUrl};
@@ -18,6 +19,8 @@ pub struct TokenizeRequest {
     pub pictures: Vec<PictureUrl>,
     /// Requested model.
     pub model: Option<String>,
+    /// User key.
+    pub asker: Asker,
 }
 
 impl TokenizeRequest {
@@ -28,19 +31,20 @@ impl TokenizeRequest {
     pub fn from_json(request: &Value) -> Result<Self> {
         let fields = Fields::of_request(request)?;
         let model = fields.get("model").map(|model| model.string()).transpose()?;
+        let asker = Asker::read(&fields)?;
         if let Some(messages) = fields.get("messages") {
-            fields.only(&["messages", "model"])?;
+            fields.only(&["messages", "model", "safety_identifier", "user"])?;
             let Conversation { messages, pictures } = Conversation::read(&messages, Dialect::Chat)?;
-            return Ok(Self { prompt: Prompt::Messages(messages), pictures, model });
+            return Ok(Self { prompt: Prompt::Messages(messages), pictures, model, asker });
         }
-        fields.only(&["prompt", "model"])?;
+        fields.only(&["prompt", "model", "safety_identifier", "user"])?;
         let prompt = fields.get("prompt").ok_or_else(|| Error::request("body", "needs messages or prompt"))?;
-        Ok(Self { prompt: read_prompt(&prompt)?, pictures: Vec::new(), model })
+        Ok(Self { prompt: read_prompt(&prompt)?, pictures: Vec::new(), model, asker })
     }
 
     /// A request that counts the input of a response.
     pub(super) fn of_response(request: ResponseRequest) -> Self {
-        let ResponseRequest { messages, pictures, model, .. } = request;
-        Self { prompt: Prompt::Messages(messages), pictures, model }
+        let ResponseRequest { messages, pictures, model, asker, .. } = request;
+        Self { prompt: Prompt::Messages(messages), pictures, model, asker }
     }
 }

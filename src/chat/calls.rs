@@ -251,7 +251,9 @@ impl CallReader {
             let ends = self.held.ends_with(TOKEN_MARK);
             let mut certain = if ends || self.after.is_empty() { self.held.len() } else { self.undecided() };
             if ends {
-                (self.stage, certain) = (Stage::Outside, certain.saturating_sub(self.after.len()));
+                // A grammar ensures the text after the arguments; without one it may be missing.
+                certain = self.held.strip_suffix(&*self.after).map_or(certain - TOKEN_MARK.len(), str::len);
+                self.stage = Stage::Outside;
             }
             parts.extend(self.tell(certain));
         }

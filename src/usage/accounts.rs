@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Deserialize;
 
-use super::rules::{Budget, Scope, Spent, admit, day};
+use super::rules::{Budget, DAY, Scope, Spent, admit, day};
 use super::sums::{Counts, Sums};
 use crate::api::{Asker, Limit};
 use crate::engine::Meter;
@@ -13,6 +13,9 @@ use crate::error::Result;
 
 /// Tokens of the shortest prompt, for requests whose prompt is not known yet.
 const SHORTEST_PROMPT: usize = 1;
+
+/// Days whose usage is kept in memory.
+const DAYS: u64 = 40;
 
 /// Budgets of a server or a page.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
@@ -131,12 +134,33 @@ impl<L: Ledger> Accounts<L> {
     /// # Errors
     /// [`crate::Error::BudgetExceeded`] if nothing is left for any prompt.
     pub fn bill(&self, asker: &Asker, caller: &str, batch: Option<&BatchBudget>) -> Result<Bill<L>> {
-        let key = if asker.key.is_empty() { caller.to_owned() } else { asker.key.clone() };
+        let key = if asker.key.is_empty() { caller } else { &asker.key };
+        let key = self.state().sums.counted_key(&day((self.0.clock)()), key.to_owned());
+        self.open(asker, (key, self.0.limits.key), batch)
+    }
+
+    /// Opens the bill of a request of a known key, whatever key it names. `own` replaces limits of all keys.
+    ///
+    /// # Errors
+    /// [`crate::Error::BudgetExceeded`] if nothing is left for any prompt.
+    pub fn bill_of_key(
+        &self,
+        asker: &Asker,
+        (name, own): (&str, Limit),
+        batch: Option<&BatchBudget>,
+    ) -> Result<Bill<L>> {
+        let Limit { tokens, seconds } = self.0.limits.key;
+        let limit = Limit { tokens: own.tokens.or(tokens), seconds: own.seconds.or(seconds) };
+        self.open(asker, (name.to_owned(), limit), batch)
+    }
+
+    fn open(&self, asker: &Asker, (key, key_limit): (String, Limit), batch: Option<&BatchBudget>) -> Result<Bill<L>> {
         let limit = self.0.limits.request.and(asker.limit);
         let request = Metered::new(Scope::Request, limit, Spent::default());
         let bill = Bill {
             accounts: self.clone(),
             key,
+            key_limit,
             request,
             batch: batch.map(|batch| batch.0.clone()),
             admitted: None,
@@ -189,6 +213,8 @@ impl Accounts<Sums> {
 pub struct Bill<L: Ledger> {
     accounts: Accounts<L>,
     key: String,
+    /// Limit of the key in a day.
+    key_limit: Limit,
     request: Metered,
     batch: Option<Metered>,
     admitted: Option<Admitted>,
@@ -230,10 +256,10 @@ impl<L: Ledger> Bill<L> {
 
     /// Checks that a prompt of so many tokens is allowed. Returns today and the key's budget.
     fn ask(&self, state: &mut State<L>, prompt_tokens: usize) -> Result<(String, Metered)> {
-        let Shared { limits, clock, .. } = &*self.accounts.0;
-        let now = clock();
+        let now = (self.accounts.0.clock)();
         let today = day(now);
-        let key = state.key(limits.key, &today, &self.key);
+        state.sums.forget_before(&day(now.saturating_sub(DAYS * DAY)));
+        let key = state.key(self.key_limit, &today, &self.key);
         let budget = |metered: &Metered| Budget { scope: metered.scope, limit: metered.limit, spent: metered.spent() };
         let budgets: Vec<Budget> = [&self.request, &key].into_iter().chain(&self.batch).map(budget).collect();
         let refusal = Counts { refusals: 1, ..Counts::default() };

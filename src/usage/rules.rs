@@ -7,7 +7,8 @@ use crate::api::Limit;
 use crate::chat::Date;
 use crate::error::{Error, Result};
 
-const DAY: u64 = 24 * 60 * 60;
+/// Seconds of a day.
+pub(super) const DAY: u64 = 24 * 60 * 60;
 
 /// Usage so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
@@ -20,7 +21,7 @@ pub struct Spent {
 
 impl std::ops::AddAssign for Spent {
     fn add_assign(&mut self, more: Self) {
-        self.tokens += more.tokens;
+        self.tokens = self.tokens.saturating_add(more.tokens);
         self.seconds += more.seconds;
     }
 }
@@ -63,7 +64,7 @@ pub(super) fn admit(budgets: &[Budget], prompt_tokens: usize, now: u64) -> Resul
                 retry_after: renews.map(|at| at - now),
             })
         };
-        if let Some(most) = limit.tokens.filter(|most| spent.tokens + asked > *most) {
+        if let Some(most) = limit.tokens.filter(|most| spent.tokens.saturating_add(asked) > *most) {
             return refused("tokens", (most as f64, spent.tokens as f64), Some(asked));
         }
         if let Some(most) = limit.seconds.filter(|most| spent.seconds >= *most) {

@@ -7,6 +7,10 @@ use serde_json::{Number, Value, json};
 use super::rules::{Spent, number};
 use crate::error::Result;
 
+/// Most keys of a day that requests declare; further ones are counted together as [`OTHERS`].
+pub(super) const MOST_KEYS: usize = 1000;
+const OTHERS: &str = "other";
+
 const COLUMNS: [&str; 8] =
     ["day", "key", "requests", "prompt_tokens", "cached_tokens", "completion_tokens", "seconds", "refusals"];
 
@@ -28,13 +32,14 @@ pub struct Counts {
 }
 
 impl std::ops::AddAssign for Counts {
+    /// Sums stay at the largest number, so that no stored line ends the process.
     fn add_assign(&mut self, more: Self) {
-        self.requests += more.requests;
-        self.prompt_tokens += more.prompt_tokens;
-        self.cached_tokens += more.cached_tokens;
-        self.completion_tokens += more.completion_tokens;
-        self.seconds += more.seconds;
-        self.refusals += more.refusals;
+        self.requests = self.requests.saturating_add(more.requests);
+        self.prompt_tokens = self.prompt_tokens.saturating_add(more.prompt_tokens);
+        self.cached_tokens = self.cached_tokens.saturating_add(more.cached_tokens);
+        self.completion_tokens = self.completion_tokens.saturating_add(more.completion_tokens);
+        self.seconds = (self.seconds + more.seconds).min(f64::MAX);
+        self.refusals = self.refusals.saturating_add(more.refusals);
     }
 }
 
@@ -62,7 +67,7 @@ impl Counts {
 
     /// Tokens of prompts and answers, and seconds.
     pub fn spent(&self) -> Spent {
-        Spent { tokens: self.prompt_tokens + self.completion_tokens, seconds: self.seconds }
+        Spent { tokens: self.prompt_tokens.saturating_add(self.completion_tokens), seconds: self.seconds }
     }
 }
 
@@ -83,6 +88,28 @@ impl Sums {
     /// Usage of a key on a day.
     pub fn get(&self, day: &str, key: &str) -> Counts {
         self.rows.get(&(day.to_owned(), key.to_owned())).copied().unwrap_or_default()
+    }
+
+    /// The key under which a declared key is counted on a day: itself, or [`OTHERS`] if it is new and the day has [`MOST_KEYS`] already.
+    pub(super) fn counted_key(&self, day: &str, key: String) -> String {
+        let place = (day.to_owned(), key);
+        let of_day = || self.rows.range((day.to_owned(), String::new())..).take_while(|((other, _), _)| other == day);
+        let fits = self.rows.contains_key(&place) || of_day().take(MOST_KEYS).count() < MOST_KEYS;
+        if fits { place.1 } else { OTHERS.into() }
+    }
+
+    /// Forgets the days before `day`.
+    pub(super) fn forget_before(&mut self, day: &str) {
+        while self.rows.first_key_value().is_some_and(|((first, _), _)| first.as_str() < day) {
+            self.rows.pop_first();
+        }
+    }
+
+    /// The usage of a key alone.
+    #[must_use]
+    pub fn of_key(mut self, key: &str) -> Self {
+        self.rows.retain(|(_, other), _| other == key);
+        self
     }
 
     /// Adds stored lines. Returns the numbers of damaged lines, from 1; the others still count.

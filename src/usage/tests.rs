@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::rules::{Budget, admit, day};
+use super::sums::MOST_KEYS;
 use super::{Accounts, Bill, Counts, Limits, Sums};
 use crate::api::{Asker, Limit, Reply};
 use crate::error::Result;
@@ -189,4 +190,47 @@ fn engines_that_count_at_once_share_a_budget_and_damaged_lines_stay() {
     drop(meters);
     here.merge(TODAY, "");
     assert!(bill(&here).is_ok());
+}
+
+#[test]
+fn a_known_key_has_its_own_limits_whatever_a_request_names() {
+    let accounts = page();
+    let bill = |key: &str, limit: Limit| {
+        accounts.bill_of_key(&Asker { key: "ann".into(), ..Asker::default() }, (key, limit), None)
+    };
+    let none = Limit::default();
+    assert!(bill("team", none).expect("a bill").admit(100).is_err(), "the limit of all keys");
+    let large = Limit { tokens: Some(500), seconds: None };
+    drop(bill("large", large).expect("a bill").admit(400).expect("its own limit"));
+    assert!(bill("large", large).expect("a bill").admit(100).is_err());
+    drop(bill("team", none).expect("another key").admit(50).expect("admitted"));
+    let sums = accounts.sums();
+    assert_eq!((sums.get(TODAY, "large").prompt_tokens, sums.get(TODAY, "ann")), (400, Counts::default()));
+    let own = sums.of_key("team").report();
+    assert_eq!((own.len(), &own[0]["key"], &own[0]["refusals"]), (1, &json!("team"), &json!(1)));
+}
+
+#[test]
+fn keys_that_requests_declare_are_bounded_for_a_day_and_share_a_budget_beyond() {
+    let accounts = page();
+    let ask = |key: String, tokens| accounts.bill(&Asker { key, ..Asker::default() }, "", None)?.admit(tokens);
+    for number in 0..MOST_KEYS {
+        ask(number.to_string(), 1).expect("admitted");
+    }
+    ask("new".into(), 60).expect("admitted");
+    assert_eq!(spent(&ask("newer".into(), 60).expect_err("the others have one budget")), 60);
+    ask("7".into(), 60).expect("a key that was counted before");
+    let sums = accounts.sums();
+    assert_eq!((sums.rows.len(), sums.get(TODAY, "other").requests), (MOST_KEYS + 1, 1));
+}
+
+#[test]
+fn days_are_forgotten_after_forty() {
+    let line = |day: &str| format!("{{\"day\": \"{day}\", \"key\": \"ann\", \"requests\": 1}}\n");
+    let mut stored = Sums::default();
+    stored.read(["2026-10-13", "2026-10-14", TODAY].map(line).concat().as_bytes());
+    let accounts = Accounts::new(Limits::default(), || NOON, stored, Sums::default());
+    drop(bill(&accounts).expect("a bill"));
+    let days: Vec<Value> = accounts.sums().report().iter().map(|row| row["day"].clone()).collect();
+    assert_eq!(days, ["2026-10-14", TODAY]);
 }

@@ -21,6 +21,8 @@ const MIB: u64 = 1 << 20;
 
 /// A tree of JSON values takes 32 bytes for a value and a node of some 600 for the shortest object.
 const JSON_TREE: u64 = 128;
+/// Limit of llguidance for a grammar and the states of its lexer.
+const MOST_GRAMMAR: u64 = 64 * MIB;
 
 #[test]
 fn gguf_text() {
@@ -102,4 +104,67 @@ fn request() {
 fn text_stream() {
     let (target, seeds) = (targets::text_stream, seeds::text_stream());
     survives(&Parser { name: "text_stream", target, seeds, factor: 16, constant: 4096 });
+}
+
+#[test]
+fn calls() {
+    let (target, seeds) = (targets::calls, seeds::calls());
+    // Pieces of a byte, each with its own text, in two readings.
+    survives(&Parser { name: "calls", target, seeds, factor: 256, constant: 16 * KIB });
+}
+
+#[test]
+fn wire() {
+    let (target, seeds) = (targets::wire, seeds::wire());
+    survives(&Parser { name: "wire", target, seeds, factor: JSON_TREE, constant: 64 * KIB });
+}
+
+#[test]
+fn upload() {
+    let (target, seeds) = (targets::upload, seeds::upload());
+    // Pieces of a byte.
+    survives(&Parser { name: "upload", target, seeds, factor: 256, constant: 64 * KIB });
+}
+
+#[test]
+fn batch_lines() {
+    let (target, seeds) = (targets::batch_lines, seeds::batch_lines());
+    survives(&Parser { name: "batch_lines", target, seeds, factor: JSON_TREE, constant: 16 * KIB });
+}
+
+#[test]
+fn extent() {
+    let (target, seeds) = (targets::extent, seeds::extent());
+    survives(&Parser { name: "extent", target, seeds, factor: 16, constant: 4096 });
+}
+
+#[test]
+fn usage() {
+    let (target, seeds) = (targets::usage, seeds::usage());
+    survives(&Parser { name: "usage", target, seeds, factor: JSON_TREE, constant: 16 * KIB });
+}
+
+#[test]
+fn schema() {
+    let (target, seeds) = (targets::schema, seeds::schema());
+    survives(&Parser { name: "schema", target, seeds, factor: JSON_TREE, constant: 8 * MIB });
+}
+
+#[test]
+fn regex() {
+    let (target, seeds) = (targets::regex, seeds::regex());
+    survives(&Parser { name: "regex", target, seeds, factor: JSON_TREE, constant: MOST_GRAMMAR });
+}
+
+#[test]
+fn lark() {
+    let (target, seeds) = (targets::lark, seeds::lark());
+    survives(&Parser { name: "lark", target, seeds, factor: JSON_TREE, constant: MOST_GRAMMAR });
+}
+
+#[test]
+fn pattern() {
+    let (target, seeds) = (targets::pattern, seeds::pattern());
+    // A class of words is sixty bytes.
+    survives(&Parser { name: "pattern", target, seeds, factor: 512, constant: 16 * KIB });
 }

@@ -94,3 +94,20 @@ fn a_tokenizer_does_not_leak() {
     let (_, taken) = measured(("regression", 0), || (0..3).for_each(|_| use_one()));
     assert!(taken.kept < 4096, "{taken:?}");
 }
+
+/// Text of a call that no grammar had constrained was cut within a character.
+#[test]
+fn a_call_without_the_text_after_its_arguments() {
+    let text = "\n{\"name\": \"t\", \"arguments\": éa\0";
+    assert_eq!(targets::calls(&[&[2, 0], text.as_bytes()].concat()), Ok(()));
+}
+
+/// Sums of stored usage overflowed.
+#[test]
+fn stored_usage_with_the_largest_numbers() {
+    let line =
+        format!("{{\"day\": \"2026-11-23\", \"key\": \"a\", \"requests\": {0}, \"prompt_tokens\": {0}}}\n", u64::MAX);
+    assert_eq!(targets::usage(line.repeat(2).as_bytes()), Ok(()));
+    let line = "{\"day\": \"2026-11-23\", \"key\": \"a\", \"seconds\": 1e308}\n";
+    assert_eq!(targets::usage(line.repeat(9).as_bytes()), Ok(()));
+}

@@ -146,3 +146,109 @@ pub(crate) fn text_stream() -> Vec<Seed> {
         seed(&["\u{fffd}"], 5, b"one \xe2\x82\xac two \xe2\x82 three"),
     ]
 }
+
+pub(crate) fn calls() -> Vec<Seed> {
+    const ELEMENTS: &str = "\n<function=tool>\n<parameter=t>\nHello é\n</parameter>\n<parameter=n>\nnull\n</parameter>\n<parameter=f>\nTrue\n\
+        </parameter>\n<parameter=j>\n{\"a\": [1]}\n</parameter>\n</function>\n\0";
+    let seed = |model: u8, cut: u8, text: &str| Seed::plain([&[model, cut], text.as_bytes()].concat());
+    vec![
+        seed(0, 2, "get_weather\0{\"city\": \"São Paulo\"}"),
+        seed(1, 3, "{\"name\": \"get_weather\", \"parameters\": {\"city\": \"Paris}\"}}"),
+        seed(2, 1, "\n{\"name\": \"tool\", \"arguments\": {\"a\": \"}\\n日本\"}}\n\0"),
+        seed(3, 4, ELEMENTS),
+        seed(3, 0, "\n<function=other>\n<parameter=x>\nnul\n</parameter>\n</function>\n\0"),
+    ]
+}
+
+pub(crate) fn wire() -> Vec<Seed> {
+    const TOOLS: &str = r#"[{"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object", "properties": {"a": {"type":
+        "string"}}, "required": ["a"]}, "strict": true}}]"#;
+    const RESPONSE: &str = r#"{"model": "m", "instructions": "Be brief.", "input": [{"role": "user", "content": [{"type": "input_text", "text": "Hi"},
+        {"type": "input_image", "image_url": "data:image/png;base64,AA==", "detail": "low"}]}, {"type": "function_call", "call_id": "c", "name": "f",
+        "arguments": "{}"}, {"type": "function_call_output", "call_id": "c", "output": "5"}], "max_output_tokens": 9, "text": {"format": {"type":
+        "json_schema", "name": "n", "schema": {"type": "object"}}}, "truncation": "auto", "metadata": {"a": "b"}, "stream": true}"#;
+    const COMPLETION: &str = r#"{"prompt": ["One", [5, 6], "Two"], "n": 2, "max_tokens": 4, "stop": "x", "logprobs": 3, "logit_bias": {"5": -1},
+        "user": "ann", "budget": {"tokens": 100, "seconds": 1.5}, "seed": 3}"#;
+    let post = |path: &str, body: &str| Seed::json(format!("POST {path}\n{body}"));
+    let chat = format!(
+        r#"{{"messages": [{{"role": "user", "content": "Hi"}}], "tools": {TOOLS}, "tool_choice": "required", "logprobs": true}}"#
+    );
+    vec![
+        post("/v1/chat/completions", &chat),
+        post("/v1/responses", RESPONSE),
+        post("/v1/responses/input_tokens", RESPONSE),
+        post("/v1/completions", COMPLETION),
+        post("/v1/tokenize", r#"{"messages": [{"role": "user", "content": "Hi"}], "model": "gpt", "user": "ann"}"#),
+        post("/v1/tokenize", r#"{"prompt": "Hi"}"#),
+        Seed::plain("GET /v1/models/g%70t\n"),
+        Seed::plain("GET /proxy/v1/models\n"),
+    ]
+}
+
+pub(crate) fn upload() -> Vec<Seed> {
+    let part = |name: &str, text: &str| format!("--edge\r\ncontent-disposition: form-data; {name}\r\n\r\n{text}\r\n");
+    let file =
+        part("name=\"file\"; filename=\"in.jsonl\"\r\ncontent-type: application/jsonl", "{\"custom_id\": \"a\"}\n");
+    let end = [part("name=\"expires_after[anchor]\"", "created_at"), part("name=\"expires_after[seconds]\"", "3600")]
+        .concat();
+    let whole = [part("name=\"purpose\"", "batch"), file.clone(), end, "--edge--\r\n".into()].concat();
+    let short = [&file, "--edge--\r\n"].concat();
+    let seed = |len: u8, form: &str| Seed::plain([&[len], form.as_bytes()].concat());
+    vec![seed(255, &whole), seed(1, &whole), seed(7, &short), seed(64, &format!("before\r\n{whole}after"))]
+}
+
+pub(crate) fn batch_lines() -> Vec<Seed> {
+    const LINES: &str = r#"{"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {"messages": [{"role": "user", "content": "é"}]}}
+
+{"custom_id": "b", "url": "/v1/completions", "body": {"prompt": ["One", 2]}}
+"#;
+    vec![Seed::json(LINES), Seed::json(LINES.replace('\n', "\r\n")), Seed::json(LINES.trim_end())]
+}
+
+pub(crate) fn extent() -> Vec<Seed> {
+    ["bytes 5-9/10", "bytes 0-0/1", "bytes 4294967296-18446744073709551613/18446744073709551614", "bytes 7-8/*"]
+        .map(Seed::plain)
+        .into()
+}
+
+pub(crate) fn usage() -> Vec<Seed> {
+    const LINES: &str = r#"{"day": "2026-11-23", "key": "ann", "requests": 2, "prompt_tokens": 80, "cached_tokens": 7, "completion_tokens": 20, "seconds": 0.75, "refusals": 2}
+{"day": "2026-11-23", "key": "=\"quoted\"\n", "requests": 1}
+{"day": "2026-11-24", "key": "ann", "seconds": 1e300}
+{"day": "2026-11-23", "key": "ann", "refusals": 18446744073709551615}
+"#;
+    vec![Seed::json(LINES), Seed::json(LINES.lines().next().unwrap_or_default())]
+}
+
+pub(crate) fn schema() -> Vec<Seed> {
+    const RECORD: &str = r##"{"type": "object", "properties": {"shape": {"enum": ["circle", "star"]}, "count": {"type": "integer", "minimum": 0, "maximum": 99},
+        "name": {"type": "string", "pattern": "^[a-z]{1,5}$", "maxLength": 5}, "when": {"type": "string", "format": "date"}, "more": {"$ref":
+        "#/$defs/list"}}, "required": ["shape"], "additionalProperties": false, "$defs": {"list": {"type": "array", "items": {"anyOf": [{"type":
+        "number", "multipleOf": 2}, {"const": null}]}, "minItems": 1, "maxItems": 3}}}"##;
+    [RECORD, r#"{"type": "boolean"}"#, r#"{"oneOf": [{"type": "string"}, {"type": "object", "minProperties": 1}]}"#]
+        .map(Seed::json)
+        .into()
+}
+
+pub(crate) fn regex() -> Vec<Seed> {
+    [r"(\d{3}-)?[a-zé]+\.(com|org)", r"(?i:yes|no)( \w+){0,4}[^\x00-\x1f]*", r"a*b+?\u{1F600}\p{L}"]
+        .map(Seed::plain)
+        .into()
+}
+
+pub(crate) fn lark() -> Vec<Seed> {
+    const LIST: &str = "start: item (\",\" item)*\nitem: WORD | NUMBER | \"(\" start \")\"\nWORD: /[a-z]+/\nNUMBER: /[0-9]{1,4}/\n%ignore / /\n";
+    const JSON: &str = "start: \"x\" answer\nanswer: %json {\"type\": \"integer\"}\n";
+    [LIST, JSON, "start: A{1,3} b?\nA: \"a\"i\nb: \"b\" | \"c\" start\n"].map(Seed::plain).into()
+}
+
+/// Patterns of published tokenizers.
+pub(crate) fn pattern() -> Vec<Seed> {
+    [
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*",
+        r"(?>a++b)(?<=\x41)[\w&&[^\d]]{2,}\A(?<!\u{e9})\p{Script=Han}.\z",
+    ]
+    .map(Seed::plain)
+    .into()
+}

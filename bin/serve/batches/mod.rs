@@ -9,6 +9,8 @@ use ocelli::engine::RequestControl;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::http::failure;
+use super::keys::Caller;
 use super::store::{FileObject, Object, Store, new_id};
 use crate::batch::Attempts;
 use crate::shared::api;
@@ -49,6 +51,9 @@ pub(super) struct Batch {
     cancelled_at: Option<u64>,
     request_counts: Counts,
     metadata: Option<Map<String, Value>>,
+    /// Extension: name of the key that it belongs to.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    owner: String,
     /// Extension: the rate of answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     ocelli: Option<Pace>,
@@ -87,6 +92,10 @@ impl Object for Batch {
 
     fn created(&self) -> u64 {
         self.created_at
+    }
+
+    fn owner(&self) -> &str {
+        &self.owner
     }
 }
 
@@ -128,7 +137,7 @@ impl Batches {
     }
 
     /// Creates a batch.
-    pub(super) fn create(&self, body: &str) -> Result<String, Reply> {
+    pub(super) fn create(&self, body: &str, caller: &Caller) -> Result<String, Reply> {
         let refuse = |field: &str, reason: String| Reply::from(&Error::request(field, reason));
         let asked: NewBatch = serde_json::from_str(body).map_err(|error| refuse("body", error.to_string()))?;
         if !["/v1/chat/completions", "/v1/completions", "/v1/responses"].contains(&asked.endpoint.as_str()) {
@@ -148,33 +157,37 @@ impl Batches {
             );
             return Err(refuse("metadata", reason));
         }
-        if self.store.get::<FileObject>(&asked.input_file_id).is_none() {
+        if self.store.get_for::<FileObject>(caller, &asked.input_file_id).is_none() {
             return Err(refuse("input_file_id", format!("there is no file {:?}", asked.input_file_id)));
         }
-        let batch = Batch::new(asked);
-        self.store.put(&batch).map_err(|error| Reply::from(&error))?;
+        let batch = Batch::new(asked, caller.owner());
+        self.store.put(&batch).map_err(|error| failure(&error))?;
         // If the thread has ended, the server is ending; it continues the batch after its next start.
         let _ = self.sender.send(batch.id.clone());
         Ok(json!(batch).to_string())
     }
 
-    /// The current state of a batch.
-    pub(super) fn get(&self, id: &str) -> Option<Batch> {
+    /// The current state of a batch, if a sender may read it.
+    pub(super) fn get(&self, id: &str, caller: &Caller) -> Option<Batch> {
+        self.now(id).filter(|batch| caller.sees(&batch.owner))
+    }
+
+    fn now(&self, id: &str) -> Option<Batch> {
         self.current().as_ref().filter(|batch| batch.id == id).cloned().or_else(|| self.store.get(id))
     }
 
     /// The current state of all batches, newest first.
     pub(super) fn all(&self) -> Vec<Batch> {
         let batches = self.store.all::<Batch>().into_iter();
-        batches.map(|batch| self.get(&batch.id).unwrap_or(batch)).collect()
+        batches.map(|batch| self.now(&batch.id).unwrap_or(batch)).collect()
     }
 
     /// Cancels a batch. Its active requests are not answered.
-    pub(super) fn cancel(&self, id: &str) -> Result<String, Reply> {
+    pub(super) fn cancel(&self, id: &str, caller: &Caller) -> Result<String, Reply> {
         let mut current = self.current();
-        let is_current = current.as_ref().is_some_and(|batch| batch.id == id);
+        let is_current = current.as_ref().is_some_and(|batch| batch.id == id && caller.sees(&batch.owner));
         let missing = || Reply::error("no-such-object", &format!("there is no batch {id:?}"), None);
-        let found = if is_current { current.take() } else { self.store.get(id) };
+        let found = if is_current { current.take() } else { self.store.get_for(caller, id) };
         let mut batch = found.ok_or_else(missing)?;
         let mut kept = Ok(());
         if !batch.has_ended() {
@@ -185,7 +198,7 @@ impl Batches {
             *current = Some(batch.clone());
             self.requests.iter().for_each(|request| locked(request).cancel());
         }
-        kept.map(|()| json!(batch).to_string()).map_err(|error| Reply::from(&error))
+        kept.map(|()| json!(batch).to_string()).map_err(|error| failure(&error))
     }
 
     fn current(&self) -> MutexGuard<'_, Option<Batch>> {
@@ -212,7 +225,7 @@ impl Batches {
 }
 
 impl Batch {
-    fn new(NewBatch { input_file_id, endpoint, completion_window, metadata }: NewBatch) -> Self {
+    fn new(NewBatch { input_file_id, endpoint, completion_window, metadata }: NewBatch, owner: &str) -> Self {
         let created_at = api::seconds();
         Self {
             id: new_id::<Self>(),
@@ -235,6 +248,7 @@ impl Batch {
             cancelled_at: None,
             request_counts: Counts::default(),
             metadata,
+            owner: owner.into(),
             ocelli: None,
         }
     }

@@ -18,6 +18,8 @@ use serde_json::json;
 use super::{AT_ONCE, Batch, Counts, Pace, Status, locked};
 use crate::batch::{Answered, Answers, Attempts, BatchRequest, Requests, Retries, survey};
 use crate::serve::handler::Server;
+use crate::serve::http::told;
+use crate::serve::keys::Caller;
 use crate::serve::store::FileObject;
 use crate::shared::api;
 use crate::shared::io;
@@ -40,6 +42,7 @@ pub(in crate::serve) fn work(server: &Server, waiting: &Receiver<String>) {
         let Some(mut batch) = current.take() else { continue };
         match outcome {
             Err(error) => {
+                let error = told(&error);
                 let told = json!({"code": error.code(), "message": error.to_string(), "param": null, "line": null});
                 batch.errors = Some(json!({"object": "list", "data": [told]}));
                 batch.enter(Status::Failed);
@@ -85,7 +88,7 @@ fn carry_out(server: &Server) -> Result<()> {
     let file_of = |known: Option<String>, name: &str| match known {
         Some(id) => Ok(id),
         None => {
-            let file = FileObject::new(&format!("{}_{name}.jsonl", batch.id), "batch_output");
+            let file = FileObject::new(&batch.owner, &format!("{}_{name}.jsonl", batch.id), "batch_output");
             store.put(&file).map(|()| file.id)
         }
     };
@@ -177,10 +180,12 @@ impl Active<'_> {
     /// `aborted` when the server ends; errors of the device.
     fn answer(&self, request: &BatchRequest, place: usize, is_alone: bool) -> Result<()> {
         let Ok(loaded) = self.server.loaded() else { return Err(Error::Aborted) };
+        let unknown = || Error::request("owner", "the key of this batch has expired or was removed");
+        let caller = self.server.access.keys.owner(&self.batch.owner).ok_or_else(unknown)?;
         let (id, opened) = request.open(&loaded.service);
         let outcome = opened.and_then(|opened| match opened {
             Opened::Ready(body) => Ok(body),
-            Opened::Work(work) => self.compute((id.clone(), work), request, place),
+            Opened::Work(work) => self.compute((id.clone(), work), &caller, request, place),
         });
         // A request that fails because the server ends counts as unanswered.
         if outcome.is_err() && self.server.jobs.is_stopped() {
@@ -190,7 +195,7 @@ impl Active<'_> {
         if is_cancelled || locked(&self.retries).keep(request, is_alone, &outcome) {
             return Ok(());
         }
-        let answered = Answered::new(&request.custom_id, &id, outcome)?;
+        let answered = Answered::new(&request.custom_id, &id, outcome.map_err(|error| told(&error)))?;
         let mut outputs = locked(&self.outputs);
         outputs.add(&answered)?;
         let now = self.answered.fetch_add(1, Ordering::Relaxed) + 1;
@@ -205,19 +210,24 @@ impl Active<'_> {
     }
 
     /// Computes an answer, with lower priority than requests outside batches.
-    fn compute(&self, (id, mut work): (String, Box<Work>), request: &BatchRequest, place: usize) -> Result<String> {
+    fn compute(
+        &self,
+        (id, mut work): (String, Box<Work>),
+        caller: &Caller,
+        request: &BatchRequest,
+        place: usize,
+    ) -> Result<String> {
         let Self { server, batch, .. } = self;
         let intake = &server.loaded().map_err(|_| Error::Aborted)?.intake;
         if request.url != batch.endpoint {
             return Err(Error::request("url", format!("this batch is for {}", batch.endpoint)));
         }
-        server.own(&mut work);
-        let bill = server.accounts.as_ref();
-        let bill = bill.map(|accounts| accounts.bill(&work.asker, server.access.caller(), self.budget.as_ref()));
-        let (bill, control) = (bill.transpose()?, RequestControl::new());
+        server.own(&mut work, caller);
+        let bill = server.bill(&work.asker, caller, self.budget.as_ref())?;
+        let control = RequestControl::new();
         *locked(&server.batches.requests[place]) = control.clone();
         let prepare = || self.attempts.prepare(&request.custom_id, || intake.prepare((id, work), bill, control));
-        let prepared = intake.here(prepare)?;
+        let prepared = intake.places.here(prepare)?;
         let reader = server.jobs.submit(prepared, Priority::Batch).ok_or(Error::Aborted)?;
         // The batch may have been cancelled before.
         if server.batches.goes_on() { pollster::block_on(reader.whole()) } else { Err(Error::Aborted) }

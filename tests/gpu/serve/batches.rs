@@ -17,7 +17,7 @@ pub(super) fn folder(name: &str) -> PathBuf {
 }
 
 /// A form with a purpose and a file, like those of official clients.
-fn form(purpose: &str, file: &str) -> (String, String) {
+pub(super) fn form(purpose: &str, file: &str) -> (String, String) {
     let part = |name: &str, text: &str| format!("--edge\r\ncontent-disposition: form-data; {name}\r\n\r\n{text}\r\n");
     let parts = [part("name=\"purpose\"", purpose), part("name=\"file\"; filename=\"in.jsonl\"", file)];
     ("content-type: multipart/form-data; boundary=edge".into(), parts.concat() + "--edge--\r\n")

@@ -5,7 +5,9 @@ mod batches;
 mod budgets;
 mod client;
 mod hostile;
+mod keys;
 mod restart;
+mod signals;
 mod thoughts;
 
 use std::io::{Read, Write};

@@ -1,0 +1,55 @@
+//! Signals to a server that is still loading its model.
+#![cfg(unix)]
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::batches::folder;
+use super::client::{Reply, request};
+
+/// A process, killed on drop.
+struct Loading(Child);
+
+impl Drop for Loading {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Status of `/health`, once the server listens.
+fn health(address: SocketAddr) -> u16 {
+    let began = Instant::now();
+    loop {
+        if let Ok(mut stream) = TcpStream::connect(address) {
+            std::io::Write::write_all(&mut stream, &request("GET", "/health", &[], b"")).expect("a request");
+            return Reply::read(stream).status;
+        }
+        assert!(began.elapsed() < Duration::from_secs(600), "it does not listen");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A pipe in place of the manifest, to which nothing is written: the model is loading for ever.
+#[test]
+fn a_signal_while_the_model_is_loading_ends_the_server_and_its_temporary_files() {
+    for signal in ["-TERM", "-INT"] {
+        let (package, temporary) = (folder("loading"), folder("loading-files"));
+        [&package, &temporary].into_iter().for_each(|folder| std::fs::create_dir_all(folder).expect("a folder"));
+        let pipe = Command::new("mkfifo").arg(package.join("model.json")).status().expect("the command");
+        assert!(pipe.success());
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ocelli"));
+        command.arg("serve").arg(&package).args(["--port", &port.port().to_string()]);
+        let mut server = Loading(command.env("TMPDIR", &temporary).stderr(Stdio::null()).spawn().expect("the command"));
+        assert_eq!(health(port), 503);
+        let files = || std::fs::read_dir(&temporary).expect("a folder").count();
+        assert_eq!(files(), 1);
+        let (sent, began) = (Command::new("kill").args([signal, &server.0.id().to_string()]).status(), Instant::now());
+        assert!(sent.expect("a signal").success());
+        let status = server.0.wait().expect("it ends");
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+        assert_eq!((status.code(), files()), (Some(130), 0));
+    }
+}
