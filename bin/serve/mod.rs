@@ -33,6 +33,7 @@ mod stream;
 
 use access::Access;
 use batches::Batches;
+use connections::Signals;
 use handler::{Loaded, Server};
 use intake::Intake;
 use keys::Keys;
@@ -135,18 +136,20 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     args.log.start();
     let (accounts, monitor) = (args.budgets.accounts(args.keys.is_some())?, Arc::new(Monitor::new()));
     let access = Access::new(args.host, keys, args.origins.clone());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| Error::io("the server's threads", &error))?;
+    // Before there are temporary files.
+    let signals = runtime.block_on(async { Signals::new() })?;
     let (jobs, queue) = jobs::queue(monitor.clone());
     let (batches, waiting) = Batches::new(Store::open(args.files.as_deref(), args.files_bytes)?);
     let (_temporary, batches) = (Temporary(batches.store.clone()), Arc::new(batches));
     let (loaded, shares_cache) = (OnceLock::new(), args.share_cache);
     let server = Arc::new(Server { access, shares_cache, loaded, monitor, jobs, batches, accounts });
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|error| Error::io("the server's threads", &error))?;
     let address = SocketAddr::new(args.host, args.port);
     let listener = runtime.block_on(connections::listen(address))?;
     let listening = listener.local_addr().map_err(|error| Error::io(address, &error))?;
     // Probes are answered while the model is loading.
-    runtime.spawn(connections::serve(listener, server.clone()));
+    runtime.spawn(connections::serve(listener, signals, server.clone()));
     let watching = server.clone();
     runtime.spawn(async move { watching.access.keys.watch().await });
     let mut engine = pollster::block_on(open::engine(&args.package, args.context, &args.memory))?;
