@@ -1,6 +1,6 @@
 //! The native command.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![warn(clippy::expect_used, clippy::panic, clippy::todo, clippy::unreachable, clippy::unwrap_used)]
 
 use std::process::ExitCode;

@@ -31,14 +31,13 @@ pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener> {
 }
 
 /// Serves until a signal to end, then completes active answers within a time limit.
-pub(super) async fn serve(listener: TcpListener, server: Arc<Server>) {
+pub(super) async fn serve(listener: TcpListener, mut signals: Signals, server: Arc<Server>) {
     let (graceful, places) = (GracefulShutdown::new(), Arc::new(Semaphore::new(MOST)));
-    let mut end = std::pin::pin!(asked_to_end());
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { break };
         let stream = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = &mut end => break,
+            () = signals.next() => break,
         };
         let Ok((stream, _)) = stream else {
             // For example, no file descriptor is free; other connections may end meanwhile.
@@ -56,18 +55,18 @@ pub(super) async fn serve(listener: TcpListener, server: Arc<Server>) {
     if server.loaded().is_err() {
         // Loading cannot be cancelled, and nothing is lost with it.
         server.batches.store.end();
-        std::process::exit(130);
+        exit();
     }
     io::inform("ending: answers under way are completed, a second signal ends them too");
     tokio::select! {
         () = graceful.shutdown() => {}
         () = tokio::time::sleep(LAST_TIME) => {}
-        () = asked_to_end() => {}
+        () = signals.next() => {}
     }
     server.jobs.stop();
-    asked_to_end().await;
+    signals.next().await;
     // The engine may hang.
-    std::process::exit(130);
+    exit();
 }
 
 /// A connection and all its requests.
@@ -86,18 +85,53 @@ fn connection(
     graceful.watch(builder.serve_connection(TokioIo::new(Box::pin(stream)), service))
 }
 
-/// Resolves at the next signal to end.
-async fn asked_to_end() {
+/// Signals to end, noticed from the creation of this value.
+pub(super) struct Signals {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminated.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            return;
-        }
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(not(unix))]
+    interrupt: tokio::signal::windows::CtrlC,
+}
+
+impl Signals {
+    /// Must be called within a runtime.
+    ///
+    /// # Errors
+    /// `io`.
+    pub(super) fn new() -> Result<Self> {
+        #[cfg(unix)]
+        let signals = {
+            use tokio::signal::unix::{SignalKind, signal};
+            let terminate = signal(SignalKind::terminate());
+            terminate.and_then(|terminate| Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? }))
+        };
+        #[cfg(not(unix))]
+        let signals = tokio::signal::windows::ctrl_c().map(|interrupt| Self { interrupt });
+        signals.map_err(|error| Error::io("signals", &error))
     }
-    let _ = tokio::signal::ctrl_c().await;
+
+    /// Resolves at the next signal.
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        #[cfg(not(unix))]
+        self.interrupt.recv().await;
+    }
+}
+
+/// Ends the process without the exit handlers of drivers, which crash while other threads use the driver.
+fn exit() -> ! {
+    #[cfg(unix)]
+    #[allow(unsafe_code, reason = "the standard library cannot skip exit handlers")]
+    // SAFETY: the function has no preconditions.
+    unsafe {
+        libc::_exit(130)
+    }
+    #[cfg(not(unix))]
+    std::process::exit(130)
 }

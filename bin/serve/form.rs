@@ -36,7 +36,7 @@ pub(super) struct Form {
 /// Reads a form. Only its first file is received.
 ///
 /// # Errors
-/// Those of the parser; [`Error::StreamReadFailed`] with the error of the body or of the receiver.
+/// Errors of the parser; [`Error::StreamReadFailed`] with the error of the body or of the receiver.
 pub(super) async fn read<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
     body: impl Stream<Item = std::result::Result<Bytes, E>> + Send,
     boundary: String,

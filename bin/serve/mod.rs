@@ -34,6 +34,7 @@ mod stream;
 
 use access::Access;
 use batches::Batches;
+use connections::Signals;
 use handler::{Loaded, Server};
 use intake::Intake;
 use keys::Keys;
@@ -137,19 +138,21 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let (accounts, monitor) = (args.budgets.accounts(args.keys.is_some())?, Arc::new(Monitor::new()));
     let access = Access::new(args.host, keys, args.origins.clone());
     args.files.iter().for_each(|folder| disk::warn_of_readers(folder));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| Error::io("the server's threads", &error))?;
+    // Before there are temporary files.
+    let signals = runtime.block_on(async { Signals::new() })?;
     let (jobs, queue) = jobs::queue(monitor.clone());
     let (batches, waiting) = Batches::new(Store::open(args.files.as_deref(), args.files_bytes)?);
     let (_temporary, batches) = (Temporary(batches.store.clone()), Arc::new(batches));
     let (loaded, shares_cache) = (OnceLock::new(), args.share_cache);
     let server = Server { access, shares_cache, loaded, monitor, jobs, batches: batches.clone(), accounts };
     let server = Arc::new(server);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|error| Error::io("the server's threads", &error))?;
     let address = SocketAddr::new(args.host, args.port);
     let listener = runtime.block_on(connections::listen(address))?;
     let listening = listener.local_addr().map_err(|error| Error::io(address, &error))?;
     // Probes are answered while the model is loading.
-    runtime.spawn(connections::serve(listener, server.clone()));
+    runtime.spawn(connections::serve(listener, signals, server.clone()));
     let watching = server.clone();
     runtime.spawn(async move { watching.access.keys.watch().await });
     let mut engine = pollster::block_on(open::engine(&args.package, args.context, &args.memory))?;
