@@ -41,8 +41,9 @@ fn seen_before(c: u32) -> vec4f {
   return vec4f(0.0, before[c], before[channels + c], before[2u * channels + c]);
 }
 
+// Bounds keep every exp finite.
 fn silu(x: f32) -> f32 {
-  return x / (1.0 + exp(-x));
+  return x / (1.0 + exp(min(-x, 80.0)));
 }
 
 @compute @workgroup_size(THREADS)
@@ -100,8 +101,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
     let k_scale = 1.0 / sqrt(products.y + EPS);
     let gate = row + p.offset + head;
     let a = rows[gate + p.heads] + dt[head];
-    let decay = exp(rate[head] * select(log(1.0 + exp(a)), a, a > 20.0));
-    let d = (v - decay * k_scale * sums.y) / (1.0 + exp(-rows[gate]));
+    let decay = exp(rate[head] * select(a, log(1.0 + exp(min(a, 20.0))), a <= 20.0));
+    let d = (v - decay * k_scale * sums.y) / (1.0 + exp(min(-rows[gate], 80.0)));
     for (var i = 0u; i < LANES; i++) {
       s[i] = decay * s[i] + k_scale * d * qk[here + part * LANES + i].y;
     }

@@ -66,10 +66,12 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
       squares[thread] += squares[thread + half];
     }
   }
+  // Other threads have read the numbers that this one overwrites.
+  storageBarrier();
   workgroupBarrier();
   let scale = 1.0 / sqrt(squares[0] / f32(p.dim) + p.eps);
   for (var i = thread; i < p.dim; i += THREADS) {
     let z = rows[gate + i];
-    x[first + 4u * lane_place(i / 4u, p.lane_layout) + i % 4u] = values[i] * scale * weight[i] * z / (1.0 + exp(-z));
+    x[first + 4u * lane_place(i / 4u, p.lane_layout) + i % 4u] = values[i] * scale * weight[i] * z / (1.0 + exp(min(-z, 80.0)));
   }
 }

@@ -53,6 +53,13 @@ fn fetch_inputs(phase: u32, thread: u32) {
 var<workgroup> peaks: array<array<atomic<u32>, TILE_ROWS>, 2>;
 var<workgroup> units: array<array<vec4f, DOWN>, FOURS>; // [rows / 4]
 
+fn clear_peaks(thread: u32) {
+  for (var row = thread; row < TILE_ROWS; row += THREADS) {
+    atomicStore(&peaks[0][row], 0u);
+  }
+  workgroupBarrier();
+}
+
 // Includes the inputs of `phase` that a thread holds in the peaks.
 fn note_peaks(phase: u32, thread: u32) {
   if ALL_HOLD_INPUTS || thread < 2u * TILE_ROWS {
@@ -107,7 +114,10 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
   place(group0, thread);
   fetch_inputs(0u, thread);
   fetch(0u, thread);
-  note_peaks(0u, thread); //: when IN_HALVES
+//: when IN_HALVES
+  clear_peaks(thread);
+  note_peaks(0u, thread);
+//: end
   publish(0u, thread);
   for (var phase = 0u; phase < 2u * p.blocks; phase++) {
     workgroupBarrier();

@@ -71,6 +71,8 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
     rotated[a_at] = a * angle.x - b * angle.y;
     rotated[b_at] = b * angle.x + a * angle.y;
   }
+  // Other lanes have read the queries that this one overwrites.
+  storageBarrier();
   workgroupBarrier();
   var k = vec4f(0.0);
   var v = vec4f(0.0);

@@ -73,6 +73,7 @@ fn race(lane: u32) {
 fn main(@builtin(local_invocation_index) lane: u32) {
   if lane == 0u {
     atomicStore(&unusable, NONE);
+    atomicStore(&top, 0u);
     threshold = vec2u(0u, NONE);
   }
   workgroupBarrier();

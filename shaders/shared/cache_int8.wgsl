@@ -32,6 +32,11 @@ fn quants(x: vec4f, scale: f32) -> u32 {
 
 // Stores four numbers of a head of a cache row; lanes past the head's width pass zeros. All lanes of the workgroup call this.
 fn store_head(row: u32, kv_head: u32, kv_heads: u32, lane: u32, k: vec4f, v: vec4f) {
+  if lane == 0u {
+    atomicStore(&k_peak, 0u);
+    atomicStore(&v_peak, 0u);
+  }
+  workgroupBarrier();
   atomicMax(&k_peak, peak(k));
   atomicMax(&v_peak, peak(v));
   workgroupBarrier();

@@ -2,6 +2,7 @@
 //: use u64
 
 const BINS = 256u;
+const MAX_ROUNDS = 4u; // that narrow the range of a search, each by 8 bits of a key
 
 var<workgroup> low: array<atomic<u32>, BINS>;
 var<workgroup> high: array<atomic<u32>, BINS>;
@@ -56,7 +57,7 @@ fn narrow() {
     return;
   }
   at = at * 16u + 15u;
-  while less(bin(at), wanted) {
+  while at > 0u && less(bin(at), wanted) {
     wanted = subtract(wanted, bin(at));
     at--;
   }

@@ -97,7 +97,11 @@ fn search(lane: u32, among: u32, by_weight: bool, from_key: u32, to_key: u32) {
     searching = 1u;
     found = 0u;
   }
-  while workgroupUniformLoad(&searching) == 1u {
+  // Bounded, so that no fault of a driver makes it endless.
+  for (var round = 0u; round <= MAX_ROUNDS; round++) {
+    if workgroupUniformLoad(&searching) == 0u {
+      break;
+    }
     clear(lane);
     workgroupBarrier();
     fill(lane, among, by_weight);

@@ -165,6 +165,33 @@ fn a_driver_that_flushes_subnormals_computes_k_quants_correctly() {
     });
 }
 
+/// Native devices do not clear workgroup memory: it holds what an earlier workgroup left there.
+#[test]
+fn kernels_clear_the_workgroup_memory_that_must_be_zero() {
+    pollster::block_on(async {
+        let after_leftovers = |variables: &[&str], line: &str| {
+            let leftovers: String =
+                variables.iter().map(|name| format!("  atomicStore(&{name}, 0x7e800000u);\n")).collect();
+            format!("{leftovers}  workgroupBarrier();\n{line}")
+        };
+        let item = "  let item = wg.y";
+        let unusable = "  if lane == 0u {\n    atomicStore(&unusable";
+        let gpu = device(|injection| {
+            injection.corrupt("rope_append<32,int8>", item, &after_leftovers(&["k_peak", "v_peak"], item));
+            injection.corrupt("sample_filter", unusable, &after_leftovers(&["top"], unusable));
+        })
+        .await;
+        let in_int8 = Models { caches: vec![KvPrecision::Int8], ..few() };
+        test(&gpu, &in_int8, &mut |_, _| ()).await.expect("right kernels");
+        check(&gpu, &[sample_filter::kernel()]).await.expect("a right kernel");
+        let clear = "  clear_peaks(thread);";
+        let leftovers = after_leftovers(&["peaks[0][thread % TILE_ROWS]"], clear);
+        let gpu = with_rounding(Features::F16, |injection| injection.corrupt("matmul<q4_0>", clear, &leftovers)).await;
+        let report = test(&gpu, &few(), &mut |_, _| ()).await.expect("right kernels");
+        assert_eq!((report.failed.len(), gpu.kernel_config().features), (0, Features::F16), "{report:?}");
+    });
+}
+
 #[test]
 fn a_shader_the_driver_refuses_is_told_by_name() {
     pollster::block_on(async {
