@@ -4,6 +4,7 @@
 //! vocabulary, [`Matcher`] the state of one answer; matching is done by llguidance. Independent of models and GPUs.
 
 mod error;
+mod lark;
 mod matcher;
 pub mod pattern;
 pub mod schema;
