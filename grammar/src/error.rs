@@ -3,6 +3,9 @@
 /// The crate's result type.
 pub type Result<T> = std::result::Result<T, GrammarError>;
 
+/// Longest description of an error, in characters.
+const MAX_REASON: usize = 2000;
+
 /// An error of a grammar. Serializes as its data alone, without the code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize, strum::IntoStaticStr)]
 #[serde(untagged)]
@@ -47,7 +50,8 @@ impl GrammarError {
     }
 
     pub(crate) fn invalid(reason: impl ToString) -> Self {
-        Self::InvalidGrammar { reason: reason.to_string() }
+        // llguidance quotes whole lines of a grammar.
+        Self::InvalidGrammar { reason: reason.to_string().chars().take(MAX_REASON).collect() }
     }
 }
 

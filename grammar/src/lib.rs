@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod lark;
 mod matcher;
 pub mod pattern;
 pub mod schema;

@@ -8,6 +8,7 @@ use llguidance::toktrie::{InferenceCapabilities, TokEnv};
 use llguidance::{Logger, ParserFactory};
 
 use crate::error::{GrammarError, Result};
+use crate::lark;
 use crate::schema::Schema;
 use crate::vocabulary::{TokenTable, Vocabulary};
 
@@ -16,6 +17,21 @@ const MAX_TEXT: usize = 256 << 10;
 
 /// Largest number of consecutive bytes without a choice.
 const MAX_FORCED: usize = 64 << 10;
+
+/// Stack of the thread that compiles grammars, in bytes. llguidance recurses into rules, schemas and regular expressions.
+#[cfg(not(target_arch = "wasm32"))]
+const STACK: usize = 64 << 20;
+
+/// Calls `compile` on a thread with a large stack. wasm modules have one stack, whose size is fixed when they are linked.
+fn with_stack<T: Send>(compile: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    #[cfg(target_arch = "wasm32")]
+    return compile();
+    #[cfg(not(target_arch = "wasm32"))]
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, compile);
+        thread.map_err(GrammarError::invalid)?.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
 
 /// Limits of time and memory: about 100 ms to compile a grammar, 20 ms for a mask, and 64 MB for both.
 fn limits() -> ParserLimits {
@@ -47,9 +63,11 @@ impl Grammars {
     /// # Errors
     /// [`GrammarError::UnsupportedSchema`] that names the location and the keyword.
     pub fn json_schema(&self, text: &str) -> Result<Grammar> {
-        let schema = Schema::parse(text)?;
-        let compile = |normal| self.compile(TopLevelGrammar::from_json_schema(normal));
-        compile(schema.normal("")?).map_err(|error| schema.locate(&error, |normal| compile(normal).is_ok()))
+        with_stack(|| {
+            let schema = Schema::parse(text)?;
+            let compile = |normal| self.compile(TopLevelGrammar::from_json_schema(normal));
+            compile(schema.normal("")?).map_err(|error| schema.locate(&error, |normal| compile(normal).is_ok()))
+        })
     }
 
     /// Compiles a regular expression that matches whole answers, in the syntax of Rust's `regex` without look-around.
@@ -58,7 +76,7 @@ impl Grammars {
     /// [`GrammarError::InvalidGrammar`].
     pub fn regex(&self, text: &str) -> Result<Grammar> {
         check_length(text)?;
-        self.compile(TopLevelGrammar::from_regex(text))
+        with_stack(|| self.compile(TopLevelGrammar::from_regex(text)))
     }
 
     /// Compiles a Lark grammar with the rule `start`, in llguidance's variant of the syntax.
@@ -67,7 +85,8 @@ impl Grammars {
     /// [`GrammarError::InvalidGrammar`].
     pub fn lark(&self, text: &str) -> Result<Grammar> {
         check_length(text)?;
-        self.compile(TopLevelGrammar::from_lark(text.into()))
+        lark::check(text, lark::MAX_DEFINITIONS)?;
+        with_stack(|| self.compile(TopLevelGrammar::from_lark(text.into())))
     }
 
     /// Compiles a Lark grammar some of whose rules are JSON schemas, given by name, text of the schema, and JSON pointer to it.
@@ -77,9 +96,18 @@ impl Grammars {
     pub fn rules<'a>(
         &self,
         lark: &str,
-        schemas: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
+        schemas: impl IntoIterator<Item = (&'a str, &'a str, &'a str)> + Send,
     ) -> Result<Grammar> {
         check_length(lark)?;
+        lark::check(lark, lark::MAX_TOOL_DEFINITIONS)?;
+        with_stack(|| self.compile_rules(lark, schemas))
+    }
+
+    fn compile_rules<'a>(
+        &self,
+        lark: &str,
+        schemas: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
+    ) -> Result<Grammar> {
         let (mut whole, mut read) = (lark.to_owned(), Vec::new());
         for (rule, text, place) in schemas {
             let schema = Schema::parse(text).and_then(|schema| Ok((schema.normal("")?, schema)));

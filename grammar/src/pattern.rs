@@ -223,8 +223,8 @@ impl<'a> Translation<'a> {
             if (self.rest.next(), self.rest.next()) != (Some('\\'), Some('u')) {
                 return Err("half a surrogate pair".into());
             }
-            let low = unit(self)?;
-            number = 0x10000 + ((number - 0xd800) << 10) + low.wrapping_sub(0xdc00);
+            let low = unit(self)?.checked_sub(0xdc00).filter(|low| *low < 0x400).ok_or("half a surrogate pair")?;
+            number = 0x10000 + ((number - 0xd800) << 10) + low;
         }
         char::from_u32(number).ok_or_else(|| format!("{number:x} is no character"))
     }

@@ -52,10 +52,9 @@ impl<'a> Walk<'a> {
                 return Ok(true);
             }
             // Alternatives of `oneOf` are disjoint.
-            match out.remove("anyOf") {
-                Some(before) => out.insert("allOf".into(), json!([{ "anyOf": before }, { "anyOf": normal }])),
-                None => out.insert("anyOf".into(), Value::Array(normal)),
-            };
+            if let Some(before) = out.insert("anyOf".into(), Value::Array(normal)) {
+                also(out, json!({ "anyOf": before }));
+            }
         }
         Ok(false)
     }
@@ -93,6 +92,14 @@ impl<'a> Walk<'a> {
         }
         out.insert("enum".into(), Value::Array(values));
         Ok(true)
+    }
+}
+
+/// Adds a schema to `allOf`.
+pub(super) fn also(out: &mut Keywords, schema: Value) {
+    match out.get_mut("allOf") {
+        Some(Value::Array(list)) => list.push(schema),
+        _ => drop(out.insert("allOf".into(), Value::Array(vec![schema]))),
     }
 }
 

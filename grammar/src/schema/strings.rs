@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::applicators::also;
 use super::formats::{format, known_pattern};
 use super::{Keywords, Walk};
 use crate::error::Result;
@@ -50,11 +51,7 @@ impl Walk<'_> {
             out.insert("pattern".into(), json!(first));
         }
         for pattern in patterns {
-            let also = json!({ "type": "string", "pattern": pattern });
-            match out.get_mut("allOf") {
-                Some(Value::Array(list)) => list.push(also),
-                _ => drop(out.insert("allOf".into(), json!([also]))),
-            }
+            also(out, json!({ "type": "string", "pattern": pattern }));
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ mod corpus;
 #[path = "../../../tests/shared/cpu_time.rs"]
 mod cpu_time;
 mod generator;
+mod lark;
 mod patterns;
 mod vocabulary;
 

@@ -34,3 +34,11 @@ fn what_cannot_be_enforced_is_refused() {
         assert!(to_rust(pattern).is_err(), "{pattern}");
     }
 }
+
+#[test]
+fn the_second_half_of_a_surrogate_pair_is_checked() {
+    for pattern in [r"\ud800\u{ffffffff}", r"\ud800\u0041", r"\ud800\ue000"] {
+        assert_eq!(to_rust(pattern), Err("half a surrogate pair".into()), "{pattern}");
+    }
+    assert_eq!(one(r"\udbff\udfff"), r"\x{10ffff}");
+}

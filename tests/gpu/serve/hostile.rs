@@ -64,6 +64,25 @@ fn a_word_of_60_mebibytes_is_refused_before_it_is_encoded() {
 }
 
 #[test]
+fn grammars_that_recurse_without_end_do_not_stop_the_answers_of_others() {
+    let server = Server::start(&[]);
+    let mut stream = server.connect();
+    let request = endless(150, json!({"stream": true}));
+    stream.write_all(&post(CHAT, &[], request.to_string().as_bytes())).expect("a request");
+    // The stream has begun.
+    stream.read_exact(&mut [0; 64]).expect("a head");
+    let chain: String = (0..20_000).map(|index| format!("r{index}: r{}\n", index + 1)).collect();
+    for lark in ["a{".repeat(100_000), format!("a %if {}", "not(".repeat(50_000)), format!("r0\n{chain}")] {
+        let format = json!({"type": "lark", "lark": format!("start: {lark}")});
+        let refused = server.post(CHAT, &endless(3, json!({"response_format": format})));
+        assert_eq!(refused.status, 400, "{refused:?}");
+    }
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).expect("the rest of the stream");
+    assert!(rest.contains("data: [DONE]"), "{rest}");
+}
+
+#[test]
 fn bodies_that_do_not_arrive_hold_up_nobody() {
     let server = Server::start(&[]);
     let mut halves = Vec::new();
