@@ -25,8 +25,9 @@ const TYPES = {
  */
 export async function serve(folder, port = 0, onRequest = () => false) {
   const server = createServer((request, response) => {
-    const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname);
-    if (!onRequest(path, request, response)) void sendFile(folder, path, response);
+    const path = pathOf(request.url);
+    if (path === null) response.writeHead(400, { "content-type": "text/plain" }).end("not an address\n");
+    else if (!onRequest(path, request, response)) void sendFile(folder, path, response);
   });
   await new Promise((resolve, reject) => {
     server.once("error", reject);
@@ -39,6 +40,15 @@ export async function serve(folder, port = 0, onRequest = () => false) {
       await new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+/** The decoded path of a request; `null` for an invalid one. */
+function pathOf(url) {
+  try {
+    return decodeURIComponent(new URL(url, "http://localhost").pathname);
+  } catch {
+    return null;
+  }
 }
 
 async function sendFile(folder, path, response) {

@@ -134,6 +134,17 @@ inBrowsers("stored packages", (browser) => {
     assert.deepEqual(asked(), ["model.json"], "the other package's files are still there");
   });
 
+  test("a stored address with an invalid percent sign is listed like any other", async () => {
+    const odd = fakePackage([1000], random(3));
+    server.add("100%", new Map([...odd].map(([name, bytes]) => [`model%/${name}`, bytes])));
+    const url = `${server.urls[0]}100%/model%/`;
+    await load({ url });
+    assert.deepEqual(
+      (await list()).map(({ url, name, complete }) => ({ url, name, complete })),
+      [{ url, name: "Fake", complete: true }],
+    );
+  });
+
   test("a new version replaces the old one, and keeps packages in folders below", async () => {
     const below = fakePackage([1000], random(4));
     for (const [name, bytes] of below) files.set(`below/${name}`, bytes);

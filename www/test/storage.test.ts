@@ -84,6 +84,21 @@ inBrowsers("storage", (browser) => {
     await until(tab, "the page is loaded anew and offers nothing", isAnew);
   });
 
+  test("every page of the shell opens under its own address, also without a network", async () => {
+    await tab.beforeLoad(fakeWorker);
+    await openPage(tab, site.url);
+    await until(tab, "the page is stored", () => document.getElementById("offline")?.hidden === false);
+    await site.stop();
+    for (const [path, title] of [
+      ["bench.html?a=b", "how fast"],
+      ["", "ask about"],
+      ["index.html", "ask about"],
+    ] as const) {
+      await tab.goto(`${site.url}${path}`);
+      assert.match(await tab.run(() => document.title), new RegExp(title), path);
+    }
+  });
+
   test("the module for formats is stored when it is first needed", async () => {
     await tab.beforeLoad(fakeWorker);
     await openPage(tab, site.url);
