@@ -1,8 +1,9 @@
-/** A small static server. No special headers: the page needs no cross-origin isolation. */
+/** A small static server, with the headers that hosts should send. The page needs no cross-origin isolation. */
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname, join, normalize, sep } from "node:path";
+import { headersOf } from "./headers.mjs";
 
 const TYPES = {
   ".html": "text/html; charset=utf-8",
@@ -63,6 +64,7 @@ async function sendFile(folder, path, response) {
     "content-length": found.size,
     "cache-control": "no-cache",
     "last-modified": found.mtime.toUTCString(),
+    ...headersOf(path),
   });
   createReadStream(file)
     .on("error", () => response.destroy())
