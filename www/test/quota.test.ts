@@ -205,6 +205,19 @@ inBrowsers("stored packages", (browser) => {
     assert.ok(last?.kind === "progress" && last.loaded === last.total && last.total > 0);
   });
 
+  test("a server that refuses a request does not end the use of a stored package, unless it says that the package is gone", async () => {
+    await load({ url });
+    for (const status of ["400", "500"] as const) {
+      offer(() => status, files);
+      const refused = await load({ url, network: QUICK });
+      assertDelivered(refused);
+      assert.deepEqual(codes(refused), status === "400" ? ["update-failed"] : [], status);
+    }
+    offer(() => "404", files);
+    const gone = await load({ url, network: QUICK });
+    assert.equal("error" in gone && gone.error.code, "io");
+  });
+
   test("without room for both versions the old one is replaced, if the new one then fits", async () => {
     await load({ url });
     const newer = fakePackage([60_000, 50_000, 20_000], random(9));
@@ -219,6 +232,23 @@ inBrowsers("stored packages", (browser) => {
     assert.deepEqual(codes(kept), ["update-failed"]);
     await room(40_000);
     assertDelivered(await load({ url }), newer);
+  });
+
+  test("a stored version is not deleted for a new one that would not fit without the files that both share", async () => {
+    const grown = new Map(files);
+    const added = fakePackage([60_000], random(9)).get("shard-0000.bin") as Uint8Array;
+    const manifest = JSON.parse(new TextDecoder().decode(files.get("model.json")));
+    manifest.shards.push({ file: "added.bin", bytes: added.length, sha256: sha256(added) });
+    grown.set("added.bin", added).set("model.json", new TextEncoder().encode(JSON.stringify(manifest)));
+    await load({ url });
+    await tab.run(() => {
+      navigator.storage.estimate = async () => ({ quota: 10_000, usage: 0 });
+    });
+    offer(() => null, grown);
+    const kept = await load({ url });
+    assertDelivered(kept);
+    assert.deepEqual(codes(kept), ["update-failed"]);
+    assert.equal((await list())[0]?.complete, true);
   });
 
   test("the manifest comes from the package's own address and has the expected hash", async () => {

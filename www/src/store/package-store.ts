@@ -189,8 +189,8 @@ export class PackageStore {
       manifest = (await download(server, MANIFEST, { signal: limited, cache: "no-cache" })).bytes;
     } catch (thrown) {
       signal.throwIfAborted();
-      if (!usable || isRefusal(thrown)) throw thrown;
-      return usable;
+      if (!usable || isGone(thrown)) throw thrown;
+      return isRefusal(thrown) ? this.stayWith(usable, thrown) : usable;
     }
     try {
       const newest = await this.version(manifest);
@@ -209,7 +209,8 @@ export class PackageStore {
     const wanted = queue.reduce((sum, { bytes }) => sum + bytes, 0);
     const free = wanted > 0 ? await freeBytes() : null;
     if (free !== null && wanted > free) {
-      const freed = stored.files.reduce((sum, { bytes }) => sum + bytes, 0);
+      const kept = new Set(newest.files.map(({ sha256 }) => sha256));
+      const freed = stored.files.reduce((sum, { bytes, sha256 }) => sum + (kept.has(sha256) ? 0 : bytes), 0);
       return wanted > free + freed ? this.stayWith(stored, storageError("storage-full", new Shortage(wanted, free))) : newest;
     }
     const onProblem = (code: StorageProblem, cause: unknown) => {
@@ -305,7 +306,13 @@ function storageError(code: StorageProblem, cause: unknown): OcelliError {
   return ocelliError(code, message, { wanted, free }, cause);
 }
 
-/** Returns true if a server answered that there is no such package, false if the network is down. */
+/** Returns true if a server answered that there is no such package. */
+function isGone(thrown: unknown): boolean {
+  const status = thrown instanceof OcelliError && thrown.detail?.["status"];
+  return status === 404 || status === 410;
+}
+
+/** Returns true if a server refused the request, false if the network is down. */
 function isRefusal(thrown: unknown): boolean {
   return thrown instanceof OcelliError && thrown.detail?.["fault"] === "refused";
 }
