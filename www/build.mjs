@@ -6,6 +6,7 @@ import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { headersFile } from "./headers.mjs";
 
 const www = fileURLToPath(new URL(".", import.meta.url));
 const dist = join(www, "dist");
@@ -53,6 +54,7 @@ async function buildPage() {
   for (const file of ["index.html", "bench.html", "style.css", "models.css", "bench.css", "icon.svg", "manifest.webmanifest"]) {
     await cp(join(www, "demo", file), join(dist, file));
   }
+  await writeFile(join(dist, "_headers"), headersFile());
   await rm(join(dist, "models"), { recursive: true, force: true });
   await mkdir(join(dist, "models"), { recursive: true });
   await cp(join(www, "models"), join(dist, "models"), { recursive: true });
@@ -86,7 +88,7 @@ async function buildServiceWorker() {
 function isShell(file) {
   if (file.startsWith("api/")) return false;
   if (file.startsWith("models/")) return file.includes("/gallery/");
-  return !/(^sw\.js|wasm\/ocelli\w*\.js|\.map|\.d\.ts|LICENSE-\w+|THIRD-PARTY\.txt|version\.txt)$/.test(file);
+  return !/(^sw\.js|^_headers|wasm\/ocelli\w*\.js|\.map|\.d\.ts|LICENSE-\w+|THIRD-PARTY\.txt|version\.txt)$/.test(file);
 }
 
 async function filesBelow(folder) {

@@ -1,8 +1,9 @@
-/** A small static server. No special headers: the page needs no cross-origin isolation. */
+/** A small static server, with the headers that hosts should send. The page needs no cross-origin isolation. */
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname, join, normalize, sep } from "node:path";
+import { headersOf } from "./headers.mjs";
 
 const TYPES = {
   ".html": "text/html; charset=utf-8",
@@ -25,8 +26,9 @@ const TYPES = {
  */
 export async function serve(folder, port = 0, onRequest = () => false) {
   const server = createServer((request, response) => {
-    const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname);
-    if (!onRequest(path, request, response)) void sendFile(folder, path, response);
+    const path = pathOf(request.url);
+    if (path === null) response.writeHead(400, { "content-type": "text/plain" }).end("not an address\n");
+    else if (!onRequest(path, request, response)) void sendFile(folder, path, response);
   });
   await new Promise((resolve, reject) => {
     server.once("error", reject);
@@ -41,6 +43,15 @@ export async function serve(folder, port = 0, onRequest = () => false) {
   };
 }
 
+/** The decoded path of a request; `null` for an invalid one. */
+function pathOf(url) {
+  try {
+    return decodeURIComponent(new URL(url, "http://localhost").pathname);
+  } catch {
+    return null;
+  }
+}
+
 async function sendFile(folder, path, response) {
   const file = normalize(join(folder, path.endsWith("/") ? `${path}index.html` : path));
   const found = file.startsWith(folder + sep) ? await stat(file).catch(() => null) : null;
@@ -53,6 +64,7 @@ async function sendFile(folder, path, response) {
     "content-length": found.size,
     "cache-control": "no-cache",
     "last-modified": found.mtime.toUTCString(),
+    ...headersOf(path),
   });
   createReadStream(file)
     .on("error", () => response.destroy())

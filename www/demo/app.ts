@@ -1,5 +1,6 @@
 /** The demo page: pictures and questions in, streamed answers out. */
 import { Engine, packages, type ChatMessage } from "../src/index.js";
+import { linkedChoice } from "./link.js";
 import { DEMO, isDemo, nameOf, savedChoice, saveChoice, type Choice } from "./model-choice.js";
 import { showChoices, showCurrent } from "./model-list.js";
 import { Answer, ask, beginNewTopic, clearConversation } from "./conversation.js";
@@ -38,19 +39,22 @@ let waiting: string | null = null;
 let loadFailure: unknown = null;
 
 async function start(): Promise<void> {
-  const model = new URLSearchParams(location.search).get("model");
   void showGallery(new URL("gallery/", DEMO.source as string), pickScene).catch(() => undefined);
-  const last = model === null ? await savedChoice() : null;
-  await use(model === null ? (last ?? DEMO) : { name: model, source: model });
-  if (!engine && last) await use(DEMO, true);
+  const linked = await linkedChoice();
+  const last = linked ? null : await savedChoice();
+  await use(linked ?? last ?? DEMO, { isLinked: linked !== null });
+  if (!engine && last) await use(DEMO, { keepsProblem: true });
 }
 
-/** Loads a model and uses it from then on. Only the demo model, which is small, stays loaded until then. */
-async function use(choice: Choice, keepProblem = false): Promise<void> {
+/**
+ * Loads a model and uses it from then on. Only the demo model, which is small, stays loaded until then. The next visit begins with it,
+ * unless it came by a link.
+ */
+async function use(choice: Choice, { keepsProblem = false, isLinked = false } = {}): Promise<void> {
   loading?.abort();
   const load = new AbortController();
   loading = load;
-  if (!keepProblem) clearProblem();
+  if (!keepsProblem) clearProblem();
   if (engine && current && !isDemo(current)) dropEngine();
   showLoading(isDemo(choice) ? null : () => load.abort());
   showControls();
@@ -61,7 +65,7 @@ async function use(choice: Choice, keepProblem = false): Promise<void> {
     dropEngine();
     [engine, current] = [loaded, choice];
     loadFailure = null;
-    saveChoice(choice, loaded.packageUrl);
+    if (!isLinked) saveChoice(choice, loaded.packageUrl);
     becomeReady(loaded, choice);
   } catch (thrown) {
     if (loading !== load) return;
@@ -103,7 +107,7 @@ async function choose(choice: Choice): Promise<void> {
   const cancel = find("load-cancel", HTMLButtonElement);
   (cancel.hidden ? find("models-summary", HTMLElement) : cancel).focus();
   await used;
-  if (!engine && !loading && !isDemo(choice)) await use(DEMO, true);
+  if (!engine && !loading && !isDemo(choice)) await use(DEMO, { keepsProblem: true });
 }
 
 function pickScene(picture: File, prompts: string[]): void {

@@ -1,5 +1,6 @@
 /** A model to use, and the one of the last visit. */
 import { packages, registry, type GgufSource, type ModelSource } from "../src/index.js";
+import { decoded } from "../src/url.js";
 
 /** A model that was chosen. */
 export interface Choice {
@@ -47,5 +48,5 @@ export function nameOf(source: unknown): string {
   if (typeof gguf === "object" && "file" in gguf) return gguf.file;
   const parts = new URL(String(gguf ?? safetensors)).pathname.split("/").filter(Boolean);
   const at = parts.indexOf("resolve");
-  return decodeURIComponent((gguf ? parts.at(-1) : parts[at > 0 ? at - 1 : parts.length - 1]) ?? "your model");
+  return decoded((gguf ? parts.at(-1) : parts[at > 0 ? at - 1 : parts.length - 1]) ?? "your model");
 }

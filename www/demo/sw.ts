@@ -28,11 +28,10 @@ function isShell(url: URL): boolean {
 
 async function fromShell(request: Request): Promise<Response> {
   const cache = await caches.open(CACHE);
-  const key = request.mode === "navigate" ? new URL("index.html", self.registration.scope).href : request;
-  const stored = await cache.match(key, { ignoreSearch: true });
-  if (stored) return stored;
   const { origin, pathname } = new URL(request.url);
   const file = files.get(origin + pathname);
+  const stored = await cache.match(new URL(file?.url ?? "index.html", self.registration.scope).href);
+  if (stored) return stored;
   if (!file?.isLate) return fetch(request);
   const response = await fetch(asBuilt(file));
   // Without room for it, it is fetched again the next time.

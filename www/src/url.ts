@@ -9,3 +9,12 @@ export function absoluteUrl(url: string | URL): string {
     throw ocelliError("invalid-request", reason, { reason }, cause);
   }
 }
+
+/** Decodes percent signs for display; text with an invalid one is returned as it is. */
+export function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

@@ -54,6 +54,8 @@ let service: OcelliService | null = null;
 let formats: Formats | null = null;
 let modules: ModuleUrls | null = null;
 let accounts: Accounts | null = null;
+/** Credentials of requests for pictures. */
+let credentials: RequestCredentials = "omit";
 const engineModule = new WasmModule("engine", initWasm);
 /** Aborts the work of the engine's package store. */
 let closeStore: () => void = () => undefined;
@@ -143,11 +145,14 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
   engine = service = formats = null;
 
   const onReport = (report: LoadReport) => post({ kind: "event", id: call.id, event: report });
-  const { packageUrl, mirrors, storage } = call;
+  const { packageUrl, manifestSha256, mirrors, storage } = call;
+  credentials = call.credentials;
   const store = new AbortController();
   const files = await PackageStore.open({
     packageUrl,
+    manifestSha256,
     mirrors,
+    network: { credentials },
     storage,
     sha256: sha256With(sha256),
     signal: AbortSignal.any([signal, store.signal]),
@@ -304,7 +309,7 @@ async function readPictures(
   const pictures: Picture[] = [];
   for (const [index, { url, field }] of named.entries()) {
     try {
-      const { picture, note } = await readPicture(pictureSource(url, sent, base), pictureFiles, signal);
+      const { picture, note } = await readPicture(pictureSource(url, sent, base), pictureFiles, credentials, signal);
       if (note) onEvent({ kind: "note", picture: index, message: note });
       pictures.push(picture);
     } catch (thrown) {

@@ -1,6 +1,6 @@
 /** The page script of the network and storage tests: modules of the package, without a worker, a model or a GPU. */
 import { errorData, type ErrorData } from "../src/errors.js";
-import { sha256With } from "../src/store/hash.js";
+import { integrityHash, sha256With } from "../src/store/hash.js";
 import { RemoteFile, type RemoteFileOptions } from "../src/net/remote-file.js";
 import type { NetworkOptions } from "../src/net/mirrors.js";
 import { importedUrl, PackageFolder } from "../src/store/package-folder.js";
@@ -10,6 +10,7 @@ import { PackageStore } from "../src/store/package-store.js";
 
 export interface PackageLoad {
   url: string;
+  integrity?: string;
   mirrors?: string[];
   storage?: "prefer" | "require";
   network?: NetworkOptions;
@@ -24,13 +25,14 @@ const sha256 = sha256With(() => {
   throw new Error("no WebCrypto");
 });
 
-async function loadPackage({ url, mirrors, storage, network, abortAfterMs }: PackageLoad): Promise<Outcome> {
+async function loadPackage({ url, integrity, mirrors, storage, network, abortAfterMs }: PackageLoad): Promise<Outcome> {
   const reports: LoadReport[] = [];
   const stop = new AbortController();
   if (abortAfterMs !== undefined) setTimeout(() => stop.abort(), abortAfterMs);
   try {
     const store = await PackageStore.open({
       packageUrl: url,
+      ...(integrity !== undefined && { manifestSha256: integrityHash(integrity) }),
       ...(mirrors && { mirrors }),
       ...(storage && { storage }),
       ...(network && { network }),

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, afterEach, before, beforeEach, test } from "node:test";
 import { askByKeyboard, drop, galleryFiles, nextAnswer, openPage, problem } from "./demo-page.js";
 import { inBrowsers, until, type Tab } from "./driver.js";
 import { fakeWorker } from "./fake-worker.js";
 import { startSite, type Site } from "./site.js";
+import { registry, type RegisteredModel } from "../src/api/registry.js";
 
 inBrowsers("page", (browser) => {
   let site: Site;
@@ -224,5 +225,66 @@ inBrowsers("page without WebGPU", (browser) => {
       await tab.close();
       await site.stop();
     }
+  });
+});
+
+inBrowsers("page opened by a link to a model", (browser) => {
+  let site: Site;
+  let other: Site;
+  let tab: Tab;
+  beforeEach(async () => {
+    [site, other] = [await startSite(), await startSite()];
+    tab = await browser().newTab();
+    await tab.beforeLoad(fakeWorker);
+  });
+  afterEach(async () => {
+    await tab?.close();
+    await site?.stop();
+    await other?.stop();
+  });
+  const isAsked = () => tab.run(() => document.querySelector<HTMLDialogElement>("#linked")?.open === true);
+  const asked = () => until(tab, "the user is asked", () => document.querySelector<HTMLDialogElement>("#linked")?.open);
+  const ready = () => until(tab, "a model is ready", () => document.querySelector<HTMLElement>("#load")?.hidden === true);
+  const words = (selector: string) => tab.run((selector) => document.querySelector<HTMLElement>(selector)?.innerText ?? "", selector);
+  const saved = () => tab.run(() => localStorage.getItem("ocelli-model"));
+
+  test("a model of another site is loaded only if the user agrees, and is not remembered", async () => {
+    const model = `${other.url}models/evil/`;
+    await tab.goto(`${site.url}?model=${encodeURIComponent(model)}`);
+    await asked();
+    const { origin } = new URL(other.url);
+    assert.equal(await words("#linked-origin"), origin);
+    assert.match(await words("#linked-words"), /models\/evil\/, of unknown size/);
+    await tab.press("Escape");
+    await ready();
+    assert.equal(await words("#model-name"), "demo model");
+
+    await tab.goto(`${site.url}?model=${encodeURIComponent(model)}`);
+    await asked();
+    await tab.press("Enter");
+    await ready();
+    assert.equal(await words("#model-name"), "demo model", "the focus is on the refusal");
+
+    await tab.goto(`${site.url}?model=${encodeURIComponent(model)}`);
+    await asked();
+    await tab.click("#linked-load");
+    await ready();
+    assert.equal(await words("#model-name"), model);
+    assert.equal(await saved(), null);
+    assert.deepEqual(tab.faults, []);
+  });
+
+  test("a known model is named with its size", async () => {
+    const { safetensors } = (registry[0] as RegisteredModel).source as { safetensors: string };
+    await tab.goto(`${site.url}?model=${encodeURIComponent(safetensors)}`);
+    await asked();
+    assert.match(await words("#linked-words"), /https:\/\/huggingface\.co.*Qwen3\.5 0\.8B, 489 MB/s);
+  });
+
+  test("a model of the page's own site is loaded at once, and is not remembered", async () => {
+    await openPage(tab, `${site.url}?model=models/other/`);
+    assert.equal(await isAsked(), false);
+    assert.equal(await words("#model-name"), "models/other/");
+    assert.equal(await saved(), null);
   });
 });

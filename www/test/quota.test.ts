@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { inBrowsers, until, type Tab } from "./driver.js";
-import { fakePackage, random, sha256, startFaultServer, type FaultServer } from "./fault-server.js";
+import { fakePackage, random, sha256, startFaultServer, type Fault, type FaultServer, type Scenario } from "./fault-server.js";
 import type { NetworkPage, Outcome, PackageLoad } from "./network-page.js";
 
 const SIZES = [30_000, 50_000, 20_000];
@@ -134,6 +134,17 @@ inBrowsers("stored packages", (browser) => {
     assert.deepEqual(asked(), ["model.json"], "the other package's files are still there");
   });
 
+  test("a stored address with an invalid percent sign is listed like any other", async () => {
+    const odd = fakePackage([1000], random(3));
+    server.add("100%", new Map([...odd].map(([name, bytes]) => [`model%/${name}`, bytes])));
+    const url = `${server.urls[0]}100%/model%/`;
+    await load({ url });
+    assert.deepEqual(
+      (await list()).map(({ url, name, complete }) => ({ url, name, complete })),
+      [{ url, name: "Fake", complete: true }],
+    );
+  });
+
   test("a new version replaces the old one, and keeps packages in folders below", async () => {
     const below = fakePackage([1000], random(4));
     for (const [name, bytes] of below) files.set(`below/${name}`, bytes);
@@ -148,6 +159,140 @@ inBrowsers("stored packages", (browser) => {
       [...newer.values()].reduce((sum, { length }) => sum + length, 0),
     );
     assert.equal(sizes.get(`${url}below/`)?.complete, true);
+  });
+
+  /** A server's new version, of which some files fail. */
+  const offer = (fault: (file: string) => Fault | null, bytes: Map<string, Uint8Array>) => server.add("package", bytes, { fault });
+  const QUICK = { attempts: 2, firstDelayMs: 5, stallMs: 2000 };
+  const codes = (outcome: Outcome) => warnings(outcome).map((warning) => "code" in warning && warning.code);
+
+  test("a stored package stays in use, with a warning, until all of its new version is stored", async () => {
+    await load({ url });
+    const newer = fakePackage(SIZES, random(9));
+    const page = new TextEncoder().encode("<!doctype html><title>Log in to the network</title>");
+    offer(() => null, new Map([["model.json", page]]));
+    const captive = await load({ url, network: QUICK });
+    assertDelivered(captive);
+    assert.deepEqual(codes(captive), ["update-failed"]);
+
+    for (const fault of ["drop", "404", "corrupt"] as const) {
+      offer((file) => (file === "shard-0001.bin" ? fault : null), newer);
+      const interrupted = await load({ url, network: QUICK });
+      assertDelivered(interrupted);
+      assert.deepEqual(codes(interrupted), ["update-failed"], fault);
+      assert.equal((await list())[0]?.complete, true);
+    }
+
+    offer(() => null, newer);
+    await tab.run(() => {
+      const { put } = Cache.prototype;
+      Object.assign(window, { restore: () => (Cache.prototype.put = put) });
+      Cache.prototype.put = () => Promise.reject(new DOMException("full", "QuotaExceededError"));
+    });
+    for (const storage of ["prefer", "require"] as const) {
+      const full = await load({ url, storage, network: QUICK });
+      assertDelivered(full);
+      assert.deepEqual(codes(full), ["update-failed"], storage);
+    }
+    await tab.run(() => (window as unknown as { restore(): void }).restore());
+    const whole = [...files.values()].reduce((sum, { length }) => sum + length, 0);
+    assert.deepEqual(await list(), [{ url, name: "Fake", bytes: whole, complete: true }], "nothing is left of the new version");
+
+    const updated = await load({ url, network: QUICK });
+    assertDelivered(updated, newer);
+    assert.deepEqual(warnings(updated), []);
+    const last = updated.reports.filter((report) => report.kind === "progress").at(-1);
+    assert.ok(last?.kind === "progress" && last.loaded === last.total && last.total > 0);
+  });
+
+  test("a server that refuses a request does not end the use of a stored package, unless it says that the package is gone", async () => {
+    await load({ url });
+    for (const status of ["400", "500"] as const) {
+      offer(() => status, files);
+      const refused = await load({ url, network: QUICK });
+      assertDelivered(refused);
+      assert.deepEqual(codes(refused), status === "400" ? ["update-failed"] : [], status);
+    }
+    offer(() => "404", files);
+    const gone = await load({ url, network: QUICK });
+    assert.equal("error" in gone && gone.error.code, "io");
+  });
+
+  test("without room for both versions the old one is replaced, if the new one then fits", async () => {
+    await load({ url });
+    const newer = fakePackage([60_000, 50_000, 20_000], random(9));
+    offer(() => null, newer);
+    const room = (free: number) =>
+      tab.run((free) => {
+        navigator.storage.estimate = async () => ({ quota: free, usage: 0 });
+      }, free);
+    await room(10_000);
+    const kept = await load({ url });
+    assertDelivered(kept);
+    assert.deepEqual(codes(kept), ["update-failed"]);
+    await room(40_000);
+    assertDelivered(await load({ url }), newer);
+  });
+
+  test("a stored version is not deleted for a new one that would not fit without the files that both share", async () => {
+    const grown = new Map(files);
+    const added = fakePackage([60_000], random(9)).get("shard-0000.bin") as Uint8Array;
+    const manifest = JSON.parse(new TextDecoder().decode(files.get("model.json")));
+    manifest.shards.push({ file: "added.bin", bytes: added.length, sha256: sha256(added) });
+    grown.set("added.bin", added).set("model.json", new TextEncoder().encode(JSON.stringify(manifest)));
+    await load({ url });
+    await tab.run(() => {
+      navigator.storage.estimate = async () => ({ quota: 10_000, usage: 0 });
+    });
+    offer(() => null, grown);
+    const kept = await load({ url });
+    assertDelivered(kept);
+    assert.deepEqual(codes(kept), ["update-failed"]);
+    assert.equal((await list())[0]?.complete, true);
+  });
+
+  test("the manifest comes from the package's own address and has the expected hash", async () => {
+    const other = fakePackage(SIZES, random(5));
+    server.add("mirror", other);
+    const mirrors = [`${server.urls[0]}mirror/`];
+    const base64 = (bytes: Uint8Array | undefined) => `sha256-${Buffer.from(sha256(bytes as Uint8Array), "hex").toString("base64")}`;
+    const integrity = base64(files.get("model.json"));
+    offer((file) => (file === "model.json" ? "404" : null), files);
+    const missing = await load({ url, mirrors, network: QUICK });
+    assert.equal("error" in missing && missing.error.code, "io");
+
+    offer(() => null, other);
+    const wrong = await load({ url, integrity });
+    assert.equal("error" in wrong && wrong.error.code, "integrity");
+    assert.deepEqual(await list(), [], "nothing of it is stored");
+
+    offer(() => null, files);
+    assertDelivered(await load({ url, integrity }));
+    offer(() => null, other);
+    assertDelivered(await load({ url, integrity }));
+    assert.deepEqual(asked(), [], "a stored manifest with the hash needs no request");
+    const changed = await load({ url, integrity: base64(other.get("model.json")) });
+    assertDelivered(changed, other);
+    const invalid = await load({ url, integrity: "md5-abc" });
+    assert.equal("error" in invalid && invalid.error.code, "invalid-request");
+  });
+
+  test("requests carry no cookies and no referrer unless credentials are allowed", async () => {
+    await tab.run(() => {
+      // biome-ignore lint/suspicious/noDocumentCookie: the Cookie Store API is not in every browser.
+      document.cookie = "secret=1";
+    });
+    const seen: (string | undefined)[] = [];
+    const scenario = server.scenarios.get("package") as Scenario;
+    scenario.fault = (_, { headers }) => {
+      seen.push(headers.cookie, headers.referer);
+      return null;
+    };
+    assertDelivered(await load({ url }));
+    assert.deepEqual(new Set(seen), new Set([undefined]));
+    seen.length = 0;
+    await load({ url, network: { credentials: "same-origin" } });
+    assert.deepEqual(seen, ["secret=1", undefined]);
   });
 
   test("an imported package is in the same store and is loaded without a request", async () => {

@@ -84,6 +84,21 @@ inBrowsers("storage", (browser) => {
     await until(tab, "the page is loaded anew and offers nothing", isAnew);
   });
 
+  test("every page of the shell opens under its own address, also without a network", async () => {
+    await tab.beforeLoad(fakeWorker);
+    await openPage(tab, site.url);
+    await until(tab, "the page is stored", () => document.getElementById("offline")?.hidden === false);
+    await site.stop();
+    for (const [path, title] of [
+      ["bench.html?a=b", "how fast"],
+      ["", "ask about"],
+      ["index.html", "ask about"],
+    ] as const) {
+      await tab.goto(`${site.url}${path}`);
+      assert.match(await tab.run(() => document.title), new RegExp(title), path);
+    }
+  });
+
   test("the module for formats is stored when it is first needed", async () => {
     await tab.beforeLoad(fakeWorker);
     await openPage(tab, site.url);
@@ -98,22 +113,24 @@ inBrowsers("storage", (browser) => {
     assert.equal(await size(), bytes);
   });
 
-  test("a mirror replaces a server that has no files; stored files can be listed and deleted", async () => {
+  test("a mirror replaces a server that has nothing but the manifest; stored files can be listed and deleted", async () => {
+    const manifest = await fetch(`${site.url}models/demo/model.json`);
+    site.replaced.set("/models/half/model.json", new Uint8Array(await manifest.arrayBuffer()));
     await tab.goto(`${site.url}test/blank.html`);
     const { answer, stored, size, left } = await tab.run(async () => {
       const { Engine, packages } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
-      const engine = await Engine.load("/models/nowhere/", { mirrors: ["/models/demo/model.json"], storage: "require" });
+      const engine = await Engine.load("/models/half/", { mirrors: ["/models/demo/model.json"], storage: "require" });
       const { choices } = await engine.chat.completions.create({ messages: [{ role: "user", content: "Hello" }], max_tokens: 4 });
       engine.unload();
       const stored = await packages.list();
       const size = await packages.size();
-      await packages.delete("/models/nowhere/");
+      await packages.delete("/models/half/");
       return { answer: choices[0]?.message.content, stored, size, left: await packages.list() };
     });
     assert.match(answer ?? "", /\w/);
     assert.deepEqual(
       stored.map(({ url, complete }) => [url, complete]),
-      [[`${site.url}models/nowhere/`, true]],
+      [[`${site.url}models/half/`, true]],
     );
     assert.equal(stored[0]?.bytes, size);
     assert.deepEqual(left, []);

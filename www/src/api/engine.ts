@@ -2,6 +2,7 @@
 import { ocelliError } from "../errors.js";
 import { wireSource, type ImportOptions, type ModelSource } from "../import/model-source.js";
 import { moduleUrls } from "../net/module-urls.js";
+import { integrityHash } from "../store/hash.js";
 import { packageUrl } from "../store/packages.js";
 import type { LoadReport } from "../store/report.js";
 import type {
@@ -41,7 +42,17 @@ export interface LoadOptions extends Parts {
   onProgress?: (report: LoadReport) => void;
   /** Aborts loading. */
   signal?: AbortSignal;
-  /** Other folders with the same package, tried in this order when `url` fails. */
+  /**
+   * `sha256-` and the SHA-256 in base64 that `model.json` must have, as in the `integrity` attribute of HTML. It lists the hashes of all other
+   * files. For a checkpoint: of the package made from it. Fails with `integrity` if it has another one.
+   */
+  integrity?: string;
+  /**
+   * Cookies and other credentials of requests for the model's files, and for pictures at addresses: `same-origin` or `include` for hosts that
+   * are not public. Default `omit`. Never is the page's address sent.
+   */
+  credentials?: RequestCredentials;
+  /** Other folders with the files of the same package, tried in this order when `url` fails. `model.json` is never taken from them. */
   mirrors?: readonly (string | URL)[];
   /** `require`: fails with `storage-full` or `storage-unavailable` if the model cannot be stored. Default `prefer`. */
   storage?: "prefer" | "require";
@@ -169,13 +180,15 @@ export class Engine {
     options.signal?.throwIfAborted();
     const checkpoint = wireSource(source);
     const mirrors = (options.mirrors ?? []).map(packageUrl);
+    const manifestSha256 = options.integrity === undefined ? null : integrityHash(options.integrity);
+    const credentials = options.credentials ?? "omit";
     const modules = moduleUrls(options);
     const [engine, aliases, budgets] = [engineOptions(options), [...(options.aliases ?? [])], options.budgets ?? null];
     const cacheBytes = cacheSize(options.cache);
     const wanted = {
       source: checkpoint ?? (source as string | URL),
       import: options.import ?? {},
-      options: [engine, aliases, budgets, cacheBytes],
+      options: [engine, aliases, budgets, cacheBytes, manifestSha256, credentials],
     };
     const connection = new Connection(options.share ? await sharedWorker(wanted, options) : startWorker(options));
     try {
@@ -187,6 +200,8 @@ export class Engine {
         {
           version: PROTOCOL_VERSION,
           packageUrl: folder,
+          manifestSha256,
+          credentials,
           mirrors,
           storage: options.storage ?? "prefer",
           modules,

@@ -24,6 +24,8 @@ export interface MakeOptions extends Parts {
   signal?: AbortSignal;
   /** `require`: a package that cannot be stored is an error. Default `prefer`. */
   storage?: "prefer" | "require";
+  /** Cookies and other credentials of requests. Default `omit`. */
+  credentials?: RequestCredentials;
   /** Options of the conversion. */
   import?: ImportOptions;
 }
@@ -45,8 +47,9 @@ export async function importModel(source: GgufSource | SafetensorsSource, option
 
 /** Like `importModel`, in a worker that already runs. */
 export function importThrough(connection: Connection, source: WireSource, options: MakeOptions): Promise<ImportResult> {
-  const storage = options.storage ?? "prefer";
-  const request = { version: PROTOCOL_VERSION, source, options: options.import ?? {}, storage, modules: moduleUrls(options) };
+  const { storage = "prefer", credentials = "omit" } = options;
+  const settings = { ...options.import, network: { credentials, ...options.import?.network } };
+  const request = { version: PROTOCOL_VERSION, source, options: settings, storage, modules: moduleUrls(options) };
   return connection.call("import", request, { signal: options.signal, onEvent: options.onProgress });
 }
 

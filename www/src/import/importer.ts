@@ -5,6 +5,7 @@ import { parseFiles } from "../store/manifest.js";
 import { PackageFolder } from "../store/package-folder.js";
 import { freeBytes, readableBytes } from "../store/quota.js";
 import type { LoadReport } from "../store/report.js";
+import { decoded } from "../url.js";
 import type { ImportProgress } from "../wasm/ocelli_import.js";
 import initImport, { RequestHandle, importGguf, importSafetensors, sha256, wasmMemory } from "../wasm/ocelli_import.js";
 import { CHECKPOINT, type ImportDescription } from "./checkpoint.js";
@@ -92,7 +93,7 @@ function describe(source: WireSource, settings: Omit<ImportOptions, "network">):
 function folderName(folder: string): string {
   const parts = new URL(folder).pathname.split("/").filter(Boolean);
   const at = parts.indexOf("resolve");
-  return decodeURIComponent(parts[at > 0 ? at - 1 : parts.length - 1] ?? "model");
+  return decoded(parts[at > 0 ? at - 1 : parts.length - 1] ?? "model");
 }
 
 /** Runs `act` in one tab at a time; the next one then finds the package. */

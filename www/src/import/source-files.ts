@@ -1,6 +1,7 @@
 /** Files that an import reads: remote, or given by the user. */
 import { ocelliError, OcelliError } from "../errors.js";
 import { RemoteFile, type RemoteFileOptions } from "../net/remote-file.js";
+import { decoded } from "../url.js";
 import type { ImportFile, ImportFiles } from "../wasm/ocelli_import.js";
 import type { WireSource } from "./model-source.js";
 
@@ -158,5 +159,5 @@ class LocalFile implements OpenFile {
 
 function fileName(file: string | Blob, otherwise: string): string {
   if (typeof file !== "string") return file instanceof File && file.name ? file.name : otherwise;
-  return decodeURIComponent(new URL(file).pathname.split("/").at(-1) ?? "") || otherwise;
+  return decoded(new URL(file).pathname.split("/").at(-1) ?? "") || otherwise;
 }

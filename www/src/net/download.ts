@@ -32,7 +32,8 @@ export interface Downloaded {
  */
 export async function download(mirrors: Mirrors, file: string, options: DownloadOptions): Promise<Downloaded> {
   const { signal, cache, bytes: size, onBytes, except } = options;
-  const requestOptions = { signal, cache, stallMs: mirrors.policy.stallMs };
+  const { stallMs, credentials } = mirrors.policy;
+  const requestOptions = { signal, cache, stallMs, credentials };
   const sized = size === undefined ? null : new SizedDownload(size, requestOptions, onBytes);
   return mirrors.retry(
     async (attempt) => {

@@ -1,7 +1,7 @@
 /** Chooses the next server for a file, and the time of the request, until one delivers the file or none is left. */
 import { NetworkFault, networkError } from "./fault.js";
 
-/** Policy for retries of failed requests. The defaults suit home connections; tests use shorter times. */
+/** Credentials of requests, and policy for retries of failed ones. The defaults suit home connections; tests use shorter times. */
 export interface NetworkOptions {
   /** Failures in a row, over all mirrors, before giving up. Default 6. */
   attempts?: number;
@@ -13,6 +13,8 @@ export interface NetworkOptions {
   maxRetryAfterMs?: number;
   /** Milliseconds without a byte after which a connection is closed. Default 30,000. */
   stallMs?: number;
+  /** Cookies and other credentials of requests. Default `omit`. */
+  credentials?: RequestCredentials;
 }
 
 export type RetryPolicy = Required<NetworkOptions>;
@@ -20,7 +22,8 @@ export type RetryPolicy = Required<NetworkOptions>;
 /** `options` with the defaults filled in. */
 export function retryPolicy(options: NetworkOptions): RetryPolicy {
   const { attempts = 6, firstDelayMs = 500, maxDelayMs = 20_000, maxRetryAfterMs = 60_000, stallMs = 30_000 } = options;
-  return { attempts, firstDelayMs, maxDelayMs, maxRetryAfterMs, stallMs };
+  const { credentials = "omit" } = options;
+  return { attempts, firstDelayMs, maxDelayMs, maxRetryAfterMs, stallMs, credentials };
 }
 
 /** A failed attempt that received at least this many bytes resets the count of failures. */

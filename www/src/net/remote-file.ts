@@ -78,7 +78,8 @@ export class RemoteFile {
     const mirrors = new Mirrors(urls, retryPolicy(options));
     const signal = options.signal ?? new AbortController().signal;
     const range = { start: 0, end: options.blockBytes ?? BLOCK_BYTES };
-    const requestOptions = { signal, cache: "no-store" as const, stallMs: mirrors.policy.stallMs };
+    const { stallMs, credentials } = mirrors.policy;
+    const requestOptions = { signal, cache: "no-store" as const, stallMs, credentials };
     const { reply, size } = await mirrors.retry(async ({ url }) => {
       const reply = await request(url, { ...requestOptions, range });
       // Servers of other origins may hide Content-Range, but not Content-Length.
@@ -149,9 +150,10 @@ export class RemoteFile {
     if (stream?.url === url && stream.position <= start && (!this.ranges || stream.position === start)) return stream;
     stream?.cancel();
 
-    const { stallMs } = this.mirrors.policy;
+    const { stallMs, credentials } = this.mirrors.policy;
     const range = { start, end: offset + bytes.length };
-    const reply = await request(url, { signal, cache: "no-store", stallMs, range, etag: url === this.origin ? this.etag : null });
+    const etag = url === this.origin ? this.etag : null;
+    const reply = await request(url, { signal, cache: "no-store", stallMs, credentials, range, etag });
     const fault = this.faultOf(reply, start, this.ranges ? bytes.length : MAX_SKIPPED_BYTES);
     if (!fault) return reply;
     reply.cancel();

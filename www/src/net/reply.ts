@@ -6,6 +6,7 @@ export interface RequestOptions {
   signal: AbortSignal;
   cache: RequestCache;
   stallMs: number;
+  credentials: RequestCredentials;
   /** Bytes to request; `end` is exclusive. Absent: the whole file, without a Range header. */
   range?: { start: number; end: number };
   /** The ETag that the file must still have. */
@@ -74,8 +75,9 @@ export async function request(url: string, options: RequestOptions): Promise<Rep
   let response: Response;
   try {
     const headers = requestHeaders(url, options);
-    const { method = "GET" } = options;
-    response = await timer.watch(fetch(url, { method, headers, signal: timer.signal, cache: options.cache }));
+    const { method = "GET", cache, credentials } = options;
+    const init = { method, headers, signal: timer.signal, cache, credentials, referrerPolicy: "no-referrer" } as const;
+    response = await timer.watch(fetch(url, init));
   } catch (thrown) {
     throw timer.toFault(thrown, "unreachable");
   }

@@ -1,6 +1,6 @@
 /** Packages in Cache Storage, for pages that let users list and delete them. */
 import { parseFiles } from "./manifest.js";
-import { absoluteUrl } from "../url.js";
+import { absoluteUrl, decoded } from "../url.js";
 import { folderOf, PACKAGE_CACHE } from "./package-folder.js";
 
 /** A package, or the part of one, in Cache Storage. */
@@ -73,7 +73,7 @@ async function openCache(): Promise<Cache | null> {
 async function describe(cache: Cache, url: string, keys: string[]): Promise<StoredPackage> {
   const sizes = await Promise.all(keys.map(async (key) => entrySize(await cache.match(key))));
   const bytes = sizes.reduce((sum, size) => sum + size, 0);
-  const lastPart = decodeURIComponent(new URL(url).pathname.split("/").filter(Boolean).at(-1) ?? url);
+  const lastPart = decoded(new URL(url).pathname.split("/").filter(Boolean).at(-1) ?? url);
   const manifest = await cache.match(`${url}model.json`);
   if (!manifest) return { url, name: lastPart, bytes, complete: false };
   try {

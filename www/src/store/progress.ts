@@ -10,7 +10,10 @@ export class Progress {
 
   constructor(private readonly onReport: (report: LoadReport) => void) {}
 
+  /** Starts anew with these files. */
   expect(files: readonly FileEntry[]): void {
+    this.loaded.clear();
+    this.sum = 0;
     this.total = files.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 

@@ -12,10 +12,13 @@ export type LoadReport =
   | { kind: "progress"; stage: LoadStage; loaded: number; total: number; cached: boolean }
   /** A stored file was damaged and has been downloaded again. */
   | { kind: "repaired"; file: string }
-  /** Loading continues, but the model will not be stored. `detail` is in bytes, if the browser reports how much it would store. */
+  /**
+   * Loading continues, but the model will not be stored or, with `update-failed`, in its stored version, because a newer one could not be
+   * loaded. `detail` is in bytes, if the browser reports how much it would store.
+   */
   | {
       kind: "warning";
-      code: "storage-unavailable" | "storage-full";
+      code: "storage-unavailable" | "storage-full" | "update-failed";
       message: string;
       detail: { wanted: number; free: number } | null;
     };

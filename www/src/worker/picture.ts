@@ -23,10 +23,15 @@ const MAX_DECODABLE_PIXELS = 400_000_000;
 const LONGEST_EDGE = 4096;
 
 /** Reads a picture. `files` loads the module for picture files. */
-export async function readPicture(source: PictureSource, files: () => Promise<void>, signal: AbortSignal): Promise<ReadPicture> {
+export async function readPicture(
+  source: PictureSource,
+  files: () => Promise<void>,
+  credentials: RequestCredentials,
+  signal: AbortSignal,
+): Promise<ReadPicture> {
   if (source instanceof ImageData) return pixels(source, null);
   if (source instanceof ImageBitmap) return { ...drawn(source, fit(source.width, source.height)), note: null };
-  const bytes = await encodedBytes(source, signal);
+  const bytes = await encodedBytes(source, credentials, signal);
   if (bytes.length === 0) throw invalidImage("the file is empty");
   await files();
   const [width, height] = Array.from(sizeOfFile(bytes) ?? []);
@@ -36,10 +41,10 @@ export async function readPicture(source: PictureSource, files: () => Promise<vo
   return decodeScaled(bytes, width, height);
 }
 
-async function encodedBytes(source: string | Blob, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+async function encodedBytes(source: string | Blob, credentials: RequestCredentials, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
   if (source instanceof Blob) return new Uint8Array(await source.arrayBuffer());
   try {
-    const mirrors = new Mirrors([source], retryPolicy({ attempts: 2 }));
+    const mirrors = new Mirrors([source], retryPolicy({ attempts: 2, credentials }));
     return (await download(mirrors, "", { signal, cache: "default" })).bytes;
   } catch (thrown) {
     if (isAbort(thrown) || !source.startsWith("data:")) throw thrown;

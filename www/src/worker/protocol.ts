@@ -21,7 +21,7 @@ import type {
 import type { BenchOptions, BenchReport } from "./bench-types.js";
 
 /** Raised with every change of a message: a page and a worker of different builds must not misunderstand each other. */
-export const PROTOCOL_VERSION = 20;
+export const PROTOCOL_VERSION = 21;
 
 /** A picture on its way to the worker. A string is an absolute URL: `http(s):`, `data:` or `blob:`. */
 export type PictureSource = string | Blob | ImageBitmap | ImageData;
@@ -71,6 +71,10 @@ export interface Calls {
   load: {
     request: FirstCall & {
       packageUrl: string;
+      /** SHA-256 that the manifest must have, in hexadecimal. */
+      manifestSha256: string | null;
+      /** Credentials of requests for the package, and for pictures. */
+      credentials: RequestCredentials;
       mirrors: string[];
       options: EngineOptions;
       /** The most bytes of conversations to keep in files; `null`: none are kept. */

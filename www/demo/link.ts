@@ -1,0 +1,39 @@
+/** The model that a link names (`?model=`). One of another site is loaded only if the user agrees: a link may come from anybody. */
+import { packages, registry } from "../src/index.js";
+import { readableBytes } from "../src/store/quota.js";
+import { packageUrl } from "../src/store/packages.js";
+import { find } from "./dom.js";
+import { nameOf, type Choice } from "./model-choice.js";
+
+/** The model of the page's address; `null` if it names none, or if the user refuses. */
+export async function linkedChoice(): Promise<Choice | null> {
+  const model = new URLSearchParams(location.search).get("model");
+  if (model === null) return null;
+  // An invalid address is reported by the load.
+  if (!URL.canParse(model, document.baseURI)) return { name: model, source: model };
+  const { href, origin } = new URL(model, document.baseURI);
+  const known = registry.find(({ source }) => Object.values(source).includes(href));
+  const choice = known ? { name: nameOf(known.source), source: known.source } : { name: model, source: model };
+  if (origin === location.origin) return choice;
+  const bytes = known?.packageBytes ?? (await storedBytes(packageUrl(href)));
+  return (await agrees(choice.name, new URL(href).protocol === "blob:" ? href : origin, bytes)) ? choice : null;
+}
+
+/** Bytes of a package that is stored already. */
+async function storedBytes(url: string): Promise<number | null> {
+  const stored = await packages.list().catch(() => []);
+  return stored.find((entry) => entry.url === url && entry.complete)?.bytes ?? null;
+}
+
+function agrees(name: string, origin: string, bytes: number | null): Promise<boolean> {
+  const dialog = find("linked", HTMLDialogElement);
+  find("linked-origin", HTMLElement).textContent = origin;
+  find("linked-name", HTMLElement).textContent = name;
+  find("linked-size", HTMLElement).textContent = bytes === null ? "of unknown size" : readableBytes(bytes);
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "load"), { once: true });
+    find("linked-load", HTMLButtonElement).onclick = () => dialog.close("load");
+    find("linked-refuse", HTMLButtonElement).onclick = () => dialog.close("refuse");
+    dialog.showModal();
+  });
+}

@@ -1,0 +1,2 @@
+export function headersOf(path: string): Record<string, string>;
+export function headersFile(): string;

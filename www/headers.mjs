@@ -1,0 +1,35 @@
+/** Headers of the page's files, for the development server and, as the file `_headers` of the build, for hosts. */
+
+/** Of documents and of the service worker: everything is of this site. Browsers ignore `frame-ancestors` in a `<meta>` element. */
+const DOCUMENT =
+  "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' blob: data:; worker-src 'self' blob:; base-uri 'none'; form-action 'none'; " +
+  "object-src 'none'; frame-ancestors 'none'";
+
+/** Of the engine's worker, which fetches models and pictures of any site, starts helper threads from blobs, and loads no script. */
+const WORKER =
+  "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' blob:; worker-src 'self' blob:; " +
+  "connect-src 'self' https: http://localhost:* http://127.0.0.1:* blob: data:";
+
+const POLICIES = {
+  "/": DOCUMENT,
+  "/index.html": DOCUMENT,
+  "/bench.html": DOCUMENT,
+  "/sw.js": DOCUMENT,
+  "/ocelli/worker.js": WORKER,
+  "/bench-worker.js": WORKER,
+};
+
+const ALL = { "x-content-type-options": "nosniff", "referrer-policy": "no-referrer" };
+
+/** Headers of the file at `path`. */
+export function headersOf(path) {
+  const policy = POLICIES[path];
+  return policy ? { ...ALL, "content-security-policy": policy } : ALL;
+}
+
+/** The text of `_headers`, which Netlify, Cloudflare Pages and others read. */
+export function headersFile() {
+  const block = (path, headers) => [path, ...Object.entries(headers).map(([name, value]) => `  ${name}: ${value}`)].join("\n");
+  const policies = Object.entries(POLICIES).map(([path, policy]) => block(path, { "content-security-policy": policy }));
+  return `${[block("/*", ALL), ...policies].join("\n")}\n`;
+}
