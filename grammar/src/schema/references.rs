@@ -1,26 +1,37 @@
 //! References of a schema: each target becomes one definition.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
+use super::flat::Part;
 use super::numbers::MOST_FRACTION;
 use super::{Walk, escaped};
-use crate::error::Result;
+use crate::error::{GrammarError, Result};
+
+/// Largest depth of a schema with the definitions within it, counted in values of JSON.
+const MAX_LEVELS: usize = 2000;
 
 /// Targets of references.
 pub(super) struct References<'a> {
-    /// Number of each definition, by pointer.
+    /// Number of each definition, by the key of its schema.
     numbers: HashMap<String, usize>,
-    /// Definitions that are not converted yet, with their pointers.
-    open: Vec<(usize, String, &'a Value)>,
+    /// Number of definitions.
+    pub(super) used: usize,
+    /// Definitions that are not converted yet.
+    open: Vec<(usize, Part<'a>)>,
     /// Pointers by `$id`, `$anchor` and similar keywords, in the spelling of references.
     named: HashMap<String, String>,
 }
 
 impl<'a> References<'a> {
     pub(super) fn new(root: &'a Value) -> Self {
-        Self { numbers: HashMap::new(), open: Vec::new(), named: names(root) }
+        Self { numbers: HashMap::new(), used: 0, open: Vec::new(), named: names(root) }
+    }
+
+    /// The number of the next definition.
+    pub(super) fn next(&self) -> usize {
+        self.used
     }
 }
 
@@ -35,8 +46,10 @@ fn names(root: &Value) -> HashMap<String, String> {
                         named.entry(id.trim_end_matches('#').to_owned()).or_insert_with(|| at.clone());
                     }
                 }
-                if let Some(Value::String(anchor)) = map.get("$anchor") {
-                    named.entry(format!("#{anchor}")).or_insert_with(|| at.clone());
+                for keyword in ["$anchor", "$dynamicAnchor"] {
+                    if let Some(Value::String(anchor)) = map.get(keyword) {
+                        named.entry(format!("#{anchor}")).or_insert_with(|| at.clone());
+                    }
                 }
                 open.extend(map.iter().map(|(name, value)| (value, format!("{at}/{}", escaped(name)))));
             }
@@ -98,37 +111,81 @@ impl<'a> Walk<'a> {
         Some((pointer.clone(), self.root.pointer(&pointer)?))
     }
 
-    /// Any value. For combined schemas it has no recursive reference, which would be expanded without end; then lists and objects contain
-    /// scalars only.
+    /// Any value.
     pub(super) fn any(&self) -> Value {
-        if self.closes { anything() } else { values(&json!({ "anyOf": scalars() })) }
+        anything()
     }
 
-    /// A reference to a definition.
-    pub(super) fn reference(&mut self, value: &Value) -> Result<Value> {
-        let Some(reference) = value.as_str() else { return self.refuse("$ref", "must be a string") };
-        let Some((pointer, target)) = self.target(reference) else {
-            return self.refuse("$ref", format!("{reference:?} names nothing in this schema"));
-        };
-        let next = self.references.numbers.len();
-        let number = *self.references.numbers.entry(pointer.clone()).or_insert(next);
-        if number == next {
-            self.references.open.push((number, pointer, target));
+    /// The schema that a reference names.
+    pub(super) fn resolved(&self, part: &Part<'a>, keyword: &str, value: &Value) -> Result<Part<'a>> {
+        let Some(reference) = value.as_str() else { return self.refuse_at(&part.at, keyword, "must be a string") };
+        if keyword == "$dynamicRef" && self.is_dynamic {
+            let reason = "references that depend on who refers are not supported";
+            return self.refuse_at(&part.at, keyword, reason);
         }
-        Ok(json!(format!("#/$defs/{number}")))
+        match self.target(reference) {
+            Some((pointer, target)) => Ok(Part::given(&pointer, target)),
+            None => self.refuse_at(&part.at, keyword, format!("{reference:?} names nothing in this schema")),
+        }
+    }
+
+    /// A reference to the definition of a schema.
+    pub(super) fn reference(&mut self, target: Part<'a>) -> Value {
+        let next = self.references.used;
+        let number = *self.references.numbers.entry(target.key()).or_insert(next);
+        if number == next {
+            self.references.used += 1;
+            self.references.open.push((number, target));
+        }
+        json!({ "$ref": format!("#/$defs/{number}") })
     }
 
     /// All referenced definitions.
     pub(super) fn definitions(&mut self) -> Result<Map<String, Value>> {
-        let mut definitions = Map::new();
-        if self.closes {
-            definitions.insert("any".into(), values(&anything()));
+        while let Some((number, target)) = self.references.open.pop() {
+            let normal = self.node(&[target])?;
+            self.definitions.insert(number.to_string(), normal);
         }
-        while let Some((number, pointer, target)) = self.references.open.pop() {
-            self.at = pointer;
-            let normal = self.schema(target)?;
-            definitions.insert(number.to_string(), normal);
-        }
-        Ok(definitions)
+        let mut all = Map::from_iter([("any".to_owned(), values(&anything()))]);
+        all.extend(std::mem::take(&mut self.definitions));
+        Ok(all)
     }
+}
+
+/// Returns true if a name of a dynamic anchor has several meanings.
+pub(super) fn is_dynamic(root: &Value) -> bool {
+    let (mut open, mut names) = (vec![root], Vec::new());
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Object(map) => {
+                names.extend(map.get("$dynamicAnchor"));
+                open.extend(map.values());
+            }
+            Value::Array(list) => open.extend(list),
+            _ => {}
+        }
+    }
+    names.iter().enumerate().any(|(index, name)| names[..index].contains(name))
+}
+
+/// Refuses schemas whose references lead too deep: the matcher compiles a definition within the first schema that refers to it.
+pub(super) fn check_depth(top: &Map<String, Value>, definitions: &Map<String, Value>) -> Result<()> {
+    let (mut seen, mut deepest) = (HashSet::new(), 0);
+    let mut open: Vec<(&Value, usize)> = top.values().rev().map(|value| (value, 1)).collect();
+    while let Some((value, depth)) = open.pop() {
+        deepest = deepest.max(depth);
+        match value {
+            Value::Object(map) => open.extend(map.values().rev().map(|inner| (inner, depth + 1))),
+            Value::Array(list) => open.extend(list.iter().rev().map(|inner| (inner, depth + 1))),
+            Value::String(text) => {
+                let target = text.strip_prefix("#/$defs/").filter(|name| seen.insert(*name));
+                open.extend(target.and_then(|name| definitions.get(name)).map(|inner| (inner, depth + 1)));
+            }
+            _ => {}
+        }
+    }
+    if deepest <= MAX_LEVELS {
+        return Ok(());
+    }
+    Err(GrammarError::schema("", "$ref", format!("references lead more than {MAX_LEVELS} levels deep")))
 }
