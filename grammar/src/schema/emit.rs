@@ -5,11 +5,9 @@ use std::collections::hash_map::Entry;
 use serde_json::{Map, Value, json};
 
 use super::expand::is_anything;
-use super::flat::{
-    ARRAY, Arrays, BOOLEAN, FRACTION, Flat, INTEGER, NULL, NUMBER, OBJECT, Part, STRING, Strings, Types,
-};
+use super::flat::{Arrays, Flat, Part, Strings};
 use super::own::MAX_LENGTH;
-use super::values::{equal, type_of};
+use super::values::{ARRAY, BOOLEAN, FRACTION, INTEGER, NULL, NUMBER, OBJECT, STRING, Types, equal, type_of};
 use super::{ANNOTATIONS, Walk};
 use crate::error::{GrammarError, Result};
 
@@ -80,15 +78,16 @@ impl<'a> Walk<'a> {
                 let target = self.resolved(part, keyword, value)?;
                 Ok(Some(self.reference(Part { is_derived: part.is_derived, ..target })))
             }
-            ("anyOf" | "oneOf", Value::Array(list))
-                if !list.is_empty() && (keyword == "anyOf" || self.are_disjoint(list)) =>
-            {
+            ("anyOf" | "oneOf", Value::Array(list)) if !list.is_empty() => {
+                let inner = (0..list.len()).filter_map(|index| part.inner(&format!("/{keyword}/{index}")));
+                let inner: Vec<Part<'a>> = inner.collect();
+                if keyword == "oneOf" && !self.are_disjoint(&inner) {
+                    return Ok(None);
+                }
                 self.enter(part)?;
                 let mut found = Vec::new();
-                for index in 0..list.len() {
-                    if let Some(inner) = part.inner(&format!("/{keyword}/{index}")) {
-                        found.push(self.node(&[inner])?);
-                    }
+                for one in inner {
+                    found.push(self.node(&[one])?);
                 }
                 self.depth -= 1;
                 found.retain(|value| value != &Value::Bool(false));
@@ -115,7 +114,7 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let types = if flat.is_typed || flat.about == 0 { flat.types } else { flat.types & flat.about };
-        if types == super::flat::ALL && flat.about == 0 && flat.excluded.is_empty() {
+        if types == super::values::ALL && flat.about == 0 && flat.excluded.is_empty() {
             found.push(self.any());
             return Ok(());
         }

@@ -1,11 +1,9 @@
 //! Expansion of combined schemas to alternatives without combinations.
 
-use std::cell::Cell;
-
 use serde_json::{Value, json};
 
-use super::disjoint::{PAIRS, disjoint};
-use super::flat::{Flat, Items, OBJECT, Part, Properties};
+use super::flat::{Flat, Items, Part, Properties};
+use super::values::OBJECT;
 use super::{ANNOTATIONS, Walk, escaped, says_nothing};
 use crate::error::Result;
 
@@ -112,7 +110,7 @@ impl<'a> Walk<'a> {
                 }
                 Ok(all)
             }
-            "oneOf" if !self.are_disjoint(list) => self.exactly_one(part, list, &inner),
+            "oneOf" if !self.are_disjoint(&inner) => self.exactly_one(part, list, &inner),
             _ => {
                 let mut all = Vec::new();
                 for one in &inner {
@@ -121,13 +119,6 @@ impl<'a> Walk<'a> {
                 Ok(all)
             }
         }
-    }
-
-    /// Returns true if no value matches two of these schemas.
-    pub(super) fn are_disjoint(&self, list: &[Value]) -> bool {
-        let left = Cell::new(PAIRS);
-        let excludes = |a: &Value, others: &[Value]| others.iter().all(|b| disjoint(self, (a, b), &left, 0));
-        list.iter().enumerate().all(|(index, a)| excludes(a, &list[index + 1..]))
     }
 
     /// Alternatives of `oneOf`, each of which matches none of the other schemas.
@@ -140,7 +131,7 @@ impl<'a> Walk<'a> {
         for (index, one) in inner.iter().enumerate() {
             let mut own = self.alternatives(one)?;
             for (at, other) in list.iter().enumerate() {
-                let apart = self.are_disjoint(&[list[index].clone(), other.clone()]);
+                let apart = self.are_disjoint(&[one.clone(), inner[at].clone()]);
                 if at != index && !apart && !own.is_empty() {
                     let next = self.alternatives(&part.derived(json!({ "not": other })))?;
                     own = self.both(part, "oneOf", own, &next)?;
@@ -226,7 +217,7 @@ impl<'a> Walk<'a> {
         };
         let least = self.count(part, keywords, "minContains")?.unwrap_or(1);
         let most = self.count(part, keywords, "maxContains")?;
-        let about = Flat { about: super::flat::ARRAY, ..Flat::default() };
+        let about = Flat { about: super::values::ARRAY, ..Flat::default() };
         if least > MAX_CONTAINED || most.is_some_and(|most| most < least) {
             return self.refuse_at(&part.at, "contains", format!("at most {MAX_CONTAINED} items can be enforced"));
         }

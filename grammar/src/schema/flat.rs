@@ -5,29 +5,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::values::{equal, type_of};
-
-/// Sets of types, as bits. A number is an integer or has a fraction.
-pub(super) type Types = u8;
-pub(super) const NULL: Types = 1;
-pub(super) const BOOLEAN: Types = 2;
-pub(super) const INTEGER: Types = 4;
-pub(super) const FRACTION: Types = 8;
-pub(super) const NUMBER: Types = INTEGER | FRACTION;
-pub(super) const STRING: Types = 16;
-pub(super) const ARRAY: Types = 32;
-pub(super) const OBJECT: Types = 64;
-pub(super) const ALL: Types = 127;
-/// Types by name.
-pub(super) const TYPES: [(&str, Types); 7] = [
-    ("null", NULL),
-    ("boolean", BOOLEAN),
-    ("number", NUMBER),
-    ("integer", INTEGER),
-    ("string", STRING),
-    ("array", ARRAY),
-    ("object", OBJECT),
-];
+use super::values::{ALL, FRACTION, OBJECT, Types, equal, type_of};
 
 /// A schema of a value, which may have to match others too.
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@
 //!
 //! Drafts 4 to 2020-12 are supported at once: if the meaning of a keyword changed (`items`, `exclusiveMinimum`), its form determines the draft.
 
+mod accepts;
 mod disjoint;
 mod emit;
 mod expand;
@@ -177,8 +178,9 @@ struct Walk<'a> {
     root: &'a Value,
     /// Depth of the schema that is converted.
     depth: usize,
-    /// Number of schemas expanded.
+    /// Number of schemas expanded, and of those expanded for comparisons.
     schemas: usize,
+    compared: usize,
     references: references::References<'a>,
     /// Pointers to the schemas of the value that led to each other by references.
     followed: Vec<Rc<str>>,
@@ -198,6 +200,7 @@ impl<'a> Walk<'a> {
             root,
             depth: 0,
             schemas: 0,
+            compared: 0,
             references: references::References::new(root),
             followed: Vec::new(),
             open: HashMap::new(),

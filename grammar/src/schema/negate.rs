@@ -20,18 +20,18 @@ fn not(schema: &Value) -> Value {
     json!({ "not": schema })
 }
 
-fn list<'v>(value: &'v Value) -> impl Iterator<Item = &'v Value> {
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-fn entries<'v>(value: &'v Value) -> impl Iterator<Item = (&'v String, &'v Value)> {
+fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().into_iter().flatten()
 }
 
 /// The types that a `type` does not name.
 fn other_types(value: &Value) -> Value {
     let names = |name: &str| value == name || list(value).any(|one| one == name);
-    let is_other = |name: &&&str| !names(name) && !(**name == "number" && names("integer"));
+    let is_other = |name: &&&str| !(names(name) || **name == "number" && names("integer"));
     json!(["null", "boolean", "number", "string", "array", "object"].iter().filter(is_other).collect::<Vec<_>>())
 }
 

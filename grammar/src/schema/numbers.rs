@@ -4,12 +4,9 @@ use serde_json::{Map, Number, Value, json};
 
 use super::Walk;
 use super::flat::{Bound, Flat, Part};
+use super::values::{MOST, MOST_FRACTION};
 use crate::error::Result;
 
-/// Largest integer that every parser reads exactly: 2^53 - 1.
-pub(super) const MOST: f64 = 9_007_199_254_740_991.0;
-/// Largest number with a fraction.
-pub(super) const MOST_FRACTION: f64 = 1e15;
 /// Largest divisor; the matcher needs as many states.
 pub(super) const MOST_DIVISOR: u64 = 1000;
 
@@ -51,7 +48,7 @@ impl<'a> Walk<'a> {
 }
 
 /// The schema of a range, if a number is in it.
-fn range(low: Bound, high: Bound, divisor: Option<u64>, fractions: bool) -> Option<Value> {
+pub(super) fn range(low: Bound, high: Bound, divisor: Option<u64>, fractions: bool) -> Option<Value> {
     let is_empty = if fractions && divisor.is_none() {
         low.0 > high.0 || low.0 == high.0 && (low.1 || high.1)
     } else {

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::Walk;
-use super::flat::{Flat, Objects, Part, STRING, Strings};
+use super::flat::{Flat, Objects, Part, Strings};
+use super::values::STRING;
 use crate::error::Result;
 
 /// Largest number of properties, and of optional ones, which the matcher tracks in parallel.

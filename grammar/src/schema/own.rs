@@ -2,10 +2,10 @@
 
 use serde_json::{Number, Value};
 
-use super::flat::{ALL, ARRAY, Bound, Flat, Items, NUMBER, OBJECT, Part, Properties, STRING, TYPES, Types};
+use super::flat::{Bound, Flat, Items, Part, Properties};
 use super::formats::{format, known_pattern};
 use super::numbers::MOST_DIVISOR;
-use super::values::{equal, type_of, unwritable};
+use super::values::{ALL, ARRAY, NUMBER, OBJECT, STRING, TYPES, Types, equal, type_of, unwritable};
 use super::{Keywords, Walk, escaped};
 use crate::error::Result;
 use crate::pattern::to_rust;

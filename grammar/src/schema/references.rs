@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value, json};
 
 use super::flat::Part;
-use super::numbers::MOST_FRACTION;
+use super::values::MOST_FRACTION;
 use super::{Walk, escaped};
 use crate::error::{GrammarError, Result};
 

@@ -33,7 +33,7 @@ fn combination(dice: &mut Dice, depth: usize) -> Value {
             2 if depth > 0 => add(&mut map, array(dice, depth - 1)),
             3 | 4 if depth > 0 => add(&mut map, related_object(dice, depth - 1)),
             5 if dice.chance(40) => {
-                add(&mut map, json!({ "enum": (0..1 + dice.below(5)).map(|_| literal(dice)).collect::<Vec<_>>() }))
+                add(&mut map, json!({ "enum": (0..1 + dice.below(5)).map(|_| literal(dice)).collect::<Vec<_>>() }));
             }
             _ => add(&mut map, json!({ "$ref": pick(dice, &["#/$defs/word", "#/$defs/tree", "#/$defs/more"]) })),
         }
