@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::Walk;
 use super::flat::{Flat, Part};
 use super::values::{equal, type_of};
-use crate::error::Result;
+use crate::error::{GrammarError, Result};
 
 /// Limit of the work to compile a pattern.
 const FUEL: u64 = 50_000;
@@ -19,7 +19,9 @@ impl<'a> Walk<'a> {
             let built = builder
                 .mk_regex_for_serach(&llguidance::regex_to_lark(pattern, "dw"))
                 .and_then(|expression| builder.to_regex_limited(expression, FUEL));
-            let Ok(regex) = built else { return self.refuse_at("", "pattern", "is too large, or malformed") };
+            let Ok(regex) = built else {
+                return Err(GrammarError::schema("", "pattern", "is too large, or malformed"));
+            };
             self.regexes.insert(pattern.to_owned(), regex);
         }
         Ok(self.regexes.get_mut(pattern).is_some_and(|regex| regex.is_match(text)))

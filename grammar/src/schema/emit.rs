@@ -76,6 +76,9 @@ impl<'a> Walk<'a> {
         match (keyword.as_str(), value) {
             ("$ref" | "$dynamicRef", _) => {
                 let target = self.resolved(part, keyword, value)?;
+                if target.schema.is_boolean() {
+                    return self.node(&[target]).map(Some);
+                }
                 Ok(Some(self.reference(Part { is_derived: part.is_derived, ..target })))
             }
             ("anyOf" | "oneOf", Value::Array(list)) if !list.is_empty() => {
@@ -158,7 +161,7 @@ impl<'a> Walk<'a> {
         let mut patterns = patterns.clone();
         let excluded: Vec<&str> = flat.excluded.iter().filter_map(Value::as_str).collect();
         if excluded.len() > MAX_EXCLUDED {
-            return self.refuse_at(&part.at, "not", format!("more than {MAX_EXCLUDED} excluded texts"));
+            return part.refuse("not", format!("more than {MAX_EXCLUDED} excluded texts"));
         }
         if !excluded.is_empty() {
             patterns.push(format!("^(?:{})$", none_of(&excluded)));
@@ -189,7 +192,7 @@ impl<'a> Walk<'a> {
         let longest = arrays.items.iter().map(|own| own.first.len()).max().unwrap_or(0);
         let mut most = arrays.most;
         if let Some(at) = arrays.unique.as_ref().filter(|_| most.is_none_or(|most| most > 1)) {
-            return self.refuse_at(at, "uniqueItems", "earlier items cannot be forbidden to occur again");
+            return Err(GrammarError::schema(at, "uniqueItems", "earlier items cannot be forbidden to occur again"));
         }
         let mut first = Vec::new();
         for index in 0..longest.min(most.map_or(longest, |most| most as usize)) {

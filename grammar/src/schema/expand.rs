@@ -43,7 +43,7 @@ impl<'a> Walk<'a> {
         for one in &all {
             found.extend(next.iter().filter_map(|other| one.and(other)));
             if found.len() > MAX_ALTERNATIVES {
-                return self.refuse_at(&part.at, keyword, format!("more than {MAX_ALTERNATIVES} alternatives"));
+                return part.refuse(keyword, format!("more than {MAX_ALTERNATIVES} alternatives"));
             }
         }
         if had && found.is_empty() && !keyword.is_empty() {
@@ -60,7 +60,7 @@ impl<'a> Walk<'a> {
             Value::Bool(true) => return Ok(vec![Flat::default()]),
             Value::Bool(false) => return Ok(Vec::new()),
             Value::Object(keywords) => keywords,
-            _ => return self.refuse_at(&part.at, "", "a schema is an object, true or false"),
+            _ => return part.refuse("", "a schema is an object, true or false"),
         };
         self.check(part, keywords)?;
         let (mut all, mut has_own) = (vec![Flat::default()], false);
@@ -88,7 +88,7 @@ impl<'a> Walk<'a> {
     fn referenced(&mut self, part: &Part<'a>, keyword: &str, value: &Value) -> Result<Alternatives<'a>> {
         let target = self.resolved(part, keyword, value)?;
         if self.followed.contains(&target.at) || self.followed.len() == MAX_REFERENCES {
-            return self.refuse_at(&part.at, keyword, "refers to itself");
+            return part.refuse(keyword, "refers to itself");
         }
         self.followed.push(target.at.clone());
         let found = self.alternatives(&Part { is_derived: part.is_derived, ..target });
@@ -98,7 +98,7 @@ impl<'a> Walk<'a> {
 
     fn combined(&mut self, part: &Part<'a>, keyword: &str, value: &Value) -> Result<Alternatives<'a>> {
         let Some(list) = value.as_array().filter(|list| !list.is_empty()) else {
-            return self.refuse_at(&part.at, keyword, "must be a list of schemas");
+            return part.refuse(keyword, "must be a list of schemas");
         };
         let inner: Vec<Part<'a>> =
             (0..list.len()).filter_map(|index| part.inner(&format!("/{keyword}/{index}"))).collect();
@@ -125,7 +125,7 @@ impl<'a> Walk<'a> {
     fn exactly_one(&mut self, part: &Part<'a>, list: &[Value], inner: &[Part<'a>]) -> Result<Alternatives<'a>> {
         let reason = "a value might fit two of these: only alternatives that exclude one another can be enforced";
         if list.len() > MAX_OVERLAPPING {
-            return self.refuse_at(&part.at, "oneOf", reason);
+            return part.refuse("oneOf", reason);
         }
         let mut all = Vec::new();
         for (index, one) in inner.iter().enumerate() {
@@ -139,7 +139,7 @@ impl<'a> Walk<'a> {
             }
             all.extend(own);
         }
-        if all.is_empty() { self.refuse_at(&part.at, "oneOf", reason) } else { Ok(all) }
+        if all.is_empty() { part.refuse("oneOf", reason) } else { Ok(all) }
     }
 
     /// Alternatives of a value that does not match the schema in `not`.
@@ -155,14 +155,14 @@ impl<'a> Walk<'a> {
                 let excluded = match (one.as_str(), value) {
                     ("enum", Value::Array(list)) => list.clone(),
                     ("const", value) => vec![value.clone()],
-                    _ => return self.refuse_at(&inner.at, "enum", "must be a list of values"),
+                    _ => return inner.refuse("enum", "must be a list of values"),
                 };
                 return Ok(vec![Flat { excluded, ..Flat::default() }]);
             }
         }
         let negations = self.negations(&inner)?;
         if negations.schemas.is_empty() && negations.is_partial && !part.is_derived {
-            return self.refuse_at(&part.at, "not", "what is forbidden cannot be enforced: say what is allowed");
+            return part.refuse("not", "what is forbidden cannot be enforced: say what is allowed");
         }
         self.any_of(part, negations.schemas)
     }
@@ -187,7 +187,7 @@ impl<'a> Walk<'a> {
         let fails: Vec<Part<'a>> = [negated].into_iter().chain(otherwise).collect();
         let mut all = self.alternatives_of(&holds)?;
         all.extend(self.alternatives_of(&fails)?);
-        if all.is_empty() { self.refuse_at(&part.at, "if", "the condition cannot be enforced") } else { Ok(all) }
+        if all.is_empty() { part.refuse("if", "the condition cannot be enforced") } else { Ok(all) }
     }
 
     /// Alternatives of dependencies: without the property, or with it and what depends on it.
@@ -219,7 +219,7 @@ impl<'a> Walk<'a> {
         let most = self.count(part, keywords, "maxContains")?;
         let about = Flat { about: super::values::ARRAY, ..Flat::default() };
         if least > MAX_CONTAINED || most.is_some_and(|most| most < least) {
-            return self.refuse_at(&part.at, "contains", format!("at most {MAX_CONTAINED} items can be enforced"));
+            return part.refuse("contains", format!("at most {MAX_CONTAINED} items can be enforced"));
         }
         let other = part.derived(json!({ "not": inner.schema.as_ref() }));
         let anything = part.derived(json!(true));
@@ -272,10 +272,10 @@ impl<'a> Walk<'a> {
     /// Refuses keywords that are never supported.
     fn check(&self, part: &Part<'a>, keywords: &super::Keywords) -> Result<()> {
         if keywords.contains_key("$recursiveRef") {
-            return self.refuse_at(&part.at, "$recursiveRef", "references that depend on who refers are not supported");
+            return part.refuse("$recursiveRef", "references that depend on who refers are not supported");
         }
         if keywords.get("nullable") == Some(&Value::Bool(true)) {
-            return self.refuse_at(&part.at, "nullable", "is no keyword of JSON Schema: name \"null\" in type");
+            return part.refuse("nullable", "is no keyword of JSON Schema: name \"null\" in type");
         }
         Ok(())
     }

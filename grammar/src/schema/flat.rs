@@ -6,6 +6,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::values::{ALL, FRACTION, OBJECT, Types, equal, type_of};
+use crate::error::{GrammarError, Result};
 
 /// A schema of a value, which may have to match others too.
 #[derive(Debug, Clone)]
@@ -41,6 +42,11 @@ impl<'a> Part<'a> {
                 at: self.at.clone(),
             },
         })
+    }
+
+    /// The error of a keyword that cannot be enforced.
+    pub(super) fn refuse<T>(&self, keyword: &str, reason: impl Into<String>) -> Result<T> {
+        Err(GrammarError::schema(&self.at, keyword, reason))
     }
 
     /// A text that is the same only for the same schema.

@@ -211,10 +211,6 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn refuse_at<T>(&self, at: &str, keyword: &str, reason: impl Into<String>) -> Result<T> {
-        Err(GrammarError::schema(at, keyword, reason))
-    }
-
     /// Notes why no value fits a schema.
     fn note(&mut self, at: &str, keyword: &str, reason: impl Into<String>) {
         self.unfit.get_or_insert_with(|| GrammarError::schema(at, keyword, reason));
@@ -228,7 +224,7 @@ impl<'a> Walk<'a> {
     fn count_schema(&mut self, part: &Part<'a>) -> Result<()> {
         self.schemas += 1;
         if self.schemas > MAX_SCHEMAS {
-            return self.refuse_at(&part.at, "", format!("more than {MAX_SCHEMAS} schemas"));
+            return part.refuse("", format!("more than {MAX_SCHEMAS} schemas"));
         }
         Ok(())
     }

@@ -24,10 +24,10 @@ impl<'a> Walk<'a> {
         if let Some((_, _, keyword)) =
             bounds.iter().find(|(bound, sign, _)| bound.is_some_and(|(at, _)| at * sign < -most))
         {
-            return self.refuse_at(&part.at, keyword, "numbers as large are not exact everywhere");
+            return part.refuse(keyword, "numbers as large are not exact everywhere");
         }
         if flat.numbers.divisor.is_some_and(|divisor| divisor > MOST_DIVISOR) {
-            return self.refuse_at(&part.at, "multipleOf", format!("more than {MOST_DIVISOR} together"));
+            return part.refuse("multipleOf", format!("more than {MOST_DIVISOR} together"));
         }
         let mut low = flat.numbers.low.filter(|(at, _)| *at >= -most).unwrap_or((-most, false));
         let high = flat.numbers.high.filter(|(at, _)| *at <= most).unwrap_or((most, false));

@@ -90,7 +90,7 @@ impl<'a> Walk<'a> {
         if members.named.len() > MAX_PROPERTIES || optional.len() > MAX_OPTIONAL {
             let reason =
                 format!("more than {MAX_PROPERTIES} properties, or more than {MAX_OPTIONAL} that may be left out");
-            return self.refuse_at(&part.at, "properties", reason);
+            return part.refuse("properties", reason);
         }
         self.counted(part, objects, (members, optional), found)
     }
@@ -134,7 +134,7 @@ impl<'a> Walk<'a> {
                 .collect());
         }
         let [one] = &known[..] else {
-            return self.refuse_at(&part.at, "propertyNames", "alternatives of names cannot be enforced");
+            return part.refuse("propertyNames", "alternatives of names cannot be enforced");
         };
         let Strings { least, most, patterns } = &one.strings;
         let mut all = patterns.clone();
@@ -149,7 +149,7 @@ impl<'a> Walk<'a> {
             }
             _ => {
                 let reason = "only names, or one pattern of them, can be enforced";
-                return self.refuse_at(&part.at, "propertyNames", reason);
+                return part.refuse("propertyNames", reason);
             }
         }
         Ok(Vec::new())
@@ -182,7 +182,7 @@ impl<'a> Walk<'a> {
             // A repeated name counts once.
             if need > 1 {
                 let reason = "names that differ cannot be counted: list in `required` those that must occur";
-                return self.refuse_at(&part.at, "minProperties", reason);
+                return part.refuse("minProperties", reason);
             }
             let mut schema = written(&members, &objects.required, &all);
             if let Value::Object(out) = &mut schema {
@@ -195,7 +195,7 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         if need > all.len() {
-            return self.refuse_at(&part.at, "minProperties", "names that differ cannot be counted");
+            return part.refuse("minProperties", "names that differ cannot be counted");
         }
         // Narrower than allowed: only named properties are counted.
         if room != usize::MAX {
@@ -211,7 +211,7 @@ impl<'a> Walk<'a> {
             }
             if choices.len() > MAX_CHOICES {
                 let reason = format!("more than {MAX_CHOICES} choices of properties");
-                return self.refuse_at(&part.at, if need > 0 { "minProperties" } else { "maxProperties" }, reason);
+                return part.refuse(if need > 0 { "minProperties" } else { "maxProperties" }, reason);
             }
         }
         found.extend(choices);

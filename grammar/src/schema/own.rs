@@ -75,16 +75,16 @@ impl<'a> Walk<'a> {
             None => return Ok(ALL),
             Some(Value::String(one)) => vec![one],
             Some(Value::Array(list)) => list.iter().map(|name| name.as_str().unwrap_or_default()).collect(),
-            Some(_) => return self.refuse_at(&part.at, "type", "must be a name or a list of names"),
+            Some(_) => return part.refuse("type", "must be a name or a list of names"),
         };
         if names.is_empty() {
-            return self.refuse_at(&part.at, "type", "names no type");
+            return part.refuse("type", "names no type");
         }
         let mut types = 0;
         for name in names {
             match TYPES.iter().find(|(known, _)| *known == name) {
                 Some((_, bits)) => types |= bits,
-                None => return self.refuse_at(&part.at, "type", format!("{name:?} is no type")),
+                None => return part.refuse("type", format!("{name:?} is no type")),
             }
         }
         Ok(types)
@@ -96,19 +96,19 @@ impl<'a> Walk<'a> {
             (Some(one), Some(Value::Array(list))) => list.iter().filter(|value| equal(value, one)).cloned().collect(),
             (None, Some(Value::Array(list))) => list.clone(),
             (None, None) => return Ok(None),
-            (_, Some(_)) => return self.refuse_at(&part.at, "enum", "must be a list of values"),
+            (_, Some(_)) => return part.refuse("enum", "must be a list of values"),
         };
         let keyword = if given.contains_key("enum") { "enum" } else { "const" };
         if values.len() > MAX_VALUES {
             let reason = format!("has {} values, {MAX_VALUES} are allowed", values.len());
-            return self.refuse_at(&part.at, keyword, reason);
+            return part.refuse(keyword, reason);
         }
         if let Some(reason) = values.iter().find_map(unwritable) {
-            return self.refuse_at(&part.at, keyword, reason);
+            return part.refuse(keyword, reason);
         }
         values.retain(|value| type_of(value) & types != 0);
         if values.is_empty() {
-            return self.refuse_at(&part.at, keyword, "no value fits");
+            return part.refuse(keyword, "no value fits");
         }
         Ok(Some(values))
     }
@@ -125,7 +125,7 @@ impl<'a> Walk<'a> {
             None | Some(Value::Bool(_)) => Ok(None),
             Some(value) => match value.as_f64().filter(|number| number.is_finite()) {
                 Some(number) => Ok(Some(number)),
-                None => self.refuse_at(&part.at, keyword, "must be a number"),
+                None => part.refuse(keyword, "must be a number"),
             },
         };
         let (inclusive, exclusive) = (number(plain)?, number(strict)?);
@@ -148,30 +148,30 @@ impl<'a> Walk<'a> {
             }
             _ => format!("must be a whole number from 1 to {MOST_DIVISOR}"),
         };
-        self.refuse_at(&part.at, "multipleOf", reason)
+        part.refuse("multipleOf", reason)
     }
 
     fn strings(&self, part: &Part<'a>, given: &Keywords, flat: &mut Flat<'a>) -> Result<()> {
         if let Some(value) = given.get("pattern") {
-            let Some(pattern) = value.as_str() else { return self.refuse_at(&part.at, "pattern", "must be a string") };
+            let Some(pattern) = value.as_str() else { return part.refuse("pattern", "must be a string") };
             match known_pattern(pattern).map_or_else(|| to_rust(pattern), |known| Ok(vec![known])) {
                 Ok(all) => flat.strings.patterns = all,
-                Err(reason) => return self.refuse_at(&part.at, "pattern", reason),
+                Err(reason) => return part.refuse("pattern", reason),
             }
         }
         match given.get("format") {
             None => {}
             Some(Value::String(name)) => flat.strings.patterns.extend(format(name)),
-            Some(_) => return self.refuse_at(&part.at, "format", "must be a string"),
+            Some(_) => return part.refuse("format", "must be a string"),
         }
         flat.strings.least = self.count(part, given, "minLength")?.unwrap_or(0);
         flat.strings.most = self.count(part, given, "maxLength")?;
         if flat.strings.least > MAX_LENGTH {
             let reason = format!("more than {MAX_LENGTH} characters cannot be counted");
-            return self.refuse_at(&part.at, "minLength", reason);
+            return part.refuse("minLength", reason);
         }
         if flat.strings.most.is_some_and(|most| most < flat.strings.least) {
-            return self.refuse_at(&part.at, "minLength", "is more than maxLength");
+            return part.refuse("minLength", "is more than maxLength");
         }
         Ok(())
     }
@@ -180,7 +180,7 @@ impl<'a> Walk<'a> {
         flat.arrays.least = self.count(part, given, "minItems")?.unwrap_or(0);
         flat.arrays.most = self.count(part, given, "maxItems")?;
         if flat.arrays.least > MAX_LENGTH {
-            return self.refuse_at(&part.at, "minItems", format!("more than {MAX_LENGTH} items cannot be counted"));
+            return part.refuse("minItems", format!("more than {MAX_LENGTH} items cannot be counted"));
         }
         if given.get("uniqueItems") == Some(&Value::Bool(true)) {
             flat.arrays.unique = Some(part.at.clone());
@@ -212,7 +212,7 @@ impl<'a> Walk<'a> {
                     }
                 }
             }
-            Some(_) => return self.refuse_at(&part.at, "required", "must be a list of names"),
+            Some(_) => return part.refuse("required", "must be a list of names"),
         }
         flat.objects.names.extend(part.inner("/propertyNames"));
         let rest = part.inner("/additionalProperties");
@@ -225,9 +225,9 @@ impl<'a> Walk<'a> {
             let translated = match to_rust(pattern).as_deref() {
                 Ok([one]) => one.clone(),
                 Ok(_) => {
-                    return self.refuse_at(&part.at, "patternProperties", "look-ahead cannot be enforced in names");
+                    return part.refuse("patternProperties", "look-ahead cannot be enforced in names");
                 }
-                Err(reason) => return self.refuse_at(&part.at, "patternProperties", reason.as_str()),
+                Err(reason) => return part.refuse("patternProperties", reason.as_str()),
             };
             patterns.extend(inner.map(|inner| (translated, inner)));
         }
@@ -241,7 +241,7 @@ impl<'a> Walk<'a> {
         match given.get(keyword) {
             None => Ok(Vec::new()),
             Some(Value::Object(map)) => Ok(map.keys().collect()),
-            Some(_) => self.refuse_at(&part.at, keyword, "must be an object of schemas"),
+            Some(_) => part.refuse(keyword, "must be an object of schemas"),
         }
     }
 
@@ -251,7 +251,7 @@ impl<'a> Walk<'a> {
         let whole = |number: f64| (number >= 0.0 && number.fract() == 0.0 && number < 1e15).then_some(number as u64);
         match value.as_u64().or_else(|| value.as_number().and_then(Number::as_f64).and_then(whole)) {
             Some(count) => Ok(Some(count)),
-            None => self.refuse_at(&part.at, keyword, "must be a whole number of at least 0"),
+            None => part.refuse(keyword, "must be a whole number of at least 0"),
         }
     }
 }

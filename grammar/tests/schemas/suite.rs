@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::try_schema;
 use super::vocabulary::grammars;
 
-/// Largest number of schemas of draft 2020-12 that are refused, of those that some value of the suite matches.
-const REFUSED: usize = 45;
+/// Largest number of schemas of draft 2020-12 that are refused, of those that need no other documents and that some value of the suite matches.
+const REFUSED: usize = 34;
 
 /// `OCELLI_SCHEMA_SUITE` is the folder `tests/draft2020-12` of the suite.
 #[test]
@@ -31,7 +31,6 @@ fn most_schemas_of_the_test_suite_are_enforced() {
                 continue;
             }
             if jsonschema::options().build(&group["schema"]).is_err() {
-                refused.push(format!("{name}: other documents"));
                 continue;
             }
             match try_schema(&grammars, &words, (&name, &group["schema"].to_string()), 20) {
