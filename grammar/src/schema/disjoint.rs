@@ -1,5 +1,7 @@
 //! Test for schemas that no value can match together. Conservative: returns true only if that is certain.
 
+use serde_json::Value;
+
 use super::Walk;
 use super::flat::{Flat, Part};
 use super::numbers::range;
@@ -18,7 +20,8 @@ impl<'a> Walk<'a> {
         if parts.len() > MAX_COMPARED || self.compared > MAX_WORK {
             return false;
         }
-        let (before, unfit) = (self.schemas, self.unfit.clone());
+        let (before, unfit, was_narrow) = (self.schemas, self.unfit.clone(), self.is_narrow);
+        self.is_narrow = false;
         let all: Vec<Vec<Flat<'a>>> = parts.iter().map_while(|part| self.alternatives(part).ok()).collect();
         let mut disjoint = all.len() == parts.len();
         for (index, one) in all.iter().enumerate() {
@@ -28,14 +31,20 @@ impl<'a> Walk<'a> {
             }
         }
         self.compared += self.schemas - before;
-        (self.schemas, self.unfit) = (before, unfit);
+        // Values that an expansion left out may match another schema.
+        disjoint &= !self.is_narrow;
+        (self.schemas, self.unfit, self.is_narrow) = (before, unfit, was_narrow);
         disjoint
     }
 
     /// Returns true if no value matches.
     fn is_impossible(&mut self, flat: &Flat<'a>, depth: usize) -> bool {
         if let Some(values) = &flat.values {
-            return values.iter().all(|value| self.accepts(flat, value).is_ok_and(|accepted| !accepted));
+            // Patterns of formats are narrower than the formats, here and within lists and objects.
+            let is_exact = |value: &Value| !value.is_array() && !value.is_object() && flat.strings.patterns.is_empty();
+            return values
+                .iter()
+                .all(|value| is_exact(value) && self.accepts(flat, value).is_ok_and(|accepted| !accepted));
         }
         let (low, high) =
             (flat.numbers.low.unwrap_or((f64::MIN, false)), flat.numbers.high.unwrap_or((f64::MAX, false)));

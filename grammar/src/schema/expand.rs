@@ -161,6 +161,7 @@ impl<'a> Walk<'a> {
             }
         }
         let negations = self.negations(&inner)?;
+        self.is_narrow |= negations.is_partial;
         if negations.schemas.is_empty() && negations.is_partial && !part.is_derived {
             return part.refuse("not", "what is forbidden cannot be enforced: say what is allowed");
         }
@@ -218,6 +219,7 @@ impl<'a> Walk<'a> {
         let least = self.count(part, keywords, "minContains")?.unwrap_or(1);
         let most = self.count(part, keywords, "maxContains")?;
         let about = Flat { about: super::values::ARRAY, ..Flat::default() };
+        self.is_narrow = true;
         if least > MAX_CONTAINED || most.is_some_and(|most| most < least) {
             return part.refuse("contains", format!("at most {MAX_CONTAINED} items can be enforced"));
         }
@@ -244,6 +246,8 @@ impl<'a> Walk<'a> {
     /// Applies `unevaluatedProperties` and `unevaluatedItems` to what other keywords left.
     fn unevaluated(&mut self, part: &Part<'a>, all: &mut Alternatives<'a>) {
         let anything = part.derived(json!(true));
+        self.is_narrow |=
+            ["/unevaluatedProperties", "/unevaluatedItems"].iter().any(|place| part.inner(place).is_some());
         for flat in all {
             let objects = &mut flat.objects;
             if let Some(rest) = part.inner("/unevaluatedProperties")

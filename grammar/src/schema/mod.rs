@@ -188,6 +188,8 @@ struct Walk<'a> {
     open: HashMap<String, Option<usize>>,
     definitions: Map<String, Value>,
     regexes: HashMap<String, Regex>,
+    /// True once an expansion has left values out.
+    is_narrow: bool,
     /// The first reason why no value fits.
     unfit: Option<GrammarError>,
     /// True if dynamic references depend on who refers.
@@ -206,6 +208,7 @@ impl<'a> Walk<'a> {
             open: HashMap::new(),
             definitions: Map::new(),
             regexes: HashMap::new(),
+            is_narrow: false,
             unfit: None,
             is_dynamic: references::is_dynamic(root),
         }

@@ -16,6 +16,9 @@ pub(super) struct Negations {
     pub is_partial: bool,
 }
 
+/// Keywords since draft 2019-09.
+const LATER: [&str; 3] = ["prefixItems", "dependentRequired", "dependentSchemas"];
+
 fn not(schema: &Value) -> Value {
     json!({ "not": schema })
 }
@@ -42,7 +45,15 @@ impl<'a> Walk<'a> {
         match part.schema.as_ref() {
             Value::Bool(true) => {}
             Value::Object(keywords) => {
+                let schema = self.root.get("$schema").and_then(Value::as_str).unwrap_or_default();
+                let is_old = schema.contains("/draft-0");
                 for (keyword, value) in keywords {
+                    // Before draft 2019-09, validators ignore these.
+                    let beside = keywords.contains_key("$ref") && keyword != "$ref";
+                    if is_old && (beside || LATER.contains(&keyword.as_str())) {
+                        all.is_partial = true;
+                        continue;
+                    }
                     self.negate(part, keywords, (keyword, value), &mut all)?;
                 }
             }
@@ -59,7 +70,7 @@ impl<'a> Walk<'a> {
         all: &mut Negations,
     ) -> Result<()> {
         let number = |keyword: &str| json!({ "type": "number", keyword: value });
-        let count = value.as_u64();
+        let count = value.as_f64().map(|count| count as u64);
         // A count that is one more or one less than the limit.
         let mut counted = |kind: &str, keyword: &str, count: Option<u64>| {
             all.schemas.extend(count.map(|count| json!({ "type": kind, keyword: count })));
@@ -71,7 +82,13 @@ impl<'a> Walk<'a> {
             "maxItems" => counted("array", "minItems", count.map(|count| count + 1)),
             "minProperties" => counted("object", "maxProperties", count.and_then(|count| count.checked_sub(1))),
             "maxProperties" => counted("object", "minProperties", count.map(|count| count + 1)),
-            "type" if other_types(value) != json!([]) => all.schemas.push(json!({ "type": other_types(value) })),
+            "type" => {
+                let others = other_types(value);
+                let names = |name: &str| value == name || list(value).any(|one| one == name);
+                // Numbers with fractions cannot be told apart from others.
+                all.is_partial |= names("integer") && !names("number");
+                all.schemas.extend((others != json!([])).then(|| json!({ "type": others })));
+            }
             "const" | "enum" => all.schemas.push(json!({ "not": { keyword: value } })),
             "minimum" if given.get("exclusiveMinimum") == Some(&json!(true)) => all.schemas.push(number("maximum")),
             "maximum" if given.get("exclusiveMaximum") == Some(&json!(true)) => all.schemas.push(number("minimum")),

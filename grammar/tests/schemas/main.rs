@@ -180,6 +180,21 @@ fn every_constraint_of_combined_schemas_is_kept() {
 }
 
 #[test]
+fn alternatives_that_are_enforced_narrowly_may_overlap() {
+    let (grammars, words) = grammars();
+    for text in [
+        r#"{"oneOf": [{"type": "string"}, {"type": ["string", "integer"], "not": {"type": "string", "pattern": "x"}}]}"#,
+        r#"{"oneOf": [{"enum": ["_@a.bc", 1]}, {"type": "string", "format": "email"}]}"#,
+        r#"{"oneOf": [{"type": "array", "maxItems": 2}, {"type": "array", "prefixItems": [{"type": "null"}], "contains": {"const": 1}}]}"#,
+        r##"{"$schema": "http://json-schema.org/draft-07/schema#", "not": {"$ref": "#/definitions/a", "minLength": 3}, "type": "string",
+            "definitions": {"a": {"type": "string", "maxLength": 9}}}"##,
+    ] {
+        let outcome = try_schema(&grammars, &words, ("overlapping", text), 100);
+        assert!(matches!(outcome, Ok(_) | Err(GrammarError::UnsupportedSchema { .. })), "{outcome:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_enforced_is_refused_with_pointer_and_keyword() {
     let (grammars, _) = grammars();
     for (text, pointer, keyword) in corpus::REFUSED {
