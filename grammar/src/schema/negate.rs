@@ -19,6 +19,20 @@ pub(super) struct Negations {
 /// Keywords since draft 2019-09.
 const LATER: [&str; 3] = ["prefixItems", "dependentRequired", "dependentSchemas"];
 
+/// Keywords whose negations cannot be expressed.
+const INEXPRESSIBLE: [&str; 10] = [
+    "additionalProperties",
+    "patternProperties",
+    "propertyNames",
+    "uniqueItems",
+    "multipleOf",
+    "pattern",
+    "additionalItems",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+    "$dynamicRef",
+];
+
 fn not(schema: &Value) -> Value {
     json!({ "not": schema })
 }
@@ -69,19 +83,8 @@ impl<'a> Walk<'a> {
         (keyword, value): (&str, &Value),
         all: &mut Negations,
     ) -> Result<()> {
-        let number = |keyword: &str| json!({ "type": "number", keyword: value });
-        let count = value.as_f64().map(|count| count as u64);
-        // A count that is one more or one less than the limit.
-        let mut counted = |kind: &str, keyword: &str, count: Option<u64>| {
-            all.schemas.extend(count.map(|count| json!({ "type": kind, keyword: count })));
-        };
+        all.schemas.extend(outside(given, keyword, value));
         match keyword {
-            "minLength" => counted("string", "maxLength", count.and_then(|count| count.checked_sub(1))),
-            "maxLength" => counted("string", "minLength", count.map(|count| count + 1)),
-            "minItems" => counted("array", "maxItems", count.and_then(|count| count.checked_sub(1))),
-            "maxItems" => counted("array", "minItems", count.map(|count| count + 1)),
-            "minProperties" => counted("object", "maxProperties", count.and_then(|count| count.checked_sub(1))),
-            "maxProperties" => counted("object", "minProperties", count.map(|count| count + 1)),
             "type" => {
                 let others = other_types(value);
                 let names = |name: &str| value == name || list(value).any(|one| one == name);
@@ -90,12 +93,6 @@ impl<'a> Walk<'a> {
                 all.schemas.extend((others != json!([])).then(|| json!({ "type": others })));
             }
             "const" | "enum" => all.schemas.push(json!({ "not": { keyword: value } })),
-            "minimum" if given.get("exclusiveMinimum") == Some(&json!(true)) => all.schemas.push(number("maximum")),
-            "maximum" if given.get("exclusiveMaximum") == Some(&json!(true)) => all.schemas.push(number("minimum")),
-            "minimum" => all.schemas.push(number("exclusiveMaximum")),
-            "maximum" => all.schemas.push(number("exclusiveMinimum")),
-            "exclusiveMinimum" if value.is_number() => all.schemas.push(number("maximum")),
-            "exclusiveMaximum" if value.is_number() => all.schemas.push(number("minimum")),
             "required" => all.schemas.extend(
                 list(value)
                     .filter_map(Value::as_str)
@@ -127,21 +124,33 @@ impl<'a> Walk<'a> {
                 }));
             }
             "format" => all.is_partial |= value.as_str().and_then(format).is_some(),
-            "additionalProperties"
-            | "patternProperties"
-            | "propertyNames"
-            | "uniqueItems"
-            | "multipleOf"
-            | "pattern"
-            | "additionalItems"
-            | "unevaluatedItems"
-            | "unevaluatedProperties"
-            | "$dynamicRef" => {
-                all.is_partial = true;
-            }
+            name if INEXPRESSIBLE.contains(&name) => all.is_partial = true,
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// The schema of what is beyond a limit.
+fn outside(given: &Keywords, keyword: &str, value: &Value) -> Option<Value> {
+    let number = |keyword: &str| Some(json!({ "type": "number", keyword: value }));
+    let count = value.as_f64().map(|count| count as u64);
+    let fewer = |kind: &str, keyword: &str| Some(json!({ "type": kind, keyword: count?.checked_sub(1)? }));
+    let more = |kind: &str, keyword: &str| Some(json!({ "type": kind, keyword: count? + 1 }));
+    match keyword {
+        "minLength" => fewer("string", "maxLength"),
+        "maxLength" => more("string", "minLength"),
+        "minItems" => fewer("array", "maxItems"),
+        "maxItems" => more("array", "minItems"),
+        "minProperties" => fewer("object", "maxProperties"),
+        "maxProperties" => more("object", "minProperties"),
+        "minimum" if given.get("exclusiveMinimum") == Some(&json!(true)) => number("maximum"),
+        "maximum" if given.get("exclusiveMaximum") == Some(&json!(true)) => number("minimum"),
+        "minimum" => number("exclusiveMaximum"),
+        "maximum" => number("exclusiveMinimum"),
+        "exclusiveMinimum" if value.is_number() => number("maximum"),
+        "exclusiveMaximum" if value.is_number() => number("minimum"),
+        _ => None,
     }
 }
 
