@@ -34,7 +34,7 @@ inBrowsers("formats", (browser) => {
       const scene = { ...about(url), temperature: 1.5, seed: 5, max_tokens: 200, response_format: zodResponseFormat(Scene, "scene") };
       const chat = async (response_format: object) =>
         (await client.chat.completions.create({ ...about(url), response_format } as never)) as OpenAI.ChatCompletion;
-      const impossible = { name: "a", schema: { type: "array", items: { not: { type: "null" } } } };
+      const impossible = { name: "a", schema: { type: "array", items: { type: "string", not: { pattern: "b" } } } };
       const stream = { ...about(url), stream: true, response_format: { type: "json_schema", json_schema: impossible } } as const;
       const text = { format: zodTextFormat(Scene, "scene") };
       // A getter, which is not sent out of the page by itself.
@@ -79,7 +79,7 @@ inBrowsers("formats", (browser) => {
       const asked = { ...about(url), tools, tool_choice: "required" as const, parallel_tool_calls: false };
       const whole = await client.chat.completions.create(asked);
       const streamed = await client.chat.completions.stream(asked).finalChatCompletion();
-      const refused = { ...parameters, properties: { shape: { not: { const: 1 } } } };
+      const refused = { ...parameters, properties: { shape: { type: "string", not: { pattern: "b" } } } };
       const wrong = client.chat.completions.create({
         ...asked,
         tools: [{ type: "function", function: { name: "f", parameters: refused } }],

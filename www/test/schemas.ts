@@ -144,11 +144,11 @@ export function schemas(): Schema[] {
 /** Schemas that cannot be enforced, with the JSON pointer and the keyword of the cause. */
 export const REFUSED: [Schema, string, string][] = [
   [{ type: "array", items: word, uniqueItems: true }, "", "uniqueItems"],
-  [object({ a: { not: { const: 1 } } }), "/properties/a", "not"],
-  [JSON.parse('{"if": {"const": 1}, "then": {"const": 2}}'), "", "if"],
+  [object({ a: { type: "string", not: { pattern: "a" } } }), "/properties/a", "not"],
+  [JSON.parse('{"const": 1, "if": {"const": 1}, "then": {"const": 2}}'), "", "if"],
   [object({ a: { type: "boolean", nullable: true } }), "/properties/a", "nullable"],
   [list({ type: "number", multipleOf: 0.1 }), "/items", "multipleOf"],
-  [{ type: "array", contains: { const: 1 } }, "", "contains"],
+  [{ type: "array", contains: { const: 1 }, minContains: 50 }, "", "contains"],
   [object({ a: { type: "string", pattern: "(?=a)b" } }), "/properties/a", "pattern"],
   [{ $ref: "https://example.invalid/schema.json" }, "", "$ref"],
   [{ $ref: "#/$defs/nowhere" }, "", "$ref"],

@@ -6,15 +6,24 @@
 //!
 //! Drafts 4 to 2020-12 are supported at once: if the meaning of a keyword changed (`items`, `exclusiveMinimum`), its form determines the draft.
 
-mod applicators;
-mod arrays;
+mod accepts;
 mod disjoint;
+mod emit;
+mod expand;
+mod flat;
 mod formats;
+mod negate;
 mod numbers;
 mod objects;
+mod own;
 mod references;
-mod strings;
+mod values;
 
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use flat::Part;
+use llguidance::derivre::Regex;
 use serde_json::{Map, Value, json};
 
 use crate::error::{GrammarError, Result};
@@ -29,7 +38,7 @@ const MAX_DEPTH: usize = 64;
 const MAX_TRIES: usize = 64;
 
 /// Keywords that do not constrain answers.
-const ANNOTATIONS: [&str; 19] = [
+const ANNOTATIONS: [&str; 20] = [
     "title",
     "description",
     "default",
@@ -42,6 +51,7 @@ const ANNOTATIONS: [&str; 19] = [
     "$id",
     "id",
     "$anchor",
+    "$dynamicAnchor",
     "$comment",
     "$defs",
     "definitions",
@@ -53,7 +63,7 @@ const ANNOTATIONS: [&str; 19] = [
 /// Keywords with subschemas by name, in a list, and single ones.
 const NAMED: [&str; 5] = ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
 const LISTED: [&str; 4] = ["allOf", "anyOf", "oneOf", "prefixItems"];
-const SINGLE: [&str; 7] = [
+const SINGLE: [&str; 11] = [
     "items",
     "additionalItems",
     "additionalProperties",
@@ -61,6 +71,10 @@ const SINGLE: [&str; 7] = [
     "unevaluatedItems",
     "unevaluatedProperties",
     "not",
+    "if",
+    "then",
+    "else",
+    "contains",
 ];
 
 /// A schema in its original form.
@@ -102,14 +116,12 @@ impl Schema {
     pub fn normal(&self, pointer: &str) -> Result<Value> {
         let mut walk = Walk::new(&self.root);
         let start = self.root.pointer(pointer).unwrap_or(&self.root);
-        walk.at = pointer.into();
-        let top = walk.schema(start)?;
+        let top = walk.node(&[Part::given(pointer, start)])?;
         let definitions = walk.definitions()?;
+        let Value::Object(top) = top else { return Err(walk.unfit(pointer)) };
+        references::check_depth(&top, &definitions)?;
         let mut normal = Map::from_iter([("$defs".into(), Value::Object(definitions))]);
-        match top {
-            Value::Object(top) => normal.extend(top),
-            _ => return Err(GrammarError::schema(pointer, "", "nothing can fit it")),
-        }
+        normal.extend(top);
         // The JSON style of Mistral's models and many others. Control characters and line breaks have short escapes; other characters need
         // none.
         let layout = json!({ "whitespace_flexible": false, "item_separator": ", ", "key_separator": ": ",
@@ -158,184 +170,70 @@ fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// A traversal of a schema, with its location.
-struct Walk<'a> {
-    root: &'a Value,
-    at: String,
-    depth: usize,
-    schemas: usize,
-    references: references::References<'a>,
-    /// True if objects that name properties are closed by default, which is not so for combined schemas.
-    closes: bool,
-}
-
 /// Keywords of one schema.
 type Keywords = Map<String, Value>;
 
+/// A conversion of a schema.
+struct Walk<'a> {
+    root: &'a Value,
+    /// Depth of the schema that is converted.
+    depth: usize,
+    /// Number of schemas expanded, and of those expanded for comparisons.
+    schemas: usize,
+    compared: usize,
+    references: references::References<'a>,
+    /// Pointers to the schemas of the value that led to each other by references.
+    followed: Vec<Rc<str>>,
+    /// Schemas that are converted at the moment, by their keys, and their numbers as definitions if they contain themselves.
+    open: HashMap<String, Option<usize>>,
+    definitions: Map<String, Value>,
+    regexes: HashMap<String, Regex>,
+    /// True once an expansion has left values out.
+    is_narrow: bool,
+    /// The first reason why no value fits.
+    unfit: Option<GrammarError>,
+    /// True if dynamic references depend on who refers.
+    is_dynamic: bool,
+}
+
 impl<'a> Walk<'a> {
     fn new(root: &'a Value) -> Self {
-        let references = references::References::new(root);
-        Self { root, at: String::new(), depth: 0, schemas: 0, references, closes: !combines(root) }
-    }
-
-    fn refuse<T>(&self, keyword: &str, reason: impl Into<String>) -> Result<T> {
-        Err(GrammarError::schema(&self.at, keyword, reason))
-    }
-
-    /// Visits `place` below the current location.
-    fn below<T>(&mut self, place: &str, visit: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        let before = self.at.len();
-        self.at += place;
-        let visited = visit(self);
-        if visited.is_ok() {
-            self.at.truncate(before);
+        Self {
+            root,
+            depth: 0,
+            schemas: 0,
+            compared: 0,
+            references: references::References::new(root),
+            followed: Vec::new(),
+            open: HashMap::new(),
+            definitions: Map::new(),
+            regexes: HashMap::new(),
+            is_narrow: false,
+            unfit: None,
+            is_dynamic: references::is_dynamic(root),
         }
-        visited
     }
 
-    /// Converts a subschema of the current schema.
-    fn inner(&mut self, place: &str, value: &'a Value) -> Result<Value> {
-        self.below(place, |walk| walk.schema(value))
+    /// Notes why no value fits a schema.
+    fn note(&mut self, at: &str, keyword: &str, reason: impl Into<String>) {
+        self.unfit.get_or_insert_with(|| GrammarError::schema(at, keyword, reason));
     }
 
-    fn schema(&mut self, value: &'a Value) -> Result<Value> {
+    /// The error for a schema that no value fits.
+    fn unfit(&mut self, pointer: &str) -> GrammarError {
+        self.unfit.take().unwrap_or_else(|| GrammarError::schema(pointer, "", "nothing can fit it"))
+    }
+
+    fn count_schema(&mut self, part: &Part<'a>) -> Result<()> {
         self.schemas += 1;
-        if self.schemas > MAX_SCHEMAS || self.depth == MAX_DEPTH {
-            return self
-                .refuse("", format!("more than {MAX_SCHEMAS} schemas, or more than {MAX_DEPTH} one within the other"));
-        }
-        match value {
-            Value::Bool(true) => Ok(self.any()),
-            Value::Bool(false) => Ok(Value::Bool(false)),
-            Value::Object(keywords) => {
-                self.depth += 1;
-                let normal = self.keywords(keywords);
-                self.depth -= 1;
-                normal
-            }
-            _ => self.refuse("", "a schema is an object, true or false"),
-        }
-    }
-
-    fn keywords(&mut self, given: &'a Keywords) -> Result<Value> {
-        self.check(given)?;
-        let mut out = Keywords::new();
-        if self.combined(given, &mut out)? {
-            return Ok(Value::Bool(false));
-        }
-        let literals = self.literals(given, &mut out)?;
-        let types = self.types(given)?;
-        let has = |name: &str| types.iter().any(|known| known == name);
-        let (numeric, string, array, object) =
-            (has("number") || has("integer"), has("string"), has("array"), has("object"));
-        let narrow = !literals;
-        if numeric {
-            self.numbers(given, &mut out, has("number"), narrow)?;
-        }
-        if string {
-            self.strings(given, &mut out)?;
-        }
-        if array {
-            self.arrays(given, &mut out, narrow)?;
-        }
-        if object {
-            self.objects(given, &mut out, narrow)?;
-        }
-        if !types.is_empty() && narrow {
-            let names = if let [one] = &types[..] { json!(one) } else { json!(types) };
-            out.insert("type".into(), names);
-        }
-        Ok(if out.is_empty() { self.any() } else { Value::Object(out) })
-    }
-
-    /// Refuses keywords that are never supported.
-    fn check(&self, given: &Keywords) -> Result<()> {
-        for (keyword, value) in given {
-            let reason = match (keyword.as_str(), value) {
-                ("$dynamicRef" | "$recursiveRef", _) => "references that depend on who refers are not supported",
-                ("nullable", Value::Bool(true)) => "is no keyword of JSON Schema: name \"null\" in type",
-                ("if", _) if given.contains_key("then") || given.contains_key("else") => {
-                    "conditions cannot be enforced"
-                }
-                ("not", Value::Bool(_)) => continue,
-                ("not", Value::Object(inner)) if says_nothing(inner) => continue,
-                ("not", _) => "what is forbidden cannot be enforced: say what is allowed",
-                _ => continue,
-            };
-            return self.refuse(keyword, reason);
+        if self.schemas > MAX_SCHEMAS {
+            return part.refuse("", format!("more than {MAX_SCHEMAS} schemas"));
         }
         Ok(())
     }
-
-    /// The types allowed by a schema; without `type`, those that its keywords are about.
-    fn types(&self, given: &Keywords) -> Result<Vec<String>> {
-        const NAMES: [&str; 7] = ["null", "boolean", "integer", "number", "string", "array", "object"];
-        let mut types: Vec<String> = match given.get("type") {
-            None => implied_types(given),
-            Some(Value::String(one)) => vec![one.clone()],
-            Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-            Some(_) => return self.refuse("type", "must be a name or a list of names"),
-        };
-        if let Some(unknown) = types.iter().find(|name| !NAMES.contains(&name.as_str())) {
-            return self.refuse("type", format!("{unknown:?} is no type"));
-        }
-        if types.is_empty() && given.contains_key("type") {
-            return self.refuse("type", "names no type");
-        }
-        if types.iter().any(|name| name == "number") {
-            types.retain(|name| name != "integer");
-        }
-        let mut seen: Vec<String> = Vec::new();
-        types.retain(|name| {
-            let is_new = !seen.contains(name);
-            seen.push(name.clone());
-            is_new
-        });
-        Ok(types)
-    }
-
-    /// A non-negative integer.
-    fn count(&self, given: &Keywords, keyword: &str) -> Result<Option<u64>> {
-        let Some(value) = given.get(keyword) else { return Ok(None) };
-        let whole = |number: f64| (number >= 0.0 && number.fract() == 0.0 && number < 1e15).then_some(number as u64);
-        match value.as_u64().or_else(|| value.as_f64().and_then(whole)) {
-            Some(count) => Ok(Some(count)),
-            None => self.refuse(keyword, "must be a whole number of at least 0"),
-        }
-    }
-}
-
-/// The types that keywords are about.
-fn implied_types(given: &Keywords) -> Vec<String> {
-    let about = [
-        ("object", &objects::KEYWORDS[..]),
-        ("array", &arrays::KEYWORDS[..]),
-        ("string", &strings::KEYWORDS[..]),
-        ("number", &numbers::KEYWORDS[..]),
-    ];
-    let implied = about.iter().filter(|(_, keywords)| keywords.iter().any(|keyword| given.contains_key(*keyword)));
-    implied.map(|(name, _)| (*name).to_owned()).collect()
 }
 
 /// Returns true if all keywords of a schema are annotations.
 fn says_nothing(keywords: &Keywords) -> bool {
     keywords.keys().all(|keyword| ANNOTATIONS.contains(&keyword.as_str()))
-}
-
-/// Returns true if schemas are combined anywhere in a way that an object may have to match several.
-fn combines(root: &Value) -> bool {
-    let mut open = vec![root];
-    while let Some(value) = open.pop() {
-        if let Value::Object(map) = value {
-            let has = |names: &[&str]| names.iter().filter(|name| map.contains_key(**name)).count();
-            let own = usize::from(has(&["properties", "required", "additionalProperties", "patternProperties"]) > 0);
-            if has(&["allOf"]) > 0 || own + has(&["$ref", "anyOf", "oneOf"]) > 1 {
-                return true;
-            }
-            open.extend(map.values());
-        } else if let Value::Array(list) = value {
-            open.extend(list);
-        }
-    }
-    false
 }

@@ -1,84 +1,74 @@
 //! Numbers.
 
-use serde_json::{Number, Value, json};
+use serde_json::{Map, Number, Value, json};
 
-use super::{Keywords, Walk};
+use super::Walk;
+use super::flat::{Bound, Flat, Part};
+use super::values::{MOST, MOST_FRACTION};
 use crate::error::Result;
 
-/// Keywords about numbers.
-pub(super) const KEYWORDS: [&str; 5] = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"];
-
-/// Largest integer that every parser reads exactly: 2^53 - 1.
-pub(super) const MOST: f64 = 9_007_199_254_740_991.0;
-/// Largest number with a fraction.
-pub(super) const MOST_FRACTION: f64 = 1e15;
 /// Largest divisor; the matcher needs as many states.
-const MOST_DIVISOR: f64 = 1000.0;
+pub(super) const MOST_DIVISOR: u64 = 1000;
 
-impl Walk<'_> {
-    /// Adds constraints on numbers. `fractions` allows them. A `narrow` schema gets the bounds of exact numbers if it has none.
-    pub(super) fn numbers(&self, given: &Keywords, out: &mut Keywords, fractions: bool, narrow: bool) -> Result<()> {
+impl<'a> Walk<'a> {
+    /// Adds the schemas of numbers: one, and one more for each number that is excluded. `fractions` allows them.
+    pub(super) fn numbers(
+        &mut self,
+        part: &Part<'a>,
+        flat: &Flat<'a>,
+        fractions: bool,
+        found: &mut Vec<Value>,
+    ) -> Result<()> {
         let most = if fractions { MOST_FRACTION } else { MOST };
-        let (least, above) = self.bound(given, "minimum", "exclusiveMinimum", |a, b| a >= b)?;
-        let (largest, below) = self.bound(given, "maximum", "exclusiveMaximum", |a, b| a <= b)?;
-        let (mut low, mut high) = (least.is_some().then_some(above), largest.is_some().then_some(below));
-        let mut limits = [least.unwrap_or(-most), largest.unwrap_or(most)];
-        for (limit, (bound, keyword)) in limits.iter_mut().zip([(&mut low, "minimum"), (&mut high, "maximum")]) {
-            if limit.abs() > most {
-                let outside = if keyword == "minimum" { *limit > most } else { *limit < -most };
-                if outside {
-                    return self.refuse(keyword, "numbers as large are not exact everywhere");
-                }
-                (*limit, *bound) = (limit.clamp(-most, most), None);
-            }
-        }
-        for (limit, exclusive, [plain, strict]) in
-            [(limits[0], low, ["minimum", "exclusiveMinimum"]), (limits[1], high, ["maximum", "exclusiveMaximum"])]
+        let bounds = [(flat.numbers.low, -1.0, "minimum"), (flat.numbers.high, 1.0, "maximum")];
+        if let Some((_, _, keyword)) =
+            bounds.iter().find(|(bound, sign, _)| bound.is_some_and(|(at, _)| at * sign < -most))
         {
-            if narrow || exclusive.is_some() {
-                let name = if exclusive == Some(true) { strict } else { plain };
-                out.insert(name.into(), Number::from_f64(limit).map_or(Value::Null, Value::Number));
-            }
+            return part.refuse(keyword, "numbers as large are not exact everywhere");
         }
-        self.divisor(given, out)
-    }
-
-    /// The tighter of a bound and its exclusive form, with `true` for the latter. In draft 4 the exclusive form is a Boolean.
-    fn bound(
-        &self,
-        given: &Keywords,
-        plain: &str,
-        strict: &str,
-        is_tighter: fn(f64, f64) -> bool,
-    ) -> Result<(Option<f64>, bool)> {
-        let number = |keyword: &str| match given.get(keyword) {
-            None | Some(Value::Bool(_)) => Ok(None),
-            Some(value) => match value.as_f64().filter(|number| number.is_finite()) {
-                Some(number) => Ok(Some(number)),
-                None => self.refuse(keyword, "must be a number"),
-            },
-        };
-        let (inclusive, exclusive) = (number(plain)?, number(strict)?);
-        Ok(match (inclusive, exclusive, given.get(strict)) {
-            (Some(bound), _, Some(Value::Bool(true))) => (Some(bound), true),
-            (Some(a), Some(b), _) if is_tighter(b, a) => (Some(b), true),
-            (Some(bound), _, _) => (Some(bound), false),
-            (None, bound, _) => (bound, bound.is_some()),
-        })
-    }
-
-    fn divisor(&self, given: &Keywords, out: &mut Keywords) -> Result<()> {
-        let Some(value) = given.get("multipleOf") else { return Ok(()) };
-        match value.as_f64() {
-            Some(number) if (1.0..=MOST_DIVISOR).contains(&number) && number.fract() == 0.0 => {
-                out.insert("multipleOf".into(), json!(number as u64));
-                Ok(())
-            }
-            Some(number) if number > 0.0 && number.fract() != 0.0 => self.refuse(
-                "multipleOf",
-                "validators divide binary fractions, which is not exact: only whole numbers can be enforced",
-            ),
-            _ => self.refuse("multipleOf", format!("must be a whole number from 1 to {MOST_DIVISOR}")),
+        if flat.numbers.divisor.is_some_and(|divisor| divisor > MOST_DIVISOR) {
+            return part.refuse("multipleOf", format!("more than {MOST_DIVISOR} together"));
         }
+        let mut low = flat.numbers.low.filter(|(at, _)| *at >= -most).unwrap_or((-most, false));
+        let high = flat.numbers.high.filter(|(at, _)| *at <= most).unwrap_or((most, false));
+        let inside = |at: &f64| *at >= low.0 && *at <= high.0;
+        let mut excluded: Vec<f64> = flat.excluded.iter().filter_map(Value::as_f64).filter(inside).collect();
+        excluded.sort_by(f64::total_cmp);
+        let before = found.len();
+        for at in excluded {
+            found.extend(range(low, (at, true), flat.numbers.divisor, fractions));
+            low = (at, true);
+        }
+        found.extend(range(low, high, flat.numbers.divisor, fractions));
+        if found.len() == before {
+            self.note(&part.at, "minimum", "no number is in the range");
+        }
+        Ok(())
     }
+}
+
+/// The schema of a range, if a number is in it.
+pub(super) fn range(low: Bound, high: Bound, divisor: Option<u64>, fractions: bool) -> Option<Value> {
+    let is_empty = if fractions && divisor.is_none() {
+        low.0 > high.0 || low.0 == high.0 && (low.1 || high.1)
+    } else {
+        let step = divisor.unwrap_or(1) as f64;
+        let above = (low.0 / step).ceil() * step;
+        let first = if low.1 && above == low.0 { above + step } else { above };
+        if high.1 { first >= high.0 } else { first > high.0 }
+    };
+    if is_empty {
+        return None;
+    }
+    let mut out = Map::from_iter([("type".to_owned(), json!(if fractions { "number" } else { "integer" }))]);
+    for ((at, is_strict), [plain, strict]) in
+        [(low, ["minimum", "exclusiveMinimum"]), (high, ["maximum", "exclusiveMaximum"])]
+    {
+        let name = if is_strict { strict } else { plain };
+        out.insert(name.into(), Number::from_f64(at).map_or(Value::Null, Value::Number));
+    }
+    if let Some(divisor) = divisor {
+        out.insert("multipleOf".into(), json!(divisor));
+    }
+    Some(Value::Object(out))
 }

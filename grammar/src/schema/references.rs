@@ -1,52 +1,82 @@
 //! References of a schema: each target becomes one definition.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
-use super::numbers::MOST_FRACTION;
+use super::flat::Part;
+use super::values::MOST_FRACTION;
 use super::{Walk, escaped};
-use crate::error::Result;
+use crate::error::{GrammarError, Result};
+
+/// Largest depth of a schema with the definitions within it, counted in values of JSON.
+const MAX_LEVELS: usize = 2000;
 
 /// Targets of references.
 pub(super) struct References<'a> {
-    /// Number of each definition, by pointer.
+    /// Number of each definition, by the key of its schema.
     numbers: HashMap<String, usize>,
-    /// Definitions that are not converted yet, with their pointers.
-    open: Vec<(usize, String, &'a Value)>,
-    /// Pointers by `$id`, `$anchor` and similar keywords, in the spelling of references.
+    /// Number of definitions.
+    pub(super) used: usize,
+    /// Definitions that are not converted yet.
+    open: Vec<(usize, Part<'a>)>,
+    /// Pointers by the URIs of `$id`, `$anchor` and similar keywords.
     named: HashMap<String, String>,
+    /// URIs of schemas by their pointers with a slash.
+    resources: Vec<(String, String)>,
 }
 
 impl<'a> References<'a> {
     pub(super) fn new(root: &'a Value) -> Self {
-        Self { numbers: HashMap::new(), open: Vec::new(), named: names(root) }
+        let (named, resources) = (HashMap::from([(String::new(), String::new())]), Vec::new());
+        let mut this = Self { numbers: HashMap::new(), used: 0, open: Vec::new(), named, resources };
+        name(&mut this, root, "", "");
+        this
+    }
+
+    /// The number of the next definition.
+    pub(super) fn next(&self) -> usize {
+        self.used
     }
 }
 
-/// Every `$id` and `$anchor`, with the pointer to its schema.
-fn names(root: &Value) -> HashMap<String, String> {
-    let (mut named, mut open) = (HashMap::new(), vec![(root, String::new())]);
-    while let Some((value, at)) = open.pop() {
-        match value {
-            Value::Object(map) => {
-                for keyword in ["$id", "id"] {
-                    if let Some(Value::String(id)) = map.get(keyword) {
-                        named.entry(id.trim_end_matches('#').to_owned()).or_insert_with(|| at.clone());
-                    }
-                }
-                if let Some(Value::String(anchor)) = map.get("$anchor") {
-                    named.entry(format!("#{anchor}")).or_insert_with(|| at.clone());
-                }
-                open.extend(map.iter().map(|(name, value)| (value, format!("{at}/{}", escaped(name)))));
+/// Adds every `$id` and `$anchor` as a URI without relative parts, with the pointer to its schema.
+fn name(references: &mut References<'_>, value: &Value, at: &str, base: &str) {
+    let mut base = base.to_owned();
+    let named = &mut references.named;
+    if let Value::Object(map) = value {
+        if let Some(id) = map.get("$id").or_else(|| map.get("id")).and_then(Value::as_str) {
+            let whole = joined(&base, id);
+            if !id.starts_with('#') {
+                whole.trim_end_matches('#').clone_into(&mut base);
+                references.resources.push((format!("{at}/"), base.clone()));
             }
-            Value::Array(list) => {
-                open.extend(list.iter().enumerate().map(|(index, value)| (value, format!("{at}/{index}"))));
-            }
-            _ => {}
+            named.entry(whole.trim_end_matches('#').to_owned()).or_insert_with(|| at.to_owned());
+        }
+        for anchor in ["$anchor", "$dynamicAnchor"].iter().filter_map(|keyword| map.get(*keyword)?.as_str()) {
+            named.entry(format!("{base}#{anchor}")).or_insert_with(|| at.to_owned());
+        }
+        for (key, inner) in map {
+            name(references, inner, &format!("{at}/{}", escaped(key)), &base);
         }
     }
-    named
+    for (index, inner) in value.as_array().into_iter().flatten().enumerate() {
+        name(references, inner, &format!("{at}/{index}"), &base);
+    }
+}
+
+/// A reference as a URI, if it stands in the schema with this URI.
+fn joined(base: &str, reference: &str) -> String {
+    let scheme = reference.split(['/', '?', '#']).next().unwrap_or_default();
+    if scheme.contains(':') {
+        return reference.to_owned();
+    }
+    if reference.is_empty() || reference.starts_with('#') {
+        return format!("{base}{reference}");
+    }
+    let authority = base.find("://").map_or(0, |at| base[at + 3..].find('/').map_or(base.len(), |end| at + 3 + end));
+    let folder = if reference.starts_with('/') { authority } else { base.rfind('/').map_or(0, |at| at + 1) };
+    format!("{}{}", &base[..folder.max(authority)], reference.trim_start_matches("./"))
 }
 
 /// Decodes escapes such as `%20`.
@@ -82,53 +112,101 @@ fn values(inner: &Value) -> Value {
 }
 
 impl<'a> Walk<'a> {
-    /// The pointer and the schema of a reference.
-    pub(super) fn target(&self, reference: &str) -> Option<(String, &'a Value)> {
-        let root_id = self.root.get("$id").or_else(|| self.root.get("id")).and_then(Value::as_str).unwrap_or_default();
-        let inside = reference.strip_prefix(root_id.trim_end_matches('#')).unwrap_or(reference);
-        let known = self.references.named.get(reference).or_else(|| self.references.named.get(inside));
-        let pointer = match (known, inside.split_once('#')) {
+    /// The pointer and the schema of a reference that stands at a pointer.
+    fn target(&self, at: &str, reference: &str) -> Option<(String, &'a Value)> {
+        let inside = format!("{at}/");
+        let around = self.references.resources.iter().filter(|(place, _)| inside.starts_with(place));
+        let base = around.max_by_key(|(place, _)| place.len()).map_or("", |(_, base)| base);
+        let whole = joined(base, reference);
+        let whole = whole.trim_end_matches("#/").trim_end_matches('#');
+        let pointer = match (self.references.named.get(whole), whole.split_once('#')) {
             (Some(pointer), _) => pointer.clone(),
-            (None, Some(("", pointer))) => percent_decoded(pointer),
-            (None, Some((id, pointer))) => self.references.named.get(id)?.clone() + &percent_decoded(pointer),
-            (None, None) if inside.is_empty() => String::new(),
+            (None, Some((resource, place))) => {
+                let place = percent_decoded(place);
+                let resource = self.references.named.get(resource)?;
+                place.starts_with('/').then(|| format!("{resource}{place}"))?
+            }
             (None, None) => return None,
         };
-        let pointer = if pointer == "/" { String::new() } else { pointer };
         Some((pointer.clone(), self.root.pointer(&pointer)?))
     }
 
-    /// Any value. For combined schemas it has no recursive reference, which would be expanded without end; then lists and objects contain
-    /// scalars only.
+    /// Any value.
     pub(super) fn any(&self) -> Value {
-        if self.closes { anything() } else { values(&json!({ "anyOf": scalars() })) }
+        anything()
     }
 
-    /// A reference to a definition.
-    pub(super) fn reference(&mut self, value: &Value) -> Result<Value> {
-        let Some(reference) = value.as_str() else { return self.refuse("$ref", "must be a string") };
-        let Some((pointer, target)) = self.target(reference) else {
-            return self.refuse("$ref", format!("{reference:?} names nothing in this schema"));
-        };
-        let next = self.references.numbers.len();
-        let number = *self.references.numbers.entry(pointer.clone()).or_insert(next);
-        if number == next {
-            self.references.open.push((number, pointer, target));
+    /// The schema that a reference names.
+    pub(super) fn resolved(&self, part: &Part<'a>, keyword: &str, value: &Value) -> Result<Part<'a>> {
+        let Some(reference) = value.as_str() else { return part.refuse(keyword, "must be a string") };
+        match self.target(&part.at, reference) {
+            Some((_, target))
+                if keyword == "$dynamicRef" && self.is_dynamic && target.get("$dynamicAnchor").is_some() =>
+            {
+                part.refuse(keyword, "references that depend on who refers are not supported")
+            }
+            Some((pointer, target)) => Ok(Part::given(&pointer, target)),
+            None => part.refuse(keyword, format!("{reference:?} names nothing in this schema")),
         }
-        Ok(json!(format!("#/$defs/{number}")))
+    }
+
+    /// A reference to the definition of a schema.
+    pub(super) fn reference(&mut self, target: Part<'a>) -> Value {
+        let next = self.references.used;
+        let number = *self.references.numbers.entry(target.key()).or_insert(next);
+        if number == next {
+            self.references.used += 1;
+            self.references.open.push((number, target));
+        }
+        json!({ "$ref": format!("#/$defs/{number}") })
     }
 
     /// All referenced definitions.
     pub(super) fn definitions(&mut self) -> Result<Map<String, Value>> {
-        let mut definitions = Map::new();
-        if self.closes {
-            definitions.insert("any".into(), values(&anything()));
+        while let Some((number, target)) = self.references.open.pop() {
+            let normal = self.node(&[target])?;
+            self.definitions.insert(number.to_string(), normal);
         }
-        while let Some((number, pointer, target)) = self.references.open.pop() {
-            self.at = pointer;
-            let normal = self.schema(target)?;
-            definitions.insert(number.to_string(), normal);
-        }
-        Ok(definitions)
+        let mut all = Map::from_iter([("any".to_owned(), values(&anything()))]);
+        all.extend(std::mem::take(&mut self.definitions));
+        Ok(all)
     }
+}
+
+/// Returns true if a name of a dynamic anchor has several meanings.
+pub(super) fn is_dynamic(root: &Value) -> bool {
+    let (mut open, mut names) = (vec![root], Vec::new());
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Object(map) => {
+                names.extend(map.get("$dynamicAnchor"));
+                open.extend(map.values());
+            }
+            Value::Array(list) => open.extend(list),
+            _ => {}
+        }
+    }
+    names.iter().enumerate().any(|(index, name)| names[..index].contains(name))
+}
+
+/// Refuses schemas whose references lead too deep: the matcher compiles a definition within the first schema that refers to it.
+pub(super) fn check_depth(top: &Map<String, Value>, definitions: &Map<String, Value>) -> Result<()> {
+    let (mut seen, mut deepest) = (HashSet::new(), 0);
+    let mut open: Vec<(&Value, usize)> = top.values().rev().map(|value| (value, 1)).collect();
+    while let Some((value, depth)) = open.pop() {
+        deepest = deepest.max(depth);
+        match value {
+            Value::Object(map) => open.extend(map.values().rev().map(|inner| (inner, depth + 1))),
+            Value::Array(list) => open.extend(list.iter().rev().map(|inner| (inner, depth + 1))),
+            Value::String(text) => {
+                let target = text.strip_prefix("#/$defs/").filter(|name| seen.insert(*name));
+                open.extend(target.and_then(|name| definitions.get(name)).map(|inner| (inner, depth + 1)));
+            }
+            _ => {}
+        }
+    }
+    if deepest <= MAX_LEVELS {
+        return Ok(());
+    }
+    Err(GrammarError::schema("", "$ref", format!("references lead more than {MAX_LEVELS} levels deep")))
 }

@@ -21,7 +21,7 @@ pub(crate) fn supported() -> Vec<(String, String)> {
     all
 }
 
-const SUPPORTED: [&str; 62] = [
+const SUPPORTED: [&str; 75] = [
     r##"{"type": "object"}"##,
     r##"{}"##,
     "true",
@@ -84,21 +84,32 @@ const SUPPORTED: [&str; 62] = [
     r##"{"type": "object", "properties": {"if": {"type": "boolean"}, "not": {"type": "string"}, "$ref": {"type": "integer"}}, "required": ["if", "not", "$ref"]}"##,
     r##"{"type": "string", "if": {"minLength": 3}, "not": false}"##,
     r##"{"properties": {"a": {"minimum": 3}}, "required": ["a"]}"##,
+    r##"{"properties": {"a/b": {"not": {"type": "string"}}}}"##,
+    r##"{"items": {"if": {"type": "string"}, "then": {"minLength": 1}}}"##,
+    r##"{"type": "array", "contains": {"type": "string"}}"##,
+    r##"{"type": "array", "items": {"type": ["string", "integer"]}, "contains": {"type": "string"}, "minContains": 2, "maxContains": 3, "maxItems": 5}"##,
+    r##"{"type": "object", "dependentRequired": {"a": ["b"]}, "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}}"##,
+    r##"{"type": "object", "dependentSchemas": {"a": {"required": ["b"]}}, "properties": {"a": {"type": "null"}}}"##,
+    r##"{"type": "string", "not": {"enum": ["", "a", "ab", "b"]}, "maxLength": 3}"##,
+    r##"{"type": "integer", "not": {"const": 3}, "minimum": 1, "maximum": 5}"##,
+    r##"{"type": "object", "properties": {"kind": {"enum": ["a", "b"]}, "n": {"type": "integer"}}, "required": ["kind"], "if": {"properties": {"kind": {"const": "a"}}}, "then": {"required": ["n"]}, "else": {"properties": {"n": false}}}"##,
+    r##"{"oneOf": [{"type": "integer", "maximum": 10}, {"type": "integer", "minimum": 5, "maximum": 20}]}"##,
+    r##"{"type": "object", "properties": {"a": {}, "b": {}, "c": {}}, "minProperties": 2, "maxProperties": 2}"##,
+    r##"{"allOf": [{"$ref": "#/$defs/base"}, {"properties": {"b": {"type": "null"}}}], "unevaluatedProperties": false, "$defs": {"base": {"type": "object", "properties": {"a": {"type": "boolean"}, "c": {"$ref": "#/$defs/base"}}}}}"##,
+    r##"{"type": "object", "properties": {"a": {"type": "integer"}}, "propertyNames": {"maxLength": 3}, "additionalProperties": {"type": "null"}}"##,
 ];
 
 /// Schemas that are refused, the pointer and the keyword.
-pub(crate) const REFUSED: [(&str, &str, &str); 31] = [
+pub(crate) const REFUSED: [(&str, &str, &str); 29] = [
     ("no JSON", "", ""),
     ("[]", "", ""),
     ("false", "", ""),
+    (r##"{"properties": {"a/b": {"type": "string", "not": {"pattern": "x"}}}}"##, "/properties/a~1b", "not"),
+    (r##"{"items": {"type": "array", "contains": {"type": "string"}, "minContains": 90}}"##, "/items", "contains"),
+    (r##"{"allOf": [{"multipleOf": 700}, {"multipleOf": 999}]}"##, "", "multipleOf"),
     (r##"{"not": {}}"##, "", ""),
     (r##"{"type": "strnig"}"##, "", "type"),
     (r##"{"properties": {"a": {"type": "array", "uniqueItems": true}}}"##, "/properties/a", "uniqueItems"),
-    (r##"{"properties": {"a/b": {"not": {"type": "string"}}}}"##, "/properties/a~1b", "not"),
-    (r##"{"items": {"if": {"type": "string"}, "then": {"minLength": 1}}}"##, "/items", "if"),
-    (r##"{"type": "array", "contains": {"type": "string"}}"##, "", "contains"),
-    (r##"{"type": "object", "dependentRequired": {"a": ["b"]}}"##, "", "dependentRequired"),
-    (r##"{"type": "object", "dependentSchemas": {"a": {"required": ["b"]}}}"##, "", "dependentSchemas"),
     (r##"{"anyOf": [{"type": "string"}, {"type": "string", "pattern": "\\bword"}]}"##, "/anyOf/1", "pattern"),
     (r##"{"type": "string", "pattern": "^(?!x)"}"##, "", "pattern"),
     (r##"{"type": "string", "pattern": "(a)\\1"}"##, "", "pattern"),
@@ -125,7 +136,7 @@ pub(crate) const REFUSED: [(&str, &str, &str); 31] = [
     (
         r##"{"properties": {"a": {"allOf": [{"type": "string"}, {"type": "integer"}]}}, "required": ["a"]}"##,
         "/properties/a",
-        "",
+        "allOf",
     ),
 ];
 
@@ -157,6 +168,15 @@ pub(crate) fn hostile() -> Vec<(String, String)> {
         all.insert(format!("d{levels}"), json!({ "type": "object", "properties": { "x": { "type": "integer" } } }));
         json!({ "$ref": "#/$defs/d0", "$defs": all })
     };
+    let chain = |count: usize| {
+        let one = |index: usize| {
+            (
+                format!("d{index}"),
+                json!({ "type": "object", "properties": { "a": { "$ref": format!("#/$defs/d{}", (index + 1) % count) } } }),
+            )
+        };
+        json!({ "$ref": "#/$defs/d0", "$defs": (0..count).map(one).collect::<serde_json::Map<_, _>>() })
+    };
     let alternatives = |count: usize| {
         let one = |index: usize| json!({ "type": "object", "properties": { "a": { "const": index }, "b": { "pattern": format!("^[a-z]{{1,{}}}{index}$", 20 + index) } } });
         json!({ "anyOf": (0..count).map(one).collect::<Vec<_>>() })
@@ -170,6 +190,9 @@ pub(crate) fn hostile() -> Vec<(String, String)> {
         ("wide 15000".into(), wide(15_000).to_string()),
         ("doubling 12".into(), doubling(12).to_string()),
         ("doubling 40".into(), doubling(40).to_string()),
+        ("chain 450".into(), chain(450).to_string()),
+        ("chain 9000".into(), chain(9000).to_string()),
+        ("negations".into(), json!({ "not": deep(30) }).to_string()),
         ("alternatives 400".into(), alternatives(400).to_string()),
         ("crossed".into(), crossed.to_string()),
         ("a circle of references".into(), r##"{"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}"##.into()),

@@ -8,6 +8,84 @@ fn pick<T: Clone>(dice: &mut Dice, among: &[T]) -> T {
     among[dice.below(among.len())].clone()
 }
 
+/// A schema of at most `depth` levels that combines others in every way, with definitions that they refer to.
+pub(crate) fn combined(dice: &mut Dice) -> Value {
+    let mut root = combination(dice, 2);
+    if let Value::Object(map) = &mut root {
+        let tree = json!({ "type": "object", "properties": { "v": number(dice), "next": { "$ref": "#/$defs/tree" } }, "required": ["v"] });
+        map.insert("$defs".into(), json!({ "word": string(dice), "tree": tree, "more": related_object(dice, 1) }));
+    }
+    root
+}
+
+/// Keywords of all kinds, side by side.
+fn combination(dice: &mut Dice, depth: usize) -> Value {
+    let mut map = Map::new();
+    let add = |map: &mut Map<String, Value>, schema: Value| {
+        if let Value::Object(keywords) = schema {
+            map.extend(keywords);
+        }
+    };
+    for _ in 0..1 + dice.below(2) {
+        match dice.below(6) {
+            0 => add(&mut map, number(dice)),
+            1 => add(&mut map, string(dice)),
+            2 if depth > 0 => add(&mut map, array(dice, depth - 1)),
+            3 | 4 if depth > 0 => add(&mut map, related_object(dice, depth - 1)),
+            5 if dice.chance(40) => {
+                add(&mut map, json!({ "enum": (0..1 + dice.below(5)).map(|_| literal(dice)).collect::<Vec<_>>() }));
+            }
+            _ => add(&mut map, json!({ "$ref": pick(dice, &["#/$defs/word", "#/$defs/tree", "#/$defs/more"]) })),
+        }
+    }
+    if dice.chance(40) {
+        let kind = json!(pick(dice, &["object", "array", "string", "number", "integer"]));
+        map.insert("type".into(), if dice.chance(30) { json!([kind, "null"]) } else { kind });
+    } else if dice.chance(50) {
+        map.remove("type");
+    }
+    let inner = |dice: &mut Dice| if depth > 0 { combination(dice, depth - 1) } else { schema(dice, 0) };
+    for keyword in ["allOf", "anyOf", "oneOf"] {
+        if dice.chance(25) {
+            map.insert(keyword.into(), (0..1 + dice.below(3)).map(|_| inner(dice)).collect());
+        }
+    }
+    if dice.chance(20) {
+        map.insert("not".into(), inner(dice));
+    }
+    if dice.chance(20) {
+        map.extend([("if".to_owned(), inner(dice)), ("then".into(), inner(dice))]);
+        if dice.chance(50) {
+            map.insert("else".into(), inner(dice));
+        }
+    }
+    Value::Object(map)
+}
+
+/// An object whose properties depend on each other.
+fn related_object(dice: &mut Dice, depth: usize) -> Value {
+    let Value::Object(mut map) = object(dice, depth) else { return json!({}) };
+    let names = ["name", "age", "x", "type", "z_1", "other"];
+    let keywords = [
+        ("dependentRequired", json!({ pick(dice, &names): [pick(dice, &names)] })),
+        ("dependentSchemas", json!({ pick(dice, &names): object(dice, 0) })),
+        (
+            "propertyNames",
+            pick(dice, &[json!({ "maxLength": 4 }), json!({ "pattern": "^[a-z]" }), json!({ "enum": names })]),
+        ),
+        ("minProperties", json!(dice.below(3))),
+        ("maxProperties", json!(1 + dice.below(4))),
+        ("unevaluatedProperties", pick(dice, &[json!(false), json!({ "type": "integer" })])),
+        ("required", json!([pick(dice, &names)])),
+    ];
+    for (keyword, value) in keywords {
+        if dice.chance(20) {
+            map.insert(keyword.into(), value);
+        }
+    }
+    Value::Object(map)
+}
+
 /// A schema of at most `depth` levels.
 pub(crate) fn schema(dice: &mut Dice, depth: usize) -> Value {
     let deeper = depth > 0;
@@ -112,6 +190,12 @@ fn array(dice: &mut Dice, depth: usize) -> Value {
     if dice.chance(30) {
         let items: Vec<Value> = (0..1 + dice.below(3)).map(|_| schema(dice, depth)).collect();
         map.insert("prefixItems".into(), json!(items));
+    }
+    if dice.chance(10) {
+        map.insert("contains".into(), schema(dice, 0));
+        if dice.chance(30) {
+            map.extend([("minContains".to_owned(), json!(dice.below(2))), ("maxContains".to_owned(), json!(2))]);
+        }
     }
     if dice.chance(50) {
         let least = dice.below(3);

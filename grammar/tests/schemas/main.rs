@@ -7,8 +7,10 @@ mod cpu_time;
 mod generator;
 mod lark;
 mod patterns;
+mod suite;
 mod vocabulary;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cpu_time::cpu_time;
@@ -135,6 +137,61 @@ fn answers_fit_generated_schemas_or_the_schema_is_refused_with_its_place() {
     }
     println!("{schemas} schemas, {ended} answers ended, {} refused: {refused:#?}", refused.len());
     assert!(schemas >= 300 && ended > 1000, "{schemas} schemas, {ended} answers");
+}
+
+/// `OCELLI_SCHEMA_ANSWERS` is the number of answers.
+#[test]
+fn answers_fit_combined_schemas() {
+    let wanted: usize =
+        std::env::var("OCELLI_SCHEMA_ANSWERS").map_or(1500, |count| count.parse().expect("a number of answers"));
+    let (grammars, words) = grammars();
+    let (mut schemas, mut refused, mut ended) = (0, BTreeMap::new(), 0);
+    for seed in 0.. {
+        let schema = generator::combined(&mut Dice(seed));
+        match try_schema(&grammars, &words, (&format!("combined {seed}"), &schema.to_string()), 6) {
+            Ok(whole) => (schemas, ended) = (schemas + 1, ended + whole),
+            Err(GrammarError::UnsupportedSchema { pointer, keyword, reason }) => {
+                assert!(schema.pointer(&pointer).is_some(), "{pointer} leads nowhere: {schema}");
+                *refused.entry(format!("{keyword}: {reason:.60}")).or_insert(0) += 1;
+            }
+            Err(error) => panic!("combined {seed} {schema}: {error}"),
+        }
+        if ended >= wanted {
+            break;
+        }
+    }
+    let contradictions: usize = refused.values().sum();
+    println!("{schemas} schemas, {ended} answers ended, {contradictions} refused: {refused:#?}");
+    // Most combinations by chance contradict themselves.
+    assert!(schemas * 4 > contradictions, "{schemas} schemas, {contradictions} refused");
+}
+
+#[test]
+fn every_constraint_of_combined_schemas_is_kept() {
+    let (grammars, words) = grammars();
+    let bounds = r#"{"type": "integer", "minimum": 0, "maximum": 600}"#;
+    let text = format!(
+        r#"{{"allOf": [{{"multipleOf": 2}}, {bounds}], "anyOf": [{{"multipleOf": 3}}], "oneOf": [{{"multipleOf": 5}}]}}"#
+    );
+    let ended = try_schema(&grammars, &words, ("divisors", &text), 200).expect("a schema");
+    assert!(ended > 50, "{ended} answers");
+    let patterns = r#"{"type": "string", "pattern": "^[a-z]{2,6}$", "allOf": [{"pattern": "b"}, {"pattern": "a$"}, {"minLength": 3}]}"#;
+    assert!(try_schema(&grammars, &words, ("patterns", patterns), 50).expect("a schema") > 10);
+}
+
+#[test]
+fn alternatives_that_are_enforced_narrowly_may_overlap() {
+    let (grammars, words) = grammars();
+    for text in [
+        r#"{"oneOf": [{"type": "string"}, {"type": ["string", "integer"], "not": {"type": "string", "pattern": "x"}}]}"#,
+        r#"{"oneOf": [{"enum": ["_@a.bc", 1]}, {"type": "string", "format": "email"}]}"#,
+        r#"{"oneOf": [{"type": "array", "maxItems": 2}, {"type": "array", "prefixItems": [{"type": "null"}], "contains": {"const": 1}}]}"#,
+        r##"{"$schema": "http://json-schema.org/draft-07/schema#", "not": {"$ref": "#/definitions/a", "minLength": 3}, "type": "string",
+            "definitions": {"a": {"type": "string", "maxLength": 9}}}"##,
+    ] {
+        let outcome = try_schema(&grammars, &words, ("overlapping", text), 100);
+        assert!(matches!(outcome, Ok(_) | Err(GrammarError::UnsupportedSchema { .. })), "{outcome:?}");
+    }
 }
 
 #[test]

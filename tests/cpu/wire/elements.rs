@@ -187,6 +187,6 @@ fn a_schema_that_elements_cannot_enforce_is_refused_with_its_place() {
     assert_eq!(refused(either), (place.into(), "anyOf".into()));
     let named = json!({"type": "object", "properties": {"a>b": {"type": "string"}}});
     assert_eq!(refused(named), (format!("{place}/properties/a>b"), "properties".into()));
-    let inner = json!({"type": "object", "properties": {"a": {"type": "array", "items": {"not": {"type": "null"}}}}});
+    let inner = json!({"type": "object", "properties": {"a": {"type": "array", "items": {"type": "string", "not": {"pattern": "b"}}}}});
     assert_eq!(refused(inner), (format!("{place}/properties/a/items"), "not".into()));
 }

@@ -104,7 +104,7 @@ fn refused<T: std::fmt::Debug>(outcome: Result<T>) -> (u16, Value) {
 #[test]
 fn a_format_that_cannot_be_enforced_is_refused_with_place_and_keyword() {
     let mut nested = record();
-    nested["properties"]["zeta"] = json!({"type": "integer", "not": {"const": 5}});
+    nested["properties"]["zeta"] = json!({"type": "integer", "not": {"multipleOf": 5}});
     let (status, error) = refused(answer(&mut fake(), CHAT, &ask(&schema(&nested))));
     let place = "/response_format/json_schema/schema/properties/zeta";
     assert_eq!((status, &error["code"], &error["param"]), (400, &json!("unsupported_schema"), &json!(place)));

@@ -186,7 +186,7 @@ fn an_answer_fits_its_format_or_calls() {
 
 #[test]
 fn a_schema_that_cannot_be_enforced_is_refused_with_its_place() {
-    let parameters = json!({"type": "object", "properties": {"a": {"type": "string", "not": {"const": "b"}}}});
+    let parameters = json!({"type": "object", "properties": {"a": {"type": "string", "not": {"pattern": "b"}}}});
     let tools = json!([{"type": "function", "function": clock()},
         {"type": "function", "function": {"name": "f", "parameters": parameters}}]);
     let error = answer(&mut fake(), CHAT, &ask(&json!("auto"), &json!({"tools": tools}))).unwrap_err();
