@@ -2,7 +2,7 @@
 
 /** Of documents and of the service worker: everything is of this site. Browsers ignore `frame-ancestors` in a `<meta>` element. */
 const DOCUMENT =
-  "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' blob: data:; worker-src 'self' blob:; base-uri 'none'; form-action 'none'; " +
+  "default-src 'self'; connect-src 'self' blob:; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' blob: data:; worker-src 'self' blob:; base-uri 'none'; form-action 'none'; " +
   "object-src 'none'; frame-ancestors 'none'";
 
 /** Of the engine's worker, which fetches models and pictures of any site, starts helper threads from blobs, and loads no script. */
