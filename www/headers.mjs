@@ -1,11 +1,11 @@
 /** Headers of the page's files, for the development server and, as the file `_headers` of the build, for hosts. */
 
-/** Of documents and of the service worker: everything is of this site. Browsers ignore `frame-ancestors` in a `<meta>` element. */
+/** The policy of documents and of the service worker: everything is of this site. Browsers ignore `frame-ancestors` in a `<meta>` element. */
 const DOCUMENT =
-  "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' blob: data:; worker-src 'self' blob:; base-uri 'none'; form-action 'none'; " +
+  "default-src 'self'; connect-src 'self' blob:; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' blob: data:; worker-src 'self' blob:; base-uri 'none'; form-action 'none'; " +
   "object-src 'none'; frame-ancestors 'none'";
 
-/** Of the engine's worker, which fetches models and pictures of any site, starts helper threads from blobs, and loads no script. */
+/** The policy of the engine's worker, which fetches models and pictures of any site and starts helper threads from blobs. */
 const WORKER =
   "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' blob:; worker-src 'self' blob:; " +
   "connect-src 'self' https: http://localhost:* http://127.0.0.1:* blob: data:";

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { CheckOptions, DeviceCheck, RegisteredModel } from "../src/index.js";
+import { atCommit, registry } from "../src/api/registry.js";
 import { inBrowsers, type Tab } from "./driver.js";
 import { startSite, type Site } from "./site.js";
 
@@ -173,4 +174,11 @@ inBrowsers("check", (browser) => {
     assert.equal(begun?.downloadBytes, (slow.models[at]?.downloadBytes ?? 0) / 4);
     assert.equal(begun?.storageBytes, (slow.models[at]?.storageBytes ?? 0) / 4);
   });
+});
+
+test("a known model with a commit is loaded from that commit", () => {
+  const folder = "https://huggingface.co/owner/name/resolve";
+  const source = { gguf: `${folder}/main/model.gguf`, mmproj: `${folder}/main/mmproj.gguf` };
+  const model = { ...(registry[0] as RegisteredModel), source, commit: "0123abcd" };
+  assert.deepEqual(atCommit(model).source, { gguf: `${folder}/0123abcd/model.gguf`, mmproj: `${folder}/0123abcd/mmproj.gguf` });
 });

@@ -173,6 +173,32 @@ inBrowsers("tabs", (browser) => {
     assert.deepEqual(await workers([one, three]), [2, 1]);
   });
 
+  test("a host tab that is being frozen leaves the engine to another tab, and nothing is lost in either", async () => {
+    const [one, two] = [await first.another(), await first.another()];
+    for (const tab of [one, two]) {
+      await prepare(tab);
+      await load(tab, { share: true, context: 768 });
+    }
+    const freeze = (tab: Tab) => tab.run(() => void document.dispatchEvent(new Event("freeze")));
+    await ask(one, LONG);
+    await ask(two, LONG);
+    await begun(two, 20);
+    await freeze(one);
+    assert.deepEqual([await outcome(one), await outcome(two)], [wanted, wanted]);
+    assert.deepEqual(await workers([one, two]), [1, 1]);
+
+    await ask(one, LONG);
+    await begun(one, 20);
+    await two.closeAlone();
+    assert.equal(await outcome(one), wanted, "it hosts the engine again");
+    assert.deepEqual(await workers([one]), [2]);
+    await freeze(one);
+    await ask(one, LONG);
+    assert.equal(await outcome(one), wanted);
+    assert.deepEqual(await workers([one]), [2], "a tab without others keeps the engine");
+    await one.closeAlone();
+  });
+
   test("a host that cannot load the model reports it, and tries again when asked again", async () => {
     const [one, two] = [await first.another(), await first.another()];
     for (const tab of [one, two]) {

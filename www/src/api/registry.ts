@@ -10,8 +10,10 @@ export interface RegisteredModel {
   about: string;
   /** Licence of the weights, as the publisher names it. */
   license: string;
-  /** The source for `Engine.load`. */
+  /** The source for `Engine.load`, at the commit if there is one. */
   source: GgufSource | SafetensorsSource;
+  /** The commit of the repository on huggingface.co that was tested. */
+  commit?: string;
   /** Size of the checkpoint. */
   downloadBytes: number | null;
   /** Size of the package made from it: what the browser stores, and the weights on the GPU. */
@@ -26,4 +28,12 @@ export interface RegisteredModel {
 /**
  * Sizes follow from the shapes and layouts of the tensors: `tests/gpu/memory/shapes.rs` computes them. `ocelli pull` reads the same file.
  */
-export const registry = models as readonly RegisteredModel[];
+export const registry: readonly RegisteredModel[] = (models as readonly RegisteredModel[]).map(atCommit);
+
+/** The model with addresses of its commit in place of the branch `main`. */
+export function atCommit(model: RegisteredModel): RegisteredModel {
+  const { commit, source } = model;
+  if (commit === undefined) return model;
+  const pinned = Object.entries(source).map(([name, url]) => [name, String(url).replace("/resolve/main/", `/resolve/${commit}/`)]);
+  return { ...model, source: Object.fromEntries(pinned) as RegisteredModel["source"] };
+}

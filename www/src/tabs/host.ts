@@ -52,6 +52,11 @@ export class Host {
     this.all.postMessage({ kind: "host" } satisfies ToAll);
   }
 
+  /** True if other tabs use this engine, too. */
+  get hasOthers(): boolean {
+    return this.tabs.size > 1;
+  }
+
   close(): void {
     if (this.closing.signal.aborted) return;
     this.closing.abort();

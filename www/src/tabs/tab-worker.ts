@@ -54,7 +54,7 @@ export class TabWorker implements EngineWorker {
       this.hello();
       return this.closed;
     });
-    void this.holding(key, () => this.lead());
+    void this.leadInTurn();
   }
 
   addEventListener(type: string, listener: (event: never) => void): void {
@@ -100,9 +100,24 @@ export class TabWorker implements EngineWorker {
     if (this.isKnown && !this.closing.signal.aborted) this.all.postMessage({ kind: "hello", tab: this.tab } satisfies ToAll);
   }
 
+  /** Hosts the engine whenever it is this tab's turn. */
+  private async leadInTurn(): Promise<void> {
+    do await this.holding(this.key, () => this.lead());
+    while (this.hosting === null && !this.closing.signal.aborted);
+  }
+
+  /** A frozen tab receives messages, but its worker stands still: it leaves the engine to another tab before, if there is one. */
   private async lead(): Promise<void> {
-    this.hosting = new Host(this.key, this.start(), this.load);
-    await this.hosting.over;
+    const host = new Host(this.key, this.start(), this.load);
+    this.hosting = host;
+    const leave = () => {
+      if (!host.hasOthers) return;
+      this.hosting = null;
+      host.close();
+    };
+    globalThis.document?.addEventListener("freeze", leave);
+    await host.over;
+    globalThis.document?.removeEventListener("freeze", leave);
   }
 
   private send(message: ToWorker): void {
