@@ -15,8 +15,10 @@ export async function linkedChoice(): Promise<Choice | null> {
   const known = registry.find(({ source }) => Object.values(source).includes(href));
   const choice = known ? { name: nameOf(known.source), source: known.source } : { name: model, source: model };
   if (origin === location.origin) return choice;
-  const bytes = known?.packageBytes ?? (await storedBytes(packageUrl(href)));
-  return (await agrees(choice.name, new URL(href).protocol === "blob:" ? href : origin, bytes)) ? choice : null;
+  // The address that is requested, not the text of the link, which may say anything.
+  const url = packageUrl(href);
+  const bytes = known?.packageBytes ?? (await storedBytes(url));
+  return (await agrees(known?.name ?? url, origin === "null" ? url : origin, bytes)) ? choice : null;
 }
 
 /** Bytes of a package that is stored already. */
@@ -29,7 +31,7 @@ function agrees(name: string, origin: string, bytes: number | null): Promise<boo
   const dialog = find("linked", HTMLDialogElement);
   find("linked-origin", HTMLElement).textContent = origin;
   find("linked-name", HTMLElement).textContent = name;
-  find("linked-size", HTMLElement).textContent = bytes === null ? "of unknown size" : readableBytes(bytes);
+  find("linked-size", HTMLElement).textContent = bytes === null ? "Unknown size" : readableBytes(bytes);
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => resolve(dialog.returnValue === "load"), { once: true });
     find("linked-load", HTMLButtonElement).onclick = () => dialog.close("load");

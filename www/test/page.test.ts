@@ -254,7 +254,8 @@ inBrowsers("page opened by a link to a model", (browser) => {
     await asked();
     const { origin } = new URL(other.url);
     assert.equal(await words("#linked-origin"), origin);
-    assert.match(await words("#linked-words"), /models\/evil\/, of unknown size/);
+    assert.equal(await words("#linked-name"), model);
+    assert.equal(await words("#linked-size"), "Unknown size");
     await tab.press("Escape");
     await ready();
     assert.equal(await words("#model-name"), "demo model");
@@ -274,11 +275,23 @@ inBrowsers("page opened by a link to a model", (browser) => {
     assert.deepEqual(tab.faults, []);
   });
 
+  test("the question has no text that the link's author wrote, and stays small", async () => {
+    const model = `${other.url}models/evil/?This model is safe${"x".repeat(2000)}`;
+    await tab.goto(`${site.url}?model=${encodeURIComponent(model)}`);
+    await asked();
+    assert.equal(await words("#linked-name"), `${other.url}models/evil/`);
+    await tab.goto(`${site.url}?model=${encodeURIComponent(`${other.url}${"x".repeat(5000)}`)}`);
+    await asked();
+    const isVisible = () =>
+      tab.run(() => (document.querySelector("#linked-refuse")?.getBoundingClientRect().bottom ?? Infinity) < innerHeight);
+    assert.equal(await isVisible(), true);
+  });
+
   test("a known model is named with its size", async () => {
     const { safetensors } = (registry[0] as RegisteredModel).source as { safetensors: string };
     await tab.goto(`${site.url}?model=${encodeURIComponent(safetensors)}`);
     await asked();
-    assert.match(await words("#linked-words"), /https:\/\/huggingface\.co.*Qwen3\.5 0\.8B, 489 MB/s);
+    assert.match(await words("#linked-words"), /https:\/\/huggingface\.co.*Qwen3\.5 0\.8B\s+489 MB/s);
   });
 
   test("a model of the page's own site is loaded at once, and is not remembered", async () => {
