@@ -17,12 +17,12 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::batches::Batches;
-use super::form::{self, Form, MOST_BYTES, MOST_FIELD, Receiver};
 use super::http::{Answer, failure, plain};
 use super::intake::Intake;
 use super::keys::Caller;
 use super::store::{FileObject, Store, page};
 use crate::shared::api;
+use crate::shared::form::{self, Form, MOST_BYTES, MOST_FIELD, Receiver};
 
 /// Bytes of a file that are read at a time.
 const PIECE: usize = 64 << 10;

@@ -22,7 +22,6 @@ mod access;
 mod batches;
 mod connections;
 mod files;
-mod form;
 mod handler;
 mod http;
 mod intake;

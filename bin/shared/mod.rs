@@ -4,6 +4,7 @@ pub(crate) mod api;
 pub(crate) mod args;
 pub(crate) mod ask;
 pub(crate) mod disk;
+pub(crate) mod form;
 pub(crate) mod formats;
 pub(crate) mod io;
 pub(crate) mod kept;

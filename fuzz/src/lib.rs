@@ -12,7 +12,7 @@ mod calls;
 mod chat;
 #[path = "../../bin/pull/extent.rs"]
 mod extent;
-#[path = "../../bin/serve/form.rs"]
+#[path = "../../bin/shared/form.rs"]
 mod form;
 mod grammar;
 mod importers;

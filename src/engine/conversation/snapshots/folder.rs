@@ -70,15 +70,13 @@ impl Folder {
 
     fn finished(&self) -> Result<()> {
         let Some((file, name)) = self.begun.borrow_mut().take() else { return Ok(()) };
-        // The content must be on disk before its name is.
-        let written = file.sync_all();
-        drop(file);
+        // The content must be on disk before its name is, and some systems rename only closed files.
+        let written = { file }.sync_all();
         self.fail(&name, written.and_then(|()| fs::rename(self.part(&name), self.file(&name))))
     }
 
     fn given_up(&self) -> Result<()> {
-        let Some((file, name)) = self.begun.borrow_mut().take() else { return Ok(()) };
-        drop(file);
+        let Some((_, name)) = self.begun.borrow_mut().take() else { return Ok(()) };
         self.fail(&name, fs::remove_file(self.part(&name)))
     }
 }

@@ -8,14 +8,14 @@ use hyper::body::Bytes;
 use multer::{Constraints, Error, Field, Multipart, Result, SizeLimit};
 
 /// Most bytes of a file.
-pub(super) const MOST_BYTES: u64 = 512 << 20;
+pub(crate) const MOST_BYTES: u64 = 512 << 20;
 /// Most bytes of another field.
-pub(super) const MOST_FIELD: u64 = 64;
+pub(crate) const MOST_FIELD: u64 = 64;
 /// Bytes of part heads after which a form is refused.
 const MOST_HEAD: usize = 16 << 10;
 
 /// Receiver of the file in a form.
-pub(super) trait Receiver {
+pub(crate) trait Receiver {
     /// Begins the file.
     async fn begin(&mut self, name: &str) -> std::io::Result<()>;
     /// Adds to the file.
@@ -26,18 +26,18 @@ pub(super) trait Receiver {
 
 /// Fields of a form.
 #[derive(Debug, Default)]
-pub(super) struct Form {
-    pub(super) purpose: Option<String>,
-    pub(super) anchor: Option<String>,
-    pub(super) seconds: Option<String>,
-    pub(super) has_file: bool,
+pub(crate) struct Form {
+    pub(crate) purpose: Option<String>,
+    pub(crate) anchor: Option<String>,
+    pub(crate) seconds: Option<String>,
+    pub(crate) has_file: bool,
 }
 
 /// Reads a form. Only its first file is received.
 ///
 /// # Errors
 /// Errors of the parser; [`Error::StreamReadFailed`] with the error of the body or of the receiver.
-pub(super) async fn read<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+pub(crate) async fn read<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
     body: impl Stream<Item = std::result::Result<Bytes, E>> + Send,
     boundary: String,
     receiver: &mut impl Receiver,
