@@ -184,7 +184,7 @@ pub enum Error {
         reason: String,
     },
     /// A JSON schema contains a keyword that cannot be enforced during generation. Nothing was generated.
-    #[error("{}{keyword}: {reason}", unless_empty(.pointer, format!("{pointer}: ")))]
+    #[error("{}{}{reason}", unless_empty(.pointer, format!("{pointer}: ")), unless_empty(.keyword, format!("{keyword}: ")))]
     UnsupportedSchema {
         /// JSON pointer to the schema; empty for the root.
         pointer: String,

@@ -8,7 +8,7 @@ use ocelli::Result;
 use ocelli::api::Limit;
 
 use crate::shared::keys::{KeyEntry, KeyHash, read};
-use crate::shared::{io, units};
+use crate::shared::{disk, io, units};
 
 /// Time between two looks at the file.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -84,7 +84,7 @@ impl Keys {
             api_key.map(|key| Key { hash: KeyHash::of(key), expires: None, caller: Caller::unnamed("api-key") });
         let keys = Self { api_key, path: path.map(Path::to_path_buf), named: RwLock::default() };
         keys.reread()?;
-        path.into_iter().for_each(warn_if_readable);
+        path.into_iter().for_each(disk::warn_of_readers);
         Ok(keys)
     }
 
@@ -140,19 +140,6 @@ impl Keys {
         let found = self.api_key.iter().chain(named.iter()).filter(|key| is_wanted(key) && key.is_valid()).last();
         found.map(|key| key.caller.clone())
     }
-}
-
-/// Warns of a file of keys that others can read: it tells names and budgets.
-fn warn_if_readable(path: &Path) {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        if std::fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o077 != 0) {
-            io::inform(&format!("{} can be read by other users: chmod 600", path.display()));
-        }
-    }
-    #[cfg(not(unix))]
-    let _ = path;
 }
 
 #[cfg(test)]

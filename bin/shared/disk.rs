@@ -1,4 +1,4 @@
-//! Free space and readers of folders.
+//! Free space, and readers of folders and files.
 
 use std::path::Path;
 
@@ -50,17 +50,17 @@ fn is_one_inode(_: &Path, _: &Path) -> bool {
     false
 }
 
-/// Warns about a folder that other users may read, which keeps its mode.
-pub(crate) fn warn_of_readers(folder: &Path) {
-    if is_open(folder) {
-        inform(&format!("warning: other users may read {0}: chmod 700 {0}", folder.display()));
+/// Warns about a folder or file that other users may read, which keeps its mode.
+pub(crate) fn warn_of_readers(path: &Path) {
+    if is_open(path) {
+        inform(&format!("warning: other users may read {0}: chmod go-rwx {0}", path.display()));
     }
 }
 
 #[cfg(unix)]
-fn is_open(folder: &Path) -> bool {
+fn is_open(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(folder).is_ok_and(|about| about.permissions().mode() & 0o055 != 0)
+    std::fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o055 != 0)
 }
 
 #[cfg(not(unix))]

@@ -12,7 +12,7 @@ const MAX_REASON: usize = 2000;
 #[strum(serialize_all = "kebab-case")]
 pub enum GrammarError {
     /// A JSON schema has a constraint that cannot be enforced while an answer is generated.
-    #[error("{}{keyword}: {reason}", at(.pointer))]
+    #[error("{}{reason}", at(.pointer, .keyword))]
     UnsupportedSchema {
         /// JSON pointer to the schema with the constraint; empty for the root.
         pointer: String,
@@ -55,6 +55,7 @@ impl GrammarError {
     }
 }
 
-fn at(pointer: &str) -> String {
-    if pointer.is_empty() { String::new() } else { format!("{pointer}: ") }
+/// The parts of a place that are known, each followed by a colon.
+fn at(pointer: &str, keyword: &str) -> String {
+    [pointer, keyword].iter().filter(|part| !part.is_empty()).map(|part| format!("{part}: ")).collect()
 }

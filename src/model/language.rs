@@ -182,8 +182,8 @@ pub trait LanguageModel {
     /// The outline of what can be stored of a state.
     fn outline(&self, state: &Self::State) -> Outline;
 
-    /// The parts of a state, in the order in which they are written. [`crate::Error::InvalidPackage`] if they have more than `most` bytes, and for an
-    /// outline that no state of this model has.
+    /// The parts of a state, in the order in which they are written. [`crate::Error::InvalidPackage`] if they have more than `most` bytes, and
+    /// for an outline that no state of this model has.
     fn parts(&self, outline: &Outline, most: u64) -> Result<Vec<Part>>;
 
     /// The bytes of a part.

@@ -18,8 +18,7 @@ const ENTRIES: usize = 1024;
 impl Model {
     /// Records work over this model's weights that shows differences between variants of `group`: some layers of a step, one layer of a
     /// prompt, or their attention alone at the end of a long context, in launches of at most `most_flops`. Its kernels are compiled. It can be
-    /// repeated any number of times. Its results are meaningless and
-    /// stay in `state`, which must not belong to a conversation. Fails like [`super::LanguageModel::forward`].
+    /// repeated any number of times. Its results are meaningless and stay in `state`, which must not belong to a conversation. Fails like [`super::LanguageModel::forward`].
     pub async fn trial(
         &mut self,
         state: &mut State,

@@ -141,11 +141,11 @@ export function schemas(): Schema[] {
   return [...plain, ...nested];
 }
 
-/** Schemas that cannot be enforced, with the JSON pointer and the keyword of the cause. */
+/** Schemas that cannot be enforced, with the JSON pointer of the cause, and its keyword or the reason. */
 export const REFUSED: [Schema, string, string][] = [
   [{ type: "array", items: word, uniqueItems: true }, "", "uniqueItems"],
   [object({ a: { type: "string", not: { pattern: "a" } } }), "/properties/a", "not"],
-  [JSON.parse('{"const": 1, "if": {"const": 1}, "then": {"const": 2}}'), "", "if"],
+  [JSON.parse('{"const": 1, "if": {"const": 1}, "then": {"const": 2}}'), "", "no value of the list fits"],
   [object({ a: { type: "boolean", nullable: true } }), "/properties/a", "nullable"],
   [list({ type: "number", multipleOf: 0.1 }), "/items", "multipleOf"],
   [{ type: "array", contains: { const: 1 }, minContains: 50 }, "", "contains"],

@@ -136,7 +136,7 @@ fn outside(given: &Keywords, keyword: &str, value: &Value) -> Option<Value> {
     let number = |keyword: &str| Some(json!({ "type": "number", keyword: value }));
     let count = value.as_f64().map(|count| count as u64);
     let fewer = |kind: &str, keyword: &str| Some(json!({ "type": kind, keyword: count?.checked_sub(1)? }));
-    let more = |kind: &str, keyword: &str| Some(json!({ "type": kind, keyword: count? + 1 }));
+    let more = |kind: &str, keyword: &str| Some(json!({ "type": kind, keyword: count?.checked_add(1)? }));
     match keyword {
         "minLength" => fewer("string", "maxLength"),
         "maxLength" => more("string", "minLength"),

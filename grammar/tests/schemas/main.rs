@@ -180,6 +180,17 @@ fn every_constraint_of_combined_schemas_is_kept() {
 }
 
 #[test]
+fn the_largest_limits_can_be_negated() {
+    let (grammars, _) = grammars();
+    for limit in ["maxLength", "maxItems", "maxProperties"] {
+        for number in ["1e300", "18446744073709551615"] {
+            let refused = grammars.json_schema(&format!(r#"{{"not": {{"{limit}": {number}}}}}"#)).err();
+            assert!(matches!(refused, Some(GrammarError::UnsupportedSchema { .. })), "{limit} {number}: {refused:?}");
+        }
+    }
+}
+
+#[test]
 fn alternatives_that_are_enforced_narrowly_may_overlap() {
     let (grammars, words) = grammars();
     for text in [
