@@ -1,0 +1,25 @@
+//! The kernels, each generic over an instruction set, in modules of the names of `ocelli::kernels`.
+
+pub(crate) mod rms_norm;
+pub(crate) mod soft_cap;
+
+/// Index in memory of the number at `index` of a row in a lane layout for lanes with a block of 32 numbers each: groups of `1 << log_blocks`
+/// blocks, whose fours are in the order in which the lanes of a group load them; 0 for the natural order.
+#[inline(always)]
+fn lane_place(index: usize, log_blocks: u32) -> usize {
+    place(index, log_blocks, 3)
+}
+
+/// Index in memory of the number at `index`, if blocks are `1 << log_loads` fours and groups `1 << log_blocks` blocks, `// [groups, loads,
+/// blocks, 4]`.
+#[inline(always)]
+fn place(index: usize, log_blocks: u32, log_loads: u32) -> usize {
+    if log_blocks == 0 {
+        return index;
+    }
+    let group_bits = 2 + log_blocks + log_loads;
+    let (group, within) = (index >> group_bits, index & ((1 << group_bits) - 1));
+    let (four, rest) = (within >> 2, within & 3);
+    let (block, load) = (four >> log_loads, four & ((1 << log_loads) - 1));
+    (group << group_bits) + (((load << log_blocks) + block) << 2) + rest
+}
