@@ -90,13 +90,13 @@ impl<'a> Launch<'a> {
         bytes.get(..size_of::<T>()).map(bytemuck::pod_read_unaligned).ok_or(Fault::Missing)
     }
 
-    /// Number of bindings.
-    pub fn bindings(&self) -> usize {
-        self.count
+    /// The bindings in order.
+    pub fn spans(&self) -> &[Span] {
+        &self.spans[..self.count]
     }
 
     fn span(&self, binding: usize) -> Result<Span, Fault> {
-        self.spans[..self.count].get(binding).copied().ok_or(Fault::Missing)
+        self.spans().get(binding).copied().ok_or(Fault::Missing)
     }
 
     /// A binding that the kernel reads; the first is 0. It must not be written by the same launch.

@@ -7,11 +7,11 @@ const ALIGNMENT: usize = 64;
 
 /// Allocation of buffers in the memory of the process.
 #[derive(Debug)]
-pub struct Heap;
+pub(super) struct Heap;
 
 impl Heap {
     /// The address of `bytes` zero bytes, aligned to 64; `None` if there is no memory for them.
-    pub fn alloc(bytes: u64) -> Option<u64> {
+    pub(super) fn alloc(bytes: u64) -> Option<u64> {
         let layout = layout(bytes)?;
         // SAFETY: The layout has at least one byte.
         let at = unsafe { alloc_zeroed(layout) };
@@ -22,7 +22,7 @@ impl Heap {
     ///
     /// # Safety
     /// [`Self::alloc`] returned the address for the same number of bytes, and nothing accesses it any more.
-    pub unsafe fn free(at: u64, bytes: u64) {
+    pub(super) unsafe fn free(at: u64, bytes: u64) {
         if let Some(layout) = layout(bytes) {
             // SAFETY: The caller vouches for address and size.
             unsafe { dealloc(at as *mut u8, layout) }

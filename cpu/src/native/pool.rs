@@ -11,7 +11,7 @@ use crate::work::{Scratch, Team};
 
 /// Threads that wait for jobs. The thread that brings a job takes part in it.
 #[derive(Debug)]
-pub struct Pool {
+pub(super) struct Pool {
     shared: Arc<Shared>,
     /// Memory of the thread that brings a job; jobs are carried out one at a time.
     own: Mutex<Scratch>,
@@ -42,7 +42,7 @@ impl Pool {
     ///
     /// # Errors
     /// An error of the system if no thread can be started.
-    pub fn new(set: InstructionSet, threads: usize) -> std::io::Result<Self> {
+    pub(super) fn new(set: InstructionSet, threads: usize) -> std::io::Result<Self> {
         let threads = threads.max(1);
         let shared = Arc::new(Shared {
             set,
@@ -61,12 +61,12 @@ impl Pool {
     }
 
     /// Its instruction set.
-    pub fn set(&self) -> InstructionSet {
+    pub(super) fn set(&self) -> InstructionSet {
         self.shared.set
     }
 
     /// Number of threads.
-    pub fn threads(&self) -> usize {
+    pub(super) fn threads(&self) -> usize {
         self.shared.team.threads() as usize
     }
 
@@ -77,7 +77,7 @@ impl Pool {
     ///
     /// # Safety
     /// See [`crate::run`].
-    pub unsafe fn run(&self, job: &Job) -> Result<(), Fault> {
+    pub(super) unsafe fn run(&self, job: &Job) -> Result<(), Fault> {
         let mut scratch = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         let shared = &self.shared;
         let words = job.words();
