@@ -55,6 +55,7 @@ impl Job {
 
 /// A command of a job.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one exists at a time, and there is no allocation for it")]
 pub enum Command<'a> {
     /// A launch.
     Launch(Launch<'a>),

@@ -87,7 +87,6 @@ impl<'a, T: AnyBitPattern + NoUninit> Output<'a, T> {
     /// # Safety
     /// While the slice is used, no other slice of the same memory is, in this thread or another.
     #[inline(always)]
-    #[expect(clippy::mut_from_ref, reason = "the caller vouches for disjoint parts")]
     pub unsafe fn part(&self, first: usize, len: usize) -> &'a mut [T] {
         let fits = first.checked_add(len).is_some_and(|end| end <= self.len);
         let (first, len) = if fits { (first, len) } else { (0, 0) };

@@ -57,7 +57,7 @@ impl Tuning {
             (DeviceClass::Hardware, false) => Self::HARDWARE,
             (DeviceClass::Hardware, true) if has_subgroups => Self::FEW_REGISTERS_IN_SUBGROUPS,
             (DeviceClass::Hardware, true) => Self::FEW_REGISTERS,
-            (DeviceClass::Software | DeviceClass::SlowCompiler, _) => Self::SOFTWARE,
+            (DeviceClass::Software | DeviceClass::SlowCompiler | DeviceClass::Processor, _) => Self::SOFTWARE,
         };
         kernel_config.pick(TuningGroup::AttentionStep as usize, &Self::ALL, |tuning| tuning.uses).unwrap_or(suits)
     }

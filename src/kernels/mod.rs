@@ -22,6 +22,7 @@ pub mod gated_head_norm;
 pub mod gated_matvec;
 pub mod gemv;
 pub mod glu;
+mod host;
 mod lanes;
 pub mod layer_norm;
 pub mod matmul;

@@ -1,0 +1,63 @@
+//! The processor of a native process.
+
+use std::future::ready;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use ocelli_cpu::native::Machine;
+use ocelli_cpu::{Fault, InstructionSet, Job, Span};
+
+use super::host::{Host, HostReport};
+use crate::error::{Error, Result};
+
+/// Opens the processor of this machine, with its fastest instruction set.
+///
+/// # Errors
+/// [`Error::WebgpuUnavailable`] if no thread can be started.
+pub fn open(threads: Option<usize>) -> Result<Arc<dyn Host>> {
+    let threads = threads.unwrap_or_else(|| available_parallelism().map_or(1, usize::from));
+    let wanted = std::env::var("OCELLI_ISA").ok();
+    let sets = InstructionSet::detected();
+    let is_wanted = |set: &&InstructionSet| wanted.as_ref().is_none_or(|name| set.name().eq_ignore_ascii_case(name));
+    let unavailable = |reason: String| Error::WebgpuUnavailable { reason };
+    let set = sets.iter().find(is_wanted).ok_or_else(|| {
+        unavailable(format!("this processor has no instruction set {}", wanted.clone().unwrap_or_default()))
+    })?;
+    let machine = Machine::new(*set, threads).map_err(|error| unavailable(error.to_string()))?;
+    Ok(Arc::new(NativeHost(machine)))
+}
+
+#[derive(Debug)]
+struct NativeHost(Machine);
+
+impl Host for NativeHost {
+    fn report(&self) -> HostReport {
+        let (name, threads) = (std::env::consts::ARCH.into(), self.0.threads());
+        HostReport { name, instructions: self.0.set().name(), threads, max_buffer: isize::MAX as u64 }
+    }
+
+    fn alloc(&self, bytes: u64) -> Option<u64> {
+        self.0.alloc(bytes)
+    }
+
+    fn free(&self, at: u64) {
+        self.0.free(at);
+    }
+
+    fn write(&self, at: u64, bytes: &[u8]) -> std::result::Result<(), Fault> {
+        self.0.write(at, bytes)
+    }
+
+    fn read(&self, span: Span) -> std::result::Result<Vec<u8>, Fault> {
+        self.0.read(span)
+    }
+
+    fn run(&self, job: &Job, checked: &mut Option<u64>) -> std::result::Result<(), Fault> {
+        self.0.run(job, checked)
+    }
+
+    fn give_way(&self) -> Pin<Box<dyn Future<Output = ()>>> {
+        Box::pin(ready(()))
+    }
+}
