@@ -34,6 +34,7 @@ impl Gpu {
         let mut seen = HashSet::new();
         let kernels: Vec<_> = kernels.into_iter().filter(|kernel| seen.insert(*kernel)).collect();
         if self.host().is_some() {
+            on_compiled(kernels.len(), kernels.len());
             return self.check();
         }
         let missing: Vec<_> = {

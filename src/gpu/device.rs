@@ -44,9 +44,9 @@ pub(super) struct Opened {
 pub struct DeviceReport {
     /// The adapter's name; a browser may hide it.
     pub name: String,
-    /// Vulkan, Metal, DX12 or the browser's WebGPU.
+    /// Vulkan, Metal, DX12, the browser's WebGPU, or Cpu.
     pub backend: String,
-    /// The driver, if known.
+    /// The driver, if known; the instruction set of a processor.
     pub driver: String,
     /// Largest storage binding in bytes.
     pub max_storage_buffer_binding_size: u64,
@@ -58,6 +58,9 @@ pub struct DeviceReport {
     pub features: Features,
     /// Fewest and most lanes of a subgroup, if the platform reports them.
     pub subgroup_sizes: [u32; 2],
+    /// Threads of a processor. Results do not depend on their number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
 }
 
 /// Choice between a GPU and the processor itself.
@@ -67,15 +70,16 @@ pub struct DeviceReport {
 pub enum DeviceChoice {
     /// A GPU of hardware if there is one, else the processor. Never a GPU emulated by software.
     Auto,
-    /// A GPU, even an emulated one.
+    /// A GPU, even an emulated one. The default of the library, whose callers choose.
     #[default]
     Gpu,
     /// The processor.
     Cpu,
 }
 
-/// Options for opening a GPU and for reopening it after a loss.
-#[derive(Debug, Clone, Default)]
+/// Options for opening a device and for reopening it after a loss. By default, a native process reads `OCELLI_DEVICE` and `OCELLI_THREADS`.
+#[derive(Debug, Clone)]
+#[cfg_attr(target_arch = "wasm32", derive(Default))]
 pub struct GpuOptions {
     /// The kind of device.
     pub device: DeviceChoice,
@@ -227,6 +231,7 @@ impl Gpu {
             class,
             features,
             subgroup_sizes: sizes,
+            threads: None,
         };
         let max_binding = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
         let opened = Opened {

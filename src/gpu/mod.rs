@@ -14,8 +14,6 @@ pub mod host;
 pub mod kernel;
 pub mod kernel_config;
 pub mod ledger;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod native_host;
 mod numerics;
 mod pace;
 mod pieces;

@@ -97,5 +97,5 @@ pub(super) const WORDS: [(&str, &[&str]); 5] = [
     ("wasm_bindgen", &["chat/pattern/browser.rs"]),
     ("js_sys", &["chat/nfc.rs", "chat/pattern/browser.rs"]),
     ("web_sys", &[]),
-    ("target_arch", &["chat/nfc.rs", "chat/pattern/mod.rs", "gpu/threads.rs"]),
+    ("target_arch", &["chat/nfc.rs", "chat/pattern/mod.rs", "gpu/device.rs", "gpu/host/mod.rs", "gpu/threads.rs"]),
 ];

@@ -1,18 +1,21 @@
 //! A processor as a device: it carries the launches of a recording out itself, in order, before a submission returns.
 
+#[cfg(not(target_arch = "wasm32"))]
+mod native;
+
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, Weak};
 
 use ocelli_cpu::{Fault, Job, Span};
 
-use super::buffer::{Owned, Slice};
-use super::device::{DeviceReport, Gpu};
-use super::features::Features;
-use super::kernel_config::DeviceClass;
-use super::lock;
-use super::recording::{Command, Recording};
 use crate::error::{Error, Result};
+use crate::gpu::buffer::{Owned, Slice};
+use crate::gpu::device::{DeviceReport, Gpu};
+use crate::gpu::features::Features;
+use crate::gpu::kernel_config::DeviceClass;
+use crate::gpu::lock;
+use crate::gpu::recording::{Command, Recording};
 
 /// A processor with memory of its own.
 pub trait Host: fmt::Debug + wgpu::WasmNotSendSync {
@@ -178,16 +181,16 @@ impl HostJob {
 
 impl HostReport {
     pub(super) fn device(&self) -> DeviceReport {
-        let threads = if self.threads == 1 { "1 thread".into() } else { format!("{} threads", self.threads) };
         DeviceReport {
             name: self.name.clone(),
             backend: "Cpu".into(),
-            driver: format!("{}, {threads}", self.instructions),
+            driver: self.instructions.into(),
             max_storage_buffer_binding_size: self.max_buffer,
             max_buffer_size: self.max_buffer,
             class: DeviceClass::Processor,
             features: Features::NONE,
             subgroup_sizes: [0, 0],
+            threads: Some(self.threads),
         }
     }
 }

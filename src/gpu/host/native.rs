@@ -2,22 +2,50 @@
 
 use std::future::ready;
 use std::pin::Pin;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use ocelli_cpu::native::Machine;
 use ocelli_cpu::{Fault, InstructionSet, Job, Span};
 
-use super::host::{Host, HostReport};
+use super::{Host, HostReport};
 use crate::error::{Error, Result};
+use crate::gpu::device::{BrowserCaps, GpuOptions};
+
+/// The kind of device of those options that name none, for tests and containers: `auto`, `gpu` or `cpu`.
+const DEVICE_VARIABLE: &str = "OCELLI_DEVICE";
+/// Threads of the processor.
+const THREADS_VARIABLE: &str = "OCELLI_THREADS";
+/// Instruction set of the processor, if not the fastest.
+const ISA_VARIABLE: &str = "OCELLI_ISA";
+
+impl Default for GpuOptions {
+    fn default() -> Self {
+        Self {
+            device: read(DEVICE_VARIABLE).unwrap_or_default(),
+            host: Some(open),
+            threads: read(THREADS_VARIABLE),
+            max_binding: None,
+            max_flops: None,
+            browser_caps: BrowserCaps::default(),
+            compile_ahead: None,
+            faults: None,
+        }
+    }
+}
+
+fn read<T: FromStr>(variable: &str) -> Option<T> {
+    std::env::var(variable).ok()?.parse().ok()
+}
 
 /// Opens the processor of this machine, with its fastest instruction set.
 ///
 /// # Errors
 /// [`Error::WebgpuUnavailable`] if no thread can be started.
-pub fn open(threads: Option<usize>) -> Result<Arc<dyn Host>> {
+fn open(threads: Option<usize>) -> Result<Arc<dyn Host>> {
     let threads = threads.unwrap_or_else(|| available_parallelism().map_or(1, usize::from));
-    let wanted = std::env::var("OCELLI_ISA").ok();
+    let wanted = std::env::var(ISA_VARIABLE).ok();
     let sets = InstructionSet::detected();
     let is_wanted = |set: &&InstructionSet| wanted.as_ref().is_none_or(|name| set.name().eq_ignore_ascii_case(name));
     let unavailable = |reason: String| Error::WebgpuUnavailable { reason };
