@@ -22,7 +22,7 @@ pub use memory::{Fault, Output, Span};
 pub use op::{Held, Layout, Op, Plain, Results, Scores, Source};
 pub use work::{Scratch, Team, Work};
 
-/// Carries out a job as one of the threads of a team. Every thread of the team calls it with the same words, and each returns the same result.
+/// Carries out a job as one of the threads of a team. Every thread of the team calls it with the same words.
 ///
 /// # Errors
 /// A [`Fault`] if the words are no job, or a launch needs more memory than its spans have. Launches before the faulty one have run.
@@ -45,9 +45,7 @@ pub unsafe fn run(
             Ok(Command::Launch(launch)) => unsafe { set.kernel(launch.op)(&launch, &mut work) },
             Err(fault) => Err(fault),
         };
-        // All threads have the same result, and leave a new list of items to the next job.
-        work.barrier();
-        result?;
+        work.end(result)?;
     }
     Ok(())
 }

@@ -128,19 +128,65 @@ pub struct Scores {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the kernels of these names in `ocelli::kernels` describe them")]
 pub enum Op {
-    Attention { head_dim: u16, source: Source, held: Held, is_gated: bool, scores: Scores },
-    AttentionJoin { head_dim: u16, is_gated: bool },
-    AttentionStep { head_dim: u16, held: Held, results: Results, scores: Scores },
-    DeltaScan { dim: u16 },
-    EmbedRows { layout: Layout, parts: u8, is_scaled: bool },
-    GatedMatvec { layout: Layout, has_norm: bool },
-    Matmul { layout: Layout },
-    Matvec { layout: Layout, has_norm: bool },
+    Attention {
+        head_dim: u16,
+        source: Source,
+        held: Held,
+        is_gated: bool,
+        scores: Scores,
+    },
+    AttentionJoin {
+        head_dim: u16,
+        is_gated: bool,
+    },
+    /// `tile` positions are the unit of splits.
+    AttentionStep {
+        head_dim: u16,
+        held: Held,
+        results: Results,
+        scores: Scores,
+        tile: u16,
+    },
+    DeltaScan {
+        dim: u16,
+    },
+    EmbedRows {
+        layout: Layout,
+        parts: u8,
+        is_scaled: bool,
+    },
+    GatedMatvec {
+        layout: Layout,
+        has_norm: bool,
+    },
+    Matmul {
+        layout: Layout,
+    },
+    Matvec {
+        layout: Layout,
+        has_norm: bool,
+    },
     Plain(Plain),
-    QkvMatvec { layout: Layout, head_dim: u16, is_interleaved: bool, held: Held, has_bias: bool },
-    RmsNorm { adds: bool },
-    Rope { is_rotated: bool, held: Held },
-    RopeAppend { head_dim: u16, has_norms: bool, has_ropes: bool, held: Held },
+    QkvMatvec {
+        layout: Layout,
+        head_dim: u16,
+        is_interleaved: bool,
+        held: Held,
+        has_bias: bool,
+    },
+    RmsNorm {
+        adds: bool,
+    },
+    Rope {
+        is_rotated: bool,
+        held: Held,
+    },
+    RopeAppend {
+        head_dim: u16,
+        has_norms: bool,
+        ropes: u8,
+        held: Held,
+    },
 }
 
 /// Writes the fields of an operation one after the other into bits of 64.
@@ -197,8 +243,9 @@ impl Op {
                 scored(packer.put(is_gated.into(), 1), scores)
             }
             Self::AttentionJoin { head_dim, is_gated } => kind(1).put(head_dim.into(), 16).put(is_gated.into(), 1),
-            Self::AttentionStep { head_dim, held, results, scores } => {
+            Self::AttentionStep { head_dim, held, results, scores, tile } => {
                 scored(kind(2).put(head_dim.into(), 16).put(held as u32, 8).put(results as u32, 8), scores)
+                    .put(tile.into(), 16)
             }
             Self::DeltaScan { dim } => kind(3).put(dim.into(), 16),
             Self::EmbedRows { layout, parts, is_scaled } => {
@@ -216,8 +263,8 @@ impl Op {
                 .put(has_bias.into(), 1),
             Self::RmsNorm { adds } => kind(10).put(adds.into(), 1),
             Self::Rope { is_rotated, held } => kind(11).put(is_rotated.into(), 1).put(held as u32, 8),
-            Self::RopeAppend { head_dim, has_norms, has_ropes, held } => {
-                kind(12).put(head_dim.into(), 16).put(has_norms.into(), 1).put(has_ropes.into(), 1).put(held as u32, 8)
+            Self::RopeAppend { head_dim, has_norms, ropes, held } => {
+                kind(12).put(head_dim.into(), 16).put(has_norms.into(), 1).put(ropes.into(), 8).put(held as u32, 8)
             }
         };
         [packer.0 as u32, (packer.0 >> 32) as u32]
@@ -242,6 +289,7 @@ impl Op {
                 held: from.held()?,
                 results: results(from.take(8))?,
                 scores: from.scores(),
+                tile: from.dim(),
             },
             3 => Self::DeltaScan { dim: from.dim() },
             4 => Self::EmbedRows { layout: from.layout()?, parts: from.take(8) as u8, is_scaled: from.flag() },
@@ -261,7 +309,7 @@ impl Op {
             12 => Self::RopeAppend {
                 head_dim: from.dim(),
                 has_norms: from.flag(),
-                has_ropes: from.flag(),
+                ropes: from.take(8) as u8,
                 held: from.held()?,
             },
             _ => return None,
@@ -279,11 +327,11 @@ mod tests {
         let scores = Scores { is_windowed: true, is_capped: false };
         let ops = [
             Op::Attention { head_dim: 512, source: Source::Cache, held: Held::Int8, is_gated: true, scores },
-            Op::AttentionStep { head_dim: 128, held: Held::F16, results: Results::Partial, scores },
+            Op::AttentionStep { head_dim: 128, held: Held::F16, results: Results::Partial, scores, tile: 64 },
             Op::EmbedRows { layout: Layout::Q4_64, parts: 5, is_scaled: true },
             Op::Plain(Plain::SoftCap),
             Op::QkvMatvec { layout: Layout::Q6K, head_dim: 96, is_interleaved: true, held: Held::F16, has_bias: true },
-            Op::RopeAppend { head_dim: 256, has_norms: true, has_ropes: false, held: Held::F32 },
+            Op::RopeAppend { head_dim: 256, has_norms: true, ropes: 2, held: Held::F32 },
         ];
         for op in ops {
             assert_eq!(Op::of_words(op.words()), Some(op));

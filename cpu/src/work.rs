@@ -4,6 +4,8 @@ use alloc::vec::Vec;
 use core::hint;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use crate::memory::Fault;
+
 /// Turns of a loop before a waiting thread rests.
 const SPINS: u32 = 2_000;
 
@@ -17,6 +19,8 @@ pub struct Team {
     arrived: AtomicU32,
     /// Barriers passed.
     turn: AtomicU32,
+    /// 1 after a fault of any thread.
+    fault: AtomicU32,
     /// Lets other threads run while the word has this value.
     rest: fn(&AtomicU32, u32),
 }
@@ -25,18 +29,30 @@ impl Team {
     /// A team; `rest` is called by a thread that has waited for long while a word keeps its value.
     pub fn new(threads: u32, rest: fn(&AtomicU32, u32)) -> Self {
         let zero = || AtomicU32::new(0);
-        Self { threads: threads.max(1), next: zero(), arrived: zero(), turn: zero(), rest }
+        Self { threads: threads.max(1), next: zero(), arrived: zero(), turn: zero(), fault: zero(), rest }
     }
 
     /// Number of threads.
     pub fn threads(&self) -> u32 {
         self.threads
     }
+
+    /// Forgets the last job. No thread may be in one.
+    pub fn begin(&self) {
+        [&self.next, &self.arrived, &self.fault].iter().for_each(|word| word.store(0, Ordering::Relaxed));
+    }
 }
 
 /// Memory that a thread works in.
 #[derive(Debug, Default)]
 pub struct Scratch(Vec<Line>);
+
+impl Scratch {
+    /// Scratch without memory yet.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+}
 
 /// A cache line of floats.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +88,7 @@ impl<'a> Work<'a> {
 
     /// Waits until all threads are here, and begins a new list of items. All threads must call it equally often.
     pub fn barrier(&mut self) {
-        let Team { threads, next, arrived, turn, rest } = self.team;
+        let Team { threads, next, arrived, turn, rest, .. } = self.team;
         let before = turn.load(Ordering::Relaxed);
         if arrived.fetch_add(1, Ordering::AcqRel) + 1 == *threads {
             next.store(0, Ordering::Relaxed);
@@ -88,6 +104,18 @@ impl<'a> Work<'a> {
             } else {
                 rest(turn, before);
             }
+        }
+    }
+
+    /// Ends a command: waits for all threads, and returns the fault that any of them has found.
+    pub(crate) fn end(&mut self, result: Result<(), Fault>) -> Result<(), Fault> {
+        if result.is_err() {
+            self.team.fault.store(1, Ordering::Relaxed);
+        }
+        self.barrier();
+        match result {
+            Ok(()) if self.team.fault.load(Ordering::Relaxed) > 0 => Err(Fault::OutOfBounds),
+            result => result,
         }
     }
 

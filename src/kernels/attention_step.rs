@@ -206,6 +206,11 @@ fn fitting(mut tuning: Tuning, dim4: usize, precision: KvPrecision, rows: usize)
     }
 }
 
+/// Positions that a workgroup takes at a time, for `rows` query rows in a workgroup.
+pub(super) fn tile(tuning: Tuning, head_dim: usize, precision: KvPrecision, rows: usize) -> usize {
+    fitting(tuning, head_dim / 4, precision, rows).0.tile()
+}
+
 /// Lane layout of the queries for a launch with `rows` query rows of a key-value head in a workgroup.
 pub fn query_layout(head_dim: usize, precision: KvPrecision, rows: usize, tuning: Tuning) -> LaneLayout {
     let (tuning, ..) = fitting(tuning, head_dim / 4, precision, rows_together(rows));

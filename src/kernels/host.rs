@@ -24,14 +24,15 @@ impl Origin for Variant {
                 return exponents_are_natural.then_some(op);
             }
             Self::AttentionJoin { head_dim, is_gated } => Op::AttentionJoin { head_dim: width(head_dim)?, is_gated },
-            Self::AttentionStep { head_dim, precision, q_layout, results, scores, .. } => {
+            Self::AttentionStep { head_dim, precision, rows, q_layout, results, scores, tuning } => {
                 let results = match results {
                     attention_step::Results::Plain => Results::Plain,
                     attention_step::Results::Gated => Results::Gated,
                     attention_step::Results::Partial => Results::Partial,
                 };
+                let tile = width(attention_step::tile(tuning, head_dim, precision, rows))?;
                 let (head_dim, held) = (width(head_dim)?, held(precision));
-                let op = Op::AttentionStep { head_dim, held, results, scores: scores_of(scores) };
+                let op = Op::AttentionStep { head_dim, held, results, scores: scores_of(scores), tile };
                 return (q_layout == LaneLayout::NATURAL).then_some(op);
             }
             Self::DeltaScan { dim } => Op::DeltaScan { dim: width(dim)? },
@@ -51,9 +52,12 @@ impl Origin for Variant {
             },
             Self::RmsNorm { adds, .. } => Op::RmsNorm { adds },
             Self::Rope { is_rotated, precision } => Op::Rope { is_rotated, held: held(precision) },
-            Self::RopeAppend { head_dim, has_norms, ropes, precision } => {
-                Op::RopeAppend { head_dim: width(head_dim)?, has_norms, has_ropes: ropes > 1, held: held(precision) }
-            }
+            Self::RopeAppend { head_dim, has_norms, ropes, precision } => Op::RopeAppend {
+                head_dim: width(head_dim)?,
+                has_norms,
+                ropes: u8::try_from(ropes).ok()?,
+                held: held(precision),
+            },
         })
     }
 }

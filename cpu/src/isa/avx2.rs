@@ -74,15 +74,6 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn largest(x: Self::F) -> f32 {
-        unsafe {
-            let four = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
-            let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
-            _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps::<1>(two, two)))
-        }
-    }
-
-    #[inline(always)]
     unsafe fn round(x: Self::F) -> Self::F {
         unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(x) }
     }
@@ -98,6 +89,93 @@ impl Isa for Avx2 {
     #[inline(always)]
     unsafe fn load_halves(from: *const u16) -> Self::F {
         unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn four_halves(from: *const u16) -> [f32; 4] {
+        unsafe { core::mem::transmute(_mm_cvtph_ps(_mm_loadl_epi64(from.cast()))) }
+    }
+
+    const TILE: usize = 3;
+
+    #[inline(always)]
+    unsafe fn tile(x: *const f32, k: usize, panel: *const f32, len: usize, sums: &mut [[f32; 4]]) {
+        // SAFETY: As of the trait.
+        unsafe { crate::kernels::matmul::tile::<Self, 3>(x, k, panel, len, sums) }
+    }
+
+    type Block = [Self::F; 4];
+
+    #[inline(always)]
+    unsafe fn vectors(block: Self::Block) -> impl AsRef<[Self::F]> + AsMut<[Self::F]> {
+        block
+    }
+
+    #[inline(always)]
+    unsafe fn block(vector: impl Fn(usize) -> Self::F) -> Self::Block {
+        [vector(0), vector(1), vector(2), vector(3)]
+    }
+
+    #[inline(always)]
+    unsafe fn widen(bytes: [u32; 8]) -> Self::Block {
+        unsafe { widened(core::mem::transmute::<[u32; 8], __m256i>(bytes)) }
+    }
+
+    #[inline(always)]
+    unsafe fn bytes(from: *const i8) -> Self::Block {
+        unsafe {
+            let eight = |index: usize| _mm_loadl_epi64(from.add(8 * index).cast());
+            let float = |index| _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(eight(index)));
+            [float(0), float(1), float(2), float(3)]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn nibbles(from: *const u8) -> Self::Block {
+        unsafe { widened(nibbles(from)) }
+    }
+
+    #[inline(always)]
+    unsafe fn five_bits(from: *const u8, high: *const u8) -> Self::Block {
+        unsafe {
+            let word = _mm256_set1_epi32(high.cast::<i32>().read_unaligned());
+            let bits = _mm256_srlv_epi32(word, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+            let bits = _mm256_and_si256(bits, _mm256_set1_epi8(1));
+            widened(_mm256_or_si256(nibbles(from), _mm256_slli_epi32::<4>(bits)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn six_bits(from: *const u8, high: *const u8) -> Self::Block {
+        unsafe {
+            let [low, high] = high.cast::<[i32; 2]>().read_unaligned();
+            let words = _mm256_setr_epi32(low, low, low, low, high, high, high, high);
+            let bits = _mm256_srlv_epi32(words, _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6));
+            let bits = _mm256_and_si256(bits, _mm256_set1_epi8(3));
+            widened(_mm256_or_si256(nibbles(from), _mm256_slli_epi32::<4>(bits)))
+        }
+    }
+}
+
+/// The nibbles of 16 bytes as bytes: the lower ones, then the upper ones.
+#[inline(always)]
+unsafe fn nibbles(from: *const u8) -> __m256i {
+    // SAFETY: As above.
+    unsafe {
+        let both = _mm_loadu_si128(from.cast());
+        let both = _mm256_set_m128i(_mm_srli_epi16::<4>(both), both);
+        _mm256_and_si256(both, _mm256_set1_epi8(15))
+    }
+}
+
+/// 32 unsigned bytes as floats.
+#[inline(always)]
+unsafe fn widened(bytes: __m256i) -> [__m256; 4] {
+    // SAFETY: As above.
+    unsafe {
+        let (low, high) = (_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes));
+        let float = |eight| _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(eight));
+        [float(low), float(_mm_srli_si128::<8>(low)), float(high), float(_mm_srli_si128::<8>(high))]
     }
 }
 

@@ -5,6 +5,8 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod scalar;
+#[cfg(target_arch = "wasm32")]
+mod simd128;
 
 use crate::job::Launch;
 use crate::memory::Fault;
@@ -40,14 +42,81 @@ pub(crate) trait Isa: Copy + 'static {
     unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// The sum of the lanes, in the same order each time.
     unsafe fn sum(x: Self::F) -> f32;
-    /// The largest lane.
-    unsafe fn largest(x: Self::F) -> f32;
     /// Lanes rounded to integers.
     unsafe fn round(x: Self::F) -> Self::F;
     /// Two to the power of integers from -126 to 127.
     unsafe fn exp2(x: Self::F) -> Self::F;
     /// 16-bit floats widened.
     unsafe fn load_halves(from: *const u16) -> Self::F;
+
+    /// Four 16-bit floats widened.
+    unsafe fn four_halves(from: *const u16) -> [f32; 4];
+    /// A block of 32 floats in vectors.
+    type Block: Copy;
+    /// Vectors of a block.
+    unsafe fn vectors(block: Self::Block) -> impl AsRef<[Self::F]> + AsMut<[Self::F]>;
+    /// A block of these vectors, the first lanes first.
+    unsafe fn block(vector: impl Fn(usize) -> Self::F) -> Self::Block;
+    /// 32 unsigned bytes as floats.
+    unsafe fn widen(bytes: [u32; 8]) -> Self::Block;
+    /// 32 signed bytes as floats.
+    unsafe fn bytes(from: *const i8) -> Self::Block;
+
+    /// The nibbles of 16 bytes: the lower ones, then the upper ones.
+    #[inline(always)]
+    unsafe fn nibbles(from: *const u8) -> Self::Block {
+        // SAFETY: As of the whole trait.
+        unsafe { Self::widen(nibbles(from)) }
+    }
+
+    /// Nibbles with a fifth bit: byte `i` of the four at `high` holds that of element `4j + i` in bit `j`.
+    #[inline(always)]
+    unsafe fn five_bits(from: *const u8, high: *const u8) -> Self::Block {
+        // SAFETY: As of the whole trait.
+        unsafe {
+            let (mut bytes, word) = (nibbles(from), high.cast::<u32>().read_unaligned());
+            (0..8).for_each(|j| bytes[j] |= (word >> j & 0x0101_0101) << 4);
+            Self::widen(bytes)
+        }
+    }
+
+    /// Nibbles with two more bits: byte `i` of the first four at `high` holds those of element `4j + i` from bit `2j` on, of the last four those
+    /// of element `16 + 4j + i`.
+    #[inline(always)]
+    unsafe fn six_bits(from: *const u8, high: *const u8) -> Self::Block {
+        // SAFETY: As of the whole trait.
+        unsafe {
+            let (mut bytes, words) = (nibbles(from), high.cast::<[u32; 2]>().read_unaligned());
+            (0..8).for_each(|j| bytes[j] |= (words[j / 4] >> (2 * (j % 4)) & 0x0303_0303) << 4);
+            Self::widen(bytes)
+        }
+    }
+
+    /// Rows of inputs of a tile of products, for which there are registers.
+    const TILE: usize;
+    /// [`crate::kernels::matmul::tile`] of so many rows.
+    unsafe fn tile(x: *const f32, k: usize, panel: *const f32, len: usize, sums: &mut [[f32; 4]]);
+
+    /// `sum + w * x`, by lanes and in the order of the vectors.
+    #[inline(always)]
+    unsafe fn dot(sum: Self::F, w: Self::Block, x: *const f32) -> Self::F {
+        // SAFETY: The caller has 32 floats there.
+        unsafe {
+            let (mut sum, w) = (sum, Self::vectors(w));
+            for (index, &w) in w.as_ref().iter().enumerate() {
+                sum = Self::fma(w, Self::load(x.add(index * Self::LANES)), sum);
+            }
+            sum
+        }
+    }
+}
+
+/// The nibbles of 16 bytes, as bytes: the lower ones, then the upper ones.
+#[inline(always)]
+unsafe fn nibbles(from: *const u8) -> [u32; 8] {
+    // SAFETY: The caller has 16 bytes there.
+    let words = unsafe { from.cast::<[u32; 4]>().read_unaligned() };
+    core::array::from_fn(|j| words[j % 4] >> (4 * (j / 4)) & 0x0f0f_0f0f)
 }
 
 /// Entries of an instruction set: a function for each kernel, and the choice among them.
@@ -71,7 +140,12 @@ use entries;
 /// Calls a macro with the names of all kernels.
 macro_rules! with_kernels {
     ($call:ident!($($args:tt)*)) => {
-        $call! { $($args)* rms_norm, soft_cap }
+        $call! {
+            $($args)*
+            accept, activation, add_features, attention, attention_join, attention_step, delta_scan, embed_rows,
+            gated_head_norm, gated_matvec, glu, layer_norm, matmul, matvec, patch_merge, patchify, position_rows,
+            qkv_matvec, rms_norm, rope, rope_append, sample, sample_filter, sample_scan, soft_cap
+        }
     };
 }
 use with_kernels;
@@ -93,11 +167,16 @@ enum Set {
     Scalar,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    #[cfg(target_arch = "wasm32")]
+    Simd128,
 }
 
 impl InstructionSet {
     /// Portable instructions.
     pub const SCALAR: Self = Self(Set::Scalar);
+    /// Those of a wasm module.
+    #[cfg(target_arch = "wasm32")]
+    pub const WASM: Self = Self(Set::Simd128);
 
     /// The sets of this machine, the fastest first.
     #[cfg(feature = "native")]
@@ -120,6 +199,8 @@ impl InstructionSet {
             Set::Scalar => "scalar",
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => "AVX2",
+            #[cfg(target_arch = "wasm32")]
+            Set::Simd128 => "simd128",
         }
     }
 
@@ -128,6 +209,8 @@ impl InstructionSet {
             Set::Scalar => &scalar::KERNELS,
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => &avx2::KERNELS,
+            #[cfg(target_arch = "wasm32")]
+            Set::Simd128 => &simd128::KERNELS,
         }
     }
 
@@ -135,13 +218,37 @@ impl InstructionSet {
     pub(crate) fn kernel(self, op: Op) -> Kernel {
         let kernels = self.kernels();
         match op {
+            Op::Attention { .. } => kernels.attention,
+            Op::AttentionJoin { .. } => kernels.attention_join,
+            Op::AttentionStep { .. } => kernels.attention_step,
+            Op::DeltaScan { .. } => kernels.delta_scan,
+            Op::EmbedRows { .. } => kernels.embed_rows,
+            Op::GatedMatvec { .. } => kernels.gated_matvec,
+            Op::Matmul { .. } => kernels.matmul,
+            Op::Matvec { .. } => kernels.matvec,
+            Op::Plain(plain) => plain_kernel(kernels, plain),
+            Op::QkvMatvec { .. } => kernels.qkv_matvec,
             Op::RmsNorm { .. } => kernels.rms_norm,
-            Op::Plain(Plain::SoftCap) => kernels.soft_cap,
-            _ => missing,
+            Op::Rope { .. } => kernels.rope,
+            Op::RopeAppend { .. } => kernels.rope_append,
         }
     }
 }
 
-fn missing(_: &Launch<'_>, _: &mut Work<'_>) -> Result<(), Fault> {
-    Err(Fault::Malformed)
+fn plain_kernel(kernels: &Kernels, plain: Plain) -> Kernel {
+    match plain {
+        Plain::Accept => kernels.accept,
+        Plain::Activation => kernels.activation,
+        Plain::AddFeatures => kernels.add_features,
+        Plain::GatedHeadNorm => kernels.gated_head_norm,
+        Plain::Glu => kernels.glu,
+        Plain::LayerNorm => kernels.layer_norm,
+        Plain::PatchMerge => kernels.patch_merge,
+        Plain::Patchify => kernels.patchify,
+        Plain::PositionRows => kernels.position_rows,
+        Plain::Sample => kernels.sample,
+        Plain::SampleFilter => kernels.sample_filter,
+        Plain::SampleScan => kernels.sample_scan,
+        Plain::SoftCap => kernels.soft_cap,
+    }
 }

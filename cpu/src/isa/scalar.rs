@@ -73,11 +73,6 @@ impl Isa for Scalar {
     }
 
     #[inline(always)]
-    unsafe fn largest([a, b, c, d]: Self::F) -> f32 {
-        a.max(c).max(b.max(d))
-    }
-
-    #[inline(always)]
     unsafe fn round(x: Self::F) -> Self::F {
         x.map(libm::rintf)
     }
@@ -90,7 +85,44 @@ impl Isa for Scalar {
     #[inline(always)]
     unsafe fn load_halves(from: *const u16) -> Self::F {
         // SAFETY: The caller has four 16-bit floats there.
+        unsafe { Self::four_halves(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn four_halves(from: *const u16) -> [f32; 4] {
+        // SAFETY: The caller has four 16-bit floats there.
         unsafe { from.cast::<[u16; 4]>().read_unaligned() }.map(|bits| half::f16::from_bits(bits).to_f32_const())
+    }
+
+    const TILE: usize = 2;
+
+    #[inline(always)]
+    unsafe fn tile(x: *const f32, k: usize, panel: *const f32, len: usize, sums: &mut [[f32; 4]]) {
+        // SAFETY: As of the trait.
+        unsafe { crate::kernels::matmul::tile::<Self, 2>(x, k, panel, len, sums) }
+    }
+
+    type Block = [Self::F; 8];
+
+    #[inline(always)]
+    unsafe fn vectors(block: Self::Block) -> impl AsRef<[Self::F]> + AsMut<[Self::F]> {
+        block
+    }
+
+    #[inline(always)]
+    unsafe fn block(vector: impl Fn(usize) -> Self::F) -> Self::Block {
+        core::array::from_fn(vector)
+    }
+
+    #[inline(always)]
+    unsafe fn widen(bytes: [u32; 8]) -> Self::Block {
+        bytes.map(|word| word.to_le_bytes().map(f32::from))
+    }
+
+    #[inline(always)]
+    unsafe fn bytes(from: *const i8) -> Self::Block {
+        // SAFETY: The caller has 32 bytes there.
+        unsafe { from.cast::<[[i8; 4]; 8]>().read_unaligned() }.map(|four| four.map(f32::from))
     }
 }
 

@@ -1,7 +1,38 @@
 //! The kernels, each generic over an instruction set, in modules of the names of `ocelli::kernels`.
 
+pub(crate) mod accept;
+pub(crate) mod activation;
+pub(crate) mod add_features;
+pub(crate) mod attention;
+pub(crate) mod attention_join;
+pub(crate) mod attention_step;
+mod cache;
+pub(crate) mod delta_scan;
+pub(crate) mod embed_rows;
+mod few_rows;
+mod formats;
+pub(crate) mod gated_head_norm;
+pub(crate) mod gated_matvec;
+pub(crate) mod glu;
+mod heads;
+pub(crate) mod layer_norm;
+mod math;
+pub(crate) mod matmul;
+pub(crate) mod matvec;
+mod outputs;
+pub(crate) mod patch_merge;
+pub(crate) mod patchify;
+pub(crate) mod position_rows;
+pub(crate) mod qkv_matvec;
 pub(crate) mod rms_norm;
+pub(crate) mod rope;
+pub(crate) mod rope_append;
+pub(crate) mod sample;
+pub(crate) mod sample_filter;
+pub(crate) mod sample_scan;
+mod sampling;
 pub(crate) mod soft_cap;
+mod step;
 
 /// Index in memory of the number at `index` of a row in a lane layout for lanes with a block of 32 numbers each: groups of `1 << log_blocks`
 /// blocks, whose fours are in the order in which the lanes of a group load them; 0 for the natural order.

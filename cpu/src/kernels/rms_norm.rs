@@ -44,8 +44,11 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
 }
 
 /// The sum of squares.
+///
+/// # Safety
+/// The instruction set is there.
 #[inline(always)]
-unsafe fn squares<I: Isa>(x: &[f32]) -> f32 {
+pub(super) unsafe fn squares<I: Isa>(x: &[f32]) -> f32 {
     let (whole, rest) = x.split_at(x.len() / I::LANES * I::LANES);
     // SAFETY: The caller has the instructions, and chunks are whole vectors.
     let sum = unsafe {

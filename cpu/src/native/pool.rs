@@ -82,6 +82,7 @@ impl Pool {
         let shared = &self.shared;
         let words = job.words();
         shared.finished.store(0, Ordering::Relaxed);
+        shared.team.begin();
         {
             let mut order = shared.order.lock().unwrap_or_else(PoisonError::into_inner);
             order.number += 1;

@@ -7,7 +7,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, Weak};
 
-use ocelli_cpu::{Fault, Job, Span};
+pub use ocelli_cpu::{Fault, Job, Span};
 
 use crate::error::{Error, Result};
 use crate::gpu::buffer::{Owned, Slice};
@@ -56,7 +56,7 @@ pub struct HostReport {
     /// Its name, if known.
     pub name: String,
     /// Its instruction set.
-    pub instructions: &'static str,
+    pub instructions: String,
     /// Number of threads.
     pub threads: usize,
     /// Most bytes of a buffer.
@@ -184,7 +184,7 @@ impl HostReport {
         DeviceReport {
             name: self.name.clone(),
             backend: "Cpu".into(),
-            driver: self.instructions.into(),
+            driver: self.instructions.clone(),
             max_storage_buffer_binding_size: self.max_buffer,
             max_buffer_size: self.max_buffer,
             class: DeviceClass::Processor,

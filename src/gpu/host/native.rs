@@ -6,10 +6,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
+use ocelli_cpu::InstructionSet;
 use ocelli_cpu::native::Machine;
-use ocelli_cpu::{Fault, InstructionSet, Job, Span};
 
-use super::{Host, HostReport};
+use super::{Fault, Host, HostReport, Job, Span};
 use crate::error::{Error, Result};
 use crate::gpu::device::{BrowserCaps, GpuOptions};
 
@@ -62,7 +62,7 @@ struct NativeHost(Machine);
 impl Host for NativeHost {
     fn report(&self) -> HostReport {
         let (name, threads) = (std::env::consts::ARCH.into(), self.0.threads());
-        HostReport { name, instructions: self.0.set().name(), threads, max_buffer: isize::MAX as u64 }
+        HostReport { name, instructions: self.0.set().name().into(), threads, max_buffer: isize::MAX as u64 }
     }
 
     fn alloc(&self, bytes: u64) -> Option<u64> {

@@ -1,0 +1,376 @@
+//! Matrices in the planes of every layout, in blocks of 32 numbers of a row. A number is `scale * quant + least`.
+
+use crate::isa::Isa;
+use crate::job::Launch;
+use crate::memory::Fault;
+use crate::op::Layout;
+
+/// Numbers of a block.
+pub(crate) const BLOCK: usize = 32;
+/// Rows whose scales lie side by side.
+pub(crate) const GROUP: usize = 4;
+/// Blocks that share a scale of scales.
+const SUPER: usize = 8;
+/// Scales of scales are stored so many times too large, see `ocelli::layout::device_bytes`.
+const SUPER_UNIT: f32 = 1.0 / 1024.0;
+
+/// The planes of a matrix.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Matrix<'a> {
+    planes: [&'a [u8]; 4],
+    /// Blocks of a row.
+    pub(crate) blocks: usize,
+}
+
+/// Bytes of a plane for a block of a group of four rows, as a fraction: bytes and blocks.
+#[derive(Debug, Clone, Copy)]
+struct PlaneSize {
+    bytes: usize,
+    blocks: usize,
+}
+
+const fn each(bytes: usize) -> PlaneSize {
+    PlaneSize { bytes, blocks: 1 }
+}
+
+const fn shared(bytes: usize, blocks: usize) -> PlaneSize {
+    PlaneSize { bytes, blocks }
+}
+
+/// The planes of every layout, in the order of its numbers.
+const PLANES: [&[PlaneSize]; 10] = [
+    &[each(512)],
+    &[each(256)],
+    &[each(128), each(8)],
+    &[each(64), each(32), each(8), shared(8, SUPER)],
+    &[each(64), each(16), each(8), shared(16, SUPER)],
+    &[each(64), each(16), each(8)],
+    &[each(64), each(16)],
+    &[each(64), each(8), shared(16, SUPER)],
+    &[each(64), each(8)],
+    &[each(64), shared(8, 2)],
+];
+
+impl Layout {
+    fn plane_sizes(self) -> &'static [PlaneSize] {
+        PLANES[self as usize]
+    }
+
+    /// Planes of a matrix.
+    pub(crate) fn planes(self) -> usize {
+        self.plane_sizes().len()
+    }
+}
+
+impl<'a> Matrix<'a> {
+    /// The matrix of `rows` rows whose planes are the bindings from `first` on.
+    pub(crate) fn of(
+        launch: &Launch<'a>,
+        first: usize,
+        layout: Layout,
+        rows: usize,
+        blocks: usize,
+    ) -> Result<Self, Fault> {
+        let mut planes: [&[u8]; 4] = [&[]; 4];
+        for (index, size) in layout.plane_sizes().iter().enumerate() {
+            let units = rows.div_ceil(GROUP).checked_mul(blocks.div_ceil(size.blocks)).ok_or(Fault::OutOfBounds)?;
+            planes[index] = launch.input(first + index, units.checked_mul(size.bytes).ok_or(Fault::OutOfBounds)?)?;
+        }
+        Ok(Self { planes, blocks })
+    }
+
+    #[inline(always)]
+    unsafe fn at(&self, plane: usize, byte: usize) -> *const u8 {
+        // SAFETY: `of` has checked that the plane holds all blocks of all rows, and callers stay within them.
+        unsafe { self.planes[plane].as_ptr().add(byte) }
+    }
+}
+
+/// Scales of a block of four rows, and what is added to its numbers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scales {
+    pub(crate) scale: [f32; GROUP],
+    pub(crate) least: [f32; GROUP],
+}
+
+/// How a layout stores blocks.
+///
+/// # Safety
+/// Rows and blocks are within the matrix, and the instruction set is there.
+pub(crate) trait Format {
+    /// Numbers are quants with scales.
+    const HAS_SCALES: bool = true;
+    /// Something is added to the scaled quants.
+    const HAS_LEAST: bool = true;
+
+    /// The quants of a block.
+    unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block;
+    /// The scales of a block of the rows of a group.
+    unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Scales;
+}
+
+/// No scales.
+const UNSCALED: Scales = Scales { scale: [1.0; GROUP], least: [0.0; GROUP] };
+
+/// Four 16-bit scales of a group's block, each a piece of `stride` bytes.
+#[inline(always)]
+unsafe fn plain_scales<I: Isa>(matrix: &Matrix<'_>, plane: usize, unit: usize, zero: f32) -> Scales {
+    // SAFETY: As of `Format`.
+    let scale = unsafe { I::four_halves(matrix.at(plane, unit * 8).cast()) };
+    Scales { scale, least: scale.map(|scale| -zero * scale) }
+}
+
+/// Four pairs of 16-bit floats.
+#[inline(always)]
+unsafe fn pairs<I: Isa>(from: *const u8) -> ([f32; GROUP], [f32; GROUP]) {
+    // SAFETY: As of `Format`.
+    let (a, b) = unsafe { (I::four_halves(from.cast()), I::four_halves(from.add(8).cast())) };
+    ([a[0], a[2], b[0], b[2]], [a[1], a[3], b[1], b[3]])
+}
+
+/// Integer scales and minima of a group's block, times their own scales.
+#[inline(always)]
+unsafe fn super_scales<I: Isa>(matrix: &Matrix<'_>, planes: [usize; 2], group: usize, block: usize) -> Scales {
+    // SAFETY: As of `Format`.
+    unsafe {
+        let integers = matrix.at(planes[0], (group * matrix.blocks + block) * 8).cast::<[[u8; 2]; GROUP]>().read();
+        let unit = group * matrix.blocks.div_ceil(SUPER) + block / SUPER;
+        let (d, least) = pairs::<I>(matrix.at(planes[1], unit * 16));
+        Scales {
+            scale: core::array::from_fn(|row| d[row] * SUPER_UNIT * f32::from(integers[row][0])),
+            least: core::array::from_fn(|row| -(least[row] * SUPER_UNIT * f32::from(integers[row][1]))),
+        }
+    }
+}
+
+/// [`Layout::F32`].
+pub(crate) struct F32;
+
+impl Format for F32 {
+    const HAS_SCALES: bool = false;
+    const HAS_LEAST: bool = false;
+
+    #[inline(always)]
+    unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
+        let unit = row * matrix.blocks + block;
+        // SAFETY: As of the trait.
+        unsafe {
+            let at = matrix.at(0, unit * 128).cast::<f32>();
+            I::block(|vector| I::load(at.add(vector * I::LANES)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<I: Isa>(_: &Matrix<'_>, _: usize, _: usize) -> Scales {
+        UNSCALED
+    }
+}
+
+/// [`Layout::F16`].
+pub(crate) struct F16;
+
+impl Format for F16 {
+    const HAS_SCALES: bool = false;
+    const HAS_LEAST: bool = false;
+
+    #[inline(always)]
+    unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
+        let unit = row * matrix.blocks + block;
+        // SAFETY: As of the trait.
+        unsafe {
+            let at = matrix.at(0, unit * 64).cast::<u16>();
+            I::block(|vector| I::load_halves(at.add(vector * I::LANES)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<I: Isa>(_: &Matrix<'_>, _: usize, _: usize) -> Scales {
+        UNSCALED
+    }
+}
+
+/// [`Layout::Q8_0`].
+pub(crate) struct Q8_0;
+
+impl Format for Q8_0 {
+    const HAS_LEAST: bool = false;
+
+    #[inline(always)]
+    unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
+        let unit = row * matrix.blocks + block;
+        // SAFETY: As of the trait.
+        unsafe { I::bytes(matrix.at(0, unit * 32).cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Scales {
+        // SAFETY: As of the trait.
+        unsafe { plain_scales::<I>(matrix, 1, group * matrix.blocks + block, 0.0) }
+    }
+}
+
+/// [`Layout::Q5_0`].
+pub(crate) struct Q5_0;
+
+impl Format for Q5_0 {
+    #[inline(always)]
+    unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
+        let unit = row * matrix.blocks + block;
+        // SAFETY: As of the trait.
+        unsafe { I::five_bits(matrix.at(0, unit * 16), matrix.at(1, unit * 4)) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Scales {
+        // SAFETY: As of the trait.
+        unsafe { plain_scales::<I>(matrix, 2, group * matrix.blocks + block, 16.0) }
+    }
+}
+
+/// [`Layout::Q4_0`].
+pub(crate) struct Q4_0;
+
+impl Format for Q4_0 {
+    #[inline(always)]
+    unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
+        let unit = row * matrix.blocks + block;
+        // SAFETY: As of the trait.
+        unsafe { I::nibbles(matrix.at(0, unit * 16)) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Scales {
+        // SAFETY: As of the trait.
+        unsafe { plain_scales::<I>(matrix, 1, group * matrix.blocks + block, 8.0) }
+    }
+}
+
+/// [`Layout::Q4_64`].
+pub(crate) struct Q4_64;
+
+impl Format for Q4_64 {
+    #[inline(always)]
+    unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
+        let unit = row * matrix.blocks + block;
+        // SAFETY: As of the trait.
+        unsafe { I::nibbles(matrix.at(0, unit * 16)) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Scales {
+        // SAFETY: As of the trait.
+        unsafe { plain_scales::<I>(matrix, 1, group * matrix.blocks.div_ceil(2) + block / 2, 8.0) }
+    }
+}
+
+/// [`Layout::Q4_1`].
+pub(crate) struct Q4_1;
+
+impl Format for Q4_1 {
+    #[inline(always)]
+    unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
+        let unit = row * matrix.blocks + block;
+        // SAFETY: As of the trait.
+        unsafe { I::nibbles(matrix.at(0, unit * 16)) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Scales {
+        // SAFETY: As of the trait.
+        unsafe {
+            let (scale, least) = pairs::<I>(matrix.at(1, (group * matrix.blocks + block) * 16));
+            Scales { scale, least }
+        }
+    }
+}
+
+/// [`Layout::Q4K`].
+pub(crate) struct Q4K;
+
+impl Format for Q4K {
+    #[inline(always)]
+    unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
+        let unit = row * matrix.blocks + block;
+        // SAFETY: As of the trait.
+        unsafe { I::nibbles(matrix.at(0, unit * 16)) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Scales {
+        // SAFETY: As of the trait.
+        unsafe { super_scales::<I>(matrix, [1, 2], group, block) }
+    }
+}
+
+/// [`Layout::Q5K`].
+pub(crate) struct Q5K;
+
+impl Format for Q5K {
+    #[inline(always)]
+    unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
+        let unit = row * matrix.blocks + block;
+        // SAFETY: As of the trait.
+        unsafe { I::five_bits(matrix.at(0, unit * 16), matrix.at(1, unit * 4)) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Scales {
+        // SAFETY: As of the trait.
+        unsafe { super_scales::<I>(matrix, [2, 3], group, block) }
+    }
+}
+
+/// [`Layout::Q6K`].
+pub(crate) struct Q6K;
+
+impl Format for Q6K {
+    const HAS_LEAST: bool = false;
+
+    #[inline(always)]
+    unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
+        let unit = row * matrix.blocks + block;
+        // SAFETY: As of the trait.
+        unsafe {
+            // The scales of both halves of a block are whole numbers: so are the products, without a rounding.
+            let scales =
+                matrix.at(2, ((row / GROUP * matrix.blocks + block) * GROUP + row % GROUP) * 2).cast::<[i8; 2]>();
+            let [low, high] = scales.read().map(|scale| I::splat(f32::from(scale)));
+            let mut quants = I::vectors(I::six_bits(matrix.at(0, unit * 16), matrix.at(1, unit * 8)));
+            let half = BLOCK / I::LANES / 2;
+            let zero = I::splat(32.0);
+            for (index, vector) in quants.as_mut().iter_mut().enumerate() {
+                *vector = I::mul(I::sub(*vector, zero), if index < half { low } else { high });
+            }
+            I::block(|index| quants.as_ref()[index])
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Scales {
+        // SAFETY: As of the trait.
+        unsafe {
+            let unit = group * matrix.blocks.div_ceil(SUPER) + block / SUPER;
+            let scale = I::four_halves(matrix.at(3, unit * 8).cast()).map(|scale| scale * SUPER_UNIT);
+            Scales { scale, least: [0.0; GROUP] }
+        }
+    }
+}
+
+/// Calls a function that is generic over a [`Format`] with that of a layout.
+macro_rules! with_format {
+    ($layout:expr, $function:ident::<$isa:ty $(, $more:tt)?>($($args:expr),*)) => {
+        match $layout {
+            $crate::op::Layout::F32 => $function::<$isa, $crate::kernels::formats::F32 $(, $more)?>($($args),*),
+            $crate::op::Layout::F16 => $function::<$isa, $crate::kernels::formats::F16 $(, $more)?>($($args),*),
+            $crate::op::Layout::Q8_0 => $function::<$isa, $crate::kernels::formats::Q8_0 $(, $more)?>($($args),*),
+            $crate::op::Layout::Q6K => $function::<$isa, $crate::kernels::formats::Q6K $(, $more)?>($($args),*),
+            $crate::op::Layout::Q5K => $function::<$isa, $crate::kernels::formats::Q5K $(, $more)?>($($args),*),
+            $crate::op::Layout::Q5_0 => $function::<$isa, $crate::kernels::formats::Q5_0 $(, $more)?>($($args),*),
+            $crate::op::Layout::Q4_1 => $function::<$isa, $crate::kernels::formats::Q4_1 $(, $more)?>($($args),*),
+            $crate::op::Layout::Q4K => $function::<$isa, $crate::kernels::formats::Q4K $(, $more)?>($($args),*),
+            $crate::op::Layout::Q4_0 => $function::<$isa, $crate::kernels::formats::Q4_0 $(, $more)?>($($args),*),
+            $crate::op::Layout::Q4_64 => $function::<$isa, $crate::kernels::formats::Q4_64 $(, $more)?>($($args),*),
+        }
+    };
+}
+pub(crate) use with_format;
