@@ -327,7 +327,7 @@ impl Rows {
                 for r in 0..R {
                     let sum = self.sums.add((row + r) * dim + at);
                     (0..count).for_each(|key| {
-                        *sum += *self.weights.add((row + r) * KEYS + key) * *self.tile.add(key * dim + at)
+                        *sum += *self.weights.add((row + r) * KEYS + key) * *self.tile.add(key * dim + at);
                     });
                 }
             }

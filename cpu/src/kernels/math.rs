@@ -58,7 +58,7 @@ impl Activation {
                 }
                 Self::GeluTanh => {
                     let cube = I::mul(I::mul(x, x), x);
-                    let inner = I::mul(I::splat(0.797_884_56), I::fma(I::splat(0.044_715), cube, x));
+                    let inner = I::mul(I::splat(0.797_884_6), I::fma(I::splat(0.044_715), cube, x));
                     // (1 + tanh(z)) / 2 = 1 / (1 + exp(-2z)), which loses nothing where tanh is close to -1.
                     sigmoid_times::<I>(I::mul(I::splat(2.0), inner), x)
                 }

@@ -1,5 +1,7 @@
 //! The kernels, each generic over an instruction set, in modules of the names of `ocelli::kernels`.
 
+#![expect(clippy::needless_range_loop, reason = "rows and columns of tiles index several arrays")]
+
 pub(crate) mod accept;
 pub(crate) mod activation;
 pub(crate) mod add_features;
