@@ -7,6 +7,7 @@
 #![cfg_attr(not(feature = "native"), no_std)]
 extern crate alloc;
 
+mod bell;
 mod isa;
 mod job;
 mod kernels;

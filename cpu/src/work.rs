@@ -1,13 +1,10 @@
 //! Division of launches among threads.
 
 use alloc::vec::Vec;
-use core::hint;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use crate::bell::Bell;
 use crate::memory::Fault;
-
-/// Turns of a loop before a waiting thread rests.
-const SPINS: u32 = 2_000;
 
 /// Threads that carry out a job together.
 #[derive(Debug)]
@@ -21,15 +18,21 @@ pub struct Team {
     turn: AtomicU32,
     /// 1 after a fault of any thread.
     fault: AtomicU32,
-    /// Lets other threads run while the word has this value.
-    rest: fn(&AtomicU32, u32),
+    bell: Bell,
 }
 
 impl Team {
-    /// A team; `rest` is called by a thread that has waited for long while a word keeps its value.
-    pub fn new(threads: u32, rest: fn(&AtomicU32, u32)) -> Self {
+    /// A team of so many threads.
+    pub fn new(threads: u32) -> Self {
         let zero = || AtomicU32::new(0);
-        Self { threads: threads.max(1), next: zero(), arrived: zero(), turn: zero(), fault: zero(), rest }
+        Self {
+            threads: threads.max(1),
+            next: zero(),
+            arrived: zero(),
+            turn: zero(),
+            fault: zero(),
+            bell: Bell::default(),
+        }
     }
 
     /// Number of threads.
@@ -88,23 +91,14 @@ impl<'a> Work<'a> {
 
     /// Waits until all threads are here, and begins a new list of items. All threads must call it equally often.
     pub fn barrier(&mut self) {
-        let Team { threads, next, arrived, turn, rest, .. } = self.team;
+        let Team { threads, next, arrived, turn, bell, .. } = self.team;
         let before = turn.load(Ordering::Relaxed);
         if arrived.fetch_add(1, Ordering::AcqRel) + 1 == *threads {
             next.store(0, Ordering::Relaxed);
             arrived.store(0, Ordering::Relaxed);
-            turn.store(before.wrapping_add(1), Ordering::Release);
-            return;
+            return bell.ring(turn, before.wrapping_add(1));
         }
-        let mut spins = 0;
-        while turn.load(Ordering::Acquire) == before {
-            spins += 1;
-            if spins < SPINS {
-                hint::spin_loop();
-            } else {
-                rest(turn, before);
-            }
-        }
+        bell.wait(turn, before);
     }
 
     /// Ends a command: waits for all threads, and returns the fault that any of them has found.

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use crate::bell::Bell;
 use crate::isa::InstructionSet;
 use crate::job::Job;
 use crate::memory::Fault;
@@ -26,6 +27,7 @@ struct Shared {
     changed: Condvar,
     /// Helpers that have finished the present job.
     finished: AtomicU32,
+    bell: Bell,
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +36,8 @@ struct Order {
     number: u64,
     /// Address and length of its words, which live until every helper has finished.
     words: (usize, usize),
+    /// Helpers that have finished it.
+    finished: u32,
     ends: bool,
 }
 
@@ -46,10 +50,11 @@ impl Pool {
         let threads = threads.max(1);
         let shared = Arc::new(Shared {
             set,
-            team: Team::new(threads as u32, |_, _| thread::yield_now()),
+            team: Team::new(threads as u32),
             order: Mutex::default(),
             changed: Condvar::new(),
             finished: AtomicU32::new(0),
+            bell: Bell::default(),
         });
         let mut pool = Self { shared, own: Mutex::default(), helpers: Vec::new() };
         for number in 1..threads {
@@ -86,13 +91,18 @@ impl Pool {
         {
             let mut order = shared.order.lock().unwrap_or_else(PoisonError::into_inner);
             order.number += 1;
+            order.finished = 0;
             order.words = (words.as_ptr() as usize, words.len());
         }
         shared.changed.notify_all();
         // SAFETY: The caller vouches for the spans.
         let result = unsafe { crate::run(shared.set, words, 0, &shared.team, &mut scratch) };
-        while shared.finished.load(Ordering::Acquire) as usize != self.helpers.len() {
-            std::hint::spin_loop();
+        loop {
+            let finished = shared.finished.load(Ordering::Acquire);
+            if finished as usize == self.helpers.len() {
+                break;
+            }
+            shared.bell.wait(&shared.finished, finished);
         }
         result
     }
@@ -120,7 +130,9 @@ impl Shared {
                 let words = std::slice::from_raw_parts(at as *const u32, len);
                 crate::run(self.set, words, thread, &self.team, &mut scratch)
             };
-            self.finished.fetch_add(1, Ordering::Release);
+            let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+            order.finished += 1;
+            self.bell.ring(&self.finished, order.finished);
         }
     }
 }

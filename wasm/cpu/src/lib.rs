@@ -60,7 +60,7 @@ pub unsafe extern "C" fn release(at: usize, bytes: usize) {
 /// The words are in a buffer, as are all spans of the job.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn run(words: *const u32, len: usize) -> u32 {
-    let team = Team::new(1, |_, _| ());
+    let team = Team::new(1);
     // SAFETY: The caller vouches for the words and spans, and the module has one thread.
     let result = unsafe {
         let words = core::slice::from_raw_parts(words, len);
