@@ -89,6 +89,7 @@ pub enum Plain {
     LayerNorm,
     PatchMerge,
     Patchify,
+    Peak,
     PositionRows,
     Sample,
     SampleFilter,
@@ -98,7 +99,7 @@ pub enum Plain {
 
 impl Plain {
     /// Every one, in the order of its numbers, with its name as a kernel.
-    pub const ALL: [(Self, &'static str); 13] = [
+    pub const ALL: [(Self, &'static str); 14] = [
         (Self::Accept, "accept"),
         (Self::Activation, "activation"),
         (Self::AddFeatures, "add_features"),
@@ -107,6 +108,7 @@ impl Plain {
         (Self::LayerNorm, "layer_norm"),
         (Self::PatchMerge, "patch_merge"),
         (Self::Patchify, "patchify"),
+        (Self::Peak, "peak"),
         (Self::PositionRows, "position_rows"),
         (Self::Sample, "sample"),
         (Self::SampleFilter, "sample_filter"),

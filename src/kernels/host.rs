@@ -2,7 +2,7 @@
 
 use ocelli_cpu::{Held, Op, Plain, Results, Scores, Source};
 
-use super::{ScoreOptions, Variant, attention, attention_step};
+use super::{ScoreOptions, Variant, attention, attention_step, peak};
 use crate::config::{KvPrecision, RopePairs};
 use crate::gpu::Origin;
 use crate::kernels::gemv::{Gemv, LaneLayouts};
@@ -42,7 +42,7 @@ impl Origin for Variant {
             Self::GatedMatvec(gemv) => Op::GatedMatvec { layout: natural(gemv)?, has_norm: gemv.norm },
             Self::Matmul { layout, .. } => Op::Matmul { layout: layout_of(layout) },
             Self::Matvec(gemv) => Op::Matvec { layout: natural(gemv)?, has_norm: gemv.norm },
-            Self::Peak(_) => return None,
+            Self::Peak(numbers) => return (numbers == peak::Numbers::F32).then_some(Op::Plain(Plain::Peak)),
             Self::QkvMatvec { gemv, head_dim, pairs, precision, has_bias } => Op::QkvMatvec {
                 layout: natural(gemv)?,
                 head_dim: width(head_dim)?,

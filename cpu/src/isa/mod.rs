@@ -143,7 +143,7 @@ macro_rules! with_kernels {
         $call! {
             $($args)*
             accept, activation, add_features, attention, attention_join, attention_step, delta_scan, embed_rows,
-            gated_head_norm, gated_matvec, glu, layer_norm, matmul, matvec, patch_merge, patchify, position_rows,
+            gated_head_norm, gated_matvec, glu, layer_norm, matmul, matvec, patch_merge, patchify, peak, position_rows,
             qkv_matvec, rms_norm, rope, rope_append, sample, sample_filter, sample_scan, soft_cap
         }
     };
@@ -245,6 +245,7 @@ fn plain_kernel(kernels: &Kernels, plain: Plain) -> Kernel {
         Plain::LayerNorm => kernels.layer_norm,
         Plain::PatchMerge => kernels.patch_merge,
         Plain::Patchify => kernels.patchify,
+        Plain::Peak => kernels.peak,
         Plain::PositionRows => kernels.position_rows,
         Plain::Sample => kernels.sample,
         Plain::SampleFilter => kernels.sample_filter,

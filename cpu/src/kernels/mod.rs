@@ -24,6 +24,7 @@ pub(crate) mod matvec;
 mod outputs;
 pub(crate) mod patch_merge;
 pub(crate) mod patchify;
+pub(crate) mod peak;
 pub(crate) mod position_rows;
 pub(crate) mod qkv_matvec;
 pub(crate) mod rms_norm;

@@ -32,10 +32,12 @@ impl<'a> Outputs<'a> {
         layout: u32,
     ) -> Result<Self, Fault> {
         let (stride, offset, first_row) = (stride as usize, offset as usize, first_row as usize);
-        if offset.checked_add(n).is_none_or(|end| end > stride) {
+        // The first column may lie in a later row.
+        let last = m.saturating_sub(1).checked_mul(stride).and_then(|row| row.checked_add(offset + n));
+        if n > stride {
             return Err(Fault::OutOfBounds);
         }
-        let y = launch.output(1, m.checked_mul(stride).ok_or(Fault::OutOfBounds)?)?; // [m, stride]
+        let y = launch.output(1, last.ok_or(Fault::OutOfBounds)?)?; // [m, stride]
         let bias = match flags & ADDS_BIAS {
             0 => None,
             _ => Some(&launch.input::<f32>(2, first_row.checked_add(n).ok_or(Fault::OutOfBounds)?)?[first_row..]), // [n]
