@@ -107,13 +107,8 @@ impl Isa for Avx2 {
     type Block = [Self::F; 4];
 
     #[inline(always)]
-    unsafe fn vectors(block: Self::Block) -> impl AsRef<[Self::F]> + AsMut<[Self::F]> {
-        block
-    }
-
-    #[inline(always)]
-    unsafe fn block(vector: impl Fn(usize) -> Self::F) -> Self::Block {
-        [vector(0), vector(1), vector(2), vector(3)]
+    unsafe fn zeros() -> Self::Block {
+        [unsafe { Self::splat(0.0) }; 4]
     }
 
     #[inline(always)]
@@ -123,11 +118,7 @@ impl Isa for Avx2 {
 
     #[inline(always)]
     unsafe fn bytes(from: *const i8) -> Self::Block {
-        unsafe {
-            let eight = |index: usize| _mm_loadl_epi64(from.add(8 * index).cast());
-            let float = |index| _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(eight(index)));
-            [float(0), float(1), float(2), float(3)]
-        }
+        unsafe { [signed(from), signed(from.add(8)), signed(from.add(16)), signed(from.add(24))] }
     }
 
     #[inline(always)]
@@ -174,9 +165,22 @@ unsafe fn widened(bytes: __m256i) -> [__m256; 4] {
     // SAFETY: As above.
     unsafe {
         let (low, high) = (_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes));
-        let float = |eight| _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(eight));
-        [float(low), float(_mm_srli_si128::<8>(low)), float(high), float(_mm_srli_si128::<8>(high))]
+        [unsigned(low), unsigned(_mm_srli_si128::<8>(low)), unsigned(high), unsigned(_mm_srli_si128::<8>(high))]
     }
+}
+
+/// Eight unsigned bytes as floats.
+#[inline(always)]
+unsafe fn unsigned(eight: __m128i) -> __m256 {
+    // SAFETY: As above.
+    unsafe { _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(eight)) }
+}
+
+/// Eight signed bytes as floats.
+#[inline(always)]
+unsafe fn signed(from: *const i8) -> __m256 {
+    // SAFETY: As above.
+    unsafe { _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.cast()))) }
 }
 
 with_kernels!(entries!(Avx2, [target_feature(enable = "avx2,fma,f16c")],));

@@ -1,6 +1,9 @@
 //! Instruction sets. Kernels are generic over [`Isa`]; each set has an entry for every kernel, compiled for its instructions.
 //!
-//! Everything that a kernel calls in its loops is `#[inline(always)]`: only within the entry are the instructions of the set allowed.
+//! Everything that a kernel calls in its loops is `#[inline(always)]`: only within the entry are the instructions of the set allowed. Closures are not
+//! always inlined, so loops over vectors have none.
+
+#![expect(clippy::needless_range_loop, reason = "lanes index several arrays")]
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -51,12 +54,10 @@ pub(crate) trait Isa: Copy + 'static {
 
     /// Four 16-bit floats widened.
     unsafe fn four_halves(from: *const u16) -> [f32; 4];
-    /// A block of 32 floats in vectors.
-    type Block: Copy;
-    /// Vectors of a block.
-    unsafe fn vectors(block: Self::Block) -> impl AsRef<[Self::F]> + AsMut<[Self::F]>;
-    /// A block of these vectors, the first lanes first.
-    unsafe fn block(vector: impl Fn(usize) -> Self::F) -> Self::Block;
+    /// A block of 32 floats in vectors, the first lanes first.
+    type Block: Copy + AsRef<[Self::F]> + AsMut<[Self::F]>;
+    /// A block of zeros.
+    unsafe fn zeros() -> Self::Block;
     /// 32 unsigned bytes as floats.
     unsafe fn widen(bytes: [u32; 8]) -> Self::Block;
     /// 32 signed bytes as floats.
@@ -75,7 +76,9 @@ pub(crate) trait Isa: Copy + 'static {
         // SAFETY: As of the whole trait.
         unsafe {
             let (mut bytes, word) = (nibbles(from), high.cast::<u32>().read_unaligned());
-            (0..8).for_each(|j| bytes[j] |= (word >> j & 0x0101_0101) << 4);
+            for j in 0..8 {
+                bytes[j] |= (word >> j & 0x0101_0101) << 4;
+            }
             Self::widen(bytes)
         }
     }
@@ -87,7 +90,9 @@ pub(crate) trait Isa: Copy + 'static {
         // SAFETY: As of the whole trait.
         unsafe {
             let (mut bytes, words) = (nibbles(from), high.cast::<[u32; 2]>().read_unaligned());
-            (0..8).for_each(|j| bytes[j] |= (words[j / 4] >> (2 * (j % 4)) & 0x0303_0303) << 4);
+            for j in 0..8 {
+                bytes[j] |= (words[j / 4] >> (2 * (j % 4)) & 0x0303_0303) << 4;
+            }
             Self::widen(bytes)
         }
     }
@@ -97,12 +102,52 @@ pub(crate) trait Isa: Copy + 'static {
     /// [`crate::kernels::matmul::tile`] of so many rows.
     unsafe fn tile(x: *const f32, k: usize, panel: *const f32, len: usize, sums: &mut [[f32; 4]]);
 
+    /// 32 floats.
+    #[inline(always)]
+    unsafe fn floats(from: *const f32) -> Self::Block {
+        // SAFETY: The caller has 32 floats there.
+        unsafe {
+            let mut block = Self::zeros();
+            for (index, vector) in block.as_mut().iter_mut().enumerate() {
+                *vector = Self::load(from.add(index * Self::LANES));
+            }
+            block
+        }
+    }
+
+    /// 32 floats of 16 bits.
+    #[inline(always)]
+    unsafe fn halves(from: *const u16) -> Self::Block {
+        // SAFETY: The caller has 32 floats there.
+        unsafe {
+            let mut block = Self::zeros();
+            for (index, vector) in block.as_mut().iter_mut().enumerate() {
+                *vector = Self::load_halves(from.add(index * Self::LANES));
+            }
+            block
+        }
+    }
+
+    /// `(block - zero) * scale`, with a scale for the first 16 numbers and one for the others.
+    #[inline(always)]
+    unsafe fn scaled(block: Self::Block, zero: f32, scales: [f32; 2]) -> Self::Block {
+        // SAFETY: As of the whole trait.
+        unsafe {
+            let (zero, low, high) = (Self::splat(zero), Self::splat(scales[0]), Self::splat(scales[1]));
+            let (mut block, half) = (block, 16 / Self::LANES);
+            for (index, vector) in block.as_mut().iter_mut().enumerate() {
+                *vector = Self::mul(Self::sub(*vector, zero), if index < half { low } else { high });
+            }
+            block
+        }
+    }
+
     /// `sum + w * x`, by lanes and in the order of the vectors.
     #[inline(always)]
     unsafe fn dot(sum: Self::F, w: Self::Block, x: *const f32) -> Self::F {
         // SAFETY: The caller has 32 floats there.
         unsafe {
-            let (mut sum, w) = (sum, Self::vectors(w));
+            let mut sum = sum;
             for (index, &w) in w.as_ref().iter().enumerate() {
                 sum = Self::fma(w, Self::load(x.add(index * Self::LANES)), sum);
             }
@@ -116,7 +161,11 @@ pub(crate) trait Isa: Copy + 'static {
 unsafe fn nibbles(from: *const u8) -> [u32; 8] {
     // SAFETY: The caller has 16 bytes there.
     let words = unsafe { from.cast::<[u32; 4]>().read_unaligned() };
-    core::array::from_fn(|j| words[j % 4] >> (4 * (j / 4)) & 0x0f0f_0f0f)
+    let mut bytes = [0; 8];
+    for j in 0..8 {
+        bytes[j] = words[j % 4] >> (4 * (j / 4)) & 0x0f0f_0f0f;
+    }
+    bytes
 }
 
 /// Entries of an instruction set: a function for each kernel, and the choice among them.

@@ -105,13 +105,8 @@ impl Isa for Scalar {
     type Block = [Self::F; 8];
 
     #[inline(always)]
-    unsafe fn vectors(block: Self::Block) -> impl AsRef<[Self::F]> + AsMut<[Self::F]> {
-        block
-    }
-
-    #[inline(always)]
-    unsafe fn block(vector: impl Fn(usize) -> Self::F) -> Self::Block {
-        core::array::from_fn(vector)
+    unsafe fn zeros() -> Self::Block {
+        [[0.0; 4]; 8]
     }
 
     #[inline(always)]

@@ -112,31 +112,42 @@ impl Isa for Simd128 {
     type Block = [Self::F; 8];
 
     #[inline(always)]
-    unsafe fn vectors(block: Self::Block) -> impl AsRef<[Self::F]> + AsMut<[Self::F]> {
-        block
-    }
-
-    #[inline(always)]
-    unsafe fn block(vector: impl Fn(usize) -> Self::F) -> Self::Block {
-        core::array::from_fn(vector)
+    unsafe fn zeros() -> Self::Block {
+        [unsafe { Self::splat(0.0) }; 8]
     }
 
     #[inline(always)]
     unsafe fn widen(bytes: [u32; 8]) -> Self::Block {
         let [low, high]: [v128; 2] = unsafe { core::mem::transmute(bytes) };
-        let [a, b] = [low, high].map(|bytes| [u16x8_extend_low_u8x16(bytes), u16x8_extend_high_u8x16(bytes)]);
-        let four = |shorts| [u32x4_extend_low_u16x8(shorts), u32x4_extend_high_u16x8(shorts)].map(f32x4_convert_u32x4);
-        let [[c, d], [e, f], [g, h], [i, j]] = [a[0], a[1], b[0], b[1]].map(four);
-        [c, d, e, f, g, h, i, j]
+        let [a, b] = [u16x8_extend_low_u8x16(low), u16x8_extend_high_u8x16(low)];
+        let [c, d] = [u16x8_extend_low_u8x16(high), u16x8_extend_high_u8x16(high)];
+        [
+            f32x4_convert_u32x4(u32x4_extend_low_u16x8(a)),
+            f32x4_convert_u32x4(u32x4_extend_high_u16x8(a)),
+            f32x4_convert_u32x4(u32x4_extend_low_u16x8(b)),
+            f32x4_convert_u32x4(u32x4_extend_high_u16x8(b)),
+            f32x4_convert_u32x4(u32x4_extend_low_u16x8(c)),
+            f32x4_convert_u32x4(u32x4_extend_high_u16x8(c)),
+            f32x4_convert_u32x4(u32x4_extend_low_u16x8(d)),
+            f32x4_convert_u32x4(u32x4_extend_high_u16x8(d)),
+        ]
     }
 
     #[inline(always)]
     unsafe fn bytes(from: *const i8) -> Self::Block {
         let [low, high]: [v128; 2] = unsafe { [v128_load(from.cast()), v128_load(from.add(16).cast())] };
-        let [a, b] = [low, high].map(|bytes| [i16x8_extend_low_i8x16(bytes), i16x8_extend_high_i8x16(bytes)]);
-        let four = |shorts| [i32x4_extend_low_i16x8(shorts), i32x4_extend_high_i16x8(shorts)].map(f32x4_convert_i32x4);
-        let [[c, d], [e, f], [g, h], [i, j]] = [a[0], a[1], b[0], b[1]].map(four);
-        [c, d, e, f, g, h, i, j]
+        let [a, b] = [i16x8_extend_low_i8x16(low), i16x8_extend_high_i8x16(low)];
+        let [c, d] = [i16x8_extend_low_i8x16(high), i16x8_extend_high_i8x16(high)];
+        [
+            f32x4_convert_i32x4(i32x4_extend_low_i16x8(a)),
+            f32x4_convert_i32x4(i32x4_extend_high_i16x8(a)),
+            f32x4_convert_i32x4(i32x4_extend_low_i16x8(b)),
+            f32x4_convert_i32x4(i32x4_extend_high_i16x8(b)),
+            f32x4_convert_i32x4(i32x4_extend_low_i16x8(c)),
+            f32x4_convert_i32x4(i32x4_extend_high_i16x8(c)),
+            f32x4_convert_i32x4(i32x4_extend_low_i16x8(d)),
+            f32x4_convert_i32x4(i32x4_extend_high_i16x8(d)),
+        ]
     }
 }
 

@@ -82,9 +82,10 @@ unsafe fn run_format<I: Isa, L: Format>(launch: &Launch<'_>, work: &mut Work<'_>
             unsafe {
                 let scales = L::scales::<I>(matrix, row / GROUP, block);
                 let mut numbers = [0.0; BLOCK];
-                let quants = I::vectors(L::quants::<I>(matrix, row, block));
-                let vectors = quants.as_ref().iter().enumerate();
-                vectors.for_each(|(index, &x)| I::store(numbers.as_mut_ptr().add(index * I::LANES), x));
+                let quants = L::quants::<I>(matrix, row, block);
+                for (index, &vector) in quants.as_ref().iter().enumerate() {
+                    I::store(numbers.as_mut_ptr().add(index * I::LANES), vector);
+                }
                 for (at, quant) in numbers.iter().enumerate().take(width - block * BLOCK) {
                     let number = scales.scale[row % GROUP] * quant + scales.least[row % GROUP];
                     set(block * BLOCK + at, if is_scaled { scale * number } else { number });

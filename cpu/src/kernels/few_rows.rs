@@ -131,7 +131,9 @@ unsafe fn products<I: Isa, L: Format, const M: usize>(
             if L::HAS_LEAST {
                 for m in 0..M {
                     let of_block = *sums.add((row + m) * blocks + block);
-                    (0..GROUP).for_each(|column| least[m][column] += scales.least[column] * of_block);
+                    for column in 0..GROUP {
+                        least[m][column] += scales.least[column] * of_block;
+                    }
                 }
             }
         }

@@ -136,10 +136,12 @@ unsafe fn super_scales<I: Isa>(matrix: &Matrix<'_>, planes: [usize; 2], group: u
         let integers = matrix.at(planes[0], (group * matrix.blocks + block) * 8).cast::<[[u8; 2]; GROUP]>().read();
         let unit = group * matrix.blocks.div_ceil(SUPER) + block / SUPER;
         let (d, least) = pairs::<I>(matrix.at(planes[1], unit * 16));
-        Scales {
-            scale: core::array::from_fn(|row| d[row] * SUPER_UNIT * f32::from(integers[row][0])),
-            least: core::array::from_fn(|row| -(least[row] * SUPER_UNIT * f32::from(integers[row][1]))),
+        let mut scales = UNSCALED;
+        for row in 0..GROUP {
+            scales.scale[row] = d[row] * SUPER_UNIT * f32::from(integers[row][0]);
+            scales.least[row] = -(least[row] * SUPER_UNIT * f32::from(integers[row][1]));
         }
+        scales
     }
 }
 
@@ -154,10 +156,7 @@ impl Format for F32 {
     unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
         let unit = row * matrix.blocks + block;
         // SAFETY: As of the trait.
-        unsafe {
-            let at = matrix.at(0, unit * 128).cast::<f32>();
-            I::block(|vector| I::load(at.add(vector * I::LANES)))
-        }
+        unsafe { I::floats(matrix.at(0, unit * 128).cast()) }
     }
 
     #[inline(always)]
@@ -177,10 +176,7 @@ impl Format for F16 {
     unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
         let unit = row * matrix.blocks + block;
         // SAFETY: As of the trait.
-        unsafe {
-            let at = matrix.at(0, unit * 64).cast::<u16>();
-            I::block(|vector| I::load_halves(at.add(vector * I::LANES)))
-        }
+        unsafe { I::halves(matrix.at(0, unit * 64).cast()) }
     }
 
     #[inline(always)]
@@ -332,16 +328,10 @@ impl Format for Q6K {
         // SAFETY: As of the trait.
         unsafe {
             // The scales of both halves of a block are whole numbers: so are the products, without a rounding.
-            let scales =
-                matrix.at(2, ((row / GROUP * matrix.blocks + block) * GROUP + row % GROUP) * 2).cast::<[i8; 2]>();
-            let [low, high] = scales.read().map(|scale| I::splat(f32::from(scale)));
-            let mut quants = I::vectors(I::six_bits(matrix.at(0, unit * 16), matrix.at(1, unit * 8)));
-            let half = BLOCK / I::LANES / 2;
-            let zero = I::splat(32.0);
-            for (index, vector) in quants.as_mut().iter_mut().enumerate() {
-                *vector = I::mul(I::sub(*vector, zero), if index < half { low } else { high });
-            }
-            I::block(|index| quants.as_ref()[index])
+            let at = ((row / GROUP * matrix.blocks + block) * GROUP + row % GROUP) * 2;
+            let [low, high] = matrix.at(2, at).cast::<[i8; 2]>().read();
+            let quants = I::six_bits(matrix.at(0, unit * 16), matrix.at(1, unit * 8));
+            I::scaled(quants, 32.0, [f32::from(low), f32::from(high)])
         }
     }
 

@@ -217,7 +217,9 @@ impl Rows {
                     }
                     key += 4;
                 } else {
-                    (0..self.count).for_each(|row| self.products::<I, 1, 1>(row, key));
+                    for row in 0..self.count {
+                        self.products::<I, 1, 1>(row, key);
+                    }
                     key += 1;
                 }
             }
@@ -234,7 +236,10 @@ impl Rows {
             let whole = dim / I::LANES * I::LANES;
             let mut at = 0;
             while at < whole {
-                let q: [I::F; R] = core::array::from_fn(|row| I::load(queries.add(row * dim + at)));
+                let mut q = [I::splat(0.0); R];
+                for row in 0..R {
+                    q[row] = I::load(queries.add(row * dim + at));
+                }
                 for key in 0..K {
                     let k = I::load(keys.add(key * dim + at));
                     for row in 0..R {
@@ -312,7 +317,10 @@ impl Rows {
             let whole = dim / I::LANES * I::LANES;
             let mut at = 0;
             while at < whole {
-                let mut sums: [I::F; R] = core::array::from_fn(|r| I::load(self.sums.add((row + r) * dim + at)));
+                let mut sums = [I::splat(0.0); R];
+                for r in 0..R {
+                    sums[r] = I::load(self.sums.add((row + r) * dim + at));
+                }
                 for key in 0..count {
                     let value = I::load(self.tile.add(key * dim + at));
                     for r in 0..R {
@@ -320,7 +328,9 @@ impl Rows {
                         sums[r] = I::fma(weight, value, sums[r]);
                     }
                 }
-                (0..R).for_each(|r| I::store(self.sums.add((row + r) * dim + at), sums[r]));
+                for r in 0..R {
+                    I::store(self.sums.add((row + r) * dim + at), sums[r]);
+                }
                 at += I::LANES;
             }
             for at in whole..dim {

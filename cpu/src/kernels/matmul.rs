@@ -89,7 +89,7 @@ unsafe fn unpack<I: Isa, L: Format>(
         for (index, block) in blocks.enumerate() {
             let scales = L::scales::<I>(matrix, group, block);
             for row in 0..GROUP {
-                let quants = I::vectors(L::quants::<I>(matrix, group * GROUP + row, block));
+                let quants = L::quants::<I>(matrix, group * GROUP + row, block);
                 let to = panel.add((row * CHUNK + index) * BLOCK);
                 let (scale, least) = (I::splat(scales.scale[row]), I::splat(scales.least[row]));
                 for (index, &quant) in quants.as_ref().iter().enumerate() {
@@ -147,7 +147,10 @@ pub(crate) unsafe fn tile<I: Isa, const R: usize>(
         let whole = len / I::LANES * I::LANES;
         let mut at = 0;
         while at < whole {
-            let inputs: [I::F; R] = core::array::from_fn(|row| I::load(x.add(row * k + at)));
+            let mut inputs = [I::splat(0.0); R];
+            for row in 0..R {
+                inputs[row] = I::load(x.add(row * k + at));
+            }
             for column in 0..GROUP {
                 let weights = I::load(panel.add(column * CHUNK * BLOCK + at));
                 for row in 0..R {

@@ -44,13 +44,19 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
             let factor = I::mul(addend, I::splat(0.5));
             // The compiler must not know that chains are equal.
             let starts: [f32; CHAINS] = black_box(core::array::from_fn(|chain| (chain % 3) as f32));
-            let mut chains: [I::F; CHAINS] = starts.map(|start| I::add(addend, I::splat(start)));
+            let mut chains = [addend; CHAINS];
+            for chain in 0..CHAINS {
+                chains[chain] = I::add(addend, I::splat(starts[chain]));
+            }
             for _ in 0..turns as usize * UNROLLED {
                 for chain in &mut chains {
                     *chain = I::fma(*chain, factor, addend);
                 }
             }
-            let sum = chains[1..].iter().fold(chains[0], |sum, chain| I::add(sum, *chain));
+            let mut sum = chains[0];
+            for chain in &chains[1..] {
+                sum = I::add(sum, *chain);
+            }
             I::store(lanes.as_mut_ptr(), sum);
             y.part(first, own).copy_from_slice(&lanes[..own]);
         }
