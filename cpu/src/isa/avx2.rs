@@ -122,6 +122,36 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn nibbles_of_words(from: *const u8) -> [Self::F; 8] {
+        unsafe {
+            let low = _mm256_loadu_si256(from.cast());
+            let high = _mm256_srli_epi32::<16>(low);
+            [
+                masked(low, 0xf),
+                masked(low, 0xf0),
+                masked(low, 0xf00),
+                masked(low, 0xf000),
+                masked(high, 0xf),
+                masked(high, 0xf0),
+                masked(high, 0xf00),
+                masked(high, 0xf000),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn lane_of_four<const INDEX: i32>(x: Self::F) -> Self::F {
+        unsafe {
+            match INDEX {
+                0 => _mm256_shuffle_ps::<0x00>(x, x),
+                1 => _mm256_shuffle_ps::<0x55>(x, x),
+                2 => _mm256_shuffle_ps::<0xaa>(x, x),
+                _ => _mm256_shuffle_ps::<0xff>(x, x),
+            }
+        }
+    }
+
+    #[inline(always)]
     unsafe fn nibbles(from: *const u8) -> Self::Block {
         unsafe { widened(nibbles(from)) }
     }
@@ -167,6 +197,13 @@ unsafe fn widened(bytes: __m256i) -> [__m256; 4] {
         let (low, high) = (_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes));
         [unsigned(low), unsigned(_mm_srli_si128::<8>(low)), unsigned(high), unsigned(_mm_srli_si128::<8>(high))]
     }
+}
+
+/// Masked words as floats.
+#[inline(always)]
+unsafe fn masked(words: __m256i, mask: i32) -> __m256 {
+    // SAFETY: As above.
+    unsafe { _mm256_cvtepi32_ps(_mm256_and_si256(words, _mm256_set1_epi32(mask))) }
 }
 
 /// Eight unsigned bytes as floats.

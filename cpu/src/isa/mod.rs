@@ -102,6 +102,11 @@ pub(crate) trait Isa: Copy + 'static {
     /// [`crate::kernels::matmul::tile`] of so many rows.
     unsafe fn tile(x: *const f32, k: usize, panel: *const f32, len: usize, sums: &mut [[f32; 4]]);
 
+    /// Nibbles of as many words as there are lanes: vector `n` has nibble `n` of each word, times `16^(n % 4)`.
+    unsafe fn nibbles_of_words(from: *const u8) -> [Self::F; 8];
+    /// Each lane of a block of four lanes gets that block's lane `INDEX`.
+    unsafe fn lane_of_four<const INDEX: i32>(x: Self::F) -> Self::F;
+
     /// 32 floats.
     #[inline(always)]
     unsafe fn floats(from: *const f32) -> Self::Block {

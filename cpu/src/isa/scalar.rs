@@ -110,6 +110,24 @@ impl Isa for Scalar {
     }
 
     #[inline(always)]
+    unsafe fn nibbles_of_words(from: *const u8) -> [Self::F; 8] {
+        // SAFETY: The caller has four words there.
+        let words = unsafe { from.cast::<[u32; 4]>().read_unaligned() };
+        let mut vectors = [[0.0; 4]; 8];
+        for (nibble, vector) in vectors.iter_mut().enumerate() {
+            for (lane, word) in words.iter().enumerate() {
+                vector[lane] = (word >> (16 * (nibble / 4)) & 15 << (4 * (nibble % 4))) as f32;
+            }
+        }
+        vectors
+    }
+
+    #[inline(always)]
+    unsafe fn lane_of_four<const INDEX: i32>(x: Self::F) -> Self::F {
+        [x[INDEX as usize]; 4]
+    }
+
+    #[inline(always)]
     unsafe fn widen(bytes: [u32; 8]) -> Self::Block {
         bytes.map(|word| word.to_le_bytes().map(f32::from))
     }

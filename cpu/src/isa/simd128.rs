@@ -117,6 +117,32 @@ impl Isa for Simd128 {
     }
 
     #[inline(always)]
+    unsafe fn nibbles_of_words(from: *const u8) -> [Self::F; 8] {
+        let low = unsafe { v128_load(from.cast()) };
+        let high = u32x4_shr(low, 16);
+        [
+            masked(low, 0xf),
+            masked(low, 0xf0),
+            masked(low, 0xf00),
+            masked(low, 0xf000),
+            masked(high, 0xf),
+            masked(high, 0xf0),
+            masked(high, 0xf00),
+            masked(high, 0xf000),
+        ]
+    }
+
+    #[inline(always)]
+    unsafe fn lane_of_four<const INDEX: i32>(x: Self::F) -> Self::F {
+        match INDEX {
+            0 => i32x4_shuffle::<0, 0, 0, 0>(x, x),
+            1 => i32x4_shuffle::<1, 1, 1, 1>(x, x),
+            2 => i32x4_shuffle::<2, 2, 2, 2>(x, x),
+            _ => i32x4_shuffle::<3, 3, 3, 3>(x, x),
+        }
+    }
+
+    #[inline(always)]
     unsafe fn widen(bytes: [u32; 8]) -> Self::Block {
         let [low, high]: [v128; 2] = unsafe { core::mem::transmute(bytes) };
         let [a, b] = [u16x8_extend_low_u8x16(low), u16x8_extend_high_u8x16(low)];
@@ -149,6 +175,12 @@ impl Isa for Simd128 {
             f32x4_convert_i32x4(i32x4_extend_high_i16x8(d)),
         ]
     }
+}
+
+/// Masked words as floats.
+#[inline(always)]
+fn masked(words: v128, mask: i32) -> v128 {
+    f32x4_convert_i32x4(v128_and(words, i32x4_splat(mask)))
 }
 
 with_kernels!(entries!(Simd128, [target_feature(enable = "simd128")],));

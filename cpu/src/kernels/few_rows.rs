@@ -7,17 +7,21 @@ use crate::work::Work;
 
 /// Rows of inputs that share unpacked weights.
 const TOGETHER: usize = 2;
+/// Nibbles of a word.
+const NIBBLES: usize = 8;
 
-/// Inputs as products read them, in memory of the thread: rows of whole blocks, and the sum of each block.
+/// Inputs as products read them, in memory of the thread.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Inputs {
-    /// `// [rows, blocks * 32]`
+    /// Rows of whole blocks, `// [rows, blocks * 32]`; if arranged, in the order of [`Isa::nibbles_of_words`] and divided by what its nibbles are
+    /// worth too much: `// [rows, blocks / (LANES / 4), 8, LANES]`.
     rows: *const f32,
-    /// `// [rows, blocks]`
+    /// The sum of each block, `// [rows, blocks]`; if arranged, of each lane: `// [rows, blocks / (LANES / 4), LANES]`.
     sums: *const f32,
     /// `// [rows]`
     roots: *const f32,
     blocks: usize,
+    is_arranged: bool,
     /// Number of rows.
     pub(crate) count: usize,
 }
@@ -31,25 +35,30 @@ pub(crate) struct Norm<'a> {
 }
 
 impl Inputs {
-    /// Copies `m` rows of `k` inputs, times the norm's weight.
+    /// Copies `m` rows of `k` inputs, times the norm's weight, for products with a format.
     ///
     /// # Safety
     /// The instruction set is there. The scratch of `work` is not used while the inputs are.
     #[inline(always)]
-    pub(crate) unsafe fn of<I: Isa>(
+    pub(crate) unsafe fn of<I: Isa, L: Format>(
         x: &[f32],
         (m, k): (usize, usize),
         norm: Option<Norm<'_>>,
         work: &mut Work<'_>,
     ) -> Result<Self, Fault> {
         let blocks = k.div_ceil(BLOCK);
-        let width = blocks * BLOCK;
-        let len = (width + blocks + 1).checked_mul(m).ok_or(Fault::OutOfBounds)?;
-        let (rows, rest) = work.scratch(len).split_at_mut(m * width); // [m, blocks * 32]
-        let (sums, roots) = rest.split_at_mut(m * blocks); // [m, blocks], [m]
+        let (width, fours) = (blocks * BLOCK, I::LANES / 4);
+        let is_arranged = L::HAS_NIBBLES && blocks.is_multiple_of(fours);
+        let sums_of_row = if is_arranged { 4 * blocks } else { blocks };
+        let len = (width + sums_of_row + 1).checked_mul(m).and_then(|len| len.checked_add(width));
+        let scratch = work.scratch(len.ok_or(Fault::OutOfBounds)?);
+        let (rows, rest) = scratch.split_at_mut(m * width); // [m, blocks * 32]
+        let (sums, rest) = rest.split_at_mut(m * sums_of_row); // [m, blocks] or [m, blocks * 4]
+        let (roots, natural) = rest.split_at_mut(m); // [m], [blocks * 32]
         for (row, root) in roots.iter_mut().enumerate() {
-            let (x, to) = (&x[row * k..][..k], &mut rows[row * width..][..width]);
-            to[k..].fill(0.0);
+            let (x, rows) = (&x[row * k..][..k], &mut rows[row * width..][..width]);
+            let to: &mut [f32] = if is_arranged { &mut *natural } else { &mut *rows };
+            to[k..width].fill(0.0);
             *root = 1.0;
             match norm {
                 None => to[..k].copy_from_slice(x),
@@ -59,26 +68,49 @@ impl Inputs {
                     to.iter_mut().zip(x.iter().zip(weight)).for_each(|(to, (x, weight))| *to = x * weight);
                 }
             }
-            for (block, sum) in sums[row * blocks..][..blocks].iter_mut().enumerate() {
-                *sum = to[block * BLOCK..][..BLOCK].iter().sum();
+            let sums = &mut sums[row * sums_of_row..][..sums_of_row];
+            if is_arranged {
+                arrange(natural, I::LANES, rows, sums);
+            } else {
+                for (sum, block) in sums.iter_mut().zip(rows.as_chunks::<BLOCK>().0) {
+                    *sum = block.iter().sum();
+                }
             }
         }
-        Ok(Self { rows: rows.as_ptr(), sums: sums.as_ptr(), roots: roots.as_ptr(), blocks, count: m })
+        let [rows, sums, roots] = [rows.as_ptr(), sums.as_ptr(), roots.as_ptr()];
+        Ok(Self { rows, sums, roots, blocks, is_arranged, count: m })
     }
 
     /// The reciprocal of the root mean square of a row; 1 without a norm.
     #[inline(always)]
-    pub(crate) unsafe fn root(&self, row: usize) -> f32 {
+    unsafe fn root(&self, row: usize) -> f32 {
         // SAFETY: The row is one of those that `of` wrote, and the scratch is not used for something else.
         unsafe { *self.roots.add(row) }
     }
 }
 
-/// Products of a group of four rows of weights with the rows of inputs from `row` on: as many as [`TOGETHER`], or the last one.
-/// `done` receives each row's number and its four results.
+/// Brings a row into the order of [`Isa::nibbles_of_words`]. Word `i` of a block has elements `4i..4i + 4` in the lower nibbles of its bytes, and those
+/// 16 further in the upper ones.
+fn arrange(natural: &[f32], lanes: usize, to: &mut [f32], sums: &mut [f32]) {
+    const WORTH: [f32; 4] = [1.0, 1.0 / 16.0, 1.0 / 256.0, 1.0 / 4096.0];
+    let wide = lanes / 4 * BLOCK;
+    let parts = natural.chunks_exact(wide).zip(to.chunks_exact_mut(wide)).zip(sums.chunks_exact_mut(lanes));
+    for ((natural, to), sums) in parts {
+        sums.fill(0.0);
+        for (nibble, to) in to.chunks_exact_mut(lanes).enumerate() {
+            for (lane, (to, sum)) in to.iter_mut().zip(sums.iter_mut()).enumerate() {
+                let x = natural[lane / 4 * BLOCK + lane % 4 * 4 + nibble / 2 + 16 * (nibble % 2)];
+                *to = x * WORTH[nibble % 4];
+                *sum += x;
+            }
+        }
+    }
+}
+
+/// Products of a group of four rows of weights with all rows of inputs.
 ///
 /// # Safety
-/// The group is within the matrix, and the instruction set is there.
+/// The group is within the matrix, the inputs are of the same format, and the instruction set is there.
 #[inline(always)]
 pub(crate) unsafe fn group<I: Isa, L: Format>(
     matrix: &Matrix<'_>,
@@ -93,9 +125,8 @@ pub(crate) unsafe fn group<I: Isa, L: Format>(
             products::<I, L, TOGETHER>(matrix, group, inputs, row, &mut results[row..]);
             row += TOGETHER;
         }
-        while row < inputs.count {
+        if row < inputs.count {
             products::<I, L, 1>(matrix, group, inputs, row, &mut results[row..]);
-            row += 1;
         }
     }
 }
@@ -109,9 +140,12 @@ unsafe fn products<I: Isa, L: Format, const M: usize>(
     row: usize,
     results: &mut [[f32; GROUP]],
 ) {
-    let Inputs { rows, sums, blocks, .. } = *inputs;
-    // SAFETY: Rows of inputs and blocks are those that `Inputs::of` wrote, and the caller vouches for the group.
+    // SAFETY: As of `group`.
     unsafe {
+        if L::HAS_NIBBLES && inputs.is_arranged {
+            return of_nibbles::<I, L, M>(matrix, group, inputs, row, results);
+        }
+        let Inputs { rows, sums, blocks, .. } = *inputs;
         let mut sum = [[I::splat(0.0); GROUP]; M];
         let mut least = [[0.0_f32; GROUP]; M];
         for block in 0..blocks {
@@ -141,6 +175,49 @@ unsafe fn products<I: Isa, L: Format, const M: usize>(
             let root = inputs.root(row + m);
             for column in 0..GROUP {
                 results[m][column] = (I::sum(sum[m][column]) + least[m][column]) * root;
+            }
+        }
+    }
+}
+
+/// The same for nibbles, which are masked where they are.
+#[inline(always)]
+unsafe fn of_nibbles<I: Isa, L: Format, const M: usize>(
+    matrix: &Matrix<'_>,
+    group: usize,
+    inputs: &Inputs,
+    row: usize,
+    results: &mut [[f32; GROUP]],
+) {
+    let Inputs { rows, sums, blocks, .. } = *inputs;
+    let fours = I::LANES / 4;
+    // SAFETY: As of `group`; inputs are arranged for the lanes of the set.
+    unsafe {
+        let mut sum = [[I::splat(0.0); GROUP]; M];
+        let mut block = 0;
+        while block < blocks {
+            let [scale, least] = L::wide_scales::<I>(matrix, group, block);
+            for column in 0..GROUP {
+                let quants = I::nibbles_of_words(matrix.nibbles(group * GROUP + column, block));
+                for m in 0..M {
+                    let x = rows.add(((row + m) * blocks + block) * BLOCK);
+                    let of_lanes = I::load(sums.add(((row + m) * blocks + block) * 4));
+                    // Two sums, which need not wait for one another.
+                    let mut products = [I::splat(0.0); 2];
+                    for nibble in 0..NIBBLES {
+                        let x = I::load(x.add(nibble * I::LANES));
+                        products[nibble % 2] = I::fma(quants[nibble], x, products[nibble % 2]);
+                    }
+                    let added = I::fma(least[column], of_lanes, sum[m][column]);
+                    sum[m][column] = I::fma(scale[column], I::add(products[0], products[1]), added);
+                }
+            }
+            block += fours;
+        }
+        for m in 0..M {
+            let root = inputs.root(row + m);
+            for column in 0..GROUP {
+                results[m][column] = I::sum(sum[m][column]) * root;
             }
         }
     }

@@ -79,6 +79,13 @@ impl<'a> Matrix<'a> {
         Ok(Self { planes, blocks })
     }
 
+    /// Address of the quants of a block.
+    #[inline(always)]
+    pub(crate) unsafe fn nibbles(&self, row: usize, block: usize) -> *const u8 {
+        // SAFETY: As of `at`.
+        unsafe { self.at(0, (row * self.blocks + block) * 16) }
+    }
+
     #[inline(always)]
     unsafe fn at(&self, plane: usize, byte: usize) -> *const u8 {
         // SAFETY: `of` has checked that the plane holds all blocks of all rows, and callers stay within them.
@@ -102,11 +109,37 @@ pub(crate) trait Format {
     const HAS_SCALES: bool = true;
     /// Something is added to the scaled quants.
     const HAS_LEAST: bool = true;
+    /// Quants are nibbles alone.
+    const HAS_NIBBLES: bool = false;
 
     /// The quants of a block.
     unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block;
     /// The scales of a block of the rows of a group.
     unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Scales;
+
+    /// The scales of as many blocks as a vector has fours: of each row, a vector of scales and one of what is added.
+    #[inline(always)]
+    unsafe fn wide_scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [[I::F; GROUP]; 2] {
+        // SAFETY: As of the trait; there is room for the lanes of every set.
+        unsafe {
+            let mut lanes = [[[0.0_f32; 16]; GROUP]; 2];
+            for four in 0..I::LANES / 4 {
+                let scales = Self::scales::<I>(matrix, group, block + four);
+                for row in 0..GROUP {
+                    for lane in 4 * four..4 * four + 4 {
+                        lanes[0][row][lane] = scales.scale[row];
+                        lanes[1][row][lane] = scales.least[row];
+                    }
+                }
+            }
+            let mut wide = [[I::splat(0.0); GROUP]; 2];
+            for row in 0..GROUP {
+                wide[0][row] = I::load(lanes[0][row].as_ptr());
+                wide[1][row] = I::load(lanes[1][row].as_ptr());
+            }
+            wide
+        }
+    }
 }
 
 /// No scales.
@@ -227,6 +260,8 @@ impl Format for Q5_0 {
 pub(crate) struct Q4_0;
 
 impl Format for Q4_0 {
+    const HAS_NIBBLES: bool = true;
+
     #[inline(always)]
     unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
         let unit = row * matrix.blocks + block;
@@ -239,12 +274,33 @@ impl Format for Q4_0 {
         // SAFETY: As of the trait.
         unsafe { plain_scales::<I>(matrix, 1, group * matrix.blocks + block, 8.0) }
     }
+
+    #[inline(always)]
+    unsafe fn wide_scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [[I::F; GROUP]; 2] {
+        // SAFETY: As of the trait.
+        unsafe {
+            let all = I::load_halves(matrix.at(1, (group * matrix.blocks + block) * 8).cast());
+            let scale = [
+                I::lane_of_four::<0>(all),
+                I::lane_of_four::<1>(all),
+                I::lane_of_four::<2>(all),
+                I::lane_of_four::<3>(all),
+            ];
+            let (mut least, zero) = (scale, I::splat(-8.0));
+            for row in 0..GROUP {
+                least[row] = I::mul(scale[row], zero);
+            }
+            [scale, least]
+        }
+    }
 }
 
 /// [`Layout::Q4_64`].
 pub(crate) struct Q4_64;
 
 impl Format for Q4_64 {
+    const HAS_NIBBLES: bool = true;
+
     #[inline(always)]
     unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
         let unit = row * matrix.blocks + block;
@@ -263,6 +319,8 @@ impl Format for Q4_64 {
 pub(crate) struct Q4_1;
 
 impl Format for Q4_1 {
+    const HAS_NIBBLES: bool = true;
+
     #[inline(always)]
     unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
         let unit = row * matrix.blocks + block;
@@ -284,6 +342,8 @@ impl Format for Q4_1 {
 pub(crate) struct Q4K;
 
 impl Format for Q4K {
+    const HAS_NIBBLES: bool = true;
+
     #[inline(always)]
     unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
         let unit = row * matrix.blocks + block;

@@ -53,7 +53,7 @@ unsafe fn run_format<I: Isa, L: Format>(launch: &Launch<'_>, work: &mut Work<'_>
     let norm = if has_norm { Some(Norm { weight: launch.input(2, k)?, eps }) } else { None };
     let matrix = Matrix::of(launch, 2 + usize::from(has_norm), layout, 2 * n, blocks as usize)?;
     // SAFETY: As of this function; the scratch is not used otherwise.
-    let inputs = unsafe { Inputs::of::<I>(x, (m, k), norm, work) }?;
+    let inputs = unsafe { Inputs::of::<I, L>(x, (m, k), norm, work) }?;
     let activation = Activation::of(activation);
     while let Some(item) = work.next(tiles.div_ceil(GROUPS)) {
         for tile in item * GROUPS..tiles.min((item + 1) * GROUPS) {

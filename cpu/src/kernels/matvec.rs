@@ -57,7 +57,7 @@ unsafe fn run_format<I: Isa, L: Format>(launch: &Launch<'_>, work: &mut Work<'_>
     let matrix = Matrix::of(launch, 3 + usize::from(has_norm), layout, n, blocks as usize)?;
     let outputs = Outputs::of(launch, (m, n), (y_stride, y_offset), flags, first_row, y_layout)?;
     // SAFETY: As of this function; the scratch is not used otherwise.
-    let inputs = unsafe { Inputs::of::<I>(x, (m, k), norm, work) }?;
+    let inputs = unsafe { Inputs::of::<I, L>(x, (m, k), norm, work) }?;
     let groups = n.div_ceil(GROUP);
     while let Some(item) = work.next(groups.div_ceil(GROUPS)) {
         for group in item * GROUPS..groups.min((item + 1) * GROUPS) {

@@ -71,7 +71,7 @@ unsafe fn run_format<I: Isa, L: Format>(launch: &Launch<'_>, work: &mut Work<'_>
     let norm = Norm { weight: launch.input(after + 1, k)?, eps };
     let matrix = Matrix::of(launch, after + 2, layout, n, blocks as usize)?;
     // SAFETY: As of this function; the scratch is not used otherwise.
-    let inputs = unsafe { Inputs::of::<I>(x, (m, k), Some(norm), work) }?;
+    let inputs = unsafe { Inputs::of::<I, L>(x, (m, k), Some(norm), work) }?;
     let heads = Heads { dim, q, kv, is_interleaved, bias, store, step, queries, q_layout };
     while let Some(tile) = work.next(n / 8) {
         let [first, second] = heads.groups(tile);
