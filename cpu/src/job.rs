@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use bytemuck::{AnyBitPattern, NoUninit};
 
-use crate::memory::{self, Fault, Output, Span};
+use crate::memory::{self, Fault, Output, Span, product};
 use crate::op::Op;
 
 /// Most bindings of a launch.
@@ -103,8 +103,9 @@ impl<'a> Launch<'a> {
     /// A binding that the kernel reads; the first is 0. It must not be written by the same launch.
     ///
     /// # Errors
-    /// [`Fault::Missing`], or [`Fault::OutOfBounds`] if it has less than `len` numbers.
-    pub fn input<T: AnyBitPattern>(&self, binding: usize, len: usize) -> Result<&'a [T], Fault> {
+    /// [`Fault::Missing`], or [`Fault::OutOfBounds`] if it has fewer numbers than a tensor of this shape.
+    pub fn input<T: AnyBitPattern, const N: usize>(&self, binding: usize, shape: [usize; N]) -> Result<&'a [T], Fault> {
+        let len = product(shape)?;
         // SAFETY: The caller of `run` vouches for spans.
         let all: &[T] = unsafe { memory::input(self.span(binding)?) }?;
         all.get(..len).ok_or(Fault::OutOfBounds)
@@ -122,9 +123,13 @@ impl<'a> Launch<'a> {
     /// A binding that the kernel writes.
     ///
     /// # Errors
-    /// [`Fault::Missing`], or [`Fault::OutOfBounds`] if it has less than `len` numbers.
-    pub fn output<T: AnyBitPattern + NoUninit>(&self, binding: usize, len: usize) -> Result<Output<'a, T>, Fault> {
-        Output::of(self.span(binding)?)?.expect(len)
+    /// [`Fault::Missing`], or [`Fault::OutOfBounds`] if it has fewer numbers than a tensor of this shape.
+    pub fn output<T: AnyBitPattern + NoUninit, const N: usize>(
+        &self,
+        binding: usize,
+        shape: [usize; N],
+    ) -> Result<Output<'a, T>, Fault> {
+        Output::of(self.span(binding)?)?.expect(product(shape)?)
     }
 }
 

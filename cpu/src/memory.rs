@@ -27,6 +27,14 @@ pub enum Fault {
     OutOfBounds,
 }
 
+/// The product of sizes that a job gives.
+///
+/// # Errors
+/// [`Fault::OutOfBounds`] if it is too large.
+pub(crate) fn product<const N: usize>(sizes: [usize; N]) -> Result<usize, Fault> {
+    sizes.into_iter().try_fold(1_usize, usize::checked_mul).ok_or(Fault::OutOfBounds)
+}
+
 /// Bytes that a thread copies at a time.
 const COPIED_AT_ONCE: usize = 1 << 18;
 

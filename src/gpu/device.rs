@@ -163,7 +163,7 @@ impl Gpu {
     pub fn lose(&self) {
         match &self.0.driver {
             Driver::WebGpu(webgpu) => webgpu.device.destroy(),
-            Driver::Host(_) => self.0.errors.remember(Error::DeviceLost { reason: "given up".into() }),
+            Driver::Host(_) => self.0.errors.remember(Error::DeviceLost { reason: "destroyed".into() }),
         }
         // A destroyed device runs nothing.
         drop(self.0.ledger.settling());

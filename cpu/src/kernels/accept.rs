@@ -26,10 +26,10 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     let Params { rows, chunks } = launch.params()?;
     let (rows, chunks) = (rows as usize, chunks as usize);
     let len = rows.checked_mul(chunks).ok_or(Fault::OutOfBounds)?;
-    let words: &[[u32; 2]] = launch.input(0, len)?; // [rows, chunks]
-    let values: &[[f32; 2]] = launch.input(1, len)?; // [rows, chunks]
-    let inputs: &[u32] = launch.input(2, rows)?; // [rows]
-    let state = launch.output::<u32>(3, 3)?;
+    let words: &[[u32; 2]] = launch.input(0, [len])?; // [rows, chunks]
+    let values: &[[f32; 2]] = launch.input(1, [len])?; // [rows, chunks]
+    let inputs: &[u32] = launch.input(2, [rows])?; // [rows]
+    let state = launch.output::<u32, _>(3, [3])?;
     if work.next(1).is_none() {
         return Ok(());
     }

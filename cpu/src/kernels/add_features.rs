@@ -27,9 +27,9 @@ struct Params {
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Params { tokens, width4, offset } = launch.params()?;
     let [tokens, width, offset] = [tokens, width4 * 4, offset].map(|size| size as usize);
-    let sources: &[u32] = launch.input(0, tokens)?; // [tokens]
+    let sources: &[u32] = launch.input(0, [tokens])?; // [tokens]
     let features: &[f32] = launch.whole(1)?; // [rows, width]
-    let x = launch.output::<f32>(2, tokens.checked_mul(width).ok_or(Fault::OutOfBounds)?)?; // [tokens, width]
+    let x = launch.output::<f32, _>(2, [tokens, width])?; // [tokens, width]
     while let Some(token) = work.next(tokens) {
         let source = sources[token];
         if source & FEATURE == 0 {

@@ -49,8 +49,8 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     if group == 0 || dim == 0 || kv_heads.checked_mul(group * dim).is_none_or(|width| width > out_stride) {
         return Err(Fault::OutOfBounds);
     }
-    let q: &[f32] = launch.input(0, q_tokens.checked_mul(q_stride).ok_or(Fault::OutOfBounds)?)?;
-    let out = launch.output::<f32>(1, q_tokens.checked_mul(out_stride).ok_or(Fault::OutOfBounds)?)?;
+    let q: &[f32] = launch.input(0, [q_tokens, q_stride])?;
+    let out = launch.output::<f32, _>(1, [q_tokens, out_stride])?;
     let kv = keys_values(launch, &p, (source, held), (kv_heads, dim))?;
     let rows = q_tokens * group;
     let blocks = rows.div_ceil(MAX_ROWS);

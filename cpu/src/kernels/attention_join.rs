@@ -37,8 +37,8 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
         return Err(Fault::OutOfBounds);
     }
     let len = rows.checked_mul(width).and_then(|row| row.checked_mul(splits)).ok_or(Fault::OutOfBounds)?;
-    let partials: &[f32] = launch.input(0, len)?; // [splits, rows, dim + 4]
-    let out = launch.output::<f32>(1, rows * dim)?; // [rows, dim]
+    let partials: &[f32] = launch.input(0, [len])?; // [splits, rows, dim + 4]
+    let out = launch.output::<f32, _>(1, [rows, dim])?; // [rows, dim]
     let gates: Option<&[f32]> = if is_gated { Some(launch.whole(2)?) } else { None };
     while let Some(row) = work.next(rows) {
         let part = |split: usize| &partials[(split * rows + row) * width..][..width];

@@ -84,7 +84,7 @@ impl<'a> Attending<'a> {
         }
         let heads = m.checked_mul(group).and_then(|rows| rows.checked_mul(kv_heads)).ok_or(Fault::OutOfBounds)?;
         let numbers = if results == Results::Partial { splits * (dim + 4) } else { dim };
-        let out = launch.output(1, heads.checked_mul(numbers).ok_or(Fault::OutOfBounds)?)?;
+        let out = launch.output(1, [heads, numbers])?;
         let step = Step::of(launch.whole(if held == Held::Int8 { 5 } else { 4 })?)?;
         let (q, scoring) = (launch.whole(0)?, Scoring { scale: p.scale, squash });
         let lane_layout = p.lane_layout;

@@ -31,8 +31,8 @@ pub(crate) struct Place {
 impl<'a> Store<'a> {
     /// The planes from binding `first` on.
     pub(crate) fn of(launch: &Launch<'a>, first: usize, held: Held) -> Result<Self, Fault> {
-        let scales = if held == Held::Int8 { Some(launch.output(first + 2, 0)?) } else { None };
-        Ok(Self { held, keys: launch.output(first, 0)?, values: launch.output(first + 1, 0)?, scales })
+        let scales = if held == Held::Int8 { Some(launch.output(first + 2, [0])?) } else { None };
+        Ok(Self { held, keys: launch.output(first, [0])?, values: launch.output(first + 1, [0])?, scales })
     }
 
     /// Number of its bindings.

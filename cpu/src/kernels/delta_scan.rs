@@ -60,11 +60,11 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     if dim > MAX_DIM || dim == 0 || dim % COLUMNS != 0 || keys == 0 || heads % keys != 0 || !fits {
         return Err(Fault::OutOfBounds);
     }
-    let rows = launch.input(0, tokens.checked_mul(stride).ok_or(Fault::OutOfBounds)?)?; // [tokens, stride]
-    let before = launch.output(1, 3 * channels)?; // [3, channels], only read
-    let (weight, rate, dt) = (launch.input(2, channels)?, launch.input(3, heads)?, launch.input(4, heads)?);
-    let state = launch.output::<f32>(5, heads * dim * dim)?; // [heads, dim, dim]
-    let out = launch.output::<f32>(6, tokens * heads * dim)?; // [tokens, heads, dim]
+    let rows = launch.input(0, [tokens, stride])?; // [tokens, stride]
+    let before = launch.output(1, [3, channels])?; // [3, channels], only read
+    let (weight, rate, dt) = (launch.input(2, [channels])?, launch.input(3, [heads])?, launch.input(4, [heads])?);
+    let state = launch.output::<f32, _>(5, [heads, dim, dim])?; // [heads, dim, dim]
+    let out = launch.output::<f32, _>(6, [tokens, heads, dim])?; // [tokens, heads, dim]
     let scan = Scan { heads, dim, stride, offset, channels, rows, before, weight, rate, dt };
     let parts = dim / COLUMNS;
     while let Some(item) = work.next(heads * parts) {

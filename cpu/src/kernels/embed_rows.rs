@@ -50,9 +50,9 @@ unsafe fn run_format<I: Isa, L: Format>(launch: &Launch<'_>, work: &mut Work<'_>
     if blocks != width.div_ceil(BLOCK) || parts == 0 || parts > MAX_PARTS || part_rows == 0 {
         return Err(Fault::OutOfBounds);
     }
-    let sources: &[u32] = launch.input(0, tokens)?; // [tokens]
+    let sources: &[u32] = launch.input(0, [tokens])?; // [tokens]
     let features: &[f32] = launch.whole(1)?; // [rows, width]
-    let out = launch.output::<f32>(2, tokens.checked_mul(width).ok_or(Fault::OutOfBounds)?)?; // [tokens, width]
+    let out = launch.output::<f32, _>(2, [tokens, width])?; // [tokens, width]
     let mut matrices = [None; MAX_PARTS];
     for (part, matrix) in matrices.iter_mut().enumerate().take(parts) {
         let left = (rows as usize).saturating_sub(part * part_rows);

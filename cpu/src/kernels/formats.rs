@@ -74,7 +74,7 @@ impl<'a> Matrix<'a> {
         let mut planes: [&[u8]; 4] = [&[]; 4];
         for (index, size) in layout.plane_sizes().iter().enumerate() {
             let units = rows.div_ceil(GROUP).checked_mul(blocks.div_ceil(size.blocks)).ok_or(Fault::OutOfBounds)?;
-            planes[index] = launch.input(first + index, units.checked_mul(size.bytes).ok_or(Fault::OutOfBounds)?)?;
+            planes[index] = launch.input(first + index, [units.checked_mul(size.bytes).ok_or(Fault::OutOfBounds)?])?;
         }
         Ok(Self { planes, blocks })
     }

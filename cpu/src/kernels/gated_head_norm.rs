@@ -41,10 +41,10 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     if dim > MAX_DIM || dim == 0 || gates > stride || channels > stride || first > tokens {
         return Err(Fault::OutOfBounds);
     }
-    let x = launch.output::<f32>(0, tokens * heads * dim)?; // [tokens, heads, dim]
-    let rows: &[f32] = launch.input(1, tokens.checked_mul(stride).ok_or(Fault::OutOfBounds)?)?; // [tokens, stride]
-    let weight: &[f32] = launch.input(2, dim)?; // [dim]
-    let seen = launch.output::<f32>(3, SEEN * channels)?; // [3, channels]
+    let x = launch.output::<f32, _>(0, [tokens, heads, dim])?; // [tokens, heads, dim]
+    let rows: &[f32] = launch.input(1, [tokens, stride])?; // [tokens, stride]
+    let weight: &[f32] = launch.input(2, [dim])?; // [dim]
+    let seen = launch.output::<f32, _>(3, [SEEN, channels])?; // [3, channels]
     // Rows of workgroups of the GPU's kernel: those of tokens, then one that keeps inputs.
     let end = first.saturating_add(launch.grid[1] as usize);
     let normed = end.min(tokens) - first;

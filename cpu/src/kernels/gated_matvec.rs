@@ -48,9 +48,9 @@ unsafe fn run_format<I: Isa, L: Format>(launch: &Launch<'_>, work: &mut Work<'_>
         return Err(Fault::OutOfBounds);
     }
     let n = tiles * GROUP;
-    let x = launch.input(0, m * k)?; // [m, k]
-    let y = launch.output::<f32>(1, m * n)?; // [m, n]
-    let norm = if has_norm { Some(Norm { weight: launch.input(2, k)?, eps }) } else { None };
+    let x = launch.input(0, [m, k])?; // [m, k]
+    let y = launch.output::<f32, _>(1, [m, n])?; // [m, n]
+    let norm = if has_norm { Some(Norm { weight: launch.input(2, [k])?, eps }) } else { None };
     let matrix = Matrix::of(launch, 2 + usize::from(has_norm), layout, 2 * n, blocks as usize)?;
     // SAFETY: As of this function; the scratch is not used otherwise.
     let inputs = unsafe { Inputs::of::<I, L>(x, (m, k), norm, work) }?;

@@ -30,8 +30,8 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     let Params { rows, width, activation, lane_layout } = launch.params()?;
     let (rows, width, activation) = (rows as usize, width as usize, Activation::of(activation));
     let len = rows.checked_mul(width).ok_or(Fault::OutOfBounds)?;
-    let x: &[f32] = launch.input(0, len.checked_mul(2).ok_or(Fault::OutOfBounds)?)?; // [rows, 2 * width]
-    let y = launch.output::<f32>(1, len)?; // [rows, width]
+    let x: &[f32] = launch.input(0, [len, 2])?; // [rows, 2 * width]
+    let y = launch.output::<f32, _>(1, [len])?; // [rows, width]
     while let Some(row) = work.next(rows) {
         let (gate, up) = x[2 * row * width..][..2 * width].split_at(width);
         for (first, (gate, up)) in (0..).step_by(AT_ONCE).zip(gate.chunks(AT_ONCE).zip(up.chunks(AT_ONCE))) {

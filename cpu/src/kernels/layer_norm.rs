@@ -25,9 +25,9 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     let Params { width4, eps } = launch.params()?;
     let (rows, width) = (launch.grid[0] as usize, width4 as usize * 4);
     let len = rows.checked_mul(width).ok_or(Fault::OutOfBounds)?;
-    let x: &[f32] = launch.input(0, len)?; // [rows, width]
-    let y = launch.output::<f32>(1, len)?; // [rows, width]
-    let (weight, bias): (&[f32], &[f32]) = (launch.input(2, width)?, launch.input(3, width)?); // [width]
+    let x: &[f32] = launch.input(0, [len])?; // [rows, width]
+    let y = launch.output::<f32, _>(1, [len])?; // [rows, width]
+    let (weight, bias): (&[f32], &[f32]) = (launch.input(2, [width])?, launch.input(3, [width])?); // [width]
     while let Some(row) = work.next(rows) {
         let x = &x[row * width..][..width];
         // SAFETY: Each row is given to one thread.

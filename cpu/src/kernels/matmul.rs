@@ -48,7 +48,7 @@ unsafe fn run_format<I: Isa, L: Format>(launch: &Launch<'_>, work: &mut Work<'_>
     if blocks as usize != k.div_ceil(BLOCK) {
         return Err(Fault::OutOfBounds);
     }
-    let x: &[f32] = launch.input(0, m.checked_mul(k).ok_or(Fault::OutOfBounds)?)?; // [m, k]
+    let x: &[f32] = launch.input(0, [m, k])?; // [m, k]
     let matrix = Matrix::of(launch, 3, layout, n, blocks as usize)?;
     let outputs = Outputs::of(launch, (m, n), (y_stride, y_offset), flags, first_row, 0)?;
     let parts = m.div_ceil(MAX_ROWS);

@@ -52,8 +52,8 @@ unsafe fn run_format<I: Isa, L: Format>(launch: &Launch<'_>, work: &mut Work<'_>
     if blocks as usize != k.div_ceil(super::formats::BLOCK) || m > MAX_ROWS {
         return Err(Fault::OutOfBounds);
     }
-    let x = launch.input(0, m * k)?; // [m, k]
-    let norm = if has_norm { Some(Norm { weight: launch.input(3, k)?, eps }) } else { None };
+    let x = launch.input(0, [m, k])?; // [m, k]
+    let norm = if has_norm { Some(Norm { weight: launch.input(3, [k])?, eps }) } else { None };
     let matrix = Matrix::of(launch, 3 + usize::from(has_norm), layout, n, blocks as usize)?;
     let outputs = Outputs::of(launch, (m, n), (y_stride, y_offset), flags, first_row, y_layout)?;
     // SAFETY: As of this function; the scratch is not used otherwise.

@@ -37,10 +37,10 @@ impl<'a> Outputs<'a> {
         if n > stride {
             return Err(Fault::OutOfBounds);
         }
-        let y = launch.output(1, last.ok_or(Fault::OutOfBounds)?)?; // [m, stride]
+        let y = launch.output(1, [last.ok_or(Fault::OutOfBounds)?])?; // [m, stride]
         let bias = match flags & ADDS_BIAS {
             0 => None,
-            _ => Some(&launch.input::<f32>(2, first_row.checked_add(n).ok_or(Fault::OutOfBounds)?)?[first_row..]), // [n]
+            _ => Some(&launch.input::<f32, _>(2, [first_row.checked_add(n).ok_or(Fault::OutOfBounds)?])?[first_row..]), // [n]
         };
         Ok(Self { y, bias, columns: n, stride, offset, accumulates: flags & ACCUMULATES != 0, layout })
     }

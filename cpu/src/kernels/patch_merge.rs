@@ -28,7 +28,7 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     let square = merge.checked_mul(merge).ok_or(Fault::OutOfBounds)?;
     let width = channels.checked_mul(square).ok_or(Fault::OutOfBounds)?;
     let x: &[f32] = launch.whole(0)?; // [patches, channels]
-    let y = launch.output::<f32>(1, tokens.checked_mul(width).ok_or(Fault::OutOfBounds)?)?; // [tokens, width]
+    let y = launch.output::<f32, _>(1, [tokens, width])?; // [tokens, width]
     if columns == 0 {
         return Err(Fault::OutOfBounds);
     }

@@ -32,7 +32,7 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     let pixels: &[u32] = launch.whole(0)?; // [height, width]
     let area = side.checked_mul(side).ok_or(Fault::OutOfBounds)?;
     let numbers = area.checked_mul(3).ok_or(Fault::OutOfBounds)?;
-    let rows = launch.output::<f32>(1, patches.checked_mul(numbers).ok_or(Fault::OutOfBounds)?)?; // [patches, numbers]
+    let rows = launch.output::<f32, _>(1, [patches, numbers])?; // [patches, numbers]
     if merge == 0 || columns < merge {
         return Err(Fault::OutOfBounds);
     }

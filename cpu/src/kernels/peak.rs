@@ -31,8 +31,8 @@ struct Params {
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Params { threads, turns } = launch.params()?;
     let count = threads as usize;
-    let x: &[f32] = launch.input(0, count)?; // [threads]
-    let y = launch.output::<f32>(1, count)?; // [threads]
+    let x: &[f32] = launch.input(0, [count])?; // [threads]
+    let y = launch.output::<f32, _>(1, [count])?; // [threads]
     while let Some(item) = work.next(count.div_ceil(I::LANES)) {
         let first = item * I::LANES;
         let own = I::LANES.min(count - first);

@@ -43,8 +43,8 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     let [patches, first, rows, columns, merge, side, width] =
         [p.patches, p.first, p.rows, p.columns, p.merge, p.side, p.width4 * 4].map(|size| size as usize);
     let cells = side.checked_mul(side).and_then(|cells| cells.checked_mul(width)).ok_or(Fault::OutOfBounds)?;
-    let table: &[f32] = launch.input(0, cells)?; // [side, side, width]
-    let x = launch.output::<f32>(1, patches.checked_mul(width).ok_or(Fault::OutOfBounds)?)?; // [patches, width]
+    let table: &[f32] = launch.input(0, [cells])?; // [side, side, width]
+    let x = launch.output::<f32, _>(1, [patches, width])?; // [patches, width]
     if merge == 0 || columns < merge || side == 0 {
         return Err(Fault::OutOfBounds);
     }

@@ -62,13 +62,13 @@ unsafe fn run_format<I: Isa, L: Format>(launch: &Launch<'_>, work: &mut Work<'_>
         return Err(Fault::OutOfBounds);
     }
     let n = (q + 2 * kv) * dim;
-    let x = launch.input(0, m * k)?; // [m, k]
-    let queries = launch.output(1, m * q * dim)?; // [m, q_heads, dim]
-    let bias = if has_bias { Some(launch.input(2, n)?) } else { None };
+    let x = launch.input(0, [m, k])?; // [m, k]
+    let queries = launch.output(1, [m, q, dim])?; // [m, q_heads, dim]
+    let bias = if has_bias { Some(launch.input(2, [n])?) } else { None };
     let store = Store::of(launch, 2 + usize::from(has_bias), held)?;
     let after = 2 + usize::from(has_bias) + store.bindings();
     let step = Step::of(launch.whole(after)?)?;
-    let norm = Norm { weight: launch.input(after + 1, k)?, eps };
+    let norm = Norm { weight: launch.input(after + 1, [k])?, eps };
     let matrix = Matrix::of(launch, after + 2, layout, n, blocks as usize)?;
     // SAFETY: As of this function; the scratch is not used otherwise.
     let inputs = unsafe { Inputs::of::<I, L>(x, (m, k), Some(norm), work) }?;

@@ -25,9 +25,9 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     let Params { width4, eps, weight_layout } = launch.params()?;
     let (rows, width) = (launch.grid[0] as usize, width4 as usize * 4);
     let len = rows.checked_mul(width).ok_or(Fault::OutOfBounds)?;
-    let x: &[f32] = launch.input(0, len)?; // [rows, width]
-    let y = launch.output::<f32>(1, len)?; // [rows, width]
-    let weight: &[f32] = launch.input(2, width)?; // [width]
+    let x: &[f32] = launch.input(0, [len])?; // [rows, width]
+    let y = launch.output::<f32, _>(1, [len])?; // [rows, width]
+    let weight: &[f32] = launch.input(2, [width])?; // [width]
     let adds = matches!(launch.op, Op::RmsNorm { adds: true });
     while let Some(row) = work.next(rows) {
         let x = &x[row * width..][..width];

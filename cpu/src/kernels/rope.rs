@@ -36,9 +36,9 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     if dim > MAX_DIM || heads.checked_mul(dim).is_none_or(|width| width > stride) || held == Held::Int8 {
         return Err(Fault::OutOfBounds);
     }
-    let x: &[f32] = launch.input(0, tokens.checked_mul(stride).ok_or(Fault::OutOfBounds)?)?; // [tokens, stride]
-    let q = launch.output::<f32>(1, tokens * q_heads * dim)?; // [tokens, q_heads, dim]
-    let angles: Option<&[f32]> = if is_rotated { Some(launch.input(2, tokens * dim)?) } else { None }; // [tokens, dim]
+    let x: &[f32] = launch.input(0, [tokens, stride])?; // [tokens, stride]
+    let q = launch.output::<f32, _>(1, [tokens, q_heads, dim])?; // [tokens, q_heads, dim]
+    let angles: Option<&[f32]> = if is_rotated { Some(launch.input(2, [tokens, dim])?) } else { None }; // [tokens, dim]
     let store = Store::of(launch, if is_rotated { 3 } else { 2 }, held)?;
     let keys = q_heads + kv_heads;
     while let Some(item) = work.next(tokens * heads) {

@@ -43,9 +43,9 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     if dim > MAX_DIM || dim % 2 != 0 || !fits {
         return Err(Fault::OutOfBounds);
     }
-    let rows = launch.output::<f32>(0, tokens.checked_mul(stride).ok_or(Fault::OutOfBounds)?)?; // [tokens, stride]
+    let rows = launch.output::<f32, _>(0, [tokens, stride])?; // [tokens, stride]
     let norms: Option<[&[f32]; 2]> =
-        if has_norms { Some([launch.input(1, dim)?, launch.input(2, dim)?]) } else { None };
+        if has_norms { Some([launch.input(1, [dim])?, launch.input(2, [dim])?]) } else { None };
     let store = Store::of(launch, if has_norms { 3 } else { 1 }, held)?;
     let step = Step::of(launch.whole(if has_norms { 3 } else { 1 } + store.bindings())?)?;
     while let Some(item) = work.next(tokens * (q + kv)) {

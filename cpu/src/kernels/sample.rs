@@ -14,9 +14,9 @@ use crate::work::Work;
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let rules: Rules = launch.params()?;
     let count = rules.candidates as usize;
-    let words: &[[u32; 2]] = launch.input(0, count)?; // [candidates]
-    let values: &[[f32; 2]] = launch.input(1, count)?; // [candidates]
-    let state = launch.output::<u32>(2, 3)?;
+    let words: &[[u32; 2]] = launch.input(0, [count])?; // [candidates]
+    let values: &[[f32; 2]] = launch.input(1, [count])?; // [candidates]
+    let state = launch.output::<u32, _>(2, [3])?;
     if work.next(1).is_none() {
         return Ok(());
     }
@@ -35,7 +35,7 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     unsafe {
         let drawn = advance(&state, best.map(|(token, _)| token), unusable);
         if let Some(token) = drawn.filter(|_| rules.adjusts == 1) {
-            let adjust = launch.output::<[f32; 2]>(3, token as usize + 1)?; // [vocab]
+            let adjust = launch.output::<[f32; 2], _>(3, [token as usize + 1])?; // [vocab]
             let [bias, times] = adjust.get(token as usize);
             adjust.set(token as usize, [bias, times + 1.0]);
         }

@@ -27,8 +27,8 @@ type Candidate = (u32, f32);
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let rules: Rules = launch.params()?;
     let chunks = rules.chunks as usize;
-    let drawn = launch.input::<u32>(1, 3)?[2];
-    let words = launch.output::<[u32; 2]>(2, chunks)?; // [chunks]
+    let drawn = launch.input::<u32, _>(1, [3])?[2];
+    let words = launch.output::<[u32; 2], _>(2, [chunks])?; // [chunks]
     if work.next(1).is_none() || chunks == 0 {
         return Ok(());
     }

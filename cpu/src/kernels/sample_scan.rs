@@ -26,9 +26,9 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     let (rounds, chunks) = (rules.rounds as usize, rules.chunks as usize);
     let rows = launch.grid[1] as usize;
     let len = rows.checked_mul(chunks).ok_or(Fault::OutOfBounds)?;
-    let drawn = launch.input::<u32>(1, 3)?[2];
-    let words = launch.output::<[u32; 2]>(2, len)?; // [rows, chunks]
-    let values = launch.output::<[f32; 2]>(3, len)?; // [rows, chunks]
+    let drawn = launch.input::<u32, _>(1, [3])?[2];
+    let words = launch.output::<[u32; 2], _>(2, [len])?; // [rows, chunks]
+    let values = launch.output::<[f32; 2], _>(3, [len])?; // [rows, chunks]
     let groups = chunks.div_ceil(LANES);
     while let Some(item) = work.next(rows * groups) {
         let (row, group) = (item / groups, item % groups);

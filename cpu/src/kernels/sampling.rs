@@ -111,10 +111,10 @@ impl<'a> Logits<'a> {
         let vocab = rules.vocab as usize;
         let first =
             (rules.row as usize).checked_add(row).and_then(|row| row.checked_mul(vocab)).ok_or(Fault::OutOfBounds)?;
-        let raw = &launch.input::<f32>(0, first.checked_add(vocab).ok_or(Fault::OutOfBounds)?)?[first..]; // [vocab]
-        let adjust = if rules.adjusts == 1 { launch.input(4, vocab)? } else { &[] };
+        let raw = &launch.input::<f32, _>(0, [first.checked_add(vocab).ok_or(Fault::OutOfBounds)?])?[first..]; // [vocab]
+        let adjust = if rules.adjusts == 1 { launch.input(4, [vocab])? } else { &[] };
         let words = vocab.div_ceil(32);
-        let mask = if rules.masked == 1 { &launch.input::<u32>(5, (row + 1) * words)?[row * words..] } else { &[] };
+        let mask = if rules.masked == 1 { &launch.input::<u32, _>(5, [row + 1, words])?[row * words..] } else { &[] };
         Ok(Self { rules, raw, adjust, mask })
     }
 

@@ -25,7 +25,7 @@ struct Params {
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Params { len, cap } = launch.params()?;
     let len = len as usize;
-    let x = launch.output::<f32>(0, len)?; // [len]
+    let x = launch.output::<f32, _>(0, [len])?; // [len]
     while let Some(item) = work.next(len.div_ceil(AT_ONCE)) {
         let first = item * AT_ONCE;
         // SAFETY: Each item is given to one thread.
