@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 wasm_target=wasm32-unknown-unknown
 # A crate of `wasm` for each module. For pages that are served from here they are compiled quickly, for the npm package small.
-wasm_crates=(engine import pictures grammar bench)
+wasm_crates=(engine import pictures grammar cpu bench)
 wasm_profile=wasm-local
 wasm_target_dir=target/wasm-local
 wasm_flags=
@@ -200,12 +200,16 @@ build_all() {
 build_wasm() {
   say "building the wasm modules"
   if [[ $wasm_profile == wasm-local ]]; then
-    cargo_wasm build --profile wasm-local "${wasm_crates[@]/#/--package=wasm-}"
+    local crate packages=()
+    for crate in "${wasm_crates[@]}"; do [[ $crate == cpu ]] || packages+=("--package=wasm-$crate"); done
+    cargo_wasm build --profile wasm-local "${packages[@]}"
   else
     cargo_wasm build --profile wasm --package=wasm-engine --package=wasm-import --package=wasm-pictures
     # Smaller without the fields of derived `Debug`, which the other modules print.
     wasm_flags="$wasm_flags -Zfmt-debug=shallow" cargo_wasm build --profile wasm --package=wasm-grammar
   fi
+  # Apart: beside the others its dependencies would need the standard library, which it does without.
+  cargo_wasm build --profile "$wasm_profile" --package=wasm-cpu
 }
 
 # `cargo` for wasm32 in its own target folder, apart from native builds. Clippy replaces the compiler, as in native builds, but only warns.
@@ -238,14 +242,21 @@ build_glue() {
 
 # The JavaScript side of one module, which wasm-opt then makes smaller with the passes $wasm_passes.
 build_module_glue() {
-  local name=ocelli_$1 module=$wasm_target_dir/$wasm_target/$wasm_profile/wasm_$1.wasm pass
+  local name=ocelli_$1 module=$wasm_target_dir/$wasm_target/$wasm_profile/wasm_$1.wasm pass passes=$wasm_passes
   [[ $1 != engine ]] || name=ocelli
+  # Fast rather than small.
+  [[ $1 != cpu ]] || passes=${wasm_passes:+-O3}
   local inputs=("$module" tools/bindgen/Cargo.lock tools/bindgen/src www/package-lock.json)
   [[ -f $glue/${name}_bg.wasm ]] && unchanged "$name" "${inputs[@]}" && return
   say "writing the JavaScript side of $name"
-  target/tools/debug/bindgen "$module" "$glue" "$name"
+  if [[ $1 == cpu ]]; then
+    # Its exports take numbers alone.
+    mkdir -p "$glue" && cp "$module" "$glue/${name}_bg.wasm"
+  else
+    target/tools/debug/bindgen "$module" "$glue" "$name"
+  fi
   # wasm-opt reads the features from the module. With --all-features it would emit instructions that no browser has.
-  for pass in $wasm_passes; do
+  for pass in $passes; do
     www/node_modules/.bin/wasm-opt "$pass" "$glue/${name}_bg.wasm" -o "$glue/${name}_bg.wasm"
   done
   done_with "$name" "${inputs[@]}"
@@ -262,7 +273,7 @@ build_page() {
 # The npm package: every kilobyte is downloaded by every visitor, so its modules are compiled for size.
 build_package() {
   wasm_profile=wasm
-  wasm_crates=(engine import pictures grammar)
+  wasm_crates=(engine import pictures grammar cpu)
   wasm_target_dir=target/wasm
   # Without the source locations of panics 8 kB less are downloaded: a stack trace has the functions.
   wasm_flags=-Zlocation-detail=none

@@ -132,7 +132,7 @@ impl<'a, T: AnyBitPattern + NoUninit> Output<'a, T> {
 /// Copies a span to another of at least its length, divided among the threads.
 ///
 /// # Safety
-/// As for [`input`] and [`Output::part`].
+/// The conditions of [`input`] and [`Output::part`] hold.
 pub(crate) unsafe fn copy(from: Span, to: Span, work: &mut Work<'_>) -> Result<(), Fault> {
     // SAFETY: The caller vouches for the memory.
     let source: &[u8] = unsafe { input(from) }?;

@@ -1,4 +1,4 @@
-//! The device layer, which knows nothing about models: a GPU behind wgpu or a processor, buffers with a ledger,
+//! The device layer, which knows nothing about models: a GPU through wgpu or a processor, buffers with a ledger,
 //! compiled kernels, recordings and their submission.
 
 pub mod buffer;
@@ -15,6 +15,7 @@ pub mod kernel;
 pub mod kernel_config;
 pub mod ledger;
 mod numerics;
+mod options;
 mod pace;
 mod pieces;
 pub mod read;
@@ -24,13 +25,14 @@ mod threads;
 
 pub use buffer::{Allocator, Buffer, Slice};
 pub use counters::Counters;
-pub use device::{BrowserCaps, CompileAhead, DeviceChoice, DeviceReport, Faults, Gpu, GpuOptions};
+pub use device::Gpu;
 pub use dry_device::DryDevice;
 pub use features::Features;
 pub use host::{Host, HostReport, OpenHost};
 pub use kernel::{Access, Kernel, Origin};
 pub use kernel_config::{DeviceClass, KernelConfig};
 pub use ledger::{Ledger, Purpose};
+pub use options::{BrowserCaps, CompileAhead, DeviceChoice, DeviceReport, Faults, GpuOptions};
 pub use pace::MeasuredRate;
 pub use read::Readback;
 pub use recording::{Dispatch, Recording};

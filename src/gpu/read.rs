@@ -2,9 +2,9 @@
 
 use super::buffer::Slice;
 use super::device::Gpu;
+use super::host::Host;
 use super::ledger::Purpose;
 use super::lock;
-use super::run::Prepared;
 use crate::error::{Error, Result};
 
 /// Stage reported when a read fails.
@@ -34,6 +34,10 @@ impl Drop for Mapped {
     }
 }
 
+fn of_another_device() -> Error {
+    Error::Internal { detail: "results of another device".into() }
+}
+
 impl Gpu {
     /// A readback of `bytes` bytes; a multiple of 4.
     ///
@@ -52,32 +56,33 @@ impl Gpu {
         Ok(Readback(Inner::WebGpu(Mapped { raw, filled: None })))
     }
 
-    /// Submits prepared recordings and then copies `slice`, or zeros, to `readback`.
+    /// Submits an encoder's commands and then copies `slice`, or zeros, to `readback`.
     ///
     /// # Errors
     /// [`Error::Internal`] for a buffer of another device.
     pub(super) fn submit_filling(
         &self,
-        prepared: &[&Prepared],
+        mut encoder: wgpu::CommandEncoder,
         slice: Option<&Slice>,
         readback: &mut Readback,
     ) -> Result<()> {
-        let readback = match (&mut readback.0, self.host()) {
-            (Inner::Host(bytes, filled), Some(host)) => {
-                self.run_on_host(&**host, prepared)?;
-                *filled = Some(self.read_from_host(&**host, slice, *bytes)?);
-                return Ok(());
-            }
-            (Inner::WebGpu(readback), None) => readback,
-            _ => return Err(Error::Internal { detail: "results of another device".into() }),
-        };
-        let mut encoder = self.encoder_of(prepared)?;
+        let Inner::WebGpu(readback) = &mut readback.0 else { return Err(of_another_device()) };
         let raw = &readback.raw;
         match slice {
             Some(slice) => encoder.copy_buffer_to_buffer(slice.buffer.raw()?, slice.offset, raw, 0, raw.size()),
             None => encoder.clear_buffer(raw, 0, None),
         }
         readback.filled = Some((self.submit_encoder(encoder)?, self.0.ledger.submissions()));
+        Ok(())
+    }
+
+    /// Copies `slice`, or zeros, to `readback`.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a buffer of another device.
+    pub(super) fn fill_from_host(&self, host: &dyn Host, slice: Option<&Slice>, readback: &mut Readback) -> Result<()> {
+        let Inner::Host(bytes, filled) = &mut readback.0 else { return Err(of_another_device()) };
+        *filled = Some(self.read_from_host(host, slice, *bytes)?);
         Ok(())
     }
 
@@ -138,7 +143,13 @@ impl Gpu {
     async fn read_back(&self, slice: Option<&Slice>, bytes: u64) -> Result<Vec<u8>> {
         let mut readback = self.staging("read back", bytes)?;
         self.0.ledger.pass(Purpose::Staging, bytes);
-        self.submit_filling(&[], slice, &mut readback)?;
+        match self.host() {
+            None => self.submit_filling(self.encoder("read back")?, slice, &mut readback)?,
+            Some(host) => {
+                self.run_jobs(&**host, &[])?;
+                self.fill_from_host(&**host, slice, &mut readback)?;
+            }
+        }
         self.fetch(&mut readback).await
     }
 

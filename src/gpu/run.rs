@@ -4,7 +4,8 @@ use std::sync::{Arc, Weak};
 
 use super::buffer::{Buffer, Owned, Slice};
 use super::device::Gpu;
-use super::host::{Host, HostJob};
+use super::host::Host;
+use super::host::job::HostJob;
 use super::kernel::Pipeline;
 use super::ledger::Purpose;
 use super::read::Readback;
@@ -132,7 +133,11 @@ impl Gpu {
     /// [`crate::Error::Internal`] for buffers of a dry device.
     pub fn submit(&self, prepared: &[&Prepared], result: Option<(&Slice, &mut Readback)>) -> Result<()> {
         match (result, self.host()) {
-            (Some((slice, readback)), _) => self.submit_filling(prepared, Some(slice), readback),
+            (Some((slice, readback)), None) => self.submit_filling(self.encoder_of(prepared)?, Some(slice), readback),
+            (Some((slice, readback)), Some(host)) => {
+                self.run_on_host(&**host, prepared)?;
+                self.fill_from_host(&**host, Some(slice), readback)
+            }
             (None, Some(host)) => self.run_on_host(&**host, prepared),
             (None, None) => self.submit_encoder(self.encoder_of(prepared)?).map(drop),
         }
@@ -142,7 +147,7 @@ impl Gpu {
     ///
     /// # Errors
     /// See [`Self::submit`].
-    pub(super) fn run_on_host(&self, host: &dyn Host, prepared: &[&Prepared]) -> Result<()> {
+    fn run_on_host(&self, host: &dyn Host, prepared: &[&Prepared]) -> Result<()> {
         let jobs = prepared.iter().filter_map(|part| match &part.work {
             PreparedWork::Host(job) => Some((part.label, job)),
             PreparedWork::WebGpu { .. } => None,
@@ -151,7 +156,7 @@ impl Gpu {
     }
 
     /// An encoder with the commands of prepared recordings.
-    pub(super) fn encoder_of(&self, prepared: &[&Prepared]) -> Result<wgpu::CommandEncoder> {
+    fn encoder_of(&self, prepared: &[&Prepared]) -> Result<wgpu::CommandEncoder> {
         let mut encoder = self.encoder(prepared.first().map_or("replay", |first| first.label))?;
         for part in prepared {
             if let PreparedWork::WebGpu { steps, .. } = &part.work {
@@ -161,7 +166,7 @@ impl Gpu {
         Ok(encoder)
     }
 
-    fn encoder(&self, label: &str) -> Result<wgpu::CommandEncoder> {
+    pub(super) fn encoder(&self, label: &str) -> Result<wgpu::CommandEncoder> {
         let descriptor = wgpu::CommandEncoderDescriptor { label: Some(label) };
         Ok(self.webgpu()?.device.create_command_encoder(&descriptor))
     }

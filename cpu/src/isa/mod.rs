@@ -228,7 +228,7 @@ enum Set {
 impl InstructionSet {
     /// Portable instructions.
     pub const SCALAR: Self = Self(Set::Scalar);
-    /// Those of a wasm module.
+    /// The set of a wasm module.
     #[cfg(target_arch = "wasm32")]
     pub const WASM: Self = Self(Set::Simd128);
 

@@ -21,7 +21,7 @@ struct Params {
 /// Writes `x = act(x)`. `x`: `// [len]`.
 ///
 /// # Safety
-/// As for [`crate::isa::Kernel`].
+/// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Params { len, activation } = launch.params()?;

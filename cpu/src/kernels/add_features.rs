@@ -22,7 +22,7 @@ struct Params {
 /// width]`, `x`: `// [tokens, width]`.
 ///
 /// # Safety
-/// As for [`crate::isa::Kernel`].
+/// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Params { tokens, width4, offset } = launch.params()?;

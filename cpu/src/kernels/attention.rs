@@ -33,7 +33,7 @@ struct Params {
 /// values as matrices, or the planes of a cache and the step buffer.
 ///
 /// # Safety
-/// As for [`crate::isa::Kernel`].
+/// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Op::Attention { head_dim, source, held, is_gated, scores } = launch.op else { return Err(Fault::Malformed) };

@@ -25,7 +25,7 @@ struct Params {
 /// if there are gates: `// [rows / heads, stride]`.
 ///
 /// # Safety
-/// As for [`crate::isa::Kernel`].
+/// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Op::AttentionJoin { head_dim, is_gated } = launch.op else { return Err(Fault::Malformed) };

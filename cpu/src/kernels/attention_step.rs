@@ -49,7 +49,7 @@ struct Attending<'a> {
 /// m, q_heads, dim + 4]`, the planes of the cache, the step buffer.
 ///
 /// # Safety
-/// As for [`crate::isa::Kernel`].
+/// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Op::AttentionStep { held, .. } = launch.op else { return Err(Fault::Malformed) };

@@ -47,7 +47,7 @@ struct Scan<'a> {
 /// the state: `// [heads, dim, dim]`, the outputs: `// [tokens, heads, dim]`.
 ///
 /// # Safety
-/// As for [`crate::isa::Kernel`].
+/// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Op::DeltaScan { dim } = launch.op else { return Err(Fault::Malformed) };

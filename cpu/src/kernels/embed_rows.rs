@@ -31,7 +31,7 @@ struct Params {
 /// `// [tokens, width]`, the planes of the parts of the embedding.
 ///
 /// # Safety
-/// As for [`crate::isa::Kernel`].
+/// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Op::EmbedRows { layout, .. } = launch.op else { return Err(Fault::Malformed) };

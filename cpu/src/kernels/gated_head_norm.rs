@@ -31,7 +31,7 @@ struct Params {
 /// `// [tokens, heads, dim]`, the rows with inputs and gates: `// [tokens, stride]`, the weight: `// [dim]`, the inputs: `// [3, channels]`.
 ///
 /// # Safety
-/// As for [`crate::isa::Kernel`].
+/// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let p: Params = launch.params()?;

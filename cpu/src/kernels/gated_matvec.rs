@@ -31,7 +31,7 @@ struct Params {
 /// planes of the gate's rows and then those of up: `// [2 * n, k]`.
 ///
 /// # Safety
-/// As for [`crate::isa::Kernel`].
+/// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Op::GatedMatvec { layout, has_norm } = launch.op else { return Err(Fault::Malformed) };

@@ -24,7 +24,7 @@ struct Params {
 /// Writes `y = act(gate) * up`. Bindings: gate and up of each row: `// [rows, 2 * width]`, `y`: `// [rows, width]`.
 ///
 /// # Safety
-/// As for [`crate::isa::Kernel`].
+/// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Params { rows, width, activation, lane_layout } = launch.params()?;

@@ -32,7 +32,7 @@ struct Params {
 /// Writes `y = x * w^T (+ bias) (+ y)`. Bindings: `x`: `// [m, k]`, `y`, the bias, the planes of `w`: `// [n, k]`.
 ///
 /// # Safety
-/// As for [`crate::isa::Kernel`].
+/// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Op::Matmul { layout } = launch.op else { return Err(Fault::Malformed) };

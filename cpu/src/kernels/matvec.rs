@@ -36,7 +36,7 @@ struct Params {
 /// `w`: `// [n, k]`.
 ///
 /// # Safety
-/// As for [`crate::isa::Kernel`].
+/// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Op::Matvec { layout, has_norm } = launch.op else { return Err(Fault::Malformed) };

@@ -12,7 +12,7 @@ const ACCUMULATES: u32 = 2;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outputs<'a> {
     y: Output<'a, f32>,
-    /// Of the columns of this part of the matrix.
+    /// Bias of the columns of this part of the matrix.
     bias: Option<&'a [f32]>,
     columns: usize,
     stride: usize,

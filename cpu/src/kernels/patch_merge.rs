@@ -20,7 +20,7 @@ struct Params {
 /// Writes the merged tokens. Bindings: the patches: `// [patches, channels]`, the tokens: `// [tokens, channels * merge * merge]`.
 ///
 /// # Safety
-/// As for [`crate::isa::Kernel`].
+/// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Params { tokens, columns, merge, channels, first } = launch.params()?;

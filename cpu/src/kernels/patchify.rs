@@ -23,7 +23,7 @@ struct Params {
 /// Writes rows of patches. Bindings: the pixels: `// [height, width]`, RGBX in bytes, the rows: `// [patches, 3 * side * side]`.
 ///
 /// # Safety
-/// As for [`crate::isa::Kernel`].
+/// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let p: Params = launch.params()?;

@@ -26,7 +26,7 @@ struct Params {
 /// Computes twelve chains for each number, of which those with the same start are equal. Bindings: `x` and `y`: `// [threads]`.
 ///
 /// # Safety
-/// As for [`crate::isa::Kernel`].
+/// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Params { threads, turns } = launch.params()?;

@@ -36,7 +36,7 @@ fn between(i: usize, n: usize, side: usize) -> (usize, usize, f32) {
 /// Adds positions to patches. Bindings: the table: `// [side, side, width]`, `x`: `// [patches, width]`.
 ///
 /// # Safety
-/// As for [`crate::isa::Kernel`].
+/// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let p: Params = launch.params()?;

@@ -30,7 +30,7 @@ struct Params {
 /// dim]`, the bias if there is one, the planes of the cache, the step buffer, the norm's weight, the planes of `w`: `// [(q + 2 * kv) * dim, k]`.
 ///
 /// # Safety
-/// As for [`crate::isa::Kernel`].
+/// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Op::QkvMatvec { layout, .. } = launch.op else { return Err(Fault::Malformed) };

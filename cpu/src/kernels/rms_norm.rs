@@ -19,7 +19,7 @@ struct Params {
 /// Writes `y = x / sqrt(mean(x^2) + eps) * weight`, or adds it. `x`, `y`: `// [rows, width]`; `weight`: `// [width]`.
 ///
 /// # Safety
-/// As for [`crate::isa::Kernel`].
+/// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Params { width4, eps, weight_layout } = launch.params()?;

@@ -26,7 +26,7 @@ struct Params {
 /// `// [tokens, dim]`, the keys and the values: `// [tokens, kv_heads, dim]`.
 ///
 /// # Safety
-/// As for [`crate::isa::Kernel`].
+/// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Op::Rope { is_rotated, held } = launch.op else { return Err(Fault::Malformed) };

@@ -31,7 +31,7 @@ struct Params {
 /// buffer.
 ///
 /// # Safety
-/// As for [`crate::isa::Kernel`].
+/// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Op::RopeAppend { head_dim, has_norms, ropes, held } = launch.op else { return Err(Fault::Malformed) };

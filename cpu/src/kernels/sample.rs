@@ -9,7 +9,7 @@ use crate::work::Work;
 /// Writes the token and counts it. Bindings: words and values: `// [candidates]`, the state, adjustments: `// [vocab]`.
 ///
 /// # Safety
-/// As for [`crate::isa::Kernel`].
+/// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let rules: Rules = launch.params()?;

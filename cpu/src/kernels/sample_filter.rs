@@ -22,7 +22,7 @@ type Candidate = (u32, f32);
 /// `// [chunks]`, adjustments: `// [vocab]`, the mask.
 ///
 /// # Safety
-/// As for [`crate::isa::Kernel`].
+/// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let rules: Rules = launch.params()?;

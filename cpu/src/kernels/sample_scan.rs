@@ -19,7 +19,7 @@ struct Best {
 /// Bindings: rows of logits: `// [rows, vocab]`, the state, words and values: `// [rows, chunks]`, adjustments: `// [vocab]`, the mask.
 ///
 /// # Safety
-/// As for [`crate::isa::Kernel`].
+/// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let rules: Rules = launch.params()?;

@@ -20,7 +20,7 @@ struct Params {
 /// Writes `x = cap * tanh(x / cap)`; NaN and infinities stay, for the sampler to find. `x`: `// [len]`.
 ///
 /// # Safety
-/// As for [`crate::isa::Kernel`].
+/// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Params { len, cap } = launch.params()?;

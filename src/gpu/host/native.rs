@@ -11,7 +11,7 @@ use ocelli_cpu::native::Machine;
 
 use super::{Fault, Host, HostReport, Job, Span};
 use crate::error::{Error, Result};
-use crate::gpu::device::{BrowserCaps, GpuOptions};
+use crate::gpu::options::{BrowserCaps, GpuOptions};
 
 /// The kind of device of those options that name none, for tests and containers: `auto`, `gpu` or `cpu`.
 const DEVICE_VARIABLE: &str = "OCELLI_DEVICE";

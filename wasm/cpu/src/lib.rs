@@ -23,7 +23,7 @@ fn panic(_: &PanicInfo<'_>) -> ! {
 /// Alignment of buffers.
 const ALIGNMENT: usize = 64;
 
-/// What the only thread works in.
+/// Memory that the only thread works in.
 struct Single(UnsafeCell<Scratch>);
 
 // SAFETY: The module has one thread.

@@ -1,4 +1,4 @@
-//! The processor as a device in a page: another wasm module, behind an object of the worker (`www/src/worker/cpu.ts`).
+//! The processor as a device in a page: another wasm module, called through an object of the worker (`www/src/worker/cpu.ts`).
 
 use std::cell::RefCell;
 use std::pin::Pin;

@@ -53,6 +53,7 @@ impl ShardSource for Shards {
 /// # Errors
 /// `{ code, message, detail }`, with a code of [`ocelli::Error::code`], or the exception of `read_shard`.
 #[wasm_bindgen(js_name = loadEngine)]
+#[expect(clippy::too_many_arguments, reason = "JavaScript passes each")]
 pub async fn load_engine(
     manifest: Vec<u8>,
     tokenizer: Vec<u8>,
