@@ -159,7 +159,8 @@ impl Isa for Avx512 {
             let words = _mm256_setr_epi32(low, low, low, low, high, high, high, high);
             let bits = _mm256_srlv_epi32(words, _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6));
             let bits = _mm256_and_si256(bits, _mm256_set1_epi8(3));
-            widened(_mm256_or_si256(nibbles(from), _mm256_slli_epi32::<4>(bits)))
+            let six = _mm256_or_si256(nibbles(from), _mm256_slli_epi32::<4>(bits));
+            signed(_mm256_sub_epi8(six, _mm256_set1_epi8(32)))
         }
     }
 }
@@ -182,6 +183,16 @@ unsafe fn widened(bytes: __m256i) -> [__m512; 2] {
     unsafe {
         let (low, high) = (_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes));
         [low, high].map(|sixteen| _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(sixteen)))
+    }
+}
+
+/// 32 signed bytes as floats.
+#[inline(always)]
+unsafe fn signed(bytes: __m256i) -> [__m512; 2] {
+    // SAFETY: As above.
+    unsafe {
+        let (low, high) = (_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes));
+        [low, high].map(|sixteen| _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(sixteen)))
     }
 }
 

@@ -83,14 +83,15 @@ pub(crate) trait Isa: Copy + 'static {
     }
 
     /// Nibbles with two more bits: byte `i` of the first four at `high` holds those of element `4j + i` from bit `2j` on, of the last four those
-    /// of element `16 + 4j + i`.
+    /// of element `16 + 4j + i`. Less 32.
     #[inline(always)]
     unsafe fn six_bits(from: *const u8, high: *const u8) -> Self::Block {
         // SAFETY: As of the whole trait.
         unsafe {
             let (mut bytes, words) = (nibbles(from), high.cast::<[u32; 2]>().read_unaligned());
             (0..8).for_each(|j| bytes[j] |= (words[j / 4] >> (2 * (j % 4)) & 0x0303_0303) << 4);
-            Self::widen(bytes)
+            let numbers = Self::vectors(Self::widen(bytes));
+            Self::block(|index| Self::sub(numbers.as_ref()[index], Self::splat(32.0)))
         }
     }
 

@@ -337,9 +337,8 @@ impl Format for Q6K {
             let [low, high] = scales.read().map(|scale| I::splat(f32::from(scale)));
             let mut quants = I::vectors(I::six_bits(matrix.at(0, unit * 16), matrix.at(1, unit * 8)));
             let half = BLOCK / I::LANES / 2;
-            let zero = I::splat(32.0);
             for (index, vector) in quants.as_mut().iter_mut().enumerate() {
-                *vector = I::mul(I::sub(*vector, zero), if index < half { low } else { high });
+                *vector = I::mul(*vector, if index < half { low } else { high });
             }
             I::block(|index| quants.as_ref()[index])
         }
