@@ -1,5 +1,5 @@
-//! Speed of the products of every layout: `cargo run --release -p ocelli-cpu --example products [FEW|MANY] [LAYOUT]`.
-//! Prints the best of several runs: gigabytes of weights a second for few rows, gigaflops for many.
+//! Speed of products: `cargo run --release -p ocelli-cpu --example products -- [few] [many] [scalar]`.
+//! Prints the best of several runs: gigabytes of weights a second for few rows, gigaflops a second for many.
 
 #[path = "../tests/matrix/mod.rs"]
 mod matrix;
