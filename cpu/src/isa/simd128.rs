@@ -125,7 +125,8 @@ impl Isa for Simd128 {
     unsafe fn widen(bytes: [u32; 8]) -> Self::Block {
         let [low, high]: [v128; 2] = unsafe { core::mem::transmute(bytes) };
         let [a, b] = [low, high].map(|bytes| [u16x8_extend_low_u8x16(bytes), u16x8_extend_high_u8x16(bytes)]);
-        let four = |shorts| [u32x4_extend_low_u16x8(shorts), u32x4_extend_high_u16x8(shorts)].map(f32x4_convert_u32x4);
+        let four =
+            |shorts| [u32x4_extend_low_u16x8(shorts), u32x4_extend_high_u16x8(shorts)].map(|x| f32x4_convert_u32x4(x));
         let [[c, d], [e, f], [g, h], [i, j]] = [a[0], a[1], b[0], b[1]].map(four);
         [c, d, e, f, g, h, i, j]
     }
@@ -134,7 +135,8 @@ impl Isa for Simd128 {
     unsafe fn bytes(from: *const i8) -> Self::Block {
         let [low, high]: [v128; 2] = unsafe { [v128_load(from.cast()), v128_load(from.add(16).cast())] };
         let [a, b] = [low, high].map(|bytes| [i16x8_extend_low_i8x16(bytes), i16x8_extend_high_i8x16(bytes)]);
-        let four = |shorts| [i32x4_extend_low_i16x8(shorts), i32x4_extend_high_i16x8(shorts)].map(f32x4_convert_i32x4);
+        let four =
+            |shorts| [i32x4_extend_low_i16x8(shorts), i32x4_extend_high_i16x8(shorts)].map(|x| f32x4_convert_i32x4(x));
         let [[c, d], [e, f], [g, h], [i, j]] = [a[0], a[1], b[0], b[1]].map(four);
         [c, d, e, f, g, h, i, j]
     }
