@@ -7,6 +7,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod scalar;
 #[cfg(target_arch = "wasm32")]
 mod simd128;
@@ -221,6 +223,8 @@ enum Set {
     Scalar,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
     #[cfg(target_arch = "wasm32")]
     Simd128,
 }
@@ -241,6 +245,13 @@ impl InstructionSet {
             && std::is_x86_feature_detected!("fma")
             && std::is_x86_feature_detected!("f16c")
         {
+            let has_avx512 = std::is_x86_feature_detected!("avx512f")
+                && std::is_x86_feature_detected!("avx512bw")
+                && std::is_x86_feature_detected!("avx512vl")
+                && std::is_x86_feature_detected!("avx512dq");
+            if has_avx512 {
+                sets.push(Self(Set::Avx512));
+            }
             sets.push(Self(Set::Avx2));
         }
         sets.push(Self::SCALAR);
@@ -253,6 +264,8 @@ impl InstructionSet {
             Set::Scalar => "scalar",
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => "AVX2",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => "AVX-512",
             #[cfg(target_arch = "wasm32")]
             Set::Simd128 => "simd128",
         }
@@ -263,6 +276,8 @@ impl InstructionSet {
             Set::Scalar => &scalar::KERNELS,
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => &avx2::KERNELS,
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => &avx512::KERNELS,
             #[cfg(target_arch = "wasm32")]
             Set::Simd128 => &simd128::KERNELS,
         }

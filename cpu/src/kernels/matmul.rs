@@ -122,6 +122,10 @@ unsafe fn multiply<I: Isa>(
             I::tile(x.as_ptr().add(row * k + at), k, panel, len, &mut sums[row..]);
             row += I::TILE;
         }
+        while row + 2 <= rows {
+            tile::<I, 2>(x.as_ptr().add(row * k + at), k, panel, len, &mut sums[row..]);
+            row += 2;
+        }
         while row < rows {
             tile::<I, 1>(x.as_ptr().add(row * k + at), k, panel, len, &mut sums[row..]);
             row += 1;

@@ -51,6 +51,8 @@ fn place(index: usize, log_blocks: u32, log_loads: u32) -> usize {
     if log_blocks == 0 {
         return index;
     }
+    // No layout has more; a job that says so is no reason to shift too far.
+    let (log_blocks, log_loads) = (log_blocks & 7, log_loads & 7);
     let group_bits = 2 + log_blocks + log_loads;
     let (group, within) = (index >> group_bits, index & ((1 << group_bits) - 1));
     let (four, rest) = (within >> 2, within & 3);
