@@ -175,8 +175,7 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
       else onReport({ kind: "progress", stage: "kernels", loaded: event.done, total: event.total, cached: false });
     };
     const options = { ...call.options, browserCaps: await browserCaps(), known };
-    const open = (processor?: CpuHost) =>
-      loadEngine(manifest, tokenizer, readShard, options, onEvent, compileAhead, decodeFile, processor);
+    const open = (processor?: CpuHost) => loadEngine(manifest, tokenizer, readShard, options, onEvent, compileAhead, decodeFile, processor);
     engine = await openDevice(call.device, open, () => openProcessor(modules?.cpu ?? null), onReport);
     await saved;
     await saveTuning(known, engine.tuningKey(), engine.tuned());

@@ -13,7 +13,10 @@ mod scalar;
 #[cfg(target_arch = "wasm32")]
 mod simd128;
 
+use core::ops::Range;
+
 use crate::job::Launch;
+use crate::kernels::{Inputs, Matrix};
 use crate::memory::Fault;
 use crate::op::{Op, Plain};
 use crate::work::Work;
@@ -24,11 +27,23 @@ use crate::work::Work;
 /// The machine has the instructions, and the memory of the launch is as [`crate::run`] asks.
 pub(crate) type Kernel = unsafe fn(&Launch<'_>, &mut Work<'_>) -> Result<(), Fault>;
 
+/// The parts of products that depend on a layout, compiled for an instruction set.
+pub(crate) struct OfFormat {
+    /// See [`crate::kernels::group`].
+    pub(crate) group: unsafe fn(&Matrix<'_>, usize, &Inputs, &mut [[f32; 4]]),
+    /// See [`crate::kernels::unpack`].
+    pub(crate) unpack: unsafe fn(&Matrix<'_>, usize, Range<usize>, *mut f32),
+    /// Quants are nibbles alone.
+    pub(crate) has_nibbles: bool,
+}
+
 /// Vector operations of an instruction set.
 ///
 /// # Safety
 /// All functions may be called only where the machine has the instructions: within the entries of the set.
 pub(crate) trait Isa: Copy + 'static {
+    /// Parts of products, in the order of the numbers of layouts.
+    const FORMATS: &'static [OfFormat; 10];
     /// Vector of [`Self::LANES`] floats.
     type F: Copy;
     /// Floats of a vector: a power of two of at most 16.
@@ -189,6 +204,46 @@ macro_rules! entries {
             }
         )*
         pub(super) const KERNELS: $crate::isa::Kernels = $crate::isa::Kernels { $($kernel),* };
+
+        # $attribute
+        unsafe fn group<L: $crate::kernels::Format>(
+            matrix: &$crate::kernels::Matrix<'_>,
+            group: usize,
+            inputs: &$crate::kernels::Inputs,
+            results: &mut [[f32; 4]],
+        ) {
+            // SAFETY: The entry has the instructions, and its caller vouches for the group.
+            unsafe { $crate::kernels::group::<$isa, L>(matrix, group, inputs, results) }
+        }
+
+        # $attribute
+        unsafe fn unpack<L: $crate::kernels::Format>(
+            matrix: &$crate::kernels::Matrix<'_>,
+            group: usize,
+            blocks: core::ops::Range<usize>,
+            panel: *mut f32,
+        ) {
+            // SAFETY: The entry has the instructions, and its caller vouches for blocks and panel.
+            unsafe { $crate::kernels::unpack::<$isa, L>(matrix, group, blocks, panel) }
+        }
+
+        const fn of_format<L: $crate::kernels::Format>() -> $crate::isa::OfFormat {
+            $crate::isa::OfFormat { group: group::<L>, unpack: unpack::<L>, has_nibbles: L::HAS_NIBBLES }
+        }
+
+        use $crate::kernels::formats;
+        const FORMATS: [$crate::isa::OfFormat; 10] = [
+            of_format::<formats::F32>(),
+            of_format::<formats::F16>(),
+            of_format::<formats::Q8_0>(),
+            of_format::<formats::Q6K>(),
+            of_format::<formats::Q5K>(),
+            of_format::<formats::Q5_0>(),
+            of_format::<formats::Q4_1>(),
+            of_format::<formats::Q4K>(),
+            of_format::<formats::Q4_0>(),
+            of_format::<formats::Q4_64>(),
+        ];
     };
 }
 use entries;

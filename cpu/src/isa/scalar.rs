@@ -12,6 +12,7 @@ fn each(a: [f32; 4], b: [f32; 4], op: impl Fn(f32, f32) -> f32) -> [f32; 4] {
 }
 
 impl Isa for Scalar {
+    const FORMATS: &'static [super::OfFormat; 10] = &FORMATS;
     type F = [f32; 4];
     const LANES: usize = 4;
 

@@ -11,6 +11,7 @@ pub(crate) struct Simd128;
 // SAFETY of all functions: they are called within the entries of this set, by callers that vouch for the memory.
 #[expect(clippy::undocumented_unsafe_blocks, reason = "one reason for all, above")]
 impl Isa for Simd128 {
+    const FORMATS: &'static [super::OfFormat; 10] = &FORMATS;
     type F = v128;
     const LANES: usize = 4;
 

@@ -2,7 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::formats::{BLOCK, Format, GROUP, Matrix, with_format};
+use super::formats::{BLOCK, GROUP, Matrix};
+use super::matmul::CHUNK;
 use crate::isa::Isa;
 use crate::job::Launch;
 use crate::memory::Fault;
@@ -34,14 +35,8 @@ struct Params {
 /// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
-    let Op::EmbedRows { layout, .. } = launch.op else { return Err(Fault::Malformed) };
-    // SAFETY: As of this function.
-    unsafe { with_format!(layout, run_format::<I>(launch, work)) }
-}
-
-#[inline(always)]
-unsafe fn run_format<I: Isa, L: Format>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Op::EmbedRows { layout, parts, is_scaled } = launch.op else { return Err(Fault::Malformed) };
+    let format = &I::FORMATS[layout as usize];
     let Params { tokens, width4, blocks, first_row, rows, with_features, part_rows, lane_layout } = launch.params()?;
     let [tokens, width, blocks, part_rows] = [tokens, width4 * 4, blocks, part_rows].map(|size| size as usize);
     let scale = if is_scaled { *launch.params.get(size_of::<Params>() / 4).ok_or(Fault::Missing)? } else { 0 };
@@ -77,19 +72,14 @@ unsafe fn run_format<I: Isa, L: Format>(launch: &Launch<'_>, work: &mut Work<'_>
         let part = (row as usize / part_rows).min(parts - 1);
         let Some(matrix) = &matrices[part] else { continue };
         let row = row as usize - part * part_rows;
-        for block in 0..blocks {
-            // SAFETY: The row is within the part, and the instruction set is there; a block has 32 numbers.
-            unsafe {
-                let scales = L::scales::<I>(matrix, row / GROUP, block);
-                let mut numbers = [0.0; BLOCK];
-                let quants = L::quants::<I>(matrix, row, block);
-                for (index, &vector) in quants.as_ref().iter().enumerate() {
-                    I::store(numbers.as_mut_ptr().add(index * I::LANES), vector);
-                }
-                for (at, quant) in numbers.iter().enumerate().take(width - block * BLOCK) {
-                    let number = scales.scale[row % GROUP] * quant + scales.least[row % GROUP];
-                    set(block * BLOCK + at, if is_scaled { scale * number } else { number });
-                }
+        for first in (0..blocks).step_by(CHUNK) {
+            let count = CHUNK.min(blocks - first);
+            let panel = work.scratch(GROUP * CHUNK * BLOCK); // [GROUP, CHUNK * BLOCK]
+            // SAFETY: The row is within the part, the instruction set is there, and the panel has room for a chunk.
+            unsafe { (format.unpack)(matrix, row / GROUP, first..first + count, panel.as_mut_ptr()) };
+            let numbers = &panel[row % GROUP * CHUNK * BLOCK..][..count * BLOCK];
+            for (at, number) in numbers.iter().enumerate().take(width - first * BLOCK) {
+                set(first * BLOCK + at, if is_scaled { scale * number } else { *number });
             }
         }
     }

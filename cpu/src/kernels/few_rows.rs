@@ -3,6 +3,7 @@
 use super::formats::{BLOCK, Format, GROUP, Matrix};
 use crate::isa::Isa;
 use crate::memory::Fault;
+use crate::op::Layout;
 use crate::work::Work;
 
 /// Rows of inputs that share unpacked weights.
@@ -35,12 +36,13 @@ pub(crate) struct Norm<'a> {
 }
 
 impl Inputs {
-    /// Copies `m` rows of `k` inputs, times the norm's weight, for products with a format.
+    /// Copies `m` rows of `k` inputs, times the norm's weight, for products with a layout.
     ///
     /// # Safety
     /// The instruction set is there. The scratch of `work` is not used while the inputs are.
     #[inline(always)]
-    pub(crate) unsafe fn of<I: Isa, L: Format>(
+    pub(crate) unsafe fn of<I: Isa>(
+        layout: Layout,
         x: &[f32],
         (m, k): (usize, usize),
         norm: Option<Norm<'_>>,
@@ -48,7 +50,7 @@ impl Inputs {
     ) -> Result<Self, Fault> {
         let blocks = k.div_ceil(BLOCK);
         let (width, fours) = (blocks * BLOCK, I::LANES / 4);
-        let is_arranged = L::HAS_NIBBLES && blocks.is_multiple_of(fours);
+        let is_arranged = I::FORMATS[layout as usize].has_nibbles && blocks.is_multiple_of(fours);
         let sums_of_row = if is_arranged { 4 * blocks } else { blocks };
         let len = (width + sums_of_row + 1).checked_mul(m).and_then(|len| len.checked_add(width));
         let scratch = work.scratch(len.ok_or(Fault::OutOfBounds)?);

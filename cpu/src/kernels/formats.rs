@@ -405,22 +405,3 @@ impl Format for Q6K {
         }
     }
 }
-
-/// Calls a function that is generic over a [`Format`] with that of a layout.
-macro_rules! with_format {
-    ($layout:expr, $function:ident::<$isa:ty $(, $more:tt)?>($($args:expr),*)) => {
-        match $layout {
-            $crate::op::Layout::F32 => $function::<$isa, $crate::kernels::formats::F32 $(, $more)?>($($args),*),
-            $crate::op::Layout::F16 => $function::<$isa, $crate::kernels::formats::F16 $(, $more)?>($($args),*),
-            $crate::op::Layout::Q8_0 => $function::<$isa, $crate::kernels::formats::Q8_0 $(, $more)?>($($args),*),
-            $crate::op::Layout::Q6K => $function::<$isa, $crate::kernels::formats::Q6K $(, $more)?>($($args),*),
-            $crate::op::Layout::Q5K => $function::<$isa, $crate::kernels::formats::Q5K $(, $more)?>($($args),*),
-            $crate::op::Layout::Q5_0 => $function::<$isa, $crate::kernels::formats::Q5_0 $(, $more)?>($($args),*),
-            $crate::op::Layout::Q4_1 => $function::<$isa, $crate::kernels::formats::Q4_1 $(, $more)?>($($args),*),
-            $crate::op::Layout::Q4K => $function::<$isa, $crate::kernels::formats::Q4K $(, $more)?>($($args),*),
-            $crate::op::Layout::Q4_0 => $function::<$isa, $crate::kernels::formats::Q4_0 $(, $more)?>($($args),*),
-            $crate::op::Layout::Q4_64 => $function::<$isa, $crate::kernels::formats::Q4_64 $(, $more)?>($($args),*),
-        }
-    };
-}
-pub(crate) use with_format;

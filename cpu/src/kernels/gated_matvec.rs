@@ -2,8 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::few_rows::{self, Inputs, Norm};
-use super::formats::{Format, GROUP, Matrix, with_format};
+use super::few_rows::{Inputs, Norm};
+use super::formats::{GROUP, Matrix};
 use super::math::Activation;
 use super::matvec::MAX_ROWS;
 use crate::isa::Isa;
@@ -35,13 +35,7 @@ struct Params {
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Op::GatedMatvec { layout, has_norm } = launch.op else { return Err(Fault::Malformed) };
-    // SAFETY: As of this function.
-    unsafe { with_format!(layout, run_format::<I>(launch, work, has_norm)) }
-}
-
-#[inline(always)]
-unsafe fn run_format<I: Isa, L: Format>(launch: &Launch<'_>, work: &mut Work<'_>, has_norm: bool) -> Result<(), Fault> {
-    let Op::GatedMatvec { layout, .. } = launch.op else { return Err(Fault::Malformed) };
+    let format = &I::FORMATS[layout as usize];
     let Params { m, k4, blocks, tiles, eps, activation, y_layout } = launch.params()?;
     let [m, k, tiles] = [m as usize, k4 as usize * 4, tiles as usize];
     if blocks as usize != k.div_ceil(super::formats::BLOCK) || m > MAX_ROWS {
@@ -53,15 +47,15 @@ unsafe fn run_format<I: Isa, L: Format>(launch: &Launch<'_>, work: &mut Work<'_>
     let norm = if has_norm { Some(Norm { weight: launch.input(2, [k])?, eps }) } else { None };
     let matrix = Matrix::of(launch, 2 + usize::from(has_norm), layout, 2 * n, blocks as usize)?;
     // SAFETY: As of this function; the scratch is not used otherwise.
-    let inputs = unsafe { Inputs::of::<I, L>(x, (m, k), norm, work) }?;
+    let inputs = unsafe { Inputs::of::<I>(layout, x, (m, k), norm, work) }?;
     let activation = Activation::of(activation);
     while let Some(item) = work.next(tiles.div_ceil(GROUPS)) {
         for tile in item * GROUPS..tiles.min((item + 1) * GROUPS) {
             let (mut gate, mut up) = ([[0.0; GROUP]; MAX_ROWS], [[0.0; GROUP]; MAX_ROWS]);
             // SAFETY: Both groups are within the matrix; each item is given to one thread.
             unsafe {
-                few_rows::group::<I, L>(&matrix, tile, &inputs, &mut gate[..m]);
-                few_rows::group::<I, L>(&matrix, tile + tiles, &inputs, &mut up[..m]);
+                (format.group)(&matrix, tile, &inputs, &mut gate[..m]);
+                (format.group)(&matrix, tile + tiles, &inputs, &mut up[..m]);
                 for (row, (gate, up)) in gate[..m].iter().zip(&up[..m]).enumerate() {
                     for column in 0..GROUP {
                         let at = super::lane_place(row * n + tile * GROUP + column, y_layout);

@@ -3,7 +3,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::formats::{BLOCK, Format, GROUP, Matrix, with_format};
+use super::formats::{BLOCK, Format, GROUP, Matrix};
 use super::outputs::Outputs;
 use crate::isa::Isa;
 use crate::job::Launch;
@@ -14,7 +14,7 @@ use crate::work::Work;
 /// Most rows of inputs of an item: their part of a chunk stays in the second cache.
 const MAX_ROWS: usize = 96;
 /// Blocks that are unpacked at a time: four rows of them stay in the first cache.
-const CHUNK: usize = 32;
+pub(crate) const CHUNK: usize = 32;
 
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
@@ -36,13 +36,7 @@ struct Params {
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Op::Matmul { layout } = launch.op else { return Err(Fault::Malformed) };
-    // SAFETY: As of this function.
-    unsafe { with_format!(layout, run_format::<I>(launch, work)) }
-}
-
-#[inline(always)]
-unsafe fn run_format<I: Isa, L: Format>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
-    let Op::Matmul { layout } = launch.op else { return Err(Fault::Malformed) };
+    let format = &I::FORMATS[layout as usize];
     let Params { m, n, k4, blocks, y_stride, y_offset, flags, first_row } = launch.params()?;
     let [m, n, k] = [m as usize, n as usize, k4 as usize * 4];
     if blocks as usize != k.div_ceil(BLOCK) {
@@ -64,7 +58,7 @@ unsafe fn run_format<I: Isa, L: Format>(launch: &Launch<'_>, work: &mut Work<'_>
             let count = CHUNK.min(matrix.blocks - start);
             // SAFETY: The group and blocks are within the matrix, and the panel has room for them.
             unsafe {
-                unpack::<I, L>(&matrix, group, start..start + count, panel);
+                (format.unpack)(&matrix, group, start..start + count, panel);
                 multiply::<I>(x, (k, start * BLOCK), panel, (count * BLOCK).min(k - start * BLOCK), &mut sums);
             }
         }
@@ -76,9 +70,12 @@ unsafe fn run_format<I: Isa, L: Format>(launch: &Launch<'_>, work: &mut Work<'_>
     Ok(())
 }
 
-/// Unpacks blocks of the four rows of a group. `panel`: `// [GROUP, CHUNK * BLOCK]`
+/// Unpacks blocks of the four rows of a group, at most [`CHUNK`]. `panel`: `// [GROUP, CHUNK * BLOCK]`
+///
+/// # Safety
+/// The blocks are within the matrix, the panel has room for them, and the instruction set is there.
 #[inline(always)]
-unsafe fn unpack<I: Isa, L: Format>(
+pub(crate) unsafe fn unpack<I: Isa, L: Format>(
     matrix: &Matrix<'_>,
     group: usize,
     blocks: core::ops::Range<usize>,

@@ -2,8 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::few_rows::{self, Inputs, Norm};
-use super::formats::{Format, GROUP, Matrix, with_format};
+use super::few_rows::{Inputs, Norm};
+use super::formats::{GROUP, Matrix};
 use super::outputs::Outputs;
 use crate::isa::Isa;
 use crate::job::Launch;
@@ -40,13 +40,7 @@ struct Params {
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Op::Matvec { layout, has_norm } = launch.op else { return Err(Fault::Malformed) };
-    // SAFETY: As of this function.
-    unsafe { with_format!(layout, run_format::<I>(launch, work, has_norm)) }
-}
-
-#[inline(always)]
-unsafe fn run_format<I: Isa, L: Format>(launch: &Launch<'_>, work: &mut Work<'_>, has_norm: bool) -> Result<(), Fault> {
-    let Op::Matvec { layout, .. } = launch.op else { return Err(Fault::Malformed) };
+    let format = &I::FORMATS[layout as usize];
     let Params { m, n, k4, blocks, eps, y_stride, y_offset, flags, first_row, y_layout, .. } = launch.params()?;
     let [m, n, k] = [m as usize, n as usize, k4 as usize * 4];
     if blocks as usize != k.div_ceil(super::formats::BLOCK) || m > MAX_ROWS {
@@ -57,14 +51,14 @@ unsafe fn run_format<I: Isa, L: Format>(launch: &Launch<'_>, work: &mut Work<'_>
     let matrix = Matrix::of(launch, 3 + usize::from(has_norm), layout, n, blocks as usize)?;
     let outputs = Outputs::of(launch, (m, n), (y_stride, y_offset), flags, first_row, y_layout)?;
     // SAFETY: As of this function; the scratch is not used otherwise.
-    let inputs = unsafe { Inputs::of::<I, L>(x, (m, k), norm, work) }?;
+    let inputs = unsafe { Inputs::of::<I>(layout, x, (m, k), norm, work) }?;
     let groups = n.div_ceil(GROUP);
     while let Some(item) = work.next(groups.div_ceil(GROUPS)) {
         for group in item * GROUPS..groups.min((item + 1) * GROUPS) {
             let mut results = [[0.0; GROUP]; MAX_ROWS];
             // SAFETY: The group is within the matrix; each item is given to one thread.
             unsafe {
-                few_rows::group::<I, L>(&matrix, group, &inputs, &mut results[..m]);
+                (format.group)(&matrix, group, &inputs, &mut results[..m]);
                 results[..m].iter().enumerate().for_each(|(row, four)| outputs.store(row, group, *four));
             }
         }

@@ -12,7 +12,7 @@ mod cache;
 pub(crate) mod delta_scan;
 pub(crate) mod embed_rows;
 mod few_rows;
-mod formats;
+pub(crate) mod formats;
 pub(crate) mod gated_head_norm;
 pub(crate) mod gated_matvec;
 pub(crate) mod glu;
@@ -36,6 +36,10 @@ pub(crate) mod sample_scan;
 mod sampling;
 pub(crate) mod soft_cap;
 mod step;
+
+pub(crate) use few_rows::{Inputs, group};
+pub(crate) use formats::{Format, Matrix};
+pub(crate) use matmul::unpack;
 
 /// Index in memory of the number at `index` of a row in a lane layout for lanes with a block of 32 numbers each: groups of `1 << log_blocks`
 /// blocks, whose fours are in the order in which the lanes of a group load them; 0 for the natural order.

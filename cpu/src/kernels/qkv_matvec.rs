@@ -3,8 +3,8 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::cache::Store;
-use super::few_rows::{self, Inputs, Norm};
-use super::formats::{Format, GROUP, Matrix, with_format};
+use super::few_rows::{Inputs, Norm};
+use super::formats::{GROUP, Matrix};
 use super::matvec::MAX_ROWS;
 use super::step::Step;
 use crate::isa::Isa;
@@ -33,29 +33,10 @@ struct Params {
 /// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
-    let Op::QkvMatvec { layout, .. } = launch.op else { return Err(Fault::Malformed) };
-    // SAFETY: As of this function.
-    unsafe { with_format!(layout, run_format::<I>(launch, work)) }
-}
-
-/// Sizes and buffers of a launch.
-struct Heads<'a> {
-    dim: usize,
-    q: usize,
-    kv: usize,
-    is_interleaved: bool,
-    bias: Option<&'a [f32]>,
-    store: Store<'a>,
-    step: Step<'a>,
-    queries: Output<'a, f32>,
-    q_layout: u32,
-}
-
-#[inline(always)]
-unsafe fn run_format<I: Isa, L: Format>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Op::QkvMatvec { layout, head_dim, is_interleaved, held, has_bias } = launch.op else {
         return Err(Fault::Malformed);
     };
+    let format = &I::FORMATS[layout as usize];
     let Params { m, k4, blocks, eps, q_heads, kv_heads, q_layout, .. } = launch.params()?;
     let [m, k, dim, q, kv] = [m, k4 * 4, head_dim.into(), q_heads, kv_heads].map(|size| size as usize);
     if blocks as usize != k.div_ceil(super::formats::BLOCK) || m > MAX_ROWS || held == Held::Int8 || dim % 8 != 0 {
@@ -71,21 +52,34 @@ unsafe fn run_format<I: Isa, L: Format>(launch: &Launch<'_>, work: &mut Work<'_>
     let norm = Norm { weight: launch.input(after + 1, [k])?, eps };
     let matrix = Matrix::of(launch, after + 2, layout, n, blocks as usize)?;
     // SAFETY: As of this function; the scratch is not used otherwise.
-    let inputs = unsafe { Inputs::of::<I, L>(x, (m, k), Some(norm), work) }?;
+    let inputs = unsafe { Inputs::of::<I>(layout, x, (m, k), Some(norm), work) }?;
     let heads = Heads { dim, q, kv, is_interleaved, bias, store, step, queries, q_layout };
     while let Some(tile) = work.next(n / 8) {
         let [first, second] = heads.groups(tile);
         let (mut a, mut b) = ([[0.0; GROUP]; MAX_ROWS], [[0.0; GROUP]; MAX_ROWS]);
         // SAFETY: Both groups are within the matrix; each item is given to one thread.
         unsafe {
-            few_rows::group::<I, L>(&matrix, first, &inputs, &mut a[..m]);
-            few_rows::group::<I, L>(&matrix, second, &inputs, &mut b[..m]);
+            (format.group)(&matrix, first, &inputs, &mut a[..m]);
+            (format.group)(&matrix, second, &inputs, &mut b[..m]);
             for row in 0..m {
                 heads.write(row, tile, a[row], b[row])?;
             }
         }
     }
     Ok(())
+}
+
+/// Sizes and buffers of a launch.
+struct Heads<'a> {
+    dim: usize,
+    q: usize,
+    kv: usize,
+    is_interleaved: bool,
+    bias: Option<&'a [f32]>,
+    store: Store<'a>,
+    step: Step<'a>,
+    queries: Output<'a, f32>,
+    q_layout: u32,
 }
 
 impl Heads<'_> {

@@ -201,7 +201,13 @@ export class Engine {
       const imported = checkpoint && (await importThrough(connection, checkpoint, options));
       const folder = imported ? imported.packageUrl : packageUrl(source as string | URL);
       const model = imported?.name || (new URL(folder).pathname.split("/").filter(Boolean).at(-1) ?? "ocelli");
-      const { device: report, config, kvPrecision, memory, mostTogether } = await connection.call(
+      const {
+        device: report,
+        config,
+        kvPrecision,
+        memory,
+        mostTogether,
+      } = await connection.call(
         "load",
         {
           version: PROTOCOL_VERSION,
