@@ -290,7 +290,7 @@ serve() { node www/serve.mjs "${1:-8080}"; }
 # the same, because the features of shared dependencies follow from them and each set of features is another compilation.
 cargo_native() {
   RUSTC_WORKSPACE_WRAPPER=$(rustup which clippy-driver) CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__ \
-    cargo "$1" --locked --package ocelli --package ocelli-command --package ocelli-grammar "${@:2}"
+    cargo "$1" --locked --package ocelli --package ocelli-command --package ocelli-cpu --package ocelli-grammar "${@:2}"
 }
 
 check() {
@@ -302,7 +302,7 @@ check() {
   (cd www && npm run --silent check)
   check_dependencies
   say "lints, and tests without a GPU"
-  cargo_native test --lib --test cpu --test schemas
+  cargo_native test --lib --test cpu --test products --test schemas
 }
 
 # Licences, sources and advisories of all dependencies, by the rules in deny.toml.
@@ -358,14 +358,23 @@ test_native() {
   local kernels
   kernels=$(ls -d shaders src/{error.rs,shader,gpu,kernels,reference,layout,weights} Cargo.lock 2>/dev/null)
   say "native tests"
-  cargo_native test --lib --bins --test cpu --test weights --test fuzz --test schemas
+  cargo_native test --lib --bins --test cpu --test products --test weights --test fuzz --test schemas
   cargo_native test --doc
   ! has tint || cargo_native test --test cpu tint -- --ignored
   cargo_native test --test gpu -- --skip kernels::
+  test_on_processor
   # shellcheck disable=SC2086 # several paths
   test_changed kernels "--test gpu -- kernels::" $kernels tests/gpu/kernels tests/gpu/device.rs
   # shellcheck disable=SC2086
   test_changed isa "--test isa" $kernels tests/isa
+}
+
+# The tests of devices once more on the processor itself, except those of shaders, of drivers, and of what they count.
+test_on_processor() {
+  local skipped=(batch:: counters:: engine::compile engine::tuning in_every_tier isa kernels::alone model::hardware self_test:: serve::
+    a_pass_gives a_pass_of_a_model a_plan_is_tight growing_takes nothing_is_guessed only_the_likeliest passes_are_judged_anew)
+  say "the tests of devices on the processor"
+  OCELLI_DEVICE=cpu OCELLI_THREADS=1 cargo_native test --test gpu -- "${skipped[@]/#/--skip=}"
 }
 
 # Runs `cargo test` with the arguments $2, unless it passed before with the same inputs (the other arguments).
@@ -381,7 +390,7 @@ test_all() {
   export OCELLI_TESTS=all
   run_tests
   say "documentation of the crates"
-  RUSTDOCFLAGS=-Dwarnings cargo doc --locked --quiet --no-deps --lib --package ocelli --package ocelli-grammar --package ocelli-pictures --package ocelli-synth
+  RUSTDOCFLAGS=-Dwarnings cargo doc --locked --quiet --no-deps --lib --package ocelli --package ocelli-cpu --package ocelli-grammar --package ocelli-pictures --package ocelli-synth
   build_package
   test_package
   test_bundlers
