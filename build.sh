@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 wasm_target=wasm32-unknown-unknown
 # A crate of `wasm` for each module. For pages that are served from here they are compiled quickly, for the npm package small.
-wasm_crates=(engine import pictures grammar bench)
+wasm_crates=(engine import pictures grammar cpu bench)
 wasm_profile=wasm-local
 wasm_target_dir=target/wasm-local
 wasm_flags=
@@ -200,12 +200,16 @@ build_all() {
 build_wasm() {
   say "building the wasm modules"
   if [[ $wasm_profile == wasm-local ]]; then
-    cargo_wasm build --profile wasm-local "${wasm_crates[@]/#/--package=wasm-}"
+    local crate packages=()
+    for crate in "${wasm_crates[@]}"; do [[ $crate == cpu ]] || packages+=("--package=wasm-$crate"); done
+    cargo_wasm build --profile wasm-local "${packages[@]}"
   else
     cargo_wasm build --profile wasm --package=wasm-engine --package=wasm-import --package=wasm-pictures
     # Smaller without the fields of derived `Debug`, which the other modules print.
     wasm_flags="$wasm_flags -Zfmt-debug=shallow" cargo_wasm build --profile wasm --package=wasm-grammar
   fi
+  # Apart: beside the others its dependencies would need the standard library, which it does without.
+  cargo_wasm build --profile "$wasm_profile" --package=wasm-cpu
 }
 
 # `cargo` for wasm32 in its own target folder, apart from native builds. Clippy replaces the compiler, as in native builds, but only warns.
@@ -238,14 +242,21 @@ build_glue() {
 
 # The JavaScript side of one module, which wasm-opt then makes smaller with the passes $wasm_passes.
 build_module_glue() {
-  local name=ocelli_$1 module=$wasm_target_dir/$wasm_target/$wasm_profile/wasm_$1.wasm pass
+  local name=ocelli_$1 module=$wasm_target_dir/$wasm_target/$wasm_profile/wasm_$1.wasm pass passes=$wasm_passes
   [[ $1 != engine ]] || name=ocelli
+  # Fast rather than small.
+  [[ $1 != cpu ]] || passes=${wasm_passes:+-O3}
   local inputs=("$module" tools/bindgen/Cargo.lock tools/bindgen/src www/package-lock.json)
   [[ -f $glue/${name}_bg.wasm ]] && unchanged "$name" "${inputs[@]}" && return
   say "writing the JavaScript side of $name"
-  target/tools/debug/bindgen "$module" "$glue" "$name"
+  if [[ $1 == cpu ]]; then
+    # Its exports take numbers alone.
+    mkdir -p "$glue" && cp "$module" "$glue/${name}_bg.wasm"
+  else
+    target/tools/debug/bindgen "$module" "$glue" "$name"
+  fi
   # wasm-opt reads the features from the module. With --all-features it would emit instructions that no browser has.
-  for pass in $wasm_passes; do
+  for pass in $passes; do
     www/node_modules/.bin/wasm-opt "$pass" "$glue/${name}_bg.wasm" -o "$glue/${name}_bg.wasm"
   done
   done_with "$name" "${inputs[@]}"
@@ -262,7 +273,7 @@ build_page() {
 # The npm package: every kilobyte is downloaded by every visitor, so its modules are compiled for size.
 build_package() {
   wasm_profile=wasm
-  wasm_crates=(engine import pictures grammar)
+  wasm_crates=(engine import pictures grammar cpu)
   wasm_target_dir=target/wasm
   # Without the source locations of panics 8 kB less are downloaded: a stack trace has the functions.
   wasm_flags=-Zlocation-detail=none
@@ -279,7 +290,7 @@ serve() { node www/serve.mjs "${1:-8080}"; }
 # the same, because the features of shared dependencies follow from them and each set of features is another compilation.
 cargo_native() {
   RUSTC_WORKSPACE_WRAPPER=$(rustup which clippy-driver) CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__ \
-    cargo "$1" --locked --package ocelli --package ocelli-command --package ocelli-grammar "${@:2}"
+    cargo "$1" --locked --package ocelli --package ocelli-command --package ocelli-cpu --package ocelli-grammar "${@:2}"
 }
 
 check() {
@@ -291,7 +302,7 @@ check() {
   (cd www && npm run --silent check)
   check_dependencies
   say "lints, and tests without a GPU"
-  cargo_native test --lib --test cpu --test schemas
+  cargo_native test --lib --test cpu --test products --test schemas
 }
 
 # Licences, sources and advisories of all dependencies, by the rules in deny.toml.
@@ -347,14 +358,23 @@ test_native() {
   local kernels
   kernels=$(ls -d shaders src/{error.rs,shader,gpu,kernels,reference,layout,weights} Cargo.lock 2>/dev/null)
   say "native tests"
-  cargo_native test --lib --bins --test cpu --test weights --test fuzz --test schemas
+  cargo_native test --lib --bins --test cpu --test products --test weights --test fuzz --test schemas
   cargo_native test --doc
   ! has tint || cargo_native test --test cpu tint -- --ignored
   cargo_native test --test gpu -- --skip kernels::
+  test_on_processor
   # shellcheck disable=SC2086 # several paths
   test_changed kernels "--test gpu -- kernels::" $kernels tests/gpu/kernels tests/gpu/device.rs
   # shellcheck disable=SC2086
   test_changed isa "--test isa" $kernels tests/isa
+}
+
+# The tests of devices once more on the processor itself, except those of shaders, of drivers, and of what they count.
+test_on_processor() {
+  local skipped=(batch:: counters:: engine::compile engine::tuning in_every_tier isa kernels::alone model::hardware self_test:: serve::
+    a_pass_gives a_pass_of_a_model a_plan_is_tight growing_takes nothing_is_guessed only_the_likeliest passes_are_judged_anew)
+  say "the tests of devices on the processor"
+  OCELLI_DEVICE=cpu OCELLI_THREADS=1 cargo_native test --test gpu -- "${skipped[@]/#/--skip=}"
 }
 
 # Runs `cargo test` with the arguments $2, unless it passed before with the same inputs (the other arguments).
@@ -370,7 +390,7 @@ test_all() {
   export OCELLI_TESTS=all
   run_tests
   say "documentation of the crates"
-  RUSTDOCFLAGS=-Dwarnings cargo doc --locked --quiet --no-deps --lib --package ocelli --package ocelli-grammar --package ocelli-pictures --package ocelli-synth
+  RUSTDOCFLAGS=-Dwarnings cargo doc --locked --quiet --no-deps --lib --package ocelli --package ocelli-cpu --package ocelli-grammar --package ocelli-pictures --package ocelli-synth
   build_package
   test_package
   test_bundlers

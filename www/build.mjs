@@ -69,7 +69,7 @@ async function buildServiceWorker() {
       .update(await readFile(join(dist, file)))
       .digest("base64")}`;
     // Formats, importers and the benchmark are loaded on demand.
-    shell.push({ url: file, integrity, isLate: /(^bench-worker\.js|\/ocelli_(bench|grammar|import)_bg\.wasm)$/.test(file) });
+    shell.push({ url: file, integrity, isLate: /(^bench-worker\.js|\/ocelli_(bench|cpu|grammar|import)_bg\.wasm)$/.test(file) });
   }
   const version = createHash("sha256").update(JSON.stringify(shell)).digest("hex").slice(0, 16);
   await build({

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use clap::Args;
 use ocelli::config::{KvPrecision, TextConfig};
 use ocelli::families::{ModelConfig, definition};
-use ocelli::gpu::{DeviceReport, Gpu};
+use ocelli::gpu::{DeviceChoice, DeviceReport, Gpu, GpuOptions};
 use ocelli::kernels::self_test::{SelfTestReport, self_test};
 use ocelli::layout::Layout;
 use ocelli::model::DryModel;
@@ -41,9 +41,9 @@ pub(crate) struct InspectArgs {
     /// List every tensor, and the earlier layout of requantised ones.
     #[arg(long)]
     tensors: bool,
-    /// Open the GPU and run the self-test of the kernels that the package needs.
-    #[arg(long)]
-    device: bool,
+    /// Open the device (auto, gpu or cpu) and run the self-test of the kernels that the package needs.
+    #[arg(long, value_name = "DEVICE", num_args = 0..=1, default_missing_value = "auto")]
+    device: Option<DeviceChoice>,
 }
 
 /// The printed summary.
@@ -105,15 +105,15 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     if args.load {
         summary.load = Some(pollster::block_on(open::load(&args.package, None, &MemoryArgs::default()))?.1);
     }
-    if args.device {
-        summary.device = Some(pollster::block_on(test_device(&package.manifest))?);
+    if let Some(device) = args.device {
+        summary.device = Some(pollster::block_on(test_device(&package.manifest, device))?);
     }
     let json = || serde_json::to_string_pretty(&summary).map_err(|e| Error::Internal { detail: e.to_string() });
     io::print(&if args.json { json()? } else { render(&summary) })
 }
 
-async fn test_device(manifest: &Manifest) -> Result<Device> {
-    let gpu = Gpu::open().await?;
+async fn test_device(manifest: &Manifest, device: DeviceChoice) -> Result<Device> {
+    let gpu = Gpu::open_with(GpuOptions { device, ..GpuOptions::default() }).await?;
     let mut dry = DryModel::new(manifest, gpu.dry_device(), gpu.kernel_config())?;
     let kernels = |config| {
         Ok(KvPrecision::ALL
@@ -189,9 +189,13 @@ fn render(summary: &Summary<'_>) -> String {
     }
     lines.extend(summary.verified.map(|_| row("verified", "every file has the hash the manifest promises")));
     if let Some(Device { report, self_test }) = &summary.device {
-        let DeviceReport { name, backend, driver, class, features, subgroup_sizes: [fewest, most], .. } = report;
+        let DeviceReport { name, backend, driver, class, features, subgroup_sizes, threads, .. } = report;
+        let [fewest, most] = subgroup_sizes;
         lines.push(row("device", format!("{name} ({backend}, {driver})")));
-        lines.push(row("", format!("{class:?}, {}, subgroups of {fewest} to {most}", features.name())));
+        lines.push(match threads {
+            Some(threads) => row("", format!("{threads} threads")),
+            None => row("", format!("{class:?}, {}, subgroups of {fewest} to {most}", features.name())),
+        });
         let SelfTestReport { passed, failed, ms, .. } = self_test;
         lines.push(row("self-test", format!("{passed} kernels compute rightly, in {ms:.0} ms")));
         let unused = failed.iter().map(|f| row("", format!("not used: {} ({}): {}", f.kernel, f.tier, f.detail)));

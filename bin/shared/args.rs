@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use ocelli::config::KvPrecision;
 use ocelli::engine::{Arithmetic, Detail, Residency, Speculation, Tune};
+use ocelli::gpu::{DeviceChoice, GpuOptions};
 use ocelli::grammar::Format;
 use ocelli::{Error, Result};
 
@@ -71,9 +72,29 @@ impl FormatArgs {
     }
 }
 
-/// Memory and speed of the model.
+/// Choice of the device.
+#[derive(Args, Default, Clone, Copy)]
+pub(crate) struct DeviceArgs {
+    /// Device to compute on: auto (a GPU if there is one, else the processor), gpu or cpu.
+    #[arg(long, value_name = "DEVICE", default_value = "auto", env = "OCELLI_DEVICE")]
+    device: DeviceChoice,
+    /// Threads of the processor [default: all].
+    #[arg(long, value_name = "N", env = "OCELLI_THREADS", value_parser = units::threads)]
+    threads: Option<usize>,
+}
+
+impl DeviceArgs {
+    /// Options for opening the device.
+    pub(crate) fn options(&self) -> GpuOptions {
+        GpuOptions { device: self.device, threads: self.threads, ..GpuOptions::default() }
+    }
+}
+
+/// Device, memory and speed of the model.
 #[derive(Args, Default)]
 pub(crate) struct MemoryArgs {
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
     /// Precision of the KV cache: f32, f16 or int8 [default: f32 for a small model, else f16].
     #[arg(long = "kv", value_name = "PRECISION")]
     pub(crate) kv: Option<KvPrecision>,

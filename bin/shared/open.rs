@@ -26,7 +26,10 @@ pub(crate) async fn engine(package: &Path, context: Option<usize>, memory: &Memo
 
 /// Loads a package from a directory, with progress on standard error.
 pub(crate) async fn load(package: &Path, context: Option<usize>, memory: &MemoryArgs) -> Result<(Engine, LoadReport)> {
-    let gpu = Gpu::open_with(GpuOptions { max_binding: memory.max_binding, ..GpuOptions::default() }).await?;
+    let gpu = Gpu::open_with(GpuOptions { max_binding: memory.max_binding, ..memory.device.options() }).await?;
+    if let Some(threads) = gpu.report().threads {
+        inform(&format!("computing on the processor ({}, {threads} threads)", gpu.report().driver));
+    }
     let opened = Package::open(Directory(package.to_path_buf())).await?;
     let manifest = read(&package.join(MANIFEST_FILE))?;
     let key = tuning_key(&gpu, &manifest, memory.arithmetic);

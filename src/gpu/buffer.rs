@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::device::Gpu;
+use super::host::HostMemory;
 use super::ledger::{Ledger, Purpose};
 use crate::error::{Error, Result};
 
@@ -14,17 +15,25 @@ pub struct Buffer(pub(super) Arc<Owned>);
 
 #[derive(Debug)]
 pub(super) struct Owned {
-    /// `None` on a [`super::DryDevice`].
-    raw: Option<wgpu::Buffer>,
+    raw: Raw,
     bytes: u64,
     purpose: Purpose,
     ledger: Arc<Ledger>,
 }
 
+/// The memory of a buffer.
+#[derive(Debug)]
+enum Raw {
+    /// None, on a [`super::DryDevice`].
+    Dry,
+    WebGpu(wgpu::Buffer),
+    Host(HostMemory),
+}
+
 impl Drop for Owned {
     fn drop(&mut self) {
         self.ledger.release(self.purpose, self.bytes);
-        if let Some(raw) = &self.raw {
+        if let Raw::WebGpu(raw) = &self.raw {
             raw.destroy();
         }
     }
@@ -39,7 +48,7 @@ impl Buffer {
     /// Creates a buffer without memory, which `ledger` counts like any other.
     pub(super) fn dry(purpose: Purpose, bytes: u64, ledger: &Arc<Ledger>) -> Self {
         ledger.add(purpose, bytes);
-        Self(Arc::new(Owned { raw: None, bytes, purpose, ledger: ledger.clone() }))
+        Self(Arc::new(Owned { raw: Raw::Dry, bytes, purpose, ledger: ledger.clone() }))
     }
 
     /// Returns true if both are the same buffer.
@@ -65,13 +74,28 @@ impl Buffer {
     /// The wgpu buffer.
     ///
     /// # Errors
-    /// [`Error::Internal`] for a buffer of a dry device.
+    /// [`Error::Internal`] for a buffer of another device.
     pub(super) fn raw(&self) -> Result<&wgpu::Buffer> {
-        self.0
-            .raw
-            .as_ref()
-            .ok_or_else(|| Error::Internal { detail: "a buffer of a dry device was used on a GPU".into() })
+        match &self.0.raw {
+            Raw::WebGpu(raw) => Ok(raw),
+            Raw::Dry | Raw::Host(_) => Err(foreign("a GPU")),
+        }
     }
+
+    /// The memory of a processor.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a buffer of another device.
+    pub(super) fn host_memory(&self) -> Result<&HostMemory> {
+        match &self.0.raw {
+            Raw::Host(memory) => Ok(memory),
+            Raw::Dry | Raw::WebGpu(_) => Err(foreign("a processor")),
+        }
+    }
+}
+
+fn foreign(device: &str) -> Error {
+    Error::Internal { detail: format!("a buffer of another device was used on {device}") }
 }
 
 /// A range of a buffer, as a kernel binds it.
@@ -183,10 +207,18 @@ impl Gpu {
     fn own(&self, label: &str, purpose: Purpose, bytes: u64, usage: wgpu::BufferUsages) -> Result<Buffer> {
         let bytes = allocated(bytes);
         self.0.ledger.check_room(label, purpose, bytes)?;
-        let raw = self.create_buffer(label, purpose, bytes, usage)?;
+        let raw = match self.host() {
+            None => Raw::WebGpu(self.create_buffer(label, purpose, bytes, usage)?),
+            Some(host) => {
+                self.count(|counters| counters.buffers += 1);
+                self.check()?;
+                let refusal = || self.0.ledger.out_of_memory(label, purpose, bytes, String::new());
+                Raw::Host(HostMemory::new(host, bytes).ok_or_else(refusal)?)
+            }
+        };
         self.0.ledger.add(purpose, bytes);
         let ledger = self.0.ledger.clone();
-        Ok(Buffer(Arc::new(Owned { raw: Some(raw), bytes, purpose, ledger })))
+        Ok(Buffer(Arc::new(Owned { raw, bytes, purpose, ledger })))
     }
 
     /// Creates a buffer inside an error scope.
@@ -200,7 +232,8 @@ impl Gpu {
         self.count(|counters| counters.buffers += 1);
         let refusal = self.0.ledger.out_of_memory(label, purpose, size, String::new());
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
-        let raw = self.watched(refusal, wgpu::ErrorFilter::OutOfMemory, || self.0.device.create_buffer(&descriptor));
+        let device = &self.webgpu()?.device;
+        let raw = self.watched(device, refusal, wgpu::ErrorFilter::OutOfMemory, || device.create_buffer(&descriptor));
         self.check().inspect_err(|_| raw.destroy())?;
         Ok(raw)
     }
@@ -226,17 +259,20 @@ impl Gpu {
             let detail = format!("write of {} bytes at {offset} into {}", bytes.len(), buffer.bytes());
             return Err(Error::Internal { detail });
         }
+        if let Some(host) = self.host() {
+            return self.write_to_host(&**host, &buffer.all().skip(offset), bytes);
+        }
         let raw = buffer.raw()?;
         // The queue keeps a copy until the write is done.
         self.0.ledger.pass(Purpose::Staging, bytes.len().next_multiple_of(4) as u64);
         let (words, rest) = bytes.split_at(bytes.len() / 4 * 4);
         if !words.is_empty() {
-            self.queue_to_write().write_buffer(raw, offset, words);
+            self.queue_to_write()?.write_buffer(raw, offset, words);
         }
         if !rest.is_empty() {
             let mut last = [0; 4];
             last[..rest.len()].copy_from_slice(rest);
-            self.queue_to_write().write_buffer(raw, offset + words.len() as u64, &last);
+            self.queue_to_write()?.write_buffer(raw, offset + words.len() as u64, &last);
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::device::Gpu;
+use super::driver::WebGpu;
 use super::kernel::{Access, Kernel, Pipeline, bindings};
 use super::lock;
 use super::threads::for_each;
@@ -32,8 +33,12 @@ impl Gpu {
     ) -> Result<()> {
         let mut seen = HashSet::new();
         let kernels: Vec<_> = kernels.into_iter().filter(|kernel| seen.insert(*kernel)).collect();
+        if self.host().is_some() {
+            on_compiled(kernels.len(), kernels.len());
+            return self.check();
+        }
         let missing: Vec<_> = {
-            let pipelines = lock(&self.0.pipelines);
+            let pipelines = lock(&self.webgpu()?.pipelines);
             kernels.iter().filter(|kernel| !pipelines.contains_key(**kernel)).collect()
         };
         let mut done = 0;
@@ -44,7 +49,10 @@ impl Gpu {
         (0..kernels.len() - missing.len()).for_each(|_| tell());
         let sources = missing.into_iter().map(|kernel| self.source(kernel)).collect::<Result<Vec<_>>>()?;
         match self.0.options.compile_ahead {
-            None => for_each(&sources, |source| drop(self.make(source)), tell),
+            None => {
+                let webgpu = self.webgpu()?;
+                for_each(&sources, |source| drop(self.make(webgpu, source)), tell);
+            }
             Some(compile_ahead) => {
                 let ahead = sources.iter().map(|source| async move {
                     compile_ahead(source.kernel.name(), &source.wgsl, &source.bindings).await;
@@ -52,7 +60,7 @@ impl Gpu {
                 });
                 let mut compiling: FuturesUnordered<_> = ahead.collect();
                 while let Some(source) = self.unless_lost(compiling.next()).await? {
-                    self.make(source);
+                    self.make(self.webgpu()?, source);
                     tell();
                 }
             }
@@ -61,7 +69,7 @@ impl Gpu {
     }
 
     fn source<'a>(&self, kernel: &'a Kernel) -> Result<Source<'a>> {
-        let mut wgsl = kernel.needs().directives(self.0.is_browser) + &kernel.source()?;
+        let mut wgsl = kernel.needs().directives(self.webgpu()?.is_browser) + &kernel.source()?;
         if let Some(faults) = &self.0.options.faults {
             wgsl = faults.source(kernel.name(), wgsl);
         }
@@ -71,26 +79,27 @@ impl Gpu {
     /// Returns a kernel's pipeline and compiles it now if nobody did before. [`Gpu::check`] reports a shader that
     /// the driver refuses.
     pub(super) fn pipeline(&self, kernel: &Kernel) -> Result<Arc<Pipeline>> {
-        if let Some(pipeline) = lock(&self.0.pipelines).get(kernel) {
+        let webgpu = self.webgpu()?;
+        if let Some(pipeline) = lock(&webgpu.pipelines).get(kernel) {
             return Ok(pipeline.clone());
         }
         self.count(|counters| counters.late_pipelines += 1);
-        Ok(self.make(&self.source(kernel)?))
+        Ok(self.make(webgpu, &self.source(kernel)?))
     }
 
-    fn make(&self, source: &Source<'_>) -> Arc<Pipeline> {
+    fn make(&self, webgpu: &WebGpu, source: &Source<'_>) -> Arc<Pipeline> {
         let refusal = Error::Gpu { stage: format!("compiling {}", source.kernel.name()), detail: String::new() };
-        let compiled = self.watched(refusal.clone(), wgpu::ErrorFilter::Validation, || {
-            self.watched(refusal, wgpu::ErrorFilter::Internal, || self.build(source))
+        let device = &webgpu.device;
+        let compiled = self.watched(device, refusal.clone(), wgpu::ErrorFilter::Validation, || {
+            self.watched(device, refusal, wgpu::ErrorFilter::Internal, || self.build(device, source))
         });
         let pipeline = Arc::new(compiled);
-        lock(&self.0.pipelines).insert(source.kernel.clone(), pipeline.clone());
+        lock(&webgpu.pipelines).insert(source.kernel.clone(), pipeline.clone());
         pipeline
     }
 
-    fn build(&self, Source { kernel, wgsl, bindings }: &Source<'_>) -> Pipeline {
+    fn build(&self, device: &wgpu::Device, Source { kernel, wgsl, bindings }: &Source<'_>) -> Pipeline {
         self.count(|counters| counters.pipelines += 1);
-        let device = &self.0.device;
         let label = Some(kernel.name());
         let entry = |binding: usize, ty: wgpu::BufferBindingType| wgpu::BindGroupLayoutEntry {
             binding: binding as u32,

@@ -1,21 +1,23 @@
 //! Finding and opening a GPU.
 
-use std::collections::HashMap;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use super::counters::Counters;
 use super::device_errors::{self, DeviceErrors};
+use super::driver::{Driver, WebGpu};
 use super::features::{Features, LARGE_BYTES, LARGE_THREADS};
-use super::kernel::{Access, Kernel, Pipeline};
+use super::host::Host;
 use super::kernel_config::{DeviceClass, KernelConfig};
 use super::ledger::Ledger;
 use super::lock;
+use super::options::{DeviceChoice, DeviceReport, GpuOptions};
 use super::pace::Pace;
 use crate::error::{Error, Result};
 
 /// Most storage bindings requested from a device. No kernel uses more.
 const MOST_BINDINGS: u32 = 10;
+/// Most storage bindings of a launch on a processor.
+const HOST_BINDINGS: usize = 16;
 
 /// An opened GPU. Clones share it.
 #[derive(Debug, Clone)]
@@ -23,87 +25,16 @@ pub struct Gpu(pub(super) Arc<Opened>);
 
 #[derive(Debug)]
 pub(super) struct Opened {
-    pub(super) device: wgpu::Device,
-    queue: wgpu::Queue,
+    pub(super) driver: Driver,
     pub(super) max_binding: u64,
     pub(super) max_bindings: usize,
     report: DeviceReport,
     pub(super) options: GpuOptions,
     pub(super) errors: DeviceErrors,
     pub(super) ledger: Arc<Ledger>,
-    pub(super) pipelines: Mutex<HashMap<Kernel, Arc<Pipeline>>>,
     counters: Mutex<Counters>,
     kernel_config: Mutex<KernelConfig>,
     pub(super) pace: Mutex<Pace>,
-    /// True if a browser compiles the shaders.
-    pub(super) is_browser: bool,
-}
-
-/// Description of a device for users and bug reports.
-#[derive(Debug, Clone, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DeviceReport {
-    /// The adapter's name; a browser may hide it.
-    pub name: String,
-    /// Vulkan, Metal, DX12 or the browser's WebGPU.
-    pub backend: String,
-    /// The driver, if known.
-    pub driver: String,
-    /// Largest storage binding in bytes.
-    pub max_storage_buffer_binding_size: u64,
-    /// Largest buffer in bytes.
-    pub max_buffer_size: u64,
-    /// Hardware or software.
-    pub class: DeviceClass,
-    /// Optional features of the device that kernels use.
-    pub features: Features,
-    /// Fewest and most lanes of a subgroup, if the platform reports them.
-    pub subgroup_sizes: [u32; 2],
-}
-
-/// Options for opening a GPU and for reopening it after a loss.
-#[derive(Debug, Clone, Default)]
-pub struct GpuOptions {
-    /// Largest binding in bytes, if less than the device allows. Simulates a smaller device.
-    pub max_binding: Option<u64>,
-    /// Most FLOP in a submission of many rows, if less than the device's rate allows. Simulates a slower device.
-    pub max_flops: Option<u64>,
-    /// Capabilities that the platform knows and wgpu does not report.
-    pub browser_caps: BrowserCaps,
-    /// Compiles shaders asynchronously on platforms that can, because wgpu cannot.
-    pub compile_ahead: Option<CompileAhead>,
-    /// Injected faults, for tests.
-    pub faults: Option<Arc<dyn Faults>>,
-}
-
-/// Compiles a shader, given its name, its WGSL and its storage bindings from 1 on, for the device opened last. wgpu
-/// then finds the pipeline cached. If the shader is refused, wgpu compiles it again and receives the error.
-pub type CompileAhead = fn(&str, &str, &[Access]) -> Pin<Box<dyn Future<Output = ()>>>;
-
-/// Rare driver faults that tests trigger on purpose.
-pub trait Faults: std::fmt::Debug + Send + Sync {
-    /// Returns true if the device is lost before this submission.
-    fn lose_at_submission(&self) -> bool;
-
-    /// Returns true if the device is lost before this write.
-    fn lose_at_write(&self) -> bool;
-
-    /// Returns true if this attempt to open a device fails.
-    fn refuse_to_open(&self) -> bool;
-
-    /// Returns the WGSL to compile for a kernel.
-    fn source(&self, kernel: &str, source: String) -> String;
-}
-
-/// Capabilities of a browser's device: wgpu 30 neither requests subgroups nor reports language features there
-/// (<https://github.com/gfx-rs/wgpu/issues/10146>).
-#[derive(Debug, Clone, Copy, Default, serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BrowserCaps {
-    /// Features that the device will have.
-    pub features: Features,
-    /// Fewest and most lanes of a subgroup.
-    pub subgroup_sizes: Option<[u32; 2]>,
 }
 
 impl Gpu {
@@ -138,22 +69,52 @@ impl Gpu {
 
     /// Destroys the device. Later operations fail with [`Error::DeviceLost`].
     pub fn lose(&self) {
-        self.0.device.destroy();
+        match &self.0.driver {
+            Driver::WebGpu(webgpu) => webgpu.device.destroy(),
+            Driver::Host(_) => self.0.errors.remember(Error::DeviceLost { reason: "destroyed".into() }),
+        }
         // A destroyed device runs nothing.
         drop(self.0.ledger.settling());
     }
 
     async fn open_into(options: GpuOptions, ledger: Arc<Ledger>, pace: Pace) -> Result<Self> {
-        let unavailable = |reason: String| Error::WebgpuUnavailable { reason };
         if options.faults.as_ref().is_some_and(|faults| faults.refuse_to_open()) {
-            return Err(unavailable("refused on order".into()));
+            return Err(unavailable("refused on order"));
         }
-        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
-        let request = wgpu::RequestAdapterOptions {
-            power_preference: wgpu::PowerPreference::HighPerformance,
-            ..Default::default()
+        let opening = (options, ledger, pace);
+        match opening.0.device {
+            DeviceChoice::Cpu => Self::open_host(opening),
+            DeviceChoice::Gpu => Self::open_adapter(adapter().await?, opening).await,
+            DeviceChoice::Auto => match adapter().await {
+                Ok(adapter) if class_of(&adapter.get_info()) == DeviceClass::Hardware => {
+                    Self::open_adapter(adapter, opening).await
+                }
+                _ => Self::open_host(opening),
+            },
+        }
+    }
+
+    /// Opens the processor.
+    fn open_host((options, ledger, pace): Opening) -> Result<Self> {
+        let open = options.host.ok_or_else(|| unavailable("the processor cannot be a device here"))?;
+        let host = open(options.threads)?;
+        let report = DeviceReport::of_host(&host.report());
+        let opened = Opened {
+            driver: Driver::Host(host),
+            max_binding: report.max_buffer_size.min(options.max_binding.unwrap_or(u64::MAX)),
+            max_bindings: HOST_BINDINGS,
+            errors: DeviceErrors::default(),
+            ledger,
+            counters: Mutex::default(),
+            kernel_config: Mutex::new(KernelConfig::of(report.class)),
+            pace: Mutex::new(pace),
+            report,
+            options,
         };
-        let adapter = instance.request_adapter(&request).await.map_err(|e| unavailable(e.to_string()))?;
+        Ok(Self(Arc::new(opened)))
+    }
+
+    async fn open_adapter(adapter: wgpu::Adapter, (options, ledger, pace): Opening) -> Result<Self> {
         let offered = adapter.limits();
         let info = adapter.get_info();
         let (features, asked) = features_of(&adapter, &info, &options);
@@ -164,7 +125,7 @@ impl Gpu {
             required_limits: limits.clone(),
             ..Default::default()
         };
-        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|e| unavailable(e.to_string()))?;
+        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|e| unavailable(&e.to_string()))?;
         let class = class_of(&info);
         let is_browser = info.backend == wgpu::Backend::BrowserWebGpu;
         let sizes = options.browser_caps.subgroup_sizes.unwrap_or([info.subgroup_min_size, info.subgroup_max_size]);
@@ -178,23 +139,20 @@ impl Gpu {
             class,
             features,
             subgroup_sizes: sizes,
+            threads: None,
         };
         let max_binding = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
-        let errors = device_errors::listen(&device);
         let opened = Opened {
-            device,
-            queue,
+            errors: device_errors::listen(&device),
+            driver: Driver::WebGpu(WebGpu { device, queue, pipelines: Mutex::default(), is_browser }),
             max_binding: max_binding.min(options.max_binding.unwrap_or(u64::MAX)),
             max_bindings: limits.max_storage_buffers_per_shader_stage as usize,
             report,
             options,
-            errors,
             ledger,
-            pipelines: Mutex::default(),
             counters: Mutex::default(),
             kernel_config: Mutex::new(KernelConfig { features, few_registers, ..KernelConfig::of(class) }),
             pace: Mutex::new(pace),
-            is_browser,
         };
         Ok(Self(Arc::new(opened)))
     }
@@ -239,30 +197,74 @@ impl Gpu {
         add(&mut lock(&self.0.counters));
     }
 
-    /// Returns the queue and counts a write.
-    pub(super) fn queue_to_write(&self) -> &wgpu::Queue {
+    /// The GPU of WebGPU.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] on a processor.
+    pub(super) fn webgpu(&self) -> Result<&WebGpu> {
+        match &self.0.driver {
+            Driver::WebGpu(webgpu) => Ok(webgpu),
+            Driver::Host(_) => Err(Error::Internal { detail: "a processor was used as a GPU".into() }),
+        }
+    }
+
+    /// The processor, if that is the device.
+    pub(super) fn host(&self) -> Option<&Arc<dyn Host>> {
+        match &self.0.driver {
+            Driver::WebGpu(_) => None,
+            Driver::Host(host) => Some(host),
+        }
+    }
+
+    /// Returns true if submissions have run when [`Self::submit`] returns, so that nothing is gained by submitting work ahead.
+    pub fn runs_at_once(&self) -> bool {
+        self.host().is_some()
+    }
+
+    /// Counts a write.
+    pub(super) fn begin_write(&self) {
         if self.0.options.faults.as_ref().is_some_and(|faults| faults.lose_at_write()) {
             self.lose();
         }
         self.count(|counters| counters.writes += 1);
-        &self.0.queue
     }
 
-    /// Calls `told` when everything submitted so far has run.
-    pub(super) fn when_done(&self, told: impl FnOnce() + Send + 'static) {
-        self.0.queue.on_submitted_work_done(told);
+    /// Returns the queue and counts a write.
+    pub(super) fn queue_to_write(&self) -> Result<&wgpu::Queue> {
+        self.begin_write();
+        Ok(&self.webgpu()?.queue)
     }
 
-    /// Submits the commands of an encoder.
-    pub(super) fn submit_encoder(&self, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
+    /// Counts a submission.
+    pub(super) fn begin_submission(&self) {
         if self.0.options.faults.as_ref().is_some_and(|faults| faults.lose_at_submission()) {
             self.lose();
         }
         self.count(|counters| counters.submits += 1);
-        let index = self.0.queue.submit([encoder.finish()]);
         self.0.ledger.submitted();
-        index
     }
+
+    /// Submits the commands of an encoder.
+    pub(super) fn submit_encoder(&self, encoder: wgpu::CommandEncoder) -> Result<wgpu::SubmissionIndex> {
+        let queue = &self.webgpu()?.queue;
+        self.begin_submission();
+        Ok(queue.submit([encoder.finish()]))
+    }
+}
+
+/// Options of a device that is being opened, its ledger and its pace.
+type Opening = (GpuOptions, Arc<Ledger>, Pace);
+
+fn unavailable(reason: &str) -> Error {
+    Error::WebgpuUnavailable { reason: reason.into() }
+}
+
+/// The high-performance adapter of the platform.
+async fn adapter() -> Result<wgpu::Adapter> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    let request =
+        wgpu::RequestAdapterOptions { power_preference: wgpu::PowerPreference::HighPerformance, ..Default::default() };
+    instance.request_adapter(&request).await.map_err(|e| unavailable(&e.to_string()))
 }
 
 /// The optional features of a device, and the wgpu features to request for them. Apple's GPUs compute packed dot

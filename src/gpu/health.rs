@@ -14,8 +14,14 @@ const HANG: Duration = Duration::from_secs(300);
 
 impl Gpu {
     /// Runs `work` in an error scope. An error in the scope becomes `refusal` with the device's message.
-    pub(super) fn watched<T>(&self, refusal: Error, filter: wgpu::ErrorFilter, work: impl FnOnce() -> T) -> T {
-        let scope = self.0.device.push_error_scope(filter);
+    pub(super) fn watched<T>(
+        &self,
+        device: &wgpu::Device,
+        refusal: Error,
+        filter: wgpu::ErrorFilter,
+        work: impl FnOnce() -> T,
+    ) -> T {
+        let scope = device.push_error_scope(filter);
         let made = work();
         self.0.errors.ask(refusal, scope.pop());
         // Consequences of a refusal are reported as well, but after it.
@@ -58,7 +64,8 @@ impl Gpu {
 
     /// Returns true if the device can still map a buffer, which a lost one cannot.
     async fn responds(&self) -> bool {
-        let buffer = self.0.device.create_buffer(&wgpu::BufferDescriptor {
+        let Ok(webgpu) = self.webgpu() else { return true };
+        let buffer = webgpu.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("probe"),
             size: 4,
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
@@ -123,8 +130,9 @@ impl Gpu {
     /// # Errors
     /// [`Error::DeviceLost`] or [`Error::Gpu`].
     pub(super) fn poll(&self, how: wgpu::PollType) -> Result<()> {
+        let Ok(webgpu) = self.webgpu() else { return Ok(()) };
         // wgpu 30 panics if the device is lost during the wait (`handle_error_fatal` in `Device::poll`).
-        match catch_unwind(AssertUnwindSafe(|| self.0.device.poll(how))) {
+        match catch_unwind(AssertUnwindSafe(|| webgpu.device.poll(how))) {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(wgpu::PollError::Timeout)) => {
                 let reason = format!("the GPU has not finished its work within {} s", HANG.as_secs());

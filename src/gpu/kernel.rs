@@ -3,8 +3,11 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+
+use ocelli_cpu::Op;
 
 use super::features::Features;
 use crate::error::{Error, Result};
@@ -30,19 +33,20 @@ struct Parts {
     shader: Shader,
     /// The shader's hash, computed once because every launch looks the kernel up.
     hash: u64,
-    origin: Box<dyn Any + Send + Sync>,
+    origin: Box<dyn Origin>,
+}
+
+/// Data about a kernel that its creator keeps with it.
+pub trait Origin: fmt::Debug + Any + Send + Sync {
+    /// The operation of a processor that computes the same; `None` if there is none.
+    fn op(&self) -> Option<Op>;
 }
 
 impl Kernel {
     /// A kernel with a name for listings, such as `matmul<q4_0>`, the optional features it uses, and its WGSL: an
     /// entry point `main`, parameters in uniform binding 0, storage bindings from 1 on. `origin` is data for
     /// [`Self::origin`].
-    pub fn new(
-        name: impl Into<Cow<'static, str>>,
-        needs: Features,
-        shader: Shader,
-        origin: impl Any + Send + Sync,
-    ) -> Self {
+    pub fn new(name: impl Into<Cow<'static, str>>, needs: Features, shader: Shader, origin: impl Origin) -> Self {
         let mut hasher = DefaultHasher::new();
         shader.hash(&mut hasher);
         Self(Arc::new(Parts { name: name.into(), needs, shader, hash: hasher.finish(), origin: Box::new(origin) }))
@@ -65,7 +69,13 @@ impl Kernel {
 
     /// The `origin` passed to [`Self::new`], if it is a `T`.
     pub fn origin<T: 'static>(&self) -> Option<&T> {
-        self.0.origin.downcast_ref()
+        let origin: &dyn Any = &*self.0.origin;
+        origin.downcast_ref()
+    }
+
+    /// See [`Origin::op`].
+    pub fn op(&self) -> Option<Op> {
+        self.0.origin.op()
     }
 
     /// The WGSL without directives.

@@ -13,6 +13,8 @@ pub enum DeviceClass {
     Software,
     /// A software device whose compiler takes seconds instead of tenths of a second: Mesa's llvmpipe.
     SlowCompiler,
+    /// A processor that carries launches out itself. Tunings mean nothing to it.
+    Processor,
 }
 
 impl DeviceClass {

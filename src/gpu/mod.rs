@@ -1,18 +1,21 @@
-//! The wgpu layer, which knows nothing about models: device, buffers with a ledger, compiled kernels, recordings
-//! and their submission.
+//! The device layer, which knows nothing about models: a GPU through wgpu or a processor, buffers with a ledger,
+//! compiled kernels, recordings and their submission.
 
 pub mod buffer;
 mod compile;
 pub mod counters;
 pub mod device;
 mod device_errors;
+mod driver;
 pub mod dry_device;
 pub mod features;
 mod health;
+pub mod host;
 pub mod kernel;
 pub mod kernel_config;
 pub mod ledger;
 mod numerics;
+mod options;
 mod pace;
 mod pieces;
 pub mod read;
@@ -22,12 +25,14 @@ mod threads;
 
 pub use buffer::{Allocator, Buffer, Slice};
 pub use counters::Counters;
-pub use device::{BrowserCaps, CompileAhead, DeviceReport, Faults, Gpu, GpuOptions};
+pub use device::Gpu;
 pub use dry_device::DryDevice;
 pub use features::Features;
-pub use kernel::{Access, Kernel};
+pub use host::{Host, HostReport, OpenHost};
+pub use kernel::{Access, Kernel, Origin};
 pub use kernel_config::{DeviceClass, KernelConfig};
 pub use ledger::{Ledger, Purpose};
+pub use options::{BrowserCaps, CompileAhead, DeviceChoice, DeviceReport, Faults, GpuOptions};
 pub use pace::MeasuredRate;
 pub use read::Readback;
 pub use recording::{Dispatch, Recording};

@@ -2,6 +2,7 @@
 
 use super::buffer::Slice;
 use super::device::Gpu;
+use super::host::Host;
 use super::ledger::Purpose;
 use super::lock;
 use crate::error::{Error, Result};
@@ -11,16 +12,30 @@ const STAGE: &str = "reading results back";
 
 /// A reusable buffer for reading results back.
 #[derive(Debug)]
-pub struct Readback {
+pub struct Readback(Inner);
+
+#[derive(Debug)]
+enum Inner {
+    WebGpu(Mapped),
+    /// Length, and the bytes of the last submission that filled it.
+    Host(u64, Option<Vec<u8>>),
+}
+
+#[derive(Debug)]
+struct Mapped {
     raw: wgpu::Buffer,
     /// The last submission that filled it, and the number of submissions up to it.
     filled: Option<(wgpu::SubmissionIndex, u64)>,
 }
 
-impl Drop for Readback {
+impl Drop for Mapped {
     fn drop(&mut self) {
         self.raw.destroy();
     }
+}
+
+fn of_another_device() -> Error {
+    Error::Internal { detail: "results of another device".into() }
 }
 
 impl Gpu {
@@ -33,26 +48,41 @@ impl Gpu {
     }
 
     fn staging(&self, label: &str, bytes: u64) -> Result<Readback> {
+        if self.host().is_some() {
+            return Ok(Readback(Inner::Host(bytes, None)));
+        }
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        Ok(Readback { raw: self.create_buffer(label, Purpose::Staging, bytes, usage)?, filled: None })
+        let raw = self.create_buffer(label, Purpose::Staging, bytes, usage)?;
+        Ok(Readback(Inner::WebGpu(Mapped { raw, filled: None })))
     }
 
     /// Submits an encoder's commands and then copies `slice`, or zeros, to `readback`.
     ///
     /// # Errors
-    /// [`Error::Internal`] for a buffer of a dry device.
+    /// [`Error::Internal`] for a buffer of another device.
     pub(super) fn submit_filling(
         &self,
         mut encoder: wgpu::CommandEncoder,
         slice: Option<&Slice>,
         readback: &mut Readback,
     ) -> Result<()> {
+        let Inner::WebGpu(readback) = &mut readback.0 else { return Err(of_another_device()) };
         let raw = &readback.raw;
         match slice {
             Some(slice) => encoder.copy_buffer_to_buffer(slice.buffer.raw()?, slice.offset, raw, 0, raw.size()),
             None => encoder.clear_buffer(raw, 0, None),
         }
-        readback.filled = Some((self.submit_encoder(encoder), self.0.ledger.submissions()));
+        readback.filled = Some((self.submit_encoder(encoder)?, self.0.ledger.submissions()));
+        Ok(())
+    }
+
+    /// Copies `slice`, or zeros, to `readback`.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a buffer of another device.
+    pub(super) fn fill_from_host(&self, host: &dyn Host, slice: Option<&Slice>, readback: &mut Readback) -> Result<()> {
+        let Inner::Host(bytes, filled) = &mut readback.0 else { return Err(of_another_device()) };
+        *filled = Some(self.read_from_host(host, slice, *bytes)?);
         Ok(())
     }
 
@@ -62,9 +92,20 @@ impl Gpu {
     /// # Errors
     /// See [`Gpu::read`].
     pub async fn fetch(&self, readback: &mut Readback) -> Result<Vec<u8>> {
-        let Some((index, submissions)) = readback.filled.take() else {
-            return Err(Error::Internal { detail: "results that nobody asked for".into() });
+        let missing = || Error::Internal { detail: "results that nobody asked for".into() };
+        let readback = match &mut readback.0 {
+            Inner::WebGpu(readback) => readback,
+            Inner::Host(_, filled) => {
+                let bytes = filled.take().ok_or_else(missing)?;
+                if let Some(host) = self.host() {
+                    host.give_way().await;
+                }
+                self.check()?;
+                self.count(|counters| counters.bytes_read += bytes.len() as u64);
+                return Ok(bytes);
+            }
         };
+        let (index, submissions) = readback.filled.take().ok_or_else(missing)?;
         let (settling, asked) = (self.0.ledger.settling_after(submissions), lock(&self.0.pace).asked());
         let is_mapped = self.map(&readback.raw, Some(index)).await?;
         drop(settling);
@@ -102,7 +143,13 @@ impl Gpu {
     async fn read_back(&self, slice: Option<&Slice>, bytes: u64) -> Result<Vec<u8>> {
         let mut readback = self.staging("read back", bytes)?;
         self.0.ledger.pass(Purpose::Staging, bytes);
-        self.submit_filling(self.encoder("read back"), slice, &mut readback)?;
+        match self.host() {
+            None => self.submit_filling(self.encoder("read back")?, slice, &mut readback)?,
+            Some(host) => {
+                self.run_jobs(&**host, &[])?;
+                self.fill_from_host(&**host, slice, &mut readback)?;
+            }
+        }
         self.fetch(&mut readback).await
     }
 

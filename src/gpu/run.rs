@@ -4,6 +4,8 @@ use std::sync::{Arc, Weak};
 
 use super::buffer::{Buffer, Owned, Slice};
 use super::device::Gpu;
+use super::host::Host;
+use super::host::job::HostJob;
 use super::kernel::Pipeline;
 use super::ledger::Purpose;
 use super::read::Readback;
@@ -47,12 +49,17 @@ enum Step {
 #[derive(Debug)]
 pub struct Prepared {
     label: &'static str,
-    steps: Vec<Step>,
+    work: PreparedWork,
     flops: u64,
-    _params: Buffer,
     /// Buffers bound by the bind groups. Weak references, so that freeing one invalidates the recording without
     /// knowing of it.
     named: Vec<Weak<Owned>>,
+}
+
+#[derive(Debug)]
+enum PreparedWork {
+    WebGpu { steps: Vec<Step>, _params: Buffer },
+    Host(HostJob),
 }
 
 impl Prepared {
@@ -78,7 +85,10 @@ impl Gpu {
     /// # Errors
     /// [`crate::Error::OutOfMemory`] if there is no memory for the parameters.
     pub fn run(&self, label: &str, recording: &Recording) -> Result<()> {
-        self.submit_recording(label, recording).map(drop)
+        match self.host() {
+            None => self.submit_recording(label, recording).map(drop),
+            Some(host) => self.run_jobs(&**host, &[(label, &HostJob::of(recording)?)]),
+        }
     }
 
     /// Like [`Self::run`]; returns the index of the submission.
@@ -89,9 +99,9 @@ impl Gpu {
         let bytes = params_of(recording);
         let params = if bytes.is_empty() { None } else { Some(self.pass_params(&bytes)?) };
         let steps = self.steps(recording, params.as_ref())?;
-        let mut encoder = self.encoder(label);
+        let mut encoder = self.encoder(label)?;
         self.encode(&mut encoder, label, &steps)?;
-        let index = self.submit_encoder(encoder);
+        let index = self.submit_encoder(encoder)?;
         if let Some(params) = params {
             // Freed when the submission has run, not by a garbage collector.
             params.destroy();
@@ -104,13 +114,16 @@ impl Gpu {
     /// # Errors
     /// [`crate::Error::OutOfMemory`] if there is no memory for the parameters.
     pub fn prepare(&self, label: &'static str, recording: &Recording) -> Result<Prepared> {
+        let named = recording.dispatches().flat_map(|dispatch| &dispatch.buffers);
+        let (named, flops) = (named.map(|slice| Arc::downgrade(&slice.buffer.0)).collect(), recording.flops());
+        if self.host().is_some() {
+            return Ok(Prepared { label, work: PreparedWork::Host(HostJob::of(recording)?), flops, named });
+        }
         let bytes = params_of(recording);
         let params = self.alloc_uniform(label, bytes.len() as u64)?;
         self.write(&params, 0, &bytes)?;
         let steps = self.steps(recording, Some(params.raw()?))?;
-        let named = recording.dispatches().flat_map(|dispatch| &dispatch.buffers);
-        let (named, flops) = (named.map(|slice| Arc::downgrade(&slice.buffer.0)), recording.flops());
-        Ok(Prepared { label, steps, flops, named: named.collect(), _params: params })
+        Ok(Prepared { label, work: PreparedWork::WebGpu { steps, _params: params }, flops, named })
     }
 
     /// Submits prepared recordings in one submission, followed by a copy of a slice to a readback. Returns before
@@ -119,26 +132,50 @@ impl Gpu {
     /// # Errors
     /// [`crate::Error::Internal`] for buffers of a dry device.
     pub fn submit(&self, prepared: &[&Prepared], result: Option<(&Slice, &mut Readback)>) -> Result<()> {
-        let mut encoder = self.encoder(prepared.first().map_or("replay", |first| first.label));
-        for part in prepared {
-            self.encode(&mut encoder, part.label, &part.steps)?;
+        match (result, self.host()) {
+            (Some((slice, readback)), None) => self.submit_filling(self.encoder_of(prepared)?, Some(slice), readback),
+            (Some((slice, readback)), Some(host)) => {
+                self.run_on_host(&**host, prepared)?;
+                self.fill_from_host(&**host, Some(slice), readback)
+            }
+            (None, Some(host)) => self.run_on_host(&**host, prepared),
+            (None, None) => self.submit_encoder(self.encoder_of(prepared)?).map(drop),
         }
-        match result {
-            None => drop(self.submit_encoder(encoder)),
-            Some((slice, readback)) => self.submit_filling(encoder, Some(slice), readback)?,
-        }
-        Ok(())
     }
 
-    pub(super) fn encoder(&self, label: &str) -> wgpu::CommandEncoder {
-        self.0.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) })
+    /// Runs prepared recordings on a processor.
+    ///
+    /// # Errors
+    /// See [`Self::submit`].
+    fn run_on_host(&self, host: &dyn Host, prepared: &[&Prepared]) -> Result<()> {
+        let jobs = prepared.iter().filter_map(|part| match &part.work {
+            PreparedWork::Host(job) => Some((part.label, job)),
+            PreparedWork::WebGpu { .. } => None,
+        });
+        self.run_jobs(host, &jobs.collect::<Vec<_>>())
+    }
+
+    /// An encoder with the commands of prepared recordings.
+    fn encoder_of(&self, prepared: &[&Prepared]) -> Result<wgpu::CommandEncoder> {
+        let mut encoder = self.encoder(prepared.first().map_or("replay", |first| first.label))?;
+        for part in prepared {
+            if let PreparedWork::WebGpu { steps, .. } = &part.work {
+                self.encode(&mut encoder, part.label, steps)?;
+            }
+        }
+        Ok(encoder)
+    }
+
+    pub(super) fn encoder(&self, label: &str) -> Result<wgpu::CommandEncoder> {
+        let descriptor = wgpu::CommandEncoderDescriptor { label: Some(label) };
+        Ok(self.webgpu()?.device.create_command_encoder(&descriptor))
     }
 
     /// One buffer with the parameters of all dispatches of a run, so that it is one write.
     fn pass_params(&self, bytes: &[u8]) -> Result<wgpu::Buffer> {
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let buffer = self.create_buffer("params", Purpose::Staging, bytes.len() as u64, usage)?;
-        self.queue_to_write().write_buffer(&buffer, 0, bytes);
+        self.queue_to_write()?.write_buffer(&buffer, 0, bytes);
         // The parameters, and the queue's copy of them.
         self.0.ledger.pass(Purpose::Staging, 2 * bytes.len() as u64);
         Ok(buffer)
@@ -180,7 +217,7 @@ impl Gpu {
             entries.push(wgpu::BindGroupEntry { binding: index, resource });
         }
         self.count(|counters| counters.bind_groups += 1);
-        Ok(self.0.device.create_bind_group(&wgpu::BindGroupDescriptor {
+        Ok(self.webgpu()?.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(dispatch.kernel.name()),
             layout: &pipeline.layout,
             entries: &entries,

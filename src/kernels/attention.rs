@@ -125,7 +125,7 @@ impl Tuning {
             DeviceClass::Hardware if kernel_config.few_registers => Self::FEW_REGISTERS,
             DeviceClass::Hardware => Self::HARDWARE,
             DeviceClass::SlowCompiler => Self::UNSTAGED,
-            DeviceClass::Software => Self::SOFTWARE,
+            DeviceClass::Software | DeviceClass::Processor => Self::SOFTWARE,
         };
         kernel_config.pick(TuningGroup::Attention as usize, &Self::ALL, |tuning| tuning.uses).unwrap_or(suits)
     }

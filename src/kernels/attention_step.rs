@@ -57,7 +57,7 @@ impl Tuning {
             (DeviceClass::Hardware, false) => Self::HARDWARE,
             (DeviceClass::Hardware, true) if has_subgroups => Self::FEW_REGISTERS_IN_SUBGROUPS,
             (DeviceClass::Hardware, true) => Self::FEW_REGISTERS,
-            (DeviceClass::Software | DeviceClass::SlowCompiler, _) => Self::SOFTWARE,
+            (DeviceClass::Software | DeviceClass::SlowCompiler | DeviceClass::Processor, _) => Self::SOFTWARE,
         };
         kernel_config.pick(TuningGroup::AttentionStep as usize, &Self::ALL, |tuning| tuning.uses).unwrap_or(suits)
     }
@@ -204,6 +204,11 @@ fn fitting(mut tuning: Tuning, dim4: usize, precision: KvPrecision, rows: usize)
             tuning.threads /= 2;
         }
     }
+}
+
+/// Positions that a workgroup takes at a time, for `rows` query rows in a workgroup.
+pub(super) fn tile(tuning: Tuning, head_dim: usize, precision: KvPrecision, rows: usize) -> usize {
+    fitting(tuning, head_dim / 4, precision, rows).0.tile()
 }
 
 /// Lane layout of the queries for a launch with `rows` query rows of a key-value head in a workgroup.

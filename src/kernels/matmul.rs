@@ -57,7 +57,7 @@ impl Tuning {
             DeviceClass::Hardware => Self::HARDWARE,
             DeviceClass::SlowCompiler => Self::REGISTERS,
             DeviceClass::Software if kernel_config.features.contains(Features::SUBGROUPS) => Self::QUADS,
-            DeviceClass::Software => Self::SOFTWARE,
+            DeviceClass::Software | DeviceClass::Processor => Self::SOFTWARE,
         };
         kernel_config.pick(TuningGroup::Matmul as usize, &Self::ALL, |tuning| tuning.uses).unwrap_or(suits)
     }

@@ -22,6 +22,7 @@ pub mod gated_head_norm;
 pub mod gated_matvec;
 pub mod gemv;
 pub mod glu;
+mod host;
 mod lanes;
 pub mod layer_norm;
 pub mod matmul;
@@ -62,6 +63,9 @@ impl TuningGroup {
     /// Indices of the tunings to try on a device besides the default of its class, in the numbering of [`KernelConfig::variants`].
     pub fn candidates(self, kernel_config: KernelConfig) -> Vec<u8> {
         use {attention as prompt, attention_step as step};
+        if kernel_config.class == DeviceClass::Processor {
+            return Vec::new();
+        }
         let plain = KernelConfig { variants: KernelConfig::of(kernel_config.class).variants, ..kernel_config };
         match self {
             Self::Gemv => others(kernel_config, gemv::Tuning::of(plain), &gemv::Tuning::ALL, |each| each.uses),

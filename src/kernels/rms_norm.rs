@@ -20,7 +20,7 @@ impl Tuning {
     pub fn of(kernel_config: KernelConfig) -> Self {
         let uses = match kernel_config.class {
             DeviceClass::Hardware => kernel_config.features & Features::SUBGROUPS,
-            DeviceClass::Software | DeviceClass::SlowCompiler => Features::NONE,
+            DeviceClass::Software | DeviceClass::SlowCompiler | DeviceClass::Processor => Features::NONE,
         };
         Self { uses, emulated: 0 }
     }

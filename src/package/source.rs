@@ -97,7 +97,7 @@ impl FileSet for Directory {
 
     async fn open(&self, name: &str) -> Result<Option<FileSource>> {
         let path = self.0.join(name);
-        if !path.is_file() {
+        if path.is_dir() || !path.exists() {
             return Ok(None);
         }
         FileSource::open(&path).map(Some)

@@ -55,7 +55,7 @@ function demoCard(current: Choice | null, onChoose: OnChoose): HTMLElement {
 
 /** The device that models would run on, the room in the browser's storage, and facts that the browser does not tell. */
 function deviceLine({ device, freeBytes: free, reasons }: DeviceCheck): string {
-  const on = device && `Models run on ${deviceWords(device.name, device.isSoftware)}.`;
+  const on = device ? `Models run on ${deviceWords(device.name, device.isSoftware)}.` : "Models run on this computer's processor.";
   const room = free !== null && `This browser has room for ${readableBytes(free)}. It does not tell how much memory the GPU has.`;
   return [on, ...reasons.map(({ message }) => message), room].filter(Boolean).join(" ");
 }

@@ -6,11 +6,8 @@ const box = find("problem", HTMLElement);
 
 const ADVICE: Partial<Record<ErrorCode, { title: string; next: string }>> = {
   "webgpu-unavailable": {
-    title: "This browser offers no WebGPU, which the model needs.",
-    next:
-      "Use a current Chrome or Edge, Firefox 141 or later on Windows (145 on Mac), or Safari 26. On Linux, WebGPU may have to be " +
-      "switched on: chrome://flags/#enable-unsafe-webgpu in Chrome, dom.webgpu.enabled in Firefox's about:config. " +
-      "The page must be opened over https or from localhost.",
+    title: "This browser offers neither WebGPU nor the processor to the model.",
+    next: "Use a current Chrome, Edge, Firefox or Safari, and open the page over https or from localhost.",
   },
   "limits-too-small": { title: "This GPU is too small for the model.", next: "Try another device, or close other pages that use the GPU." },
   "out-of-memory": { title: "The GPU has run out of memory.", next: "Close other pages that use it and reload this one." },

@@ -23,6 +23,7 @@ export type * from "./import/model-source.js";
 export { packages, type StoredPackage } from "./store/packages.js";
 export type { LoadReport, LoadStage } from "./store/report.js";
 export type { BenchMeasure, BenchOptions, BenchReport, KernelShare } from "./worker/bench-types.js";
+export type { DeviceChoice } from "./worker/protocol.js";
 export type { Parts } from "./worker/start-worker.js";
 export type {
   Arithmetic,

@@ -14,6 +14,7 @@ import initWasm, {
   sha256,
   type AnswerEvent,
   type ChatEvent,
+  type CpuHost,
   type EngineLoadEvent,
   type MemoryReport,
   type OcelliEngine,
@@ -27,8 +28,9 @@ import { runBench } from "./worker/bench.js";
 import type { BenchReport } from "./worker/bench-types.js";
 import { Accounts, report } from "./worker/budgets.js";
 import { compileAhead } from "./worker/compile-ahead.js";
+import { openProcessor } from "./worker/cpu.js";
 import { EngineLoop } from "./worker/engine-loop.js";
-import { browserCaps } from "./worker/features.js";
+import { browserCaps, hasAdapter } from "./worker/features.js";
 import { Formats } from "./worker/formats.js";
 import { decodeFile, loadPictureFiles } from "./worker/picture-files.js";
 import { readPicture } from "./worker/picture.js";
@@ -38,6 +40,7 @@ import {
   type ApiRequest,
   type Call,
   type CallKind,
+  type DeviceChoice,
   type Calls,
   type FromWorker,
   type LoadResult,
@@ -129,11 +132,11 @@ async function importModel(call: Call<"import">, signal: AbortSignal): Promise<I
 }
 
 async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult> {
-  if (!("gpu" in navigator)) {
+  checkVersion(call);
+  if (call.device === "gpu" && !("gpu" in navigator)) {
     const reason = "this browser has no WebGPU, or the page is not in a secure context";
     throw ocelliError("webgpu-unavailable", `no usable GPU adapter: ${reason}`, { reason });
   }
-  checkVersion(call);
   modules = call.modules;
   await engineModule.load(modules);
   accounts = new Accounts(call.budgets);
@@ -172,7 +175,8 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
       else onReport({ kind: "progress", stage: "kernels", loaded: event.done, total: event.total, cached: false });
     };
     const options = { ...call.options, browserCaps: await browserCaps(), known };
-    engine = await loadEngine(manifest, tokenizer, readShard, options, onEvent, compileAhead, decodeFile);
+    const open = (processor?: CpuHost) => loadEngine(manifest, tokenizer, readShard, options, onEvent, compileAhead, decodeFile, processor);
+    engine = await openDevice(call.device, open, () => openProcessor(modules?.cpu ?? null), onReport);
     await saved;
     await saveTuning(known, engine.tuningKey(), engine.tuned());
     if (call.cacheBytes !== null) await keep(engine, call.cacheBytes, onReport);
@@ -196,6 +200,29 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
     config: engine.config(),
     mostTogether: engine.maxBatch(),
   };
+}
+
+/** GPUs with these errors are replaced by the processor. */
+const UNUSABLE: readonly string[] = ["webgpu-unavailable", "limits-too-small", "self-test-failed"];
+
+/** Loads the engine on a GPU or on the processor. */
+async function openDevice(
+  device: DeviceChoice,
+  open: (processor?: CpuHost) => Promise<OcelliEngine>,
+  processor: () => Promise<CpuHost>,
+  onReport: (report: LoadReport) => void,
+): Promise<OcelliEngine> {
+  if (device === "gpu") return open();
+  if (device === "cpu" || !(await hasAdapter())) return open(await processor());
+  try {
+    return await open();
+  } catch (thrown) {
+    const { code, message } = errorData(thrown);
+    if (!UNUSABLE.includes(code)) throw thrown;
+    const reason = `the model runs on the processor, because the GPU cannot be used: ${message}`;
+    onReport({ kind: "warning", code: "gpu-not-used", message: reason, detail: { cause: code } });
+    return open(await processor());
+  }
 }
 
 /** Opens the files for conversations. Without file storage the model is used without them. */

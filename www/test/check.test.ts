@@ -82,7 +82,7 @@ inBrowsers("check", (browser) => {
     }
   });
 
-  test("without WebGPU the reason is reported, and nothing fits", async () => {
+  test("without WebGPU the reason is reported, and models that fit a page's memory run on the processor", async () => {
     const blocked = "set(navigator, 'gpu', { requestAdapter: async () => null });";
     const noWebgl = "set(OffscreenCanvas.prototype, 'getContext', () => null);";
     const webgl = `set(OffscreenCanvas.prototype, "getContext", () => ({
@@ -96,9 +96,16 @@ inBrowsers("check", (browser) => {
       ["set(globalThis, 'Worker', undefined);", "no-worker"],
     ] as const) {
       const checked = await check({}, change);
-      assert.deepEqual([checked.isUsable, checked.device, codes(checked)], [false, null, [[code, true]]], change);
-      for (const { fits, reasons, alternatives } of checked.models)
-        assert.deepEqual([fits, reasons[0]?.code, alternatives], [false, code, []]);
+      const isFatal = code === "no-worker";
+      assert.deepEqual([checked.isUsable, checked.device, codes(checked)], [!isFatal, null, [[code, isFatal]]], change);
+      for (const { model, fits, reasons } of checked.models) {
+        assert.equal(fits, !isFatal && model.gpuMemory.least <= 3.5 * 2 ** 30, model.id);
+        assert.ok(
+          reasons.some((reason) => reason.code === code),
+          model.id,
+        );
+        if (!fits && !isFatal) assert.equal(reasons[0]?.code, "processor-memory", model.id);
+      }
     }
   });
 
@@ -111,7 +118,7 @@ inBrowsers("check", (browser) => {
         return { info, limits: { ...all, maxStorageBuffersPerShaderStage: 4 } };
       } });`;
     const limited = await check({}, short);
-    assert.deepEqual(codes(limited)[0], ["limits-too-small", true]);
+    assert.deepEqual(codes(limited)[0], ["limits-too-small", false]);
     assert.deepEqual(limited.reasons[0]?.detail, { limit: "maxStorageBuffersPerShaderStage", needed: 8, available: 4 });
     const full = await check(
       {},

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { after, before, test } from "node:test";
-import type { ChatCompletion, Engine, KvPrecision, ScoreRequest } from "../src/index.js";
+import type { ChatCompletion, DeviceChoice, Engine, KvPrecision, ScoreRequest } from "../src/index.js";
 import { inBrowsers, type Tab } from "./driver.js";
 import { readTensors } from "./safetensors.js";
 import { startSite, type Site } from "./site.js";
@@ -36,6 +36,7 @@ interface Subject {
   expected: string;
   /** True if the numbers are those of the stored weights, for every case. */
   stored: boolean;
+  device: DeviceChoice;
 }
 
 const QUANTS = ["f16", "q8_0", "q4_0", "q4_64"] as const;
@@ -50,7 +51,7 @@ const GGUF = ["mixed", "bf16", "q4_k", "q5_k", "q6_k", "q4_k_compact", ...(ALL ?
 /** Pairs of files that llama.cpp's converter wrote. */
 const PAIRS = readdirSync(`${fixtures}/gguf`).filter((name) => existsSync(`${fixtures}/gguf/${name}/text.gguf`));
 
-const subjects: Subject[] = [
+const packages: Omit<Subject, "device">[] = [
   ...readdirSync(`${fixtures}/checkpoints`).flatMap((checkpoint) =>
     layouts(checkpoint).map((quant) => ({
       name: `${checkpoint}-${quant}`,
@@ -71,6 +72,14 @@ const subjects: Subject[] = [
     expected: "expected",
     stored: true,
   })),
+];
+
+/** Packages that the processor computes as well: one of each family, and one of each layout and block type. */
+const ON_PROCESSOR = /^(llama3|mllama|qwen3_5|qwen3_vl)-f32$|^tied_two_images-|^gguf-(q4_k|q5_k|q6_k)$/;
+
+const subjects: Subject[] = [
+  ...packages.map((subject) => ({ ...subject, device: "gpu" as const })),
+  ...packages.filter(({ name }) => ALL || ON_PROCESSOR.test(name)).map((subject) => ({ ...subject, device: "cpu" as const })),
 ];
 
 /** Results of `compute` in the browser for one case. */
@@ -96,14 +105,19 @@ inBrowsers("logits and tokens of transformers", (browser) => {
     await site?.stop();
   });
 
-  for (const { name, folder, expected, stored } of subjects) {
+  for (const { name: folderName, folder, expected, stored, device } of subjects) {
+    const name = device === "cpu" ? `${folderName} on the processor` : folderName;
     const { quant_case, cases } = JSON.parse(readFileSync(`${fixtures}/${folder}/cases.json`, "utf8")) as Cases;
 
     test(`${name} loads`, async () => {
-      await tab.run(async (name) => {
+      const of = { folderName, device };
+      const threads = await tab.run(async ({ folderName, device }) => {
         const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
-        Object.assign(window, { engine: await Engine.load(`/packages/${name}/`) });
-      }, name);
+        const engine = await Engine.load(`/packages/${folderName}/`, { device });
+        Object.assign(window, { engine });
+        return engine.device.threads ?? null;
+      }, of);
+      assert.equal(threads, device === "cpu" ? 1 : null);
     });
 
     // Quantised weights have their own golden numbers, for one case each.

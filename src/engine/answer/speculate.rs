@@ -60,6 +60,8 @@ impl LatencyModel {
             DeviceClass::Hardware => [1.4, 1.7],
             // Arithmetic dominates, and is done for every row.
             DeviceClass::Software | DeviceClass::SlowCompiler => [2.5, 5.5],
+            // Weights are unpacked once for all rows.
+            DeviceClass::Processor => [1.7, 2.8],
         };
         Self { step: None, passes: passes.map(|steps| (steps, 0)) }
     }

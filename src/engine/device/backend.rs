@@ -25,6 +25,9 @@ pub trait Backend {
     /// Description of all that results depend on besides the conversation.
     fn numerics(&self) -> Result<String>;
 
+    /// Returns true if submitted work has run when the submission returns: nothing is gained by submitting a step ahead of its token.
+    fn runs_at_once(&self) -> bool;
+
     /// Limits of prompts.
     fn prompt_limits(&self) -> PromptLimits;
 

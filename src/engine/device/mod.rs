@@ -118,6 +118,10 @@ impl Backend for Device {
         Ok(format!("{model} {} {} {}", self.plan.kv, self.plan.rows.text.prompt, self.gpu.numerics()))
     }
 
+    fn runs_at_once(&self) -> bool {
+        self.gpu.runs_at_once()
+    }
+
     fn prompt_limits(&self) -> PromptLimits {
         let Plan { context, longest_edge, .. } = self.plan;
         PromptLimits { context, longest_edge, seconds: self.costs.clone() }

@@ -65,7 +65,7 @@ impl PictureSeconds for PictureCost {
     fn seconds(&self, grid: ImageGrid) -> Result<Option<f64>> {
         let rate = match (self.rate.gflops(), self.class) {
             (0, DeviceClass::Hardware) => return Ok(None),
-            (0, DeviceClass::Software | DeviceClass::SlowCompiler) => SOFTWARE_RATE,
+            (0, DeviceClass::Software | DeviceClass::SlowCompiler | DeviceClass::Processor) => SOFTWARE_RATE,
             (gflops, _) => 1e9 * f64::from(gflops),
         };
         let mut known = self.flops.lock().unwrap_or_else(PoisonError::into_inner);

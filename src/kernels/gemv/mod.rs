@@ -77,7 +77,7 @@ impl Tuning {
         let suits = match kernel_config.class {
             DeviceClass::Hardware if kernel_config.features.contains(Features::SUBGROUPS) => Self::SUBGROUPS,
             DeviceClass::Hardware => Self::HARDWARE,
-            DeviceClass::Software | DeviceClass::SlowCompiler => Self::SOFTWARE,
+            DeviceClass::Software | DeviceClass::SlowCompiler | DeviceClass::Processor => Self::SOFTWARE,
         };
         kernel_config.pick(TuningGroup::Gemv as usize, &Self::ALL, |tuning| tuning.uses).unwrap_or(suits)
     }

@@ -87,6 +87,10 @@ impl Backend for FakeBackend {
         Ok(self.numerics.clone())
     }
 
+    fn runs_at_once(&self) -> bool {
+        false
+    }
+
     fn prompt_limits(&self) -> PromptLimits {
         PromptLimits { context: self.context, longest_edge: 448, seconds: Arc::new(Unknown) }
     }

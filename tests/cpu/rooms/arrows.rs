@@ -89,7 +89,7 @@ pub(super) const CRATES: [&str; 11] = [
 
 /// Most lines of a room. A folder in one of [`WINGS`] is a room of its own; `kernels` has one module for each kernel.
 pub(super) const MAX_ROOM_LINES: usize = 2_800;
-pub(super) const WINGS: [&str; 4] = ["bin", "src/api", "src/engine", "src/families"];
+pub(super) const WINGS: [&str; 5] = ["bin", "src/api", "src/engine", "src/families", "src/gpu"];
 
 /// Words that are restricted to some places.
 pub(super) const WORDS: [(&str, &[&str]); 5] = [
@@ -97,5 +97,5 @@ pub(super) const WORDS: [(&str, &[&str]); 5] = [
     ("wasm_bindgen", &["chat/pattern/browser.rs"]),
     ("js_sys", &["chat/nfc.rs", "chat/pattern/browser.rs"]),
     ("web_sys", &[]),
-    ("target_arch", &["chat/nfc.rs", "chat/pattern/mod.rs", "gpu/threads.rs"]),
+    ("target_arch", &["chat/nfc.rs", "chat/pattern/mod.rs", "gpu/host/mod.rs", "gpu/options.rs", "gpu/threads.rs"]),
 ];

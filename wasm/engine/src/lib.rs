@@ -6,6 +6,7 @@
 mod compile_ahead;
 mod engine;
 mod grammar;
+mod host;
 mod loader;
 mod picture;
 mod run;

@@ -8,13 +8,14 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
 use crate::engine::OcelliEngine;
+use crate::host::{self, CpuHost};
 use crate::schedule::Arrivals;
 use crate::{compile_ahead, picture};
 use ocelli::api::Scheduler;
 use ocelli::chat::Date;
 use ocelli::engine::{Engine, LoadEvent, LoadOptions, PictureLimits, ShardFuture, ShardSource, Tuned, tuning_key};
 use ocelli::error::{Error, Result};
-use ocelli::gpu::{BrowserCaps, CompileAhead, Gpu, GpuOptions};
+use ocelli::gpu::{BrowserCaps, CompileAhead, DeviceChoice, Gpu, GpuOptions, OpenHost};
 use wasm_shared::{JsResult, Thrown, to_js};
 
 #[wasm_bindgen]
@@ -44,14 +45,15 @@ impl ShardSource for Shards {
     }
 }
 
-/// Opens the GPU, reads `model.json` and `tokenizer.json`, plans, and uploads the weights. An option that is absent or null is chosen here.
+/// Opens the device, reads `model.json` and `tokenizer.json`, plans, and uploads the weights. An option that is absent or null is chosen here.
 /// `read_shard(index)` resolves to the bytes of a shard; it is kept, because weights may have to be uploaded again.
 /// `on_event` receives the progress of compilation and trials, `compile_ahead(name, code, readOnly)` before wgpu creates one,
-/// `decode_picture(bytes, megapixels)` for a picture file.
+/// `decode_picture(bytes, megapixels)` for a picture file. With a `processor`, that is the device instead of a GPU.
 ///
 /// # Errors
 /// `{ code, message, detail }`, with a code of [`ocelli::Error::code`], or the exception of `read_shard`.
 #[wasm_bindgen(js_name = loadEngine)]
+#[expect(clippy::too_many_arguments, reason = "JavaScript passes each")]
 pub async fn load_engine(
     manifest: Vec<u8>,
     tokenizer: Vec<u8>,
@@ -60,8 +62,11 @@ pub async fn load_engine(
     #[wasm_bindgen(unchecked_param_type = "(event: EngineLoadEvent) => void")] on_event: Function,
     #[wasm_bindgen(unchecked_param_type = "CompileAhead")] compile_ahead: Function,
     #[wasm_bindgen(unchecked_param_type = "DecodePicture")] decode_picture: Function,
+    processor: Option<CpuHost>,
 ) -> JsResult<OcelliEngine> {
     compile_ahead::set(compile_ahead);
+    let device = if processor.is_some() { DeviceChoice::Cpu } else { DeviceChoice::Gpu };
+    host::set(processor);
     picture::set(decode_picture);
     let thrown = Thrown::default();
     let shards = Shards { read: read_shard, thrown: thrown.clone() };
@@ -75,7 +80,7 @@ pub async fn load_engine(
         // An exception in the worker's own callback must not end the load.
         let _ = to_js(&event).and_then(|event| on_event.call1(&JsValue::NULL, &event));
     };
-    let (engine, tuning_key) = thrown.restore(open(&manifest, &tokenizer, shards, given, &mut tell).await)?;
+    let (engine, tuning_key) = thrown.restore(open((&manifest, &tokenizer), device, shards, given, &mut tell).await)?;
     let scheduler = Scheduler::new(Arrivals::default());
     Ok(OcelliEngine { engine, thrown, tuning_key, scheduler })
 }
@@ -143,15 +148,17 @@ fn today() -> Option<Date> {
 }
 
 async fn open(
-    manifest: &[u8],
-    tokenizer: &[u8],
+    (manifest, tokenizer): (&[u8], &[u8]),
+    device: DeviceChoice,
     shards: Shards,
     given: GivenOptions,
     tell: &mut dyn FnMut(&str, LoadEvent),
 ) -> Result<(Engine, String)> {
     let options = given.checked()?;
     let (browser_caps, compile_ahead) = (given.browser_caps, Some(compile_ahead::compile as CompileAhead));
-    let gpu = Gpu::open_with(GpuOptions { browser_caps, compile_ahead, ..GpuOptions::default() }).await?;
+    let host = Some(host::open as OpenHost);
+    let options_of_device = GpuOptions { device, host, browser_caps, compile_ahead, ..GpuOptions::default() };
+    let gpu = Gpu::open_with(options_of_device).await?;
     let key = tuning_key(&gpu, manifest, options.arithmetic);
     let options = LoadOptions { tuned: given.known.get(&key).copied().unwrap_or_default(), ..options };
     let mut on_event = |event| tell(&key, event);

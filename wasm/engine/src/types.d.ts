@@ -244,6 +244,8 @@ export interface DeviceReport {
   features: Features;
   /** Fewest and most lanes of a subgroup, as far as the platform reports them. */
   subgroupSizes: [number, number];
+  /** Threads of a processor; absent for a GPU. */
+  threads?: number;
   selfTest: SelfTest;
 }
 
@@ -313,6 +315,21 @@ export interface Tuned {
 
 /** Progress of loading. The results of tuning count a trial before it runs: stored at once, they exclude it if it takes the GPU down. */
 export type EngineLoadEvent = { kind: "kernels"; done: number; total: number } | { kind: "trial"; key: string; tuned: Tuned };
+
+/** The module of the processor, whose memory holds the buffers of a model. Addresses are offsets in that memory. */
+export interface CpuHost {
+  readonly instructions: string;
+  readonly threads: number;
+  /** The address of a new buffer of zeros; 0 if there is no memory for it. */
+  alloc(bytes: number): number;
+  free(at: number): void;
+  write(at: number, bytes: Uint8Array): void;
+  read(at: number, bytes: number): Uint8Array;
+  /** Carries out a job. Returns 0, or the number of a fault. */
+  run(words: Uint32Array): number;
+  /** Resolves after other events of the worker. */
+  giveWay(): Promise<void>;
+}
 
 /** How a model is loaded; `null` leaves the choice to the engine. */
 export interface EngineOptions {

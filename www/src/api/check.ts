@@ -13,6 +13,8 @@ export type CheckCode =
   | DeviceFault
   /** A limit of the GPU is below what WebGPU promises. `detail`: `limit`, `needed`, `available`. */
   | "limits-too-small"
+  /** The processor has no room for it: a page's module has at most 4 GiB. `detail`: `memory`, `needed`, in bytes. */
+  | "processor-memory"
   /** The model needs more than `gpuMemoryBudget` allows. `detail`: `budget`, `needed`, in bytes. */
   | "budget-too-small"
   /** It runs on a CPU: an answer takes minutes. */
@@ -58,7 +60,7 @@ export interface ModelCheck {
 
 /** Result of `Engine.check()`. */
 export interface DeviceCheck {
-  /** True if there is a GPU that Ocelli can use, or a CPU that emulates one. */
+  /** True if there is a GPU that Ocelli can use, or a CPU that emulates one; otherwise models run on the processor. */
   isUsable: boolean;
   /** Reasons against every model. */
   reasons: CheckReason[];
@@ -88,6 +90,10 @@ export interface CheckOptions {
  */
 const [IMPORT_SPEED, LOAD_SPEED, START_SECONDS] = [15e6, 0.2e9, 5];
 
+/** Bytes of a model for the processor: a module has 4 GiB, of which some are for pictures and other work. */
+const PROCESSOR_BYTES = 3.5 * 2 ** 30;
+const INSTEAD = "Models run on the processor, more slowly.";
+
 const MESSAGES: Record<DeviceFault, string> = {
   "insecure-context": "WebGPU is for pages that are opened over https or from localhost.",
   "no-webgpu": "This browser has no WebGPU, or it is switched off.",
@@ -105,11 +111,12 @@ export async function checkModels(options: CheckOptions = {}): Promise<DeviceChe
     interruptedImports().catch(() => []),
   ]);
   const device = typeof found === "string" ? null : found;
-  const reasons = typeof found === "string" ? [reason(found, MESSAGES[found], {}, true)] : deviceReasons(found);
+  const reasons = typeof found === "string" ? [withoutGpu(found)] : deviceReasons(found);
+  const onProcessor = device === null || shortLimit(device.limits) !== null;
   const bytesPerSecond = options.bytesPerSecond ?? seenSpeed();
   const whole = new Set(stored.filter(({ complete }) => complete).map(({ url }) => url));
   const budget = options.gpuMemoryBudget ?? null;
-  const context: Context = { reasons, free, bytesPerSecond, interrupted, budget };
+  const context: Context = { reasons, free, bytesPerSecond, interrupted, budget, onProcessor };
   const models = await Promise.all(
     (options.models ?? registry).map(async (model) =>
       checkModel(model, await isStored(model, whole, options.import ?? {}).catch(() => false), context),
@@ -131,14 +138,21 @@ interface Context {
   bytesPerSecond: number | null;
   interrupted: InterruptedImport[];
   budget: number | null;
+  /** True if there is no GPU that can be used. */
+  onProcessor: boolean;
+}
+
+function withoutGpu(fault: DeviceFault): CheckReason {
+  const isFatal = fault === "no-worker";
+  return reason(fault, isFatal ? MESSAGES[fault] : `${MESSAGES[fault]} ${INSTEAD}`, {}, isFatal);
 }
 
 function deviceReasons({ limits, isSoftware }: CheckedDevice): CheckReason[] {
   const short = shortLimit(limits);
   const reasons: CheckReason[] = [];
   if (short) {
-    const message = `${short.limit} of this GPU is ${short.available}, ${short.needed} are needed.`;
-    reasons.push(reason("limits-too-small", message, short, true));
+    const message = `${short.limit} of this GPU is ${short.available}, ${short.needed} are needed. ${INSTEAD}`;
+    reasons.push(reason("limits-too-small", message, short, false));
   }
   if (isSoftware) {
     const message = "Without a GPU models of this size answer in minutes, not in seconds.";
@@ -148,7 +162,7 @@ function deviceReasons({ limits, isSoftware }: CheckedDevice): CheckReason[] {
 }
 
 function checkModel(model: RegisteredModel, isStored: boolean, context: Context): ModelCheck {
-  const { reasons: ofDevice, free, bytesPerSecond, interrupted, budget } = context;
+  const { reasons: ofDevice, free, bytesPerSecond, interrupted, budget, onProcessor } = context;
   const begun = interrupted.find(({ source }) => JSON.stringify(source) === JSON.stringify(model.source));
   const left = isStored ? 0 : begun ? 1 - begun.loaded / (begun.total || 1) : 1;
   const { gpuMemory, packageBytes } = model;
@@ -158,6 +172,10 @@ function checkModel(model: RegisteredModel, isStored: boolean, context: Context)
   if (budget !== null && budget < gpuMemory.least) {
     const message = `At least ${readableBytes(gpuMemory.least)} of GPU memory are needed, ${readableBytes(budget)} are allowed.`;
     reasons.push(reason("budget-too-small", message, { budget, needed: gpuMemory.least }, true));
+  }
+  if (onProcessor && PROCESSOR_BYTES < gpuMemory.least) {
+    const message = `At least ${readableBytes(gpuMemory.least)} of memory are needed, a page has ${readableBytes(PROCESSOR_BYTES)} for the processor.`;
+    reasons.push(reason("processor-memory", message, { memory: PROCESSOR_BYTES, needed: gpuMemory.least }, true));
   }
   const memory = machineMemory();
   if (memory !== null && memory < gpuMemory.least) {

@@ -25,7 +25,7 @@ import type {
 import { sharedWorker } from "../tabs/shared-worker.js";
 import type { BenchOptions, BenchReport } from "../worker/bench-types.js";
 import { Connection } from "../worker/connection.js";
-import { PROTOCOL_VERSION } from "../worker/protocol.js";
+import { type DeviceChoice, PROTOCOL_VERSION } from "../worker/protocol.js";
 import { startWorker, type Parts } from "../worker/start-worker.js";
 import { answerBatch, type BatchAnswer, type BatchOptions, type BatchSource } from "./batch.js";
 import { checkModels, type CheckOptions, type DeviceCheck } from "./check.js";
@@ -68,6 +68,11 @@ export interface LoadOptions extends Parts {
    * with code `budget-too-small` and the numbers, before anything is allocated.
    */
   gpuMemoryBudget?: number;
+  /**
+   * The device: `gpu`, `cpu`, which is the processor, or `auto`: a GPU if there is one that computes correctly, else the processor.
+   * `engine.device` describes it. Default `auto`.
+   */
+  device?: DeviceChoice;
   /** Residency of the vision tower's weights. By default they stay on the GPU, if `gpuMemoryBudget` allows it. */
   vision?: VisionResidency;
   /**
@@ -151,7 +156,7 @@ export class Engine {
 
   private constructor(
     private readonly connection: Connection,
-    /** The GPU that the model runs on. */
+    /** The device that the model runs on. */
     readonly device: DeviceReport,
     /** Number format of the KV cache. */
     readonly kvPrecision: KvPrecision,
@@ -185,17 +190,24 @@ export class Engine {
     const modules = moduleUrls(options);
     const [engine, aliases, budgets] = [engineOptions(options), [...(options.aliases ?? [])], options.budgets ?? null];
     const cacheBytes = cacheSize(options.cache);
+    const device = options.device ?? "auto";
     const wanted = {
       source: checkpoint ?? (source as string | URL),
       import: options.import ?? {},
-      options: [engine, aliases, budgets, cacheBytes, manifestSha256, credentials],
+      options: [engine, aliases, budgets, cacheBytes, manifestSha256, credentials, device],
     };
     const connection = new Connection(options.share ? await sharedWorker(wanted, options) : startWorker(options));
     try {
       const imported = checkpoint && (await importThrough(connection, checkpoint, options));
       const folder = imported ? imported.packageUrl : packageUrl(source as string | URL);
       const model = imported?.name || (new URL(folder).pathname.split("/").filter(Boolean).at(-1) ?? "ocelli");
-      const { device, config, kvPrecision, memory, mostTogether } = await connection.call(
+      const {
+        device: report,
+        config,
+        kvPrecision,
+        memory,
+        mostTogether,
+      } = await connection.call(
         "load",
         {
           version: PROTOCOL_VERSION,
@@ -209,11 +221,12 @@ export class Engine {
           aliases,
           budgets,
           options: engine,
+          device,
           cacheBytes,
         },
         { signal: options.signal, onEvent: options.onProgress },
       );
-      return new Engine(connection, device, kvPrecision, memory, config, folder, model, mostTogether);
+      return new Engine(connection, report, kvPrecision, memory, config, folder, model, mostTogether);
     } catch (thrown) {
       connection.close(ocelliError("unloaded", "the model could not be loaded", null, thrown));
       throw thrown;

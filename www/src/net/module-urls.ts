@@ -10,6 +10,8 @@ export interface ModuleOptions {
   picturesUrl?: string | URL;
   /** Address of `ocelli_grammar_bg.wasm`, which is loaded for the first request with a format. Default: beside `ocelli_bg.wasm`. */
   grammarUrl?: string | URL;
+  /** Address of `ocelli_cpu_bg.wasm`, which is loaded where models run on the processor. Default: beside `ocelli_bg.wasm`. */
+  cpuUrl?: string | URL;
   /** Address of `ocelli_import_bg.wasm`, which is loaded for imports. Default: beside `ocelli_bg.wasm`. */
   importUrl?: string | URL;
 }
@@ -32,6 +34,7 @@ export function moduleUrls(options: ModuleOptions): ModuleUrls {
     engine: place("engine", () => new URL("./wasm/ocelli_bg.wasm", import.meta.url)),
     pictures: place("pictures", () => new URL("./wasm/ocelli_pictures_bg.wasm", import.meta.url)),
     formats: place("formats", () => new URL("./wasm/ocelli_grammar_bg.wasm", import.meta.url)),
+    cpu: place("cpu", () => new URL("./wasm/ocelli_cpu_bg.wasm", import.meta.url)),
     import: place("import", () => new URL("./wasm/ocelli_import_bg.wasm", import.meta.url)),
   };
 }

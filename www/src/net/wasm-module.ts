@@ -7,6 +7,7 @@ export const MODULES = {
   engine: { file: "ocelli_bg.wasm", option: "wasmUrl", what: "wasm module" },
   pictures: { file: "ocelli_pictures_bg.wasm", option: "picturesUrl", what: "module for picture files" },
   formats: { file: "ocelli_grammar_bg.wasm", option: "grammarUrl", what: "module for formats" },
+  cpu: { file: "ocelli_cpu_bg.wasm", option: "cpuUrl", what: "module for the processor" },
   import: { file: "ocelli_import_bg.wasm", option: "importUrl", what: "module for imports" },
 } as const;
 

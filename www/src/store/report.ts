@@ -21,4 +21,6 @@ export type LoadReport =
       code: "storage-unavailable" | "storage-full" | "update-failed";
       message: string;
       detail: { wanted: number; free: number } | null;
-    };
+    }
+  /** The GPU cannot be used, and the model runs on the processor. `cause` is the code of the error. */
+  | { kind: "warning"; code: "gpu-not-used"; message: string; detail: { cause: string } };

@@ -39,6 +39,13 @@ function watchDevices(prototype: { requestDevice: RequestDevice }): void {
   };
 }
 
+/** Returns true if the browser has a GPU for WebGPU. */
+export async function hasAdapter(): Promise<boolean> {
+  const { gpu } = (globalThis as unknown as WithWebGpu).navigator;
+  const adapter = await gpu?.requestAdapter({ powerPreference: "high-performance" }).catch(() => null);
+  return Boolean(adapter);
+}
+
 /** Features of the device that is opened next, except 16-bit floats and large workgroups, which wgpu detects itself. */
 export async function browserCaps(): Promise<BrowserCaps> {
   const { navigator, GPUAdapter } = globalThis as unknown as WithWebGpu;

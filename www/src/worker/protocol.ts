@@ -65,6 +65,9 @@ interface FirstCall {
   modules: ModuleUrls;
 }
 
+/** The device that a model runs on: a GPU, the processor, or the processor where there is no GPU that can be used. */
+export type DeviceChoice = "auto" | "gpu" | "cpu";
+
 /** All calls. `request` is sent with `kind` and `id` added. */
 export interface Calls {
   import: { request: FirstCall & { source: WireSource; options: ImportOptions }; event: LoadReport; result: ImportResult };
@@ -77,6 +80,7 @@ export interface Calls {
       credentials: RequestCredentials;
       mirrors: string[];
       options: EngineOptions;
+      device: DeviceChoice;
       /** The most bytes of conversations to keep in files; `null`: none are kept. */
       cacheBytes: number | null;
       /** The model's name in answers, and other names that requests may use. */

@@ -1,0 +1,58 @@
+//! Waiting for a word to change: a short while awake, then asleep where the platform has that.
+
+use core::hint;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+#[cfg(feature = "native")]
+use std::sync::{Condvar, Mutex, PoisonError};
+
+/// Turns of a loop before a waiting thread sleeps, some tens of microseconds.
+const SPINS: u32 = 1_000;
+
+/// Wakes the threads that wait for a word.
+#[derive(Debug, Default)]
+pub(crate) struct Bell {
+    #[cfg(feature = "native")]
+    asleep: Mutex<()>,
+    #[cfg(feature = "native")]
+    rung: Condvar,
+}
+
+impl Bell {
+    /// Returns after the word has another value than `before`.
+    pub(crate) fn wait(&self, word: &AtomicU32, before: u32) {
+        let mut spins = 0;
+        while word.load(Ordering::Acquire) == before {
+            spins += 1;
+            if spins < SPINS {
+                hint::spin_loop();
+            } else {
+                self.sleep(word, before);
+            }
+        }
+    }
+
+    #[cfg(feature = "native")]
+    fn sleep(&self, word: &AtomicU32, before: u32) {
+        let mut asleep = self.asleep.lock().unwrap_or_else(PoisonError::into_inner);
+        while word.load(Ordering::Acquire) == before {
+            asleep = self.rung.wait(asleep).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    #[cfg(not(feature = "native"))]
+    fn sleep(&self, _: &AtomicU32, _: u32) {
+        hint::spin_loop();
+    }
+
+    /// Gives the word another value and wakes those that wait for it.
+    pub(crate) fn ring(&self, word: &AtomicU32, value: u32) {
+        word.store(value, Ordering::Release);
+        #[cfg(feature = "native")]
+        {
+            // A thread that is about to sleep has the lock, and looks at the word again before it sleeps.
+            drop(self.asleep.lock().unwrap_or_else(PoisonError::into_inner));
+            self.rung.notify_all();
+        }
+    }
+}

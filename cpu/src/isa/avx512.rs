@@ -1,0 +1,219 @@
+//! AVX-512 (F, BW, VL, DQ).
+
+use core::arch::x86_64::*;
+
+use super::{Isa, entries, with_kernels};
+
+/// AVX-512 on vectors of 16 floats.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Avx512;
+
+// SAFETY of all functions: they are called within the entries of this set, by callers that vouch for the memory.
+#[expect(clippy::undocumented_unsafe_blocks, reason = "one reason for all, above")]
+impl Isa for Avx512 {
+    const FORMATS: &'static [super::OfFormat; 10] = &FORMATS;
+    type F = __m512;
+    const LANES: usize = 16;
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self::F {
+        unsafe { _mm512_set1_ps(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self::F {
+        unsafe { _mm512_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, x: Self::F) {
+        unsafe { _mm512_storeu_ps(to, x) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: Self::F, b: Self::F) -> Self::F {
+        unsafe { _mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn sub(a: Self::F, b: Self::F) -> Self::F {
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul(a: Self::F, b: Self::F) -> Self::F {
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn div(a: Self::F, b: Self::F) -> Self::F {
+        unsafe { _mm512_div_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn max(a: Self::F, b: Self::F) -> Self::F {
+        unsafe { _mm512_max_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn min(a: Self::F, b: Self::F) -> Self::F {
+        unsafe { _mm512_min_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    unsafe fn sum(x: Self::F) -> f32 {
+        unsafe {
+            let eight = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x));
+            let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn round(x: Self::F) -> Self::F {
+        unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn exp2(x: Self::F) -> Self::F {
+        unsafe {
+            let biased = _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(127));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_halves(from: *const u16) -> Self::F {
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn four_halves(from: *const u16) -> [f32; 4] {
+        unsafe { core::mem::transmute(_mm_cvtph_ps(_mm_loadl_epi64(from.cast()))) }
+    }
+
+    const TILE: usize = 6;
+
+    #[inline(always)]
+    unsafe fn tile(x: *const f32, k: usize, panel: *const f32, len: usize, sums: &mut [[f32; 4]]) {
+        // SAFETY: As of the trait.
+        unsafe { crate::kernels::matmul::tile::<Self, 6>(x, k, panel, len, sums) }
+    }
+
+    type Block = [Self::F; 2];
+
+    #[inline(always)]
+    unsafe fn zeros() -> Self::Block {
+        [unsafe { Self::splat(0.0) }; 2]
+    }
+
+    #[inline(always)]
+    unsafe fn nibbles_of_words(from: *const u8) -> [Self::F; 8] {
+        unsafe {
+            // A permutation reads only the lower four bits of an index.
+            let words = _mm512_loadu_si512(from.cast());
+            [
+                looked_up::<0>(words, 1.0),
+                looked_up::<4>(words, 16.0),
+                looked_up::<8>(words, 256.0),
+                looked_up::<12>(words, 4096.0),
+                looked_up::<16>(words, 1.0),
+                looked_up::<20>(words, 16.0),
+                looked_up::<24>(words, 256.0),
+                looked_up::<28>(words, 4096.0),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn lane_of_four<const INDEX: i32>(x: Self::F) -> Self::F {
+        unsafe {
+            match INDEX {
+                0 => _mm512_permute_ps::<0x00>(x),
+                1 => _mm512_permute_ps::<0x55>(x),
+                2 => _mm512_permute_ps::<0xaa>(x),
+                _ => _mm512_permute_ps::<0xff>(x),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn widen(bytes: [u32; 8]) -> Self::Block {
+        unsafe { widened(core::mem::transmute::<[u32; 8], __m256i>(bytes)) }
+    }
+
+    #[inline(always)]
+    unsafe fn bytes(from: *const i8) -> Self::Block {
+        unsafe {
+            let (low, high) = (_mm_loadu_si128(from.cast()), _mm_loadu_si128(from.add(16).cast()));
+            [_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(low)), _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(high))]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn nibbles(from: *const u8) -> Self::Block {
+        unsafe { widened(nibbles(from)) }
+    }
+
+    #[inline(always)]
+    unsafe fn five_bits(from: *const u8, high: *const u8) -> Self::Block {
+        unsafe {
+            let word = _mm256_set1_epi32(high.cast::<i32>().read_unaligned());
+            let bits = _mm256_srlv_epi32(word, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+            let bits = _mm256_and_si256(bits, _mm256_set1_epi8(1));
+            widened(_mm256_or_si256(nibbles(from), _mm256_slli_epi32::<4>(bits)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn six_bits(from: *const u8, high: *const u8) -> Self::Block {
+        unsafe {
+            let [low, high] = high.cast::<[i32; 2]>().read_unaligned();
+            let words = _mm256_setr_epi32(low, low, low, low, high, high, high, high);
+            let bits = _mm256_srlv_epi32(words, _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6));
+            let bits = _mm256_and_si256(bits, _mm256_set1_epi8(3));
+            widened(_mm256_or_si256(nibbles(from), _mm256_slli_epi32::<4>(bits)))
+        }
+    }
+}
+
+/// The nibbles of 16 bytes as bytes: the lower ones, then the upper ones.
+#[inline(always)]
+unsafe fn nibbles(from: *const u8) -> __m256i {
+    // SAFETY: As above.
+    unsafe {
+        let both = _mm_loadu_si128(from.cast());
+        let both = _mm256_set_m128i(_mm_srli_epi16::<4>(both), both);
+        _mm256_and_si256(both, _mm256_set1_epi8(15))
+    }
+}
+
+/// 32 unsigned bytes as floats.
+#[inline(always)]
+unsafe fn widened(bytes: __m256i) -> [__m512; 2] {
+    // SAFETY: As above.
+    unsafe {
+        let (low, high) = (_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes));
+        [_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(low)), _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(high))]
+    }
+}
+
+/// The nibbles of words from bit `SHIFT` on, times `worth`.
+#[inline(always)]
+unsafe fn looked_up<const SHIFT: u32>(words: __m512i, worth: f32) -> __m512 {
+    // SAFETY: As above.
+    unsafe {
+        let numbers =
+            _mm512_setr_ps(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0);
+        let table = _mm512_mul_ps(numbers, _mm512_set1_ps(worth));
+        _mm512_permutexvar_ps(_mm512_srli_epi32::<SHIFT>(words), table)
+    }
+}
+
+with_kernels!(entries!(Avx512, [target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")],));

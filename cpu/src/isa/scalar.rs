@@ -1,0 +1,143 @@
+//! Portable instructions, on vectors of four floats.
+
+use super::{Isa, entries, with_kernels};
+
+/// Portable instructions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scalar;
+
+#[inline(always)]
+fn each(a: [f32; 4], b: [f32; 4], op: impl Fn(f32, f32) -> f32) -> [f32; 4] {
+    [op(a[0], b[0]), op(a[1], b[1]), op(a[2], b[2]), op(a[3], b[3])]
+}
+
+impl Isa for Scalar {
+    const FORMATS: &'static [super::OfFormat; 10] = &FORMATS;
+    type F = [f32; 4];
+    const LANES: usize = 4;
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self::F {
+        [x; 4]
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self::F {
+        // SAFETY: The caller has four floats there.
+        unsafe { from.cast::<[f32; 4]>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, x: Self::F) {
+        // SAFETY: The caller has room for four floats there.
+        unsafe { to.cast::<[f32; 4]>().write_unaligned(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: Self::F, b: Self::F) -> Self::F {
+        each(a, b, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    unsafe fn sub(a: Self::F, b: Self::F) -> Self::F {
+        each(a, b, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    unsafe fn mul(a: Self::F, b: Self::F) -> Self::F {
+        each(a, b, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    unsafe fn div(a: Self::F, b: Self::F) -> Self::F {
+        each(a, b, |a, b| a / b)
+    }
+
+    #[inline(always)]
+    unsafe fn max(a: Self::F, b: Self::F) -> Self::F {
+        each(a, b, f32::max)
+    }
+
+    #[inline(always)]
+    unsafe fn min(a: Self::F, b: Self::F) -> Self::F {
+        each(a, b, f32::min)
+    }
+
+    #[inline(always)]
+    unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        each(each(a, b, |a, b| a * b), c, |ab, c| ab + c)
+    }
+
+    #[inline(always)]
+    unsafe fn sum([a, b, c, d]: Self::F) -> f32 {
+        (a + c) + (b + d)
+    }
+
+    #[inline(always)]
+    unsafe fn round(x: Self::F) -> Self::F {
+        x.map(libm::rintf)
+    }
+
+    #[inline(always)]
+    unsafe fn exp2(x: Self::F) -> Self::F {
+        x.map(|x| f32::from_bits(((x as i32 + 127) as u32) << 23))
+    }
+
+    #[inline(always)]
+    unsafe fn load_halves(from: *const u16) -> Self::F {
+        // SAFETY: The caller has four 16-bit floats there.
+        unsafe { Self::four_halves(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn four_halves(from: *const u16) -> [f32; 4] {
+        // SAFETY: The caller has four 16-bit floats there.
+        unsafe { from.cast::<[u16; 4]>().read_unaligned() }.map(|bits| half::f16::from_bits(bits).to_f32_const())
+    }
+
+    const TILE: usize = 2;
+
+    #[inline(always)]
+    unsafe fn tile(x: *const f32, k: usize, panel: *const f32, len: usize, sums: &mut [[f32; 4]]) {
+        // SAFETY: As of the trait.
+        unsafe { crate::kernels::matmul::tile::<Self, 2>(x, k, panel, len, sums) }
+    }
+
+    type Block = [Self::F; 8];
+
+    #[inline(always)]
+    unsafe fn zeros() -> Self::Block {
+        [[0.0; 4]; 8]
+    }
+
+    #[inline(always)]
+    unsafe fn nibbles_of_words(from: *const u8) -> [Self::F; 8] {
+        // SAFETY: The caller has four words there.
+        let words = unsafe { from.cast::<[u32; 4]>().read_unaligned() };
+        let mut vectors = [[0.0; 4]; 8];
+        for (nibble, vector) in vectors.iter_mut().enumerate() {
+            for (lane, word) in words.iter().enumerate() {
+                vector[lane] = (word >> (16 * (nibble / 4)) & 15 << (4 * (nibble % 4))) as f32;
+            }
+        }
+        vectors
+    }
+
+    #[inline(always)]
+    unsafe fn lane_of_four<const INDEX: i32>(x: Self::F) -> Self::F {
+        [x[INDEX as usize]; 4]
+    }
+
+    #[inline(always)]
+    unsafe fn widen(bytes: [u32; 8]) -> Self::Block {
+        bytes.map(|word| word.to_le_bytes().map(f32::from))
+    }
+
+    #[inline(always)]
+    unsafe fn bytes(from: *const i8) -> Self::Block {
+        // SAFETY: The caller has 32 bytes there.
+        unsafe { from.cast::<[[i8; 4]; 8]>().read_unaligned() }.map(|four| four.map(f32::from))
+    }
+}
+
+with_kernels!(entries!(Scalar, [inline(never)],));

@@ -1,0 +1,187 @@
+//! WebAssembly's vectors of 128 bits.
+
+use core::arch::wasm32::*;
+
+use super::{Isa, entries, with_kernels};
+
+/// Vectors of 128 bits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Simd128;
+
+// SAFETY of all functions: they are called within the entries of this set, by callers that vouch for the memory.
+#[expect(clippy::undocumented_unsafe_blocks, reason = "one reason for all, above")]
+impl Isa for Simd128 {
+    const FORMATS: &'static [super::OfFormat; 10] = &FORMATS;
+    type F = v128;
+    const LANES: usize = 4;
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self::F {
+        f32x4_splat(x)
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self::F {
+        unsafe { v128_load(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, x: Self::F) {
+        unsafe { v128_store(to.cast(), x) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: Self::F, b: Self::F) -> Self::F {
+        f32x4_add(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn sub(a: Self::F, b: Self::F) -> Self::F {
+        f32x4_sub(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn mul(a: Self::F, b: Self::F) -> Self::F {
+        f32x4_mul(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn div(a: Self::F, b: Self::F) -> Self::F {
+        f32x4_div(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn max(a: Self::F, b: Self::F) -> Self::F {
+        f32x4_pmax(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn min(a: Self::F, b: Self::F) -> Self::F {
+        f32x4_pmin(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        f32x4_add(f32x4_mul(a, b), c)
+    }
+
+    #[inline(always)]
+    unsafe fn sum(x: Self::F) -> f32 {
+        let two = f32x4_add(x, i32x4_shuffle::<2, 3, 2, 3>(x, x));
+        f32x4_extract_lane::<0>(two) + f32x4_extract_lane::<1>(two)
+    }
+
+    #[inline(always)]
+    unsafe fn round(x: Self::F) -> Self::F {
+        f32x4_nearest(x)
+    }
+
+    #[inline(always)]
+    unsafe fn exp2(x: Self::F) -> Self::F {
+        i32x4_shl(i32x4_add(i32x4_trunc_sat_f32x4(x), i32x4_splat(127)), 23)
+    }
+
+    #[inline(always)]
+    unsafe fn load_halves(from: *const u16) -> Self::F {
+        unsafe {
+            // The exponent is moved into place and corrected by a product, which also makes subnormal numbers right; only infinity and NaN
+            // need another exponent.
+            let bits = v128_load64_zero(from.cast());
+            let wide = u32x4_extend_low_u16x8(bits);
+            let sign = i32x4_shl(v128_and(wide, i32x4_splat(0x8000)), 16);
+            let rest = i32x4_shl(v128_and(wide, i32x4_splat(0x7fff)), 13);
+            let scaled = f32x4_mul(rest, f32x4_splat(f32::from_bits((254 - 15) << 23)));
+            let is_special = i32x4_ge(rest, i32x4_splat(0x0f80_0000));
+            let special = v128_or(rest, i32x4_splat(0x7f80_0000));
+            v128_or(sign, v128_bitselect(special, scaled, is_special))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn four_halves(from: *const u16) -> [f32; 4] {
+        unsafe { core::mem::transmute(Self::load_halves(from)) }
+    }
+
+    const TILE: usize = 2;
+
+    #[inline(always)]
+    unsafe fn tile(x: *const f32, k: usize, panel: *const f32, len: usize, sums: &mut [[f32; 4]]) {
+        // SAFETY: As of the trait.
+        unsafe { crate::kernels::matmul::tile::<Self, 2>(x, k, panel, len, sums) }
+    }
+
+    type Block = [Self::F; 8];
+
+    #[inline(always)]
+    unsafe fn zeros() -> Self::Block {
+        [unsafe { Self::splat(0.0) }; 8]
+    }
+
+    #[inline(always)]
+    unsafe fn nibbles_of_words(from: *const u8) -> [Self::F; 8] {
+        let low = unsafe { v128_load(from.cast()) };
+        let high = u32x4_shr(low, 16);
+        [
+            masked(low, 0xf),
+            masked(low, 0xf0),
+            masked(low, 0xf00),
+            masked(low, 0xf000),
+            masked(high, 0xf),
+            masked(high, 0xf0),
+            masked(high, 0xf00),
+            masked(high, 0xf000),
+        ]
+    }
+
+    #[inline(always)]
+    unsafe fn lane_of_four<const INDEX: i32>(x: Self::F) -> Self::F {
+        match INDEX {
+            0 => i32x4_shuffle::<0, 0, 0, 0>(x, x),
+            1 => i32x4_shuffle::<1, 1, 1, 1>(x, x),
+            2 => i32x4_shuffle::<2, 2, 2, 2>(x, x),
+            _ => i32x4_shuffle::<3, 3, 3, 3>(x, x),
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn widen(bytes: [u32; 8]) -> Self::Block {
+        let [low, high]: [v128; 2] = unsafe { core::mem::transmute(bytes) };
+        let [a, b] = [u16x8_extend_low_u8x16(low), u16x8_extend_high_u8x16(low)];
+        let [c, d] = [u16x8_extend_low_u8x16(high), u16x8_extend_high_u8x16(high)];
+        [
+            f32x4_convert_u32x4(u32x4_extend_low_u16x8(a)),
+            f32x4_convert_u32x4(u32x4_extend_high_u16x8(a)),
+            f32x4_convert_u32x4(u32x4_extend_low_u16x8(b)),
+            f32x4_convert_u32x4(u32x4_extend_high_u16x8(b)),
+            f32x4_convert_u32x4(u32x4_extend_low_u16x8(c)),
+            f32x4_convert_u32x4(u32x4_extend_high_u16x8(c)),
+            f32x4_convert_u32x4(u32x4_extend_low_u16x8(d)),
+            f32x4_convert_u32x4(u32x4_extend_high_u16x8(d)),
+        ]
+    }
+
+    #[inline(always)]
+    unsafe fn bytes(from: *const i8) -> Self::Block {
+        let [low, high]: [v128; 2] = unsafe { [v128_load(from.cast()), v128_load(from.add(16).cast())] };
+        let [a, b] = [i16x8_extend_low_i8x16(low), i16x8_extend_high_i8x16(low)];
+        let [c, d] = [i16x8_extend_low_i8x16(high), i16x8_extend_high_i8x16(high)];
+        [
+            f32x4_convert_i32x4(i32x4_extend_low_i16x8(a)),
+            f32x4_convert_i32x4(i32x4_extend_high_i16x8(a)),
+            f32x4_convert_i32x4(i32x4_extend_low_i16x8(b)),
+            f32x4_convert_i32x4(i32x4_extend_high_i16x8(b)),
+            f32x4_convert_i32x4(i32x4_extend_low_i16x8(c)),
+            f32x4_convert_i32x4(i32x4_extend_high_i16x8(c)),
+            f32x4_convert_i32x4(i32x4_extend_low_i16x8(d)),
+            f32x4_convert_i32x4(i32x4_extend_high_i16x8(d)),
+        ]
+    }
+}
+
+/// Masked words as floats.
+#[inline(always)]
+fn masked(words: v128, mask: i32) -> v128 {
+    f32x4_convert_i32x4(v128_and(words, i32x4_splat(mask)))
+}
+
+with_kernels!(entries!(Simd128, [target_feature(enable = "simd128")],));

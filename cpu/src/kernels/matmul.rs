@@ -1,0 +1,173 @@
+//! Many rows times a weight matrix. Weights are unpacked to floats, a few rows of the matrix at a time, and multiplied with tiles of inputs in
+//! registers, along the inputs.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::formats::{BLOCK, Format, GROUP, Matrix};
+use super::outputs::Outputs;
+use crate::isa::Isa;
+use crate::job::Launch;
+use crate::memory::Fault;
+use crate::op::Op;
+use crate::work::Work;
+
+/// Most rows of inputs of an item: their part of a chunk stays in the second cache.
+const MAX_ROWS: usize = 96;
+/// Blocks that are unpacked at a time: four rows of them stay in the first cache.
+pub(crate) const CHUNK: usize = 32;
+
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct Params {
+    m: u32,
+    n: u32,
+    k4: u32,
+    blocks: u32,
+    y_stride: u32,
+    y_offset: u32,
+    flags: u32,
+    first_row: u32,
+}
+
+/// Writes `y = x * w^T (+ bias) (+ y)`. Bindings: `x`: `// [m, k]`, `y`, the bias, the planes of `w`: `// [n, k]`.
+///
+/// # Safety
+/// The conditions of [`crate::isa::Kernel`] hold.
+#[inline(always)]
+pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
+    let Op::Matmul { layout } = launch.op else { return Err(Fault::Malformed) };
+    let format = &I::FORMATS[layout as usize];
+    let Params { m, n, k4, blocks, y_stride, y_offset, flags, first_row } = launch.params()?;
+    let [m, n, k] = [m as usize, n as usize, k4 as usize * 4];
+    if blocks as usize != k.div_ceil(BLOCK) {
+        return Err(Fault::OutOfBounds);
+    }
+    let x: &[f32] = launch.input(0, [m, k])?; // [m, k]
+    let matrix = Matrix::of(launch, 3, layout, n, blocks as usize)?;
+    let outputs = Outputs::of(launch, (m, n), (y_stride, y_offset), flags, first_row, 0)?;
+    let parts = m.div_ceil(MAX_ROWS);
+    let rows = m.div_ceil(parts.max(1)).next_multiple_of(I::TILE);
+    let (groups, parts) = (n.div_ceil(GROUP), m.div_ceil(rows.max(1)));
+    while let Some(item) = work.next(groups * parts) {
+        let (part, group) = (item / groups, item % groups);
+        let first = part * rows;
+        let x = &x[first * k..m.min(first + rows) * k];
+        let panel = work.scratch(GROUP * CHUNK * BLOCK).as_mut_ptr(); // [GROUP, CHUNK * BLOCK]
+        let mut sums = [[0.0; GROUP]; MAX_ROWS + 8];
+        for start in (0..matrix.blocks).step_by(CHUNK) {
+            let count = CHUNK.min(matrix.blocks - start);
+            // SAFETY: The group and blocks are within the matrix, and the panel has room for them.
+            unsafe {
+                (format.unpack)(&matrix, group, start..start + count, panel);
+                multiply::<I>(x, (k, start * BLOCK), panel, (count * BLOCK).min(k - start * BLOCK), &mut sums);
+            }
+        }
+        for (row, four) in sums[..x.len() / k.max(1)].iter().enumerate() {
+            // SAFETY: Each item is given to one thread.
+            unsafe { outputs.store(first + row, group, *four) }
+        }
+    }
+    Ok(())
+}
+
+/// Unpacks blocks of the four rows of a group, at most [`CHUNK`]. `panel`: `// [GROUP, CHUNK * BLOCK]`
+///
+/// # Safety
+/// The blocks are within the matrix, the panel has room for them, and the instruction set is there.
+#[inline(always)]
+pub(crate) unsafe fn unpack<I: Isa, L: Format>(
+    matrix: &Matrix<'_>,
+    group: usize,
+    blocks: core::ops::Range<usize>,
+    panel: *mut f32,
+) {
+    // SAFETY: The caller vouches for blocks and panel.
+    unsafe {
+        for (index, block) in blocks.enumerate() {
+            let scales = L::scales::<I>(matrix, group, block);
+            for row in 0..GROUP {
+                let quants = L::quants::<I>(matrix, group * GROUP + row, block);
+                let to = panel.add((row * CHUNK + index) * BLOCK);
+                let (scale, least) = (I::splat(scales.scale[row]), I::splat(scales.least[row]));
+                for (index, &quant) in quants.as_ref().iter().enumerate() {
+                    let weight = match (L::HAS_SCALES, L::HAS_LEAST) {
+                        (false, _) => quant,
+                        (true, false) => I::mul(quant, scale),
+                        (true, true) => I::fma(quant, scale, least),
+                    };
+                    I::store(to.add(index * I::LANES), weight);
+                }
+            }
+        }
+    }
+}
+
+/// Adds the products of all rows of `x` with a panel of `len` inputs to `sums`. `x`: `// [rows, k]`, of which inputs from `at` on.
+#[inline(always)]
+unsafe fn multiply<I: Isa>(
+    x: &[f32],
+    (k, at): (usize, usize),
+    panel: *const f32,
+    len: usize,
+    sums: &mut [[f32; GROUP]],
+) {
+    let rows = x.len() / k.max(1);
+    let mut row = 0;
+    // SAFETY: Rows are within `x`, and inputs below `k`.
+    unsafe {
+        while row + I::TILE <= rows {
+            I::tile(x.as_ptr().add(row * k + at), k, panel, len, &mut sums[row..]);
+            row += I::TILE;
+        }
+        while row + 2 <= rows {
+            tile::<I, 2>(x.as_ptr().add(row * k + at), k, panel, len, &mut sums[row..]);
+            row += 2;
+        }
+        while row < rows {
+            tile::<I, 1>(x.as_ptr().add(row * k + at), k, panel, len, &mut sums[row..]);
+            row += 1;
+        }
+    }
+}
+
+/// Adds the products of `R` rows of inputs, `k` numbers apart, with the four rows of a panel. A sum does not depend on the other rows.
+///
+/// # Safety
+/// There are `len` inputs in each row and in the panel, and the instruction set is there.
+#[inline(always)]
+pub(crate) unsafe fn tile<I: Isa, const R: usize>(
+    x: *const f32,
+    k: usize,
+    panel: *const f32,
+    len: usize,
+    sums: &mut [[f32; GROUP]],
+) {
+    // SAFETY: As of this function.
+    unsafe {
+        let mut sum = [[I::splat(0.0); GROUP]; R];
+        let whole = len / I::LANES * I::LANES;
+        let mut at = 0;
+        while at < whole {
+            let mut inputs = [I::splat(0.0); R];
+            for row in 0..R {
+                inputs[row] = I::load(x.add(row * k + at));
+            }
+            for column in 0..GROUP {
+                let weights = I::load(panel.add(column * CHUNK * BLOCK + at));
+                for row in 0..R {
+                    sum[row][column] = I::fma(inputs[row], weights, sum[row][column]);
+                }
+            }
+            at += I::LANES;
+        }
+        for row in 0..R {
+            for column in 0..GROUP {
+                let mut total = I::sum(sum[row][column]);
+                for at in whole..len {
+                    total += *x.add(row * k + at) * *panel.add(column * CHUNK * BLOCK + at);
+                }
+                sums[row][column] += total;
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Jobs carried out by several threads.
+
+use super::Machine;
+use crate::{Fault, InstructionSet, Job, Op, Plain, Span};
+
+fn buffer(machine: &Machine, numbers: &[f32]) -> Span {
+    let bytes = size_of_val(numbers) as u64;
+    let at = machine.alloc(bytes).expect("memory");
+    machine.write(at, bytemuck::cast_slice(numbers)).expect("room");
+    Span { at, bytes }
+}
+
+fn numbers(machine: &Machine, span: Span) -> Vec<f32> {
+    let bytes = machine.read(span).expect("a buffer");
+    bytes.chunks_exact(4).map(bytemuck::pod_read_unaligned).collect()
+}
+
+fn norm(spans: [Span; 3], rows: u32, width: u32) -> Job {
+    let mut job = Job::default();
+    job.launch(Op::RmsNorm { adds: false }, &[width / 4, 1e-5_f32.to_bits(), 0], [rows, 1, 1], spans.into_iter());
+    job
+}
+
+#[test]
+fn every_number_of_threads_gives_the_same_bits() {
+    let given: Vec<f32> = (0..64 * 260).map(|i| ((i * 7919) % 1013) as f32 / 500.0 - 1.0).collect();
+    for set in InstructionSet::detected() {
+        let results = [1, 2, 3].map(|threads| {
+            let machine = Machine::new(set, threads).expect("threads");
+            let [x, y, weight] = [&given[..], &vec![0.0; given.len()], &[1.5; 260]].map(|it| buffer(&machine, it));
+            let mut job = norm([x, y, weight], 64, 260);
+            job.copy(y, x);
+            job.launch(Op::Plain(Plain::SoftCap), &[64 * 260, 0.5_f32.to_bits()], [1, 1, 1], [x].into_iter());
+            for _ in 0..100 {
+                machine.run(&job, &mut None).expect("a job");
+            }
+            [y, x].map(|span| numbers(&machine, span))
+        });
+        assert!(results.iter().all(|result| *result == results[0]), "{set:?}");
+        let [y, x] = &results[0];
+        assert!(x.iter().zip(y).all(|(x, y)| (x - 0.5 * (y / 0.5).tanh()).abs() < 1e-6), "{set:?}");
+    }
+}
+
+#[test]
+fn launches_beyond_their_spans_are_faults() {
+    let machine = Machine::new(InstructionSet::SCALAR, 2).expect("threads");
+    let spans = [&[1.0; 8][..], &[0.0; 8], &[1.0; 4]].map(|it| buffer(&machine, it));
+    for (rows, width) in [(3, 4), (1, 8), (u32::MAX, 4), (u32::MAX, u32::MAX)] {
+        let result = machine.run(&norm(spans, rows, width), &mut None);
+        assert_eq!(result, Err(Fault::OutOfBounds), "{rows} {width}");
+    }
+    assert_eq!(machine.run(&norm(spans, 2, 4), &mut None), Ok(()), "faults leave the threads usable");
+    assert!(numbers(&machine, spans[1]).iter().all(|y| (y - 1.0).abs() < 1e-4));
+}
+
+#[test]
+fn spans_outside_of_buffers_are_faults() {
+    let machine = Machine::new(InstructionSet::SCALAR, 1).expect("threads");
+    let spans = [&[1.0; 8][..], &[0.0; 8], &[1.0; 4]].map(|it| buffer(&machine, it));
+    let (job, mut checked) = (norm(spans, 2, 4), None);
+    assert_eq!(machine.run(&job, &mut checked), Ok(()));
+    machine.free(spans[1].at);
+    assert_eq!(machine.run(&job, &mut checked), Err(Fault::OutOfBounds), "a freed buffer");
+    let beyond = Span { bytes: spans[0].bytes + 1, ..spans[0] };
+    assert_eq!(machine.read(beyond), Err(Fault::OutOfBounds));
+    assert_eq!(machine.write(spans[0].at + 4, &[0; 32]), Err(Fault::OutOfBounds));
+    assert_eq!(machine.read(Span { at: 8, bytes: 4 }), Err(Fault::OutOfBounds));
+}

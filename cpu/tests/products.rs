@@ -1,0 +1,239 @@
+//! Products of every layout against sums in `f64`, on every instruction set of this machine.
+
+mod matrix;
+
+use matrix::{BLOCK, Matrix, Random, floats, read};
+use ocelli_cpu::native::Machine;
+use ocelli_cpu::{Fault, InstructionSet, Job, Layout, Op, Span};
+
+const ADDS_BIAS: u32 = 1;
+const ACCUMULATES: u32 = 2;
+const FEATURE: u32 = 0x8000_0000;
+
+/// Sizes of a product.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    m: usize,
+    n: usize,
+    k: usize,
+}
+
+/// Columns of `y` before and after those of a product, and rows of the whole matrix before its part.
+const AROUND: (usize, usize) = (3, 2);
+const FIRST_ROW: usize = 5;
+
+/// A product with all its options: bias, sum with the previous content, a part of a wider matrix.
+struct Product {
+    shape: Shape,
+    matrix: Matrix,
+    x: Vec<f32>,
+    y: Vec<f32>,
+    bias: Vec<f32>,
+    gain: Vec<f32>,
+}
+
+impl Product {
+    fn random(layout: Layout, shape: Shape) -> Self {
+        let Shape { m, n, k } = shape;
+        let mut random = Random((layout as u64) << 32 | (m * n * k) as u64);
+        let stride = AROUND.0 + n + AROUND.1;
+        Self {
+            shape,
+            matrix: Matrix::random(layout, n, k, &mut random),
+            x: random.numbers(m * k),
+            y: random.numbers(m * stride),
+            bias: random.numbers(FIRST_ROW + n),
+            gain: random.numbers(k),
+        }
+    }
+
+    fn stride(&self) -> usize {
+        AROUND.0 + self.shape.n + AROUND.1
+    }
+
+    /// The first `rows` rows of `y` after the launch.
+    fn run(&self, machine: &Machine, op: Op, rows: usize) -> Vec<f32> {
+        let Shape { n, k, .. } = self.shape;
+        let [x, y] = [(&self.x, k), (&self.y, self.stride())].map(|(all, width)| floats(machine, &all[..rows * width]));
+        let (bias, gain) = (floats(machine, &self.bias), floats(machine, &self.gain));
+        let [m, n, k4, blocks] = [rows, n, k / 4, self.matrix.blocks].map(|size| size as u32);
+        let (stride, flags) = (self.stride() as u32, ADDS_BIAS | ACCUMULATES);
+        let after = [stride, AROUND.0 as u32, flags, FIRST_ROW as u32];
+        let (params, gain) = match op {
+            Op::Matvec { has_norm, .. } => {
+                let own = [m, n, k4, blocks, n.div_ceil(4), 1e-5_f32.to_bits()];
+                ([&own[..], &after, &[0]].concat(), Some(gain).filter(|_| has_norm))
+            }
+            _ => ([&[m, n, k4, blocks][..], &after].concat(), None),
+        };
+        let mut job = Job::default();
+        let planes = self.matrix.upload(machine);
+        job.launch(op, &params, [1, 1, 1], [x, y, bias].into_iter().chain(gain).chain(planes));
+        machine.run(&job, &mut None).expect("a product");
+        read(machine, y)
+    }
+
+    /// The number that a launch should have written, and the usual size of the terms of its sum.
+    fn expected(&self, op: Op, row: usize, column: usize) -> [f64; 2] {
+        let Shape { k, .. } = self.shape;
+        let x = &self.x[row * k..][..k];
+        let square: f64 = x.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+        let is_normed = matches!(op, Op::Matvec { has_norm: true, .. });
+        let root = if is_normed { 1.0 / (square / k as f64 + 1e-5).sqrt() } else { 1.0 };
+        let term = |at: usize| {
+            let gain = if is_normed { self.gain[at] } else { 1.0 };
+            f64::from(x[at] * gain) * root * self.matrix.at(column, at)
+        };
+        let sum: f64 = (0..k).map(term).sum();
+        let size: f64 = (0..k).map(|at| term(at).powi(2)).sum::<f64>().sqrt();
+        let before = self.y[row * self.stride() + AROUND.0 + column];
+        [sum + f64::from(self.bias[FIRST_ROW + column]) + f64::from(before), size]
+    }
+
+    fn check(&self, op: Op, label: &str, y: &[f32]) {
+        for (at, (&found, &before)) in y.iter().zip(&self.y).enumerate() {
+            let (row, column) = (at / self.stride(), at % self.stride());
+            if column < AROUND.0 || column >= AROUND.0 + self.shape.n {
+                assert_eq!(found.to_bits(), before.to_bits(), "{label}: a column that is not the product's");
+                continue;
+            }
+            let [expected, size] = self.expected(op, row, column - AROUND.0);
+            let difference = (f64::from(found) - expected).abs();
+            assert!(difference <= 2e-5 * size + 1e-6, "{label}: {row} {column} is {found}, not {expected}");
+        }
+    }
+}
+
+fn each(test: impl Fn(InstructionSet, Layout)) {
+    for set in InstructionSet::detected() {
+        Layout::ALL.into_iter().for_each(|layout| test(set, layout));
+    }
+}
+
+/// Inputs of a row: whole super-blocks for layouts that have them, else also a part of a block.
+fn widths(layout: Layout) -> &'static [usize] {
+    if matches!(layout, Layout::Q6K | Layout::Q5K | Layout::Q4K) { &[256, 1280] } else { &[4, 32, 100, 1056] }
+}
+
+#[test]
+fn products_are_those_of_f64_and_do_not_depend_on_threads_or_rows() {
+    each(|set, layout| {
+        let machines = [1, 2, 3].map(|threads| Machine::new(set, threads).expect("threads"));
+        for &k in widths(layout) {
+            for (m, n) in [(1, 13), (3, 8), (8, 33), (13, 5)] {
+                let product = Product::random(layout, Shape { m, n, k });
+                for op in [true, false].map(|has_norm| Op::Matvec { layout, has_norm }) {
+                    check(&machines, &product, op, &[1, 2, m]);
+                }
+                check(&machines, &product, Op::Matmul { layout }, &[1, m]);
+            }
+        }
+        let product = Product::random(layout, Shape { m: 103, n: 8, k: widths(layout)[1] });
+        check(&machines, &product, Op::Matmul { layout }, &[1, 7, 97]);
+    });
+}
+
+/// Checks a product on machines of several threads, and for fewer rows.
+fn check(machines: &[Machine], product: &Product, op: Op, fewer: &[usize]) {
+    let [m, stride] = [product.shape.m, product.stride()];
+    let results = machines.iter().map(|machine| product.run(machine, op, m)).collect::<Vec<_>>();
+    let label = format!("{} {op:?} {:?}", machines[0].set().name(), product.shape);
+    product.check(op, &label, &results[0]);
+    assert!(results.iter().all(|result| *result == results[0]), "{label}: threads");
+    for &rows in fewer.iter().filter(|&&rows| rows <= m) {
+        let alone = product.run(&machines[0], op, rows);
+        assert!(alone[..] == results[0][..rows * stride], "{label}: {rows} rows");
+    }
+}
+
+#[test]
+fn gates_are_those_of_f64() {
+    each(|set, layout| {
+        let machine = Machine::new(set, 2).expect("threads");
+        let (m, n, k) = (5, 12, 256);
+        let product = Product::random(layout, Shape { m, n: 2 * n, k });
+        let op = Op::GatedMatvec { layout, has_norm: false };
+        let (x, y) = (floats(&machine, &product.x), floats(&machine, &vec![0.0; m * n]));
+        let params = [m as u32, k as u32 / 4, product.matrix.blocks as u32, n as u32 / 4, 0, 0, 0];
+        let mut job = Job::default();
+        job.launch(op, &params, [1, 1, 1], [x, y].into_iter().chain(product.matrix.upload(&machine)));
+        machine.run(&job, &mut None).expect("a product");
+        let plain = |row: usize, column: usize| -> f64 {
+            (0..k).map(|at| f64::from(product.x[row * k + at]) * product.matrix.at(column, at)).sum()
+        };
+        for (at, found) in read(&machine, y).into_iter().enumerate() {
+            let [gate, up] = [plain(at / n, at % n), plain(at / n, n + at % n)];
+            let expected = gate / (1.0 + (-gate.max(-80.0)).exp()) * up;
+            let size = product.expected(Op::Matmul { layout }, at / n, at % n)[1].max(1.0);
+            let difference = (f64::from(found) - expected).abs();
+            assert!(difference <= 5e-5 * size * size + 1e-5, "{set:?} {layout:?} {at}: {found}, not {expected}");
+        }
+    });
+}
+
+#[test]
+fn embeddings_are_the_numbers_of_their_rows() {
+    each(|set, layout| {
+        let machine = Machine::new(set, 2).expect("threads");
+        let k = widths(layout)[0].max(100);
+        let mut random = Random(7);
+        let parts = [8, 8, 5].map(|rows| Matrix::random(layout, rows, k, &mut random));
+        let features = random.numbers(2 * k);
+        let sources = [0_u32, 20, FEATURE | 1, 9, 16, 7, 21];
+        let out = floats(&machine, &vec![-1.0; sources.len() * k]); // [tokens, k]
+        let spans = [matrix::buffer(&machine, bytemuck::cast_slice(&sources)), floats(&machine, &features), out];
+        let tokens = sources.len() as u32;
+        let params = [tokens, k as u32 / 4, parts[0].blocks as u32, 0, 21, 1, 8, 0, 0.5_f32.to_bits()];
+        let op = Op::EmbedRows { layout, parts: 3, is_scaled: true };
+        let planes = parts.iter().flat_map(|part| part.upload(&machine));
+        let mut job = Job::default();
+        job.launch(op, &params, [1, 1, 1], spans.into_iter().chain(planes));
+        machine.run(&job, &mut None).expect("rows");
+        for (at, found) in read(&machine, out).into_iter().enumerate() {
+            let (source, column) = (sources[at / k], at % k);
+            let expected = match source {
+                21 => -1.0,
+                source if source & FEATURE != 0 => features[k + column].into(),
+                source => 0.5 * parts[source as usize / 8].at(source as usize % 8, column),
+            };
+            let difference = (f64::from(found) - expected).abs();
+            assert!(difference <= 1e-6 * (1.0 + expected.abs()), "{set:?} {layout:?} {at}: {found}, not {expected}");
+        }
+    });
+}
+
+#[test]
+fn bindings_that_are_too_short_are_faults() {
+    each(|set, layout| {
+        let machine = Machine::new(set, 2).expect("threads");
+        let (m, n, k) = (4, 8, 2 * 256);
+        let product = Product::random(layout, Shape { m, n, k });
+        let spans = [&product.x, &product.y, &product.bias].map(|numbers| floats(&machine, numbers));
+        let spans: Vec<Span> = spans.into_iter().chain(product.matrix.upload(&machine)).collect();
+        let stride = product.stride() as u32;
+        let params = [m as u32, n as u32, k as u32 / 4, (k / BLOCK) as u32, stride, 3, ADDS_BIAS, FIRST_ROW as u32];
+        let matvec = [&params[..4], &[2, 0], &params[4..], &[0]].concat();
+        let ops = [(Op::Matmul { layout }, params.to_vec()), (Op::Matvec { layout, has_norm: false }, matvec)];
+        for (op, params) in &ops {
+            let run = |params: &[u32], spans: &[Span]| {
+                let mut job = Job::default();
+                job.launch(*op, params, [1, 1, 1], spans.iter().copied());
+                machine.run(&job, &mut None)
+            };
+            assert_eq!(run(params, &spans), Ok(()), "{op:?}");
+            for short in 0..spans.len() {
+                let mut spans = spans.clone();
+                // Columns of y after the last one that is written may be missing.
+                let spare = if short == 1 { u64::from(stride - 3) - n as u64 } else { 0 };
+                spans[short].bytes -= 4 * (spare + 1);
+                assert_eq!(run(params, &spans), Err(Fault::OutOfBounds), "{op:?} {short}");
+            }
+            for (word, size) in (0..params.len()).flat_map(|word| [(word, 1 << 20), (word, u32::MAX)]) {
+                let mut params = params.clone();
+                params[word] = size;
+                // Any result but a read of other memory: some words are no sizes.
+                let _ = run(&params, &spans);
+            }
+        }
+    });
+}

@@ -1,0 +1,117 @@
+//! Description of a device, and options for opening one.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use super::features::Features;
+use super::host::{HostReport, OpenHost};
+use super::kernel::Access;
+use super::kernel_config::DeviceClass;
+
+/// Description of a device for users and bug reports.
+#[derive(Debug, Clone, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceReport {
+    /// The adapter's name; a browser may hide it.
+    pub name: String,
+    /// Vulkan, Metal, DX12, the browser's WebGPU, or Cpu.
+    pub backend: String,
+    /// The driver, if known; the instruction set of a processor.
+    pub driver: String,
+    /// Largest storage binding in bytes.
+    pub max_storage_buffer_binding_size: u64,
+    /// Largest buffer in bytes.
+    pub max_buffer_size: u64,
+    /// Hardware or software.
+    pub class: DeviceClass,
+    /// Optional features of the device that kernels use.
+    pub features: Features,
+    /// Fewest and most lanes of a subgroup, if the platform reports them.
+    pub subgroup_sizes: [u32; 2],
+    /// Threads of a processor. Results do not depend on their number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
+}
+
+/// Choice between a GPU and the processor itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, strum::EnumString, strum::IntoStaticStr)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum DeviceChoice {
+    /// A GPU of hardware if there is one, else the processor. Never a GPU emulated by software.
+    Auto,
+    /// A GPU, even an emulated one. The default of the library, whose callers choose.
+    #[default]
+    Gpu,
+    /// The processor.
+    Cpu,
+}
+
+/// Options for opening a device and for reopening it after a loss. By default, a native process reads `OCELLI_DEVICE` and `OCELLI_THREADS`.
+#[derive(Debug, Clone)]
+#[cfg_attr(target_arch = "wasm32", derive(Default))]
+pub struct GpuOptions {
+    /// The kind of device.
+    pub device: DeviceChoice,
+    /// Opens the processor, where the platform has that.
+    pub host: Option<OpenHost>,
+    /// Threads of the processor; all by default.
+    pub threads: Option<usize>,
+    /// Largest binding in bytes, if less than the device allows. Simulates a smaller device.
+    pub max_binding: Option<u64>,
+    /// Most FLOP in a submission of many rows, if less than the device's rate allows. Simulates a slower device.
+    pub max_flops: Option<u64>,
+    /// Capabilities that the platform knows and wgpu does not report.
+    pub browser_caps: BrowserCaps,
+    /// Compiles shaders asynchronously on platforms that can, because wgpu cannot.
+    pub compile_ahead: Option<CompileAhead>,
+    /// Injected faults, for tests.
+    pub faults: Option<Arc<dyn Faults>>,
+}
+
+/// Compiles a shader, given its name, its WGSL and its storage bindings from 1 on, for the device opened last. wgpu
+/// then finds the pipeline cached. If the shader is refused, wgpu compiles it again and receives the error.
+pub type CompileAhead = fn(&str, &str, &[Access]) -> Pin<Box<dyn Future<Output = ()>>>;
+
+/// Rare driver faults that tests trigger on purpose.
+pub trait Faults: std::fmt::Debug + Send + Sync {
+    /// Returns true if the device is lost before this submission.
+    fn lose_at_submission(&self) -> bool;
+
+    /// Returns true if the device is lost before this write.
+    fn lose_at_write(&self) -> bool;
+
+    /// Returns true if this attempt to open a device fails.
+    fn refuse_to_open(&self) -> bool;
+
+    /// Returns the WGSL to compile for a kernel.
+    fn source(&self, kernel: &str, source: String) -> String;
+}
+
+/// Capabilities of a browser's device: wgpu 30 neither requests subgroups nor reports language features there
+/// (<https://github.com/gfx-rs/wgpu/issues/10146>).
+#[derive(Debug, Clone, Copy, Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BrowserCaps {
+    /// Features that the device will have.
+    pub features: Features,
+    /// Fewest and most lanes of a subgroup.
+    pub subgroup_sizes: Option<[u32; 2]>,
+}
+
+impl DeviceReport {
+    /// The description of a processor.
+    pub(super) fn of_host(host: &HostReport) -> Self {
+        Self {
+            name: host.name.clone(),
+            backend: "Cpu".into(),
+            driver: host.instructions.clone(),
+            max_storage_buffer_binding_size: host.max_buffer,
+            max_buffer_size: host.max_buffer,
+            class: DeviceClass::Processor,
+            features: Features::NONE,
+            subgroup_sizes: [0, 0],
+            threads: Some(host.threads),
+        }
+    }
+}
