@@ -25,6 +25,8 @@ pub enum Fault {
     Missing,
     /// A launch would access memory beyond a binding, or at an address that is not aligned.
     OutOfBounds,
+    /// A kernel panicked, which is a bug.
+    Panicked,
 }
 
 /// The product of sizes that a job gives.

@@ -18,6 +18,8 @@ pub struct Team {
     turn: AtomicU32,
     /// 1 after a fault of any thread.
     fault: AtomicU32,
+    /// 1 after a thread has panicked: it reaches no barrier any more.
+    broken: AtomicU32,
     bell: Bell,
 }
 
@@ -31,6 +33,7 @@ impl Team {
             arrived: zero(),
             turn: zero(),
             fault: zero(),
+            broken: zero(),
             bell: Bell::default(),
         }
     }
@@ -42,7 +45,16 @@ impl Team {
 
     /// Forgets the last job. No thread may be in one.
     pub fn begin(&self) {
-        [&self.next, &self.arrived, &self.fault].iter().for_each(|word| word.store(0, Ordering::Relaxed));
+        [&self.next, &self.arrived, &self.fault, &self.broken].iter().for_each(|word| word.store(0, Ordering::Relaxed));
+    }
+}
+
+#[cfg(feature = "native")]
+impl Team {
+    /// Ends the job of all threads, because one has panicked.
+    pub(crate) fn break_off(&self) {
+        self.broken.store(1, Ordering::Release);
+        self.bell.ring(&self.turn, self.turn.load(Ordering::Relaxed).wrapping_add(1));
     }
 }
 
@@ -92,7 +104,10 @@ impl<'a> Work<'a> {
     /// Waits until all threads are here, and begins a new list of items. All threads must call it equally often.
     pub fn barrier(&mut self) {
         let Team { threads, next, arrived, turn, bell, .. } = self.team;
-        let before = turn.load(Ordering::Relaxed);
+        let before = turn.load(Ordering::Acquire);
+        if self.team.broken.load(Ordering::Acquire) > 0 {
+            return;
+        }
         if arrived.fetch_add(1, Ordering::AcqRel) + 1 == *threads {
             next.store(0, Ordering::Relaxed);
             arrived.store(0, Ordering::Relaxed);
@@ -107,6 +122,9 @@ impl<'a> Work<'a> {
             self.team.fault.store(1, Ordering::Relaxed);
         }
         self.barrier();
+        if self.team.broken.load(Ordering::Acquire) > 0 {
+            return Err(Fault::Panicked);
+        }
         match result {
             Ok(()) if self.team.fault.load(Ordering::Relaxed) > 0 => Err(Fault::OutOfBounds),
             result => result,

@@ -1,5 +1,6 @@
 //! A pool of threads.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -96,7 +97,7 @@ impl Pool {
         }
         shared.changed.notify_all();
         // SAFETY: The caller vouches for the spans.
-        let result = unsafe { crate::run(shared.set, words, 0, &shared.team, &mut scratch) };
+        let result = unsafe { shared.carry_out(words, 0, &mut scratch) };
         loop {
             let finished = shared.finished.load(Ordering::Acquire);
             if finished as usize == self.helpers.len() {
@@ -109,6 +110,19 @@ impl Pool {
 }
 
 impl Shared {
+    /// Carries out the job of a thread. A panic ends the job of all threads.
+    ///
+    /// # Safety
+    /// See [`crate::run`].
+    unsafe fn carry_out(&self, words: &[u32], thread: u32, scratch: &mut Scratch) -> Result<(), Fault> {
+        // SAFETY: As of this function.
+        let run = || unsafe { crate::run(self.set, words, thread, &self.team, scratch) };
+        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+            self.team.break_off();
+            Err(Fault::Panicked)
+        })
+    }
+
     fn serve(&self, thread: u32) {
         let mut scratch = Scratch::default();
         let mut seen = 0;
@@ -128,7 +142,7 @@ impl Shared {
             // SAFETY: `Pool::run` keeps the words until this thread has finished, and its caller vouches for the spans.
             let _fault = unsafe {
                 let words = std::slice::from_raw_parts(at as *const u32, len);
-                crate::run(self.set, words, thread, &self.team, &mut scratch)
+                self.carry_out(words, thread, &mut scratch)
             };
             let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
             order.finished += 1;

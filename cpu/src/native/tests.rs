@@ -55,6 +55,22 @@ fn launches_beyond_their_spans_are_faults() {
 }
 
 #[test]
+fn a_panic_of_a_kernel_ends_the_job_and_leaves_the_threads_usable() {
+    let width = 100_u32;
+    for threads in [1, 2, 3] {
+        let machine = Machine::new(InstructionSet::SCALAR, threads).expect("threads");
+        let spans = [8 * width, 8 * width, width].map(|len| buffer(&machine, &vec![1.0; len as usize]));
+        // A lane layout whose groups do not divide a row.
+        let mut job = Job::default();
+        job.launch(Op::RmsNorm { adds: false }, &[width / 4, 0, 1], [8, 1, 1], spans.into_iter());
+        for _ in 0..3 {
+            assert_eq!(machine.run(&job, &mut None), Err(Fault::Panicked), "{threads}");
+            assert_eq!(machine.run(&norm(spans, 8, width), &mut None), Ok(()), "{threads}");
+        }
+    }
+}
+
+#[test]
 fn spans_outside_of_buffers_are_faults() {
     let machine = Machine::new(InstructionSet::SCALAR, 1).expect("threads");
     let spans = [&[1.0; 8][..], &[0.0; 8], &[1.0; 4]].map(|it| buffer(&machine, it));

@@ -206,8 +206,8 @@ export interface BrowserCaps {
   subgroupSizes: [number, number] | null;
 }
 
-/** A GPU, a CPU that emulates one, or one that also compiles shaders slowly. */
-export type DeviceClass = "hardware" | "software" | "slow_compiler";
+/** A GPU, a CPU that emulates one, one that also compiles shaders slowly, or the processor itself. */
+export type DeviceClass = "hardware" | "software" | "slow_compiler" | "processor";
 
 /** How kernels are computed on a device. */
 export interface KernelConfig {
