@@ -6,6 +6,9 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use crate::bell::Bell;
 use crate::memory::Fault;
 
+/// Most items of a launch. Only a launch of empty rows, which no recording has, would have more.
+const MAX_ITEMS: usize = 1 << 24;
+
 /// Threads that carry out a job together.
 #[derive(Debug)]
 pub struct Team {
@@ -93,9 +96,13 @@ impl<'a> Work<'a> {
         self.team.threads as usize
     }
 
-    /// The next of `count` items that no thread has taken; `None` after the last.
+    /// The next of `count` items that no thread has taken; `None` after the last. More than [`MAX_ITEMS`] are a fault.
     #[inline(always)]
     pub fn next(&mut self, count: usize) -> Option<usize> {
+        if count > MAX_ITEMS {
+            self.team.fault.store(1, Ordering::Relaxed);
+            return None;
+        }
         // A launch has fewer items than the counter can count to, even if every thread asks once more.
         let item = self.team.next.fetch_add(1, Ordering::Relaxed) as usize;
         (item < count).then_some(item)

@@ -26,6 +26,10 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     let (rounds, chunks) = (rules.rounds as usize, rules.chunks as usize);
     let rows = launch.grid[1] as usize;
     let len = rows.checked_mul(chunks).ok_or(Fault::OutOfBounds)?;
+    // Chunks have as many tokens as the vocabulary at most, or as a small one has at least.
+    if rounds > (rules.vocab as usize).max(LANES) {
+        return Err(Fault::OutOfBounds);
+    }
     let drawn = launch.input::<u32, _>(1, [3])?[2];
     let words = launch.output::<[u32; 2], _>(2, [len])?; // [rows, chunks]
     let values = launch.output::<[f32; 2], _>(3, [len])?; // [rows, chunks]
