@@ -71,5 +71,6 @@ pub unsafe extern "C" fn run(words: *const u32, len: usize) -> u32 {
         Err(Fault::Malformed) => 1,
         Err(Fault::Missing) => 2,
         Err(Fault::OutOfBounds) => 3,
+        Err(Fault::Panicked) => 4,
     }
 }
