@@ -152,7 +152,13 @@ inBrowsers("package", (browser) => {
     const compressed = (file: string) => brotliCompressSync(readFileSync(join(installed, "dist/ocelli", file))).length;
     const [page, worker, wasm] = [compressed("index.js"), compressed("worker.js"), compressed("wasm/ocelli_bg.wasm")];
     const part = (name: string) => compressed(`wasm/ocelli_${name}_bg.wasm`);
-    const bytes = { engine: page + worker + wasm, pictures: part("pictures"), grammar: part("grammar"), import: part("import"), cpu: part("cpu") };
+    const bytes = {
+      engine: page + worker + wasm,
+      pictures: part("pictures"),
+      grammar: part("grammar"),
+      import: part("import"),
+      cpu: part("cpu"),
+    };
     console.log(`package: bytes after brotli: page ${page}, worker ${worker}, engine ${wasm}; in all ${JSON.stringify(bytes)}`);
     for (const [name, most] of Object.entries(MOST_BYTES)) {
       const actual = bytes[name as keyof typeof bytes];
