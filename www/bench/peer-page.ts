@@ -18,6 +18,7 @@ async function open(packageUrl: string, tokens: number): Promise<Opened> {
   // The last shard's arrival. Where nothing says so, the start.
   let stored = began;
   engine = await Engine.load(packageUrl, {
+    device: "gpu",
     onProgress: (report) => {
       if (report.kind === "progress" && report.stage === "prepare") stored = performance.now();
     },

@@ -65,7 +65,7 @@ try {
     const onProgress = (report) => {
       if (report.kind === "progress" && report.stage === "prepare") stored ??= seconds();
     };
-    const engine = await Engine.load(packageUrl, { context, gpuMemoryBudget, onProgress });
+    const engine = await Engine.load(packageUrl, { device: "gpu", context, gpuMemoryBudget, onProgress });
     const loaded = seconds();
     const { plan, ...memory } = engine.memory;
     const figures = { device: engine.device, shardsSeconds: stored, loadSeconds: loaded, memory, plan };

@@ -4,6 +4,7 @@ import { linkedChoice } from "./link.js";
 import { DEMO, isDemo, nameOf, savedChoice, saveChoice, type Choice } from "./model-choice.js";
 import { showChoices, showCurrent } from "./model-list.js";
 import { Answer, ask, beginNewTopic, clearConversation } from "./conversation.js";
+import { askedDevice } from "./device.js";
 import { announce, button, find } from "./dom.js";
 import { showGallery } from "./gallery.js";
 import { keepForOffline } from "./offline.js";
@@ -61,7 +62,7 @@ async function use(choice: Choice, { keepsProblem = false, isLinked = false } = 
   void showChoices(current, choose).catch(() => undefined);
   try {
     const onProgress: typeof showReport = (report) => loading === load && showReport(report);
-    const loaded = await Engine.load(choice.source, { share: true, signal: load.signal, onProgress });
+    const loaded = await Engine.load(choice.source, { share: true, device: askedDevice(), signal: load.signal, onProgress });
     dropEngine();
     [engine, current] = [loaded, choice];
     loadFailure = null;

@@ -1,5 +1,6 @@
 /** The page that times a model on the visitor's device and offers the report as a file. */
 import { Engine, OcelliError, type BenchMeasure, type BenchOptions, type BenchReport } from "../src/index.js";
+import { askedDevice } from "./device.js";
 import { element, find } from "./dom.js";
 
 const QUICK: BenchOptions = { decode: [128], prefill: [128], pictures: [448], rounds: 1, tokens: 8, patienceMs: 20_000 };
@@ -47,7 +48,8 @@ async function run(): Promise<void> {
   try {
     const context = Math.max(...(options.decode ?? []), ...(options.prefill ?? []), 2048) + RESERVE;
     const began = performance.now();
-    engine = await Engine.load(find("package", HTMLInputElement).value, { ...BENCH_PARTS, context, signal: controller.signal });
+    const wanted = { device: askedDevice(), context, signal: controller.signal };
+    engine = await Engine.load(find("package", HTMLInputElement).value, { ...BENCH_PARTS, ...wanted });
     const loadMs = performance.now() - began;
     tell(`loaded: ${loadMs.toFixed(0)} ms`);
     const report = await engine.bench(options, { signal: controller.signal, onFigure: tell });

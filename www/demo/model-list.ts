@@ -9,10 +9,15 @@ import {
   type ModelCheck,
 } from "../src/index.js";
 import { readableBytes } from "../src/store/quota.js";
-import { deviceWords } from "./device.js";
+import { askedDevice, gpuWords } from "./device.js";
 import { DEMO, isDemo, nameOf, type Choice } from "./model-choice.js";
 import { announce, button, element, find } from "./dom.js";
 import { duration } from "./rate.js";
+
+/** English words of a token, on average. */
+const WORDS_PER_TOKEN = 0.75;
+/** Tokens per second below which an answer is a long wait. */
+const SLOW = 2;
 
 export type OnChoose = (choice: Choice) => void;
 
@@ -25,7 +30,7 @@ export function showCurrent(choice: Choice): void {
 
 /** Fills all lists. */
 export async function showChoices(current: Choice | null, onChoose: OnChoose): Promise<void> {
-  const [check, interrupted] = await Promise.all([Engine.check(), interruptedImports().catch(() => [])]);
+  const [check, interrupted] = await Promise.all([Engine.check({ device: askedDevice() }), interruptedImports().catch(() => [])]);
   const redraw = () => void showChoices(current, onChoose);
   find("room", HTMLElement).textContent = deviceLine(check);
   const cards = [
@@ -54,10 +59,12 @@ function demoCard(current: Choice | null, onChoose: OnChoose): HTMLElement {
 }
 
 /** The device that models would run on, the room in the browser's storage, and facts that the browser does not tell. */
-function deviceLine({ device, freeBytes: free, reasons }: DeviceCheck): string {
-  const on = device ? `Models run on ${deviceWords(device.name, device.isSoftware)}.` : "Models run on this computer's processor.";
-  const room = free !== null && `This browser has room for ${readableBytes(free)}. It does not tell how much memory the GPU has.`;
-  return [on, ...reasons.map(({ message }) => message), room].filter(Boolean).join(" ");
+function deviceLine({ device, runsOn, freeBytes: free, reasons }: DeviceCheck): string {
+  const isOnGpu = runsOn === "gpu" && device !== null;
+  const on = isOnGpu && `Models run on ${gpuWords(device.name, device.isSoftware)}.`;
+  const why = reasons.map(({ message }) => message);
+  const room = free !== null && `This browser has room for ${readableBytes(free)}.`;
+  return [on, ...why, room, isOnGpu && "It does not tell how much memory the GPU has."].filter(Boolean).join(" ");
 }
 
 interface CardContext {
@@ -69,7 +76,7 @@ interface CardContext {
 }
 
 function card(check: ModelCheck, { current, interrupted, onChoose, ofDevice }: CardContext): HTMLElement {
-  const { model, fits, reasons, isStored, downloadBytes, gpuMemory, loadSeconds, alternatives } = check;
+  const { model, fits, reasons, isStored, downloadBytes, gpuMemory, loadSeconds, tokensPerSecond, alternatives } = check;
   const { name, about, license, packageBytes, source } = model;
   const isUsed = current?.name === name;
   const begun = interrupted.some((entry) => JSON.stringify(entry.source) === JSON.stringify(source));
@@ -79,7 +86,7 @@ function card(check: ModelCheck, { current, interrupted, onChoose, ofDevice }: C
     `Licence: ${license}`,
     `Download: ${download}${time}`,
     `Storage: ${readableBytes(packageBytes)}`,
-    `GPU memory: ${readableBytes(gpuMemory.all)}, or less at the cost of speed: at least ${readableBytes(gpuMemory.least)}`,
+    `${tokensPerSecond === null ? "GPU memory" : "Memory"}: ${readableBytes(gpuMemory.all)}, or less at the cost of speed: at least ${readableBytes(gpuMemory.least)}`,
   ];
   const label = isUsed ? "In use" : begun ? "Continue" : "Use";
   const use = button(label, { "aria-label": `${label}: ${name}` }, () => onChoose({ name, source }));
@@ -89,10 +96,17 @@ function card(check: ModelCheck, { current, interrupted, onChoose, ofDevice }: C
   const own = reasons.filter((reason) => !ofDevice.includes(reason));
   item.append(...own.map(({ message }) => element("p", { class: "unfit" }, message)));
   if (!fits && alternatives.length > 0) item.append(element("p", { class: "fine" }, `These fit: ${alternatives.join(", ")}.`));
-  const verdict = ofDevice.length > 0 ? "Runs on this device, slowly." : "Fits this device, as far as the browser tells.";
+  const verdict = tokensPerSecond === null ? "Fits this device, as far as the browser tells." : speedWords(tokensPerSecond);
   if (fits && own.length === 0) item.append(element("p", { class: "fine" }, verdict));
   item.append(use);
   return item;
+}
+
+/** An estimate of the processor's speed. */
+function speedWords(tokensPerSecond: number): string {
+  const words = tokensPerSecond * WORDS_PER_TOKEN;
+  const speed = words >= 1.5 ? `about ${Math.round(words)} words` : words >= 0.75 ? "about a word" : "less than a word";
+  return `Runs on the processor: ${speed} a second${tokensPerSecond < SLOW ? ", which is slow" : ""}.`;
 }
 
 /** An import that can be continued; without asking the user only if its files have addresses. */

@@ -2,7 +2,7 @@
 import type { DeviceReport, LoadReport } from "../src/index.js";
 import { readableBytes } from "../src/store/quota.js";
 import { announce, find } from "./dom.js";
-import { deviceWords } from "./device.js";
+import { gpuWords, processorWords } from "./device.js";
 import { duration, Rate } from "./rate.js";
 
 const section = find("load", HTMLElement);
@@ -36,7 +36,8 @@ export function showReport(report: LoadReport): void {
     case "repaired":
       return announce(`A stored part of the model was damaged and has been fetched again: ${report.file}.`);
     case "warning":
-      find("device", HTMLElement).textContent = report.message;
+      // The line about the device says why no GPU is used.
+      if (report.code !== "gpu-not-used") find("device", HTMLElement).textContent = report.message;
   }
 }
 
@@ -45,7 +46,7 @@ type LoadProgress = Extract<LoadReport, { kind: "progress" }>;
 function showProgress(report: LoadProgress): void {
   const { stage, loaded, total } = report;
   if (stage === "kernels") {
-    kernels = loaded < total ? ` · Compiling for the GPU: ${loaded} of ${total}` : "";
+    kernels = loaded < total ? ` · Preparing kernels: ${loaded} of ${total}` : "";
   } else {
     bar.removeAttribute("value");
     line = lineOf(report);
@@ -63,7 +64,7 @@ function lineOf({ stage, loaded, total, cached }: LoadProgress): string {
       return `${cached ? "Reading the stored model" : "Downloading the model"}: ${byteProgress(loaded, total)}`;
     case "kernels":
     case "prepare":
-      return "Preparing the GPU …";
+      return "Preparing the model …";
     case "ready":
       return "Ready.";
   }
@@ -89,8 +90,13 @@ function announceQuarter(loaded: number, total: number): void {
 
 export function showReady(device: DeviceReport): void {
   section.hidden = true;
-  find("device", HTMLElement).append(` Running on ${deviceWords(device.name, device.class !== "hardware")}.`);
+  find("device", HTMLElement).append(` Running on ${wordsOf(device)}.`);
   announce("The model is ready.");
+}
+
+function wordsOf({ name, class: kind, threads, reason }: DeviceReport): string {
+  if (kind !== "processor") return gpuWords(name, kind !== "hardware");
+  return processorWords(threads) + (reason ? `, because ${reason}` : "");
 }
 
 export function showNotLoaded(): void {

@@ -30,8 +30,9 @@ import { Accounts, report } from "./worker/budgets.js";
 import { compileAhead } from "./worker/compile-ahead.js";
 import { openProcessor } from "./worker/cpu.js";
 import { EngineLoop } from "./worker/engine-loop.js";
-import { browserCaps, hasAdapter } from "./worker/features.js";
+import { browserCaps } from "./worker/features.js";
 import { Formats } from "./worker/formats.js";
+import { openDevice } from "./worker/open-device.js";
 import { decodeFile, loadPictureFiles } from "./worker/picture-files.js";
 import { readPicture } from "./worker/picture.js";
 import {
@@ -40,7 +41,6 @@ import {
   type ApiRequest,
   type Call,
   type CallKind,
-  type DeviceChoice,
   type Calls,
   type FromWorker,
   type LoadResult,
@@ -148,6 +148,7 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
   engine = service = formats = null;
 
   const onReport = (report: LoadReport) => post({ kind: "event", id: call.id, event: report });
+  let reason: string | null = null;
   const { packageUrl, manifestSha256, mirrors, storage } = call;
   credentials = call.credentials;
   const store = new AbortController();
@@ -176,7 +177,7 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
     };
     const options = { ...call.options, browserCaps: await browserCaps(), known };
     const open = (processor?: CpuHost) => loadEngine(manifest, tokenizer, readShard, options, onEvent, compileAhead, decodeFile, processor);
-    engine = await openDevice(call.device, open, () => openProcessor(modules?.cpu ?? null), onReport);
+    ({ engine, reason } = await openDevice(call.device, open, () => openProcessor(modules?.cpu ?? null), onReport));
     await saved;
     await saveTuning(known, engine.tuningKey(), engine.tuned());
     if (call.cacheBytes !== null) await keep(engine, call.cacheBytes, onReport);
@@ -194,35 +195,12 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
   // Loaded early, so that the first picture does not wait. A failure is repeated, and reported, with that picture.
   void pictureFiles().catch(() => undefined);
   return {
-    device: engine.device(),
+    device: reason === null ? engine.device() : { ...engine.device(), reason },
     memory: engine.memory(),
     kvPrecision: engine.kvPrecision(),
     config: engine.config(),
     mostTogether: engine.maxBatch(),
   };
-}
-
-/** GPUs with these errors are replaced by the processor. */
-const UNUSABLE: readonly string[] = ["webgpu-unavailable", "limits-too-small", "self-test-failed"];
-
-/** Loads the engine on a GPU or on the processor. */
-async function openDevice(
-  device: DeviceChoice,
-  open: (processor?: CpuHost) => Promise<OcelliEngine>,
-  processor: () => Promise<CpuHost>,
-  onReport: (report: LoadReport) => void,
-): Promise<OcelliEngine> {
-  if (device === "gpu") return open();
-  if (device === "cpu" || !(await hasAdapter())) return open(await processor());
-  try {
-    return await open();
-  } catch (thrown) {
-    const { code, message } = errorData(thrown);
-    if (!UNUSABLE.includes(code)) throw thrown;
-    const reason = `the model runs on the processor, because the GPU cannot be used: ${message}`;
-    onReport({ kind: "warning", code: "gpu-not-used", message: reason, detail: { cause: code } });
-    return open(await processor());
-  }
 }
 
 /** Opens the files for conversations. Without file storage the model is used without them. */

@@ -10,7 +10,6 @@ inBrowsers("bench", (browser) => {
   before(async () => {
     site = await startSite();
     tab = await browser().newTab();
-    await tab.goto(`${site.url}bench.html`);
   });
   after(async () => {
     await tab?.close();
@@ -18,6 +17,7 @@ inBrowsers("bench", (browser) => {
   });
 
   test("the page times the demo model and its kernels, and offers the report as a file", async () => {
+    await tab.goto(`${site.url}bench.html?device=gpu`);
     await tab.run(() => (document.getElementById("start") as HTMLButtonElement).click());
     await until(tab, "the report is there", () => document.getElementById("report") !== null);
     const { report, text } = await tab.run(async () => {

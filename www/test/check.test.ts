@@ -1,10 +1,13 @@
 /** `Engine.check()`: finds out before a download which models a device can run. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import type { CheckOptions, DeviceCheck, RegisteredModel } from "../src/index.js";
+import type { CheckOptions, DeviceCheck, DeviceReport, RegisteredModel } from "../src/index.js";
 import { atCommit, registry } from "../src/api/registry.js";
 import { inBrowsers, type Tab } from "./driver.js";
 import { startSite, type Site } from "./site.js";
+
+/** Memory of a page for models on the processor. */
+const PROCESSOR_BYTES = 3.5 * 2 ** 30;
 
 inBrowsers("check", (browser) => {
   let site: Site;
@@ -50,22 +53,44 @@ inBrowsers("check", (browser) => {
       [],
       "nothing is downloaded",
     );
-    const device = await tab.run(async () => {
+    const [gpu, taken] = await tab.run(async () => {
       const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
-      const engine = await Engine.load("/packages/untied-q4_0/");
-      engine.unload();
-      return engine.device;
+      const devices = [];
+      for (const device of ["gpu", "auto"] as const) {
+        const engine = await Engine.load("/packages/untied-q4_0/", { device });
+        engine.unload();
+        devices.push(engine.device);
+      }
+      return devices as [DeviceReport, DeviceReport];
     });
-    assert.deepEqual([checked.isUsable, checked.device?.isSoftware], [true, device.class !== "hardware"]);
-    assert.equal(checked.device?.limits.maxBufferSize, device.maxBufferSize);
-    assert.equal(checked.device?.limits.maxStorageBufferBindingSize, device.maxStorageBufferBindingSize);
-    assert.deepEqual(codes(checked), [["software-device", false]]);
+    assert.deepEqual([checked.isUsable, checked.device?.isSoftware], [true, gpu.class !== "hardware"]);
+    assert.equal(checked.device?.limits.maxBufferSize, gpu.maxBufferSize);
+    assert.equal(checked.device?.limits.maxStorageBufferBindingSize, gpu.maxStorageBufferBindingSize);
+    assert.deepEqual([codes(checked), checked.runsOn, taken.class], [[["software-device", false]], "processor", "processor"]);
     if (browser().name === "Chromium") assert.match(checked.device?.name ?? "", /swiftshader/i);
-    for (const { fits, alternatives } of checked.models) assert.deepEqual([fits, alternatives], [true, []]);
+    for (const { fits, model, tokensPerSecond } of checked.models) {
+      assert.equal(fits, model.gpuMemory.least <= PROCESSOR_BYTES, model.id);
+      assert.ok((tokensPerSecond ?? 0) > 0, model.id);
+    }
+    const forced = await check({ device: "gpu" });
+    assert.deepEqual([codes(forced), forced.runsOn], [[["software-device", false]], "gpu"]);
+    for (const { fits, tokensPerSecond } of forced.models) assert.deepEqual([fits, tokensPerSecond], [true, null]);
+    const onCpu = await check({ device: "cpu" });
+    assert.deepEqual([onCpu.reasons, onCpu.runsOn], [[], "processor"]);
+  });
+
+  test("a GPU that is not emulated is used", async () => {
+    const hardware = `
+      const { gpu } = navigator;
+      set(navigator, "gpu", { requestAdapter: async () => ({ info: { vendor: "nvidia" }, limits: (await gpu.requestAdapter({})).limits }) });`;
+    const checked = await check({}, hardware);
+    assert.deepEqual([checked.reasons, checked.runsOn, checked.device?.isSoftware], [[], "gpu", false]);
+    for (const { fits, alternatives, tokensPerSecond } of checked.models)
+      assert.deepEqual([fits, alternatives, tokensPerSecond], [true, [], null]);
   });
 
   test("a budget rules out models that need more, with the numbers and models that would fit", async () => {
-    const { models } = await check({ gpuMemoryBudget: 6e9 });
+    const { models } = await check({ gpuMemoryBudget: 6e9, device: "gpu" });
     const fitting = models.filter(({ fits }) => fits).map(({ model }) => model.id);
     assert.ok(fitting.length > 0 && fitting.length < models.length, fitting.join());
     for (const { fits, reasons, gpuMemory, alternatives, model } of models) {
@@ -97,9 +122,14 @@ inBrowsers("check", (browser) => {
     ] as const) {
       const checked = await check({}, change);
       const isFatal = code === "no-worker";
-      assert.deepEqual([checked.isUsable, checked.device, codes(checked)], [!isFatal, null, [[code, isFatal]]], change);
+      assert.deepEqual(
+        [checked.isUsable, checked.device, checked.runsOn, codes(checked)],
+        [!isFatal, null, "processor", [[code, isFatal]]],
+        change,
+      );
+      assert.equal((await check({ device: "gpu" }, change)).isUsable, false, change);
       for (const { model, fits, reasons } of checked.models) {
-        assert.equal(fits, !isFatal && model.gpuMemory.least <= 3.5 * 2 ** 30, model.id);
+        assert.equal(fits, !isFatal && model.gpuMemory.least <= PROCESSOR_BYTES, model.id);
         assert.ok(
           reasons.some((reason) => reason.code === code),
           model.id,
@@ -121,7 +151,7 @@ inBrowsers("check", (browser) => {
     assert.deepEqual(codes(limited)[0], ["limits-too-small", false]);
     assert.deepEqual(limited.reasons[0]?.detail, { limit: "maxStorageBuffersPerShaderStage", needed: 8, available: 4 });
     const full = await check(
-      {},
+      { device: "gpu" },
       "set(navigator.storage, 'estimate', async () => ({ quota: 5e9, usage: 1e9 })); set(navigator, 'deviceMemory', 4);",
     );
     assert.equal(full.freeBytes, 4e9);

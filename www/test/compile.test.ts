@@ -52,7 +52,7 @@ inBrowsers("compiling", (browser) => {
         });
       const worker = new Worker("/test/worker.js", { type: "module" });
       // A third choice for tests, which the types do not have.
-      const options = { worker, context: 512, speculation: "always" as "auto" };
+      const options = { worker, device: "gpu" as const, context: 512, speculation: "always" as "auto" };
       const engine = await Engine.load("/packages/tied_two_images-q8_0/", options);
       const loaded = await made();
       const ask = async (request: object, ...url: string[]) => {

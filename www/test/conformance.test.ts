@@ -165,14 +165,18 @@ inBrowsers("rounded KV cache", (browser) => {
     await site?.stop();
   });
 
-  for (const [precision, size] of Object.entries(rounding)) {
-    test(`${precision}: logits differ by that rounding`, async (t) => {
-      const chosen = await tab.run(async (kvPrecision) => {
+  const each = Object.entries(rounding).flatMap(([precision, size]) =>
+    (["gpu", "cpu"] as const).map((device) => ({ precision, size, device })),
+  );
+  for (const { precision, size, device } of each) {
+    test(`${precision} on the ${device}: logits differ by that rounding`, async (t) => {
+      const options = { kvPrecision: precision as KvPrecision, device };
+      const chosen = await tab.run(async (options) => {
         const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
-        const engine = await Engine.load("/packages/tied_two_images-f32/", { kvPrecision: kvPrecision as KvPrecision });
+        const engine = await Engine.load("/packages/tied_two_images-f32/", options);
         Object.assign(window, { engine });
         return engine.kvPrecision;
-      }, precision);
+      }, options);
       assert.equal(chosen, precision);
       const tensors = readTensors(`${fixtures}/${folder}/expected.safetensors`);
       const greedy = [...tensors(`${golden.name}.greedy`).values];

@@ -45,7 +45,7 @@ inBrowsers("endurance", (browser) => {
     await tab.goto(`${site.url}test/blank.html`);
     await tab.run(async () => {
       const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
-      Object.assign(window, { engine: await Engine.load("/models/demo/") });
+      Object.assign(window, { engine: await Engine.load("/models/demo/", { device: "gpu" }) });
     });
   });
   after(async () => {

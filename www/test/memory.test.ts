@@ -21,7 +21,7 @@ inBrowsers("memory", (browser) => {
     await tab.run(async () => {
       const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
       const ask = async (options: object, url: string): Promise<Told> => {
-        const engine = await Engine.load("/models/demo/", { kvPrecision: "f32", ...options });
+        const engine = await Engine.load("/models/demo/", { device: "gpu", kvPrecision: "f32", ...options });
         const content = [
           { type: "image_url" as const, image_url: { url } },
           { type: "text" as const, text: "Describe this image." },
@@ -32,7 +32,7 @@ inBrowsers("memory", (browser) => {
         return { said: choices[0]?.message.content ?? null, memory };
       };
       const refusal = async (options: object) => {
-        const thrown: unknown = await Engine.load("/models/demo/", options).catch((thrown: unknown) => thrown);
+        const thrown: unknown = await Engine.load("/models/demo/", { device: "gpu", ...options }).catch((thrown: unknown) => thrown);
         const { code, detail } = thrown as OcelliError;
         return { code, detail };
       };

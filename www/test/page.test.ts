@@ -144,6 +144,33 @@ inBrowsers("page", (browser) => {
   });
 });
 
+inBrowsers("page on each device", (browser) => {
+  const words = {
+    auto: /Running on this computer's processor, on .*thread.*, because this browser's only GPU is emulated/,
+    cpu: /Running on this computer's processor, on .*thread[^,]*\.$/,
+    gpu: /Running on a GPU that the processor emulates/,
+  };
+  for (const [device, line] of Object.entries(words)) {
+    test(`${device}: a picture is described, a question about it answered, and the device told`, async () => {
+      const site = await startSite();
+      const tab = await browser().newTab();
+      try {
+        await openPage(tab, `${site.url}?device=${device}`);
+        assert.match(await tab.run(() => document.querySelector<HTMLElement>("#device")?.innerText.trim() ?? ""), line);
+        const [first] = await galleryFiles(tab);
+        await drop(tab, { from: first as string, name: "scene.png" });
+        assert.match(await nextAnswer(tab), /orange circle/);
+        await askByKeyboard(tab, "What color is it?");
+        assert.match(await nextAnswer(tab, 1), /\w/);
+        assert.deepEqual(tab.faults, []);
+      } finally {
+        await tab.close();
+        await site.stop();
+      }
+    });
+  }
+});
+
 inBrowsers("page with a fake worker", (browser) => {
   let site: Site;
   let tab: Tab;

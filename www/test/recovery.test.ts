@@ -84,7 +84,7 @@ inBrowsers("recovery", (browser) => {
         memory: async (allocations) => void (await order([], allocations)),
       };
       const worker = new Worker("/test/worker.js", { type: "module" });
-      const engine = await Engine.load("/packages/tied_two_images-q8_0/", { worker, context: 512 });
+      const engine = await Engine.load("/packages/tied_two_images-q8_0/", { worker, device: "gpu", context: 512 });
       const ask: Kept["ask"] = async (question, picture, tokens = 8, format = { type: "text" }) => {
         const text = { type: "text" as const, text: question };
         const content = picture ? [{ type: "image_url" as const, image_url: { url: picture } }, text] : [text];

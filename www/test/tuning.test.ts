@@ -27,7 +27,7 @@ inBrowsers("tuning", (browser) => {
   const load = (options: object) =>
     tab.run(async (options) => {
       const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
-      const engine = await Engine.load("/packages/untied-q4_0/", options);
+      const engine = await Engine.load("/packages/untied-q4_0/", { device: "gpu", ...options });
       const { logits } = await engine.score({ input_ids: [1, 3, 65, 66, 67, 4] });
       const messages = [{ role: "user", content: "Count to ten" }];
       const answer = await engine.chat.completions.create({ messages, temperature: 0, max_tokens: 8 } as never);

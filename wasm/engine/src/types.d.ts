@@ -231,11 +231,13 @@ export interface SelfTest {
   ms: number;
 }
 
-/** The GPU that a model runs on. */
+/** The GPU or the processor that a model runs on. */
 export interface DeviceReport {
-  /** Empty if the browser hides it. */
+  /** Empty if the browser hides it; `WebAssembly` for the processor. */
   name: string;
+  /** The browser's name of the interface; `Cpu` for the processor. */
   backend: string;
+  /** The driver of a GPU; the instructions of the processor that are used. */
   driver: string;
   maxStorageBufferBindingSize: number;
   maxBufferSize: number;
@@ -246,6 +248,8 @@ export interface DeviceReport {
   subgroupSizes: [number, number];
   /** Threads of a processor; absent for a GPU. */
   threads?: number;
+  /** With `device: "auto"` on the processor: why not on a GPU, for people. */
+  reason?: string;
   selfTest: SelfTest;
 }
 

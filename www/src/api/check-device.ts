@@ -1,4 +1,5 @@
 /** The GPU as a page finds it before any download. */
+import { adapterName, isEmulated, isEmulatorName, type AdapterFacts } from "../worker/adapter.js";
 
 /** Stable codes of the reasons why a page has no GPU. */
 export type DeviceFault =
@@ -22,11 +23,11 @@ export interface DeviceLimits {
   maxComputeInvocationsPerWorkgroup: number;
 }
 
-/** The device that Ocelli would use, as far as the browser reports it. */
+/** The GPU that the browser offers, as far as it reports it. */
 export interface CheckedDevice {
   /** Name, vendor or architecture of the GPU; empty if the browser hides them all. */
   name: string;
-  /** True if a CPU emulates the GPU: everything works, a hundred times slower. */
+  /** True if the processor emulates the GPU. Models then run on the processor itself, which is many times faster. */
   isSoftware: boolean;
   limits: DeviceLimits;
 }
@@ -38,12 +39,8 @@ const LEAST: Partial<DeviceLimits> = {
   maxComputeInvocationsPerWorkgroup: 256,
 };
 
-interface Adapter {
+interface Adapter extends AdapterFacts {
   readonly limits: DeviceLimits;
-  readonly info?: Readonly<Record<"vendor" | "architecture" | "device" | "description", string | undefined>> & {
-    readonly isFallbackAdapter?: boolean;
-  };
-  readonly isFallbackAdapter?: boolean;
 }
 
 interface Gpu {
@@ -58,14 +55,15 @@ export async function checkDevice(): Promise<CheckedDevice | DeviceFault> {
   if (!gpu) return "no-webgpu";
   // The same options as in the engine.
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" }).catch(() => null);
-  if (!adapter) return isSoftware(webglRenderer()) ? "no-adapter" : "adapter-blocked";
-  const { vendor = "", architecture = "", device = "", description = "" } = adapter.info ?? {};
-  const isFallback = adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter ?? false;
+  if (!adapter) {
+    const renderer = webglRenderer();
+    return renderer === "" || isEmulatorName(renderer) ? "no-adapter" : "adapter-blocked";
+  }
   const { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage } = adapter.limits;
   const { maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup } = adapter.limits;
   return {
-    name: description || device || [vendor, architecture].filter(Boolean).join(" "),
-    isSoftware: isFallback || isSoftware([vendor, architecture, device, description].join(" ")),
+    name: adapterName(adapter),
+    isSoftware: isEmulated(adapter),
     limits: {
       maxBufferSize,
       maxStorageBufferBindingSize,
@@ -85,12 +83,7 @@ export function shortLimit(limits: DeviceLimits): { limit: string; needed: numbe
   return null;
 }
 
-/** True for names of emulated GPUs, as in `class_of` of `src/gpu/device.rs`. An empty name means that there is no GPU. */
-function isSoftware(name: string): boolean {
-  return name === "" || /swiftshader|llvmpipe|warp|basic render/i.test(name);
-}
-
-/** Name of the renderer of WebGL. */
+/** Name of the renderer of WebGL; empty without one. */
 function webglRenderer(): string {
   try {
     const gl = new OffscreenCanvas(1, 1).getContext("webgl");

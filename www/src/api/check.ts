@@ -4,6 +4,7 @@ import { importedPackage } from "../import/package-id.js";
 import { webSha256 } from "../store/hash.js";
 import { packages } from "../store/packages.js";
 import { freeBytes, readableBytes } from "../store/quota.js";
+import type { DeviceChoice } from "../worker/protocol.js";
 import { checkDevice, shortLimit, type CheckedDevice, type DeviceFault } from "./check-device.js";
 import { interruptedImports, type InterruptedImport } from "./import-model.js";
 import { registry, type RegisteredModel } from "./registry.js";
@@ -17,7 +18,7 @@ export type CheckCode =
   | "processor-memory"
   /** The model needs more than `gpuMemoryBudget` allows. `detail`: `budget`, `needed`, in bytes. */
   | "budget-too-small"
-  /** It runs on a CPU: an answer takes minutes. */
+  /** The processor emulates the only GPU: models run on the processor itself, or on the emulated GPU with `device: "gpu"`. */
   | "software-device"
   /** The machine has less memory than the model needs. `detail`: `memory`, `needed`, in bytes. */
   | "little-memory"
@@ -54,16 +55,21 @@ export interface ModelCheck {
    * size of the download or the speed of the network is not known.
    */
   loadSeconds: { first: number | null; later: number };
+  /** Estimate of the tokens of an answer per second; `null` on a GPU, whose speed browsers do not tell. */
+  tokensPerSecond: number | null;
   /** Ids of known models that fit if this one does not, the largest first. */
   alternatives: string[];
 }
 
 /** Result of `Engine.check()`. */
 export interface DeviceCheck {
-  /** True if there is a GPU that Ocelli can use, or a CPU that emulates one; otherwise models run on the processor. */
+  /** True if models can be run at all. */
   isUsable: boolean;
-  /** Reasons against every model. */
+  /** The device that models would run on: the GPU, or this machine's processor. */
+  runsOn: "gpu" | "processor";
+  /** Reasons against every model, or against the GPU. */
   reasons: CheckReason[];
+  /** The GPU that the browser offers, used or not. */
   device: CheckedDevice | null;
   /** Bytes that the browser would still store for this site by its own estimate; `null` without one. */
   freeBytes: number | null;
@@ -78,6 +84,8 @@ export interface CheckOptions {
   models?: readonly RegisteredModel[];
   /** Import options, as in `LoadOptions`: a model stored with other options is not found. */
   import?: ImportOptions;
+  /** The device, as in `LoadOptions`. Default `auto`. */
+  device?: DeviceChoice;
   /** The most GPU memory that a model may use, in bytes, as in `LoadOptions`. Browsers do not report how much there is. */
   gpuMemoryBudget?: number;
   /** Speed of the network in bytes per second, if the caller knows it better than the browser. */
@@ -92,7 +100,9 @@ const [IMPORT_SPEED, LOAD_SPEED, START_SECONDS] = [15e6, 0.2e9, 5];
 
 /** Bytes of a model for the processor: a module has 4 GiB, of which some are for pictures and other work. */
 const PROCESSOR_BYTES = 3.5 * 2 ** 30;
-const INSTEAD = "Models run on the processor, more slowly.";
+/** Bytes of a package that a thread of the processor computes with in a second of an answer: docs/performance.md. */
+const PROCESSOR_SPEED = 3e9;
+const INSTEAD = "Models run on this computer's processor.";
 
 const MESSAGES: Record<DeviceFault, string> = {
   "insecure-context": "WebGPU is for pages that are opened over https or from localhost.",
@@ -111,12 +121,15 @@ export async function checkModels(options: CheckOptions = {}): Promise<DeviceChe
     interruptedImports().catch(() => []),
   ]);
   const device = typeof found === "string" ? null : found;
-  const reasons = typeof found === "string" ? [withoutGpu(found)] : deviceReasons(found);
-  const onProcessor = device === null || shortLimit(device.limits) !== null;
+  const choice = options.device ?? "auto";
+  const reasons =
+    choice === "cpu" && found !== "no-worker" ? [] : typeof found === "string" ? [withoutGpu(found, choice)] : deviceReasons(found, choice);
+  const isGpuUsed = device !== null && shortLimit(device.limits) === null && !device.isSoftware;
+  const runsOn = choice === "gpu" || (choice === "auto" && isGpuUsed) ? "gpu" : "processor";
   const bytesPerSecond = options.bytesPerSecond ?? seenSpeed();
   const whole = new Set(stored.filter(({ complete }) => complete).map(({ url }) => url));
   const budget = options.gpuMemoryBudget ?? null;
-  const context: Context = { reasons, free, bytesPerSecond, interrupted, budget, onProcessor };
+  const context: Context = { reasons, free, bytesPerSecond, interrupted, budget, runsOn };
   const models = await Promise.all(
     (options.models ?? registry).map(async (model) =>
       checkModel(model, await isStored(model, whole, options.import ?? {}).catch(() => false), context),
@@ -124,7 +137,8 @@ export async function checkModels(options: CheckOptions = {}): Promise<DeviceChe
   );
   const fitting = models.filter(({ fits }) => fits).sort((one, other) => other.model.packageBytes - one.model.packageBytes);
   for (const checked of models) if (!checked.fits) checked.alternatives = fitting.map(({ model }) => model.id);
-  return { isUsable: !reasons.some(({ isFatal }) => isFatal), reasons, device, freeBytes: free, bytesPerSecond, models };
+  const isUsable = !reasons.some(({ isFatal }) => isFatal);
+  return { isUsable, runsOn, reasons, device, freeBytes: free, bytesPerSecond, models };
 }
 
 async function isStored({ source }: RegisteredModel, whole: ReadonlySet<string>, options: ImportOptions): Promise<boolean> {
@@ -138,31 +152,33 @@ interface Context {
   bytesPerSecond: number | null;
   interrupted: InterruptedImport[];
   budget: number | null;
-  /** True if there is no GPU that can be used. */
-  onProcessor: boolean;
+  runsOn: DeviceCheck["runsOn"];
 }
 
-function withoutGpu(fault: DeviceFault): CheckReason {
-  const isFatal = fault === "no-worker";
+function withoutGpu(fault: DeviceFault, choice: DeviceChoice): CheckReason {
+  const isFatal = fault === "no-worker" || choice === "gpu";
   return reason(fault, isFatal ? MESSAGES[fault] : `${MESSAGES[fault]} ${INSTEAD}`, {}, isFatal);
 }
 
-function deviceReasons({ limits, isSoftware }: CheckedDevice): CheckReason[] {
+function deviceReasons({ limits, isSoftware, name }: CheckedDevice, choice: DeviceChoice): CheckReason[] {
   const short = shortLimit(limits);
   const reasons: CheckReason[] = [];
+  const instead = choice === "gpu" ? "" : ` ${INSTEAD}`;
   if (short) {
-    const message = `${short.limit} of this GPU is ${short.available}, ${short.needed} are needed. ${INSTEAD}`;
-    reasons.push(reason("limits-too-small", message, short, false));
+    const message = `${short.limit} of this GPU is ${short.available}, ${short.needed} are needed.${instead}`;
+    reasons.push(reason("limits-too-small", message, short, choice === "gpu"));
   }
   if (isSoftware) {
-    const message = "Without a GPU models of this size answer in minutes, not in seconds.";
-    reasons.push(reason("software-device", message, {}, false));
+    const slow = choice === "gpu" ? " Models of gigabytes answer in minutes." : instead;
+    reasons.push(
+      reason("software-device", `The only GPU of this browser is emulated by the processor${name && ` (${name})`}.${slow}`, {}, false),
+    );
   }
   return reasons;
 }
 
 function checkModel(model: RegisteredModel, isStored: boolean, context: Context): ModelCheck {
-  const { reasons: ofDevice, free, bytesPerSecond, interrupted, budget, onProcessor } = context;
+  const { reasons: ofDevice, free, bytesPerSecond, interrupted, budget, runsOn } = context;
   const begun = interrupted.find(({ source }) => JSON.stringify(source) === JSON.stringify(model.source));
   const left = isStored ? 0 : begun ? 1 - begun.loaded / (begun.total || 1) : 1;
   const { gpuMemory, packageBytes } = model;
@@ -173,7 +189,7 @@ function checkModel(model: RegisteredModel, isStored: boolean, context: Context)
     const message = `At least ${readableBytes(gpuMemory.least)} of GPU memory are needed, ${readableBytes(budget)} are allowed.`;
     reasons.push(reason("budget-too-small", message, { budget, needed: gpuMemory.least }, true));
   }
-  if (onProcessor && PROCESSOR_BYTES < gpuMemory.least) {
+  if (runsOn === "processor" && PROCESSOR_BYTES < gpuMemory.least) {
     const message = `At least ${readableBytes(gpuMemory.least)} of memory are needed, a page has ${readableBytes(PROCESSOR_BYTES)} for the processor.`;
     reasons.push(reason("processor-memory", message, { memory: PROCESSOR_BYTES, needed: gpuMemory.least }, true));
   }
@@ -191,7 +207,9 @@ function checkModel(model: RegisteredModel, isStored: boolean, context: Context)
   const network = bytesPerSecond && downloadBytes !== null ? downloadBytes / Math.min(bytesPerSecond, IMPORT_SPEED) : null;
   const first = isStored ? later : network === null ? null : network + later;
   const fits = !reasons.some(({ isFatal }) => isFatal);
-  return { model, fits, reasons, isStored, downloadBytes, storageBytes, gpuMemory, loadSeconds: { first, later }, alternatives: [] };
+  const loadSeconds = { first, later };
+  const tokensPerSecond = runsOn === "processor" ? PROCESSOR_SPEED / packageBytes : null;
+  return { model, fits, reasons, isStored, downloadBytes, storageBytes, gpuMemory, loadSeconds, tokensPerSecond, alternatives: [] };
 }
 
 function reason(code: CheckCode, message: string, detail: CheckReason["detail"], isFatal: boolean): CheckReason {

@@ -69,8 +69,8 @@ export interface LoadOptions extends Parts {
    */
   gpuMemoryBudget?: number;
   /**
-   * The device: `gpu`, `cpu`, which is the processor, or `auto`: a GPU if there is one that computes correctly, else the processor.
-   * `engine.device` describes it. Default `auto`.
+   * The device: `gpu`, even one that the processor emulates; `cpu`, which is the processor; or `auto`: a GPU of hardware that computes
+   * correctly if there is one, else the processor. `engine.device` describes it, and why it is not a GPU. Default `auto`.
    */
   device?: DeviceChoice;
   /** Residency of the vision tower's weights. By default they stay on the GPU, if `gpuMemoryBudget` allows it. */

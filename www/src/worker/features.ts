@@ -1,12 +1,13 @@
 /** WebGPU features that wgpu neither requests in browsers nor reports there. */
 import type { BrowserCaps } from "../wasm/ocelli.js";
+import { adapterName, isEmulated, type AdapterFacts } from "./adapter.js";
 import { compileFor, type Device } from "./compile-ahead.js";
 import { pump, type PumpedDevice } from "./pump.js";
 
 /** The part of WebGPU that is used here. */
-interface Adapter {
+interface Adapter extends AdapterFacts {
   readonly features: ReadonlySet<string>;
-  readonly info?: { readonly vendor?: string; readonly subgroupMinSize?: number; readonly subgroupMaxSize?: number };
+  readonly info?: AdapterFacts["info"] & { readonly subgroupMinSize?: number; readonly subgroupMaxSize?: number };
 }
 type RequestDevice = (this: Adapter, descriptor?: { requiredFeatures?: Iterable<string> }) => Promise<Device & PumpedDevice>;
 interface WithWebGpu {
@@ -39,11 +40,14 @@ function watchDevices(prototype: { requestDevice: RequestDevice }): void {
   };
 }
 
-/** Returns true if the browser has a GPU for WebGPU. */
-export async function hasAdapter(): Promise<boolean> {
+/** The reason to use the processor: there is no GPU for WebGPU, or the processor emulates it; `null` if there is a GPU. */
+export async function whyNoGpu(): Promise<string | null> {
   const { gpu } = (globalThis as unknown as WithWebGpu).navigator;
-  const adapter = await gpu?.requestAdapter({ powerPreference: "high-performance" }).catch(() => null);
-  return Boolean(adapter);
+  if (!gpu) return "this browser has no WebGPU, or the page is not in a secure context";
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" }).catch(() => null);
+  if (!adapter) return "this browser offers no GPU";
+  const name = adapterName(adapter);
+  return isEmulated(adapter) ? `this browser's only GPU is emulated by the processor${name && ` (${name})`}` : null;
 }
 
 /** Features of the device that is opened next, except 16-bit floats and large workgroups, which wgpu detects itself. */
