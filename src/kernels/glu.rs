@@ -1,6 +1,6 @@
 //! The gate of a gated feed-forward (<https://arxiv.org/abs/2002.05202>); with silu it is `SwiGLU`.
 
-use super::{linear_grid, params, plain};
+use super::{RowShape, linear_grid, params, plain};
 use crate::config::Activation;
 use crate::error::Result;
 use crate::gpu::{Dispatch, Kernel, Recording, Slice};
@@ -14,7 +14,7 @@ pub fn kernel() -> Kernel {
 /// Records `y = act(gate) * up`. `gate_up`: `// [rows, 2 * width]`, gate first; `y`: `// [rows, width]`, in `lane_layout`.
 pub fn record(
     recording: &mut Recording,
-    (rows, width): (usize, usize),
+    RowShape { rows, width }: RowShape,
     activation: Activation,
     gate_up: &Slice,
     (y, lane_layout): (&Slice, LaneLayout),

@@ -160,7 +160,7 @@ impl Layer {
 }
 
 fn norm(config: &TextConfig, weights: &mut WeightStore, name: &str) -> Result<Norm> {
-    Norm::new(weights, name, (config.hidden_size, config.rms_norm_eps))
+    Norm::new(weights, name, config.hidden_size, config.rms_norm_eps)
 }
 
 /// The decoder's weights.

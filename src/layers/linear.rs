@@ -23,7 +23,7 @@ pub struct Norm {
 
 impl Norm {
     /// Takes the weight from the store; fails with [`crate::Error::InvalidPackage`] if it is missing.
-    pub fn new(weights: &mut WeightStore, name: &str, (width, eps): (usize, f32)) -> Result<Self> {
+    pub fn new(weights: &mut WeightStore, name: &str, width: usize, eps: f32) -> Result<Self> {
         let (weight, lane_layout) = weights.gain(name)?;
         Ok(Self { weight, eps, width, lane_layout })
     }

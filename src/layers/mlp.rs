@@ -5,7 +5,7 @@ use super::pass::Pass;
 use crate::config::Activation;
 use crate::error::Result;
 use crate::kernels::gated_matvec::{self, GatedMatvec};
-use crate::kernels::glu;
+use crate::kernels::{RowShape, glu};
 
 /// `x += down(act(gate(h)) * up(h))`, where h is the normed x.
 #[derive(Debug)]
@@ -35,8 +35,8 @@ impl Mlp {
             }
             None => {
                 normed(pass, &self.gate_up_proj.matrices, &self.norm, (&x, m), &gate_up)?; // [rows, gate | up]
-                let width = self.gate_up_proj.width() / 2;
-                glu::record(pass.recording, (m, width), activation, &gate_up, (&act, lane_layout))?;
+                let shape = RowShape { rows: m, width: self.gate_up_proj.width() / 2 };
+                glu::record(pass.recording, shape, activation, &gate_up, (&act, lane_layout))?;
             }
         }
         self.down_proj.add(pass, (&act, lane_layout))

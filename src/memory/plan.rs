@@ -22,15 +22,28 @@ const SHORTER_CONTEXTS: [usize; 2] = [3072, 2048];
 /// Longest edge below which pictures are scaled only after the context was cut.
 const WELCOME_EDGE: usize = 1036;
 
-/// Rows at a time and pictures with kept features, from the fastest to the smallest.
-const STEPS: [(usize, usize, usize, usize); 7] = [
-    (256, 32, 1024, KEPT_PICTURES),
-    (256, 8, 512, 2),
-    (128, 8, 256, 2),
-    (128, 4, 256, 1),
-    (64, 2, 128, 1),
-    (32, 1, 64, 1),
-    (16, 1, 64, 1),
+/// Rows at a time of prompts, of the head and of the tower, and pictures whose features are kept.
+#[derive(Debug, Clone, Copy)]
+struct Batching {
+    prompt: usize,
+    head: usize,
+    vision: usize,
+    pictures: usize,
+}
+
+const fn batching(prompt: usize, head: usize, vision: usize, pictures: usize) -> Batching {
+    Batching { prompt, head, vision, pictures }
+}
+
+/// From the fastest to the smallest.
+const STEPS: [Batching; 7] = [
+    batching(256, 32, 1024, KEPT_PICTURES),
+    batching(256, 8, 512, 2),
+    batching(128, 8, 256, 2),
+    batching(128, 4, 256, 1),
+    batching(64, 2, 128, 1),
+    batching(32, 1, 64, 1),
+    batching(16, 1, 64, 1),
 ];
 
 /// Chooses a plan. With enough memory everything is as fast as possible. Otherwise the following are reduced, in this order: residency of the
@@ -65,7 +78,7 @@ fn improved(config: &ModelConfig, limit: u64, mut plan: Plan, mut plan_of: impl 
     for change in better {
         for step in STEPS {
             let mut more = plan.clone();
-            change(&mut more, rows(config, step, limit), feature_rows(config, &plan, step.3, limit));
+            change(&mut more, rows(config, step, limit), feature_rows(config, &plan, step.pictures, limit));
             if let Ok(fits) = plan_of(more) {
                 plan = fits;
                 break;
@@ -149,7 +162,7 @@ fn candidates(config: &ModelConfig, limit: u64, memory_options: MemoryOptions) -
                     phases,
                     peak,
                 };
-                all.push(Plan { feature_rows: self::feature_rows(config, &plan, step.3, limit), ..plan });
+                all.push(Plan { feature_rows: self::feature_rows(config, &plan, step.pictures, limit), ..plan });
             }
         }
         all
@@ -197,7 +210,7 @@ fn residencies(stages: Option<usize>, memory_options: MemoryOptions) -> Vec<(Res
 }
 
 /// Rows at a time: those of a step in the list, or as many as fit a binding.
-fn rows(config: &ModelConfig, (prompt, head, vision, _): (usize, usize, usize, usize), limit: u64) -> Rows {
+fn rows(config: &ModelConfig, Batching { prompt, head, vision, .. }: Batching, limit: u64) -> Rows {
     let fitting = |width: usize| usize::try_from(limit / (4 * width as u64)).unwrap_or(usize::MAX);
     let prompt = prompt.min(fitting(widest(config.text()))).max(1);
     let head = head.min(fitting(config.text().vocab_size)).clamp(1, prompt);

@@ -46,7 +46,7 @@ pub fn text_config(config: Fields<'_>, model_type: &str, rope_types: &[&str]) ->
         head_dim,
         rms_norm_eps: config.needed("rms_norm_eps", Fields::number)? as f32,
         max_position_embeddings,
-        rope: decoder_rope(config, model_type, rope_types, (head_dim, max_position_embeddings))?,
+        rope: decoder_rope(config, model_type, rope_types, head_dim, max_position_embeddings)?,
         ..TextConfig::default()
     })
 }

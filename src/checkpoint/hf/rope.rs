@@ -48,7 +48,8 @@ pub(super) fn decoder_rope(
     config: Fields<'_>,
     architecture: &str,
     types: &[&str],
-    (head_dim, max_positions): (usize, usize),
+    head_dim: usize,
+    max_positions: usize,
 ) -> Result<RopeConfig> {
     let rope = parameters(config, "rope_parameters.")?;
     let (name, theta) = name_and_theta(config, rope, architecture)?;

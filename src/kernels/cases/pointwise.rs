@@ -34,7 +34,8 @@ pub fn glu(rows: usize, width: usize, activation: Activation, size: f32) -> Case
         let mut gate_up = harness.random.numbers(rows * 2 * width, size); // [rows, 2 * width]
         (gate_up[0], gate_up[width]) = (size, size);
         let (x, mut y) = (harness.input(&gate_up)?, harness.output(rows * width, Holds::Numbers)?);
-        kernels::glu::record(&mut harness.recording, (rows, width), activation, &x, (&y.slice, harness.lane_layout))?;
+        let shape = RowShape { rows, width };
+        kernels::glu::record(&mut harness.recording, shape, activation, &x, (&y.slice, harness.lane_layout))?;
         reference::glu::compute(width, activation, &gate_up, y.expected());
         arrange(harness.lane_layout, y.expected());
         Ok(vec![y])

@@ -11,7 +11,7 @@ use super::stage::Stage;
 use super::workspace::Workspace;
 use crate::error::Result;
 use crate::gpu::Recording;
-use crate::kernels::{LaneLayout, activation, glu};
+use crate::kernels::{LaneLayout, RowShape, activation, glu};
 use crate::weights::WeightStore;
 
 /// Weights of one block.
@@ -82,7 +82,8 @@ impl Block {
         self.feed_forward_norm.record(recording, m, &x, &h)?;
         self.up.record(recording, &h, m, &wide)?; // [range, inner] or [range, gate | up]
         if options.gated {
-            glu::record(recording, (m, options.width), options.activation, &wide, (&act, LaneLayout::NATURAL))?; // [range, inner]
+            let shape = RowShape { rows: m, width: options.width };
+            glu::record(recording, shape, options.activation, &wide, (&act, LaneLayout::NATURAL))?; // [range, inner]
             return self.down.add(recording, &act, m, &x);
         }
         activation::record(recording, m * options.width, options.activation, &wide)?;
