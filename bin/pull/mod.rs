@@ -102,9 +102,10 @@ fn tokens(token: Option<String>, source: &KnownSource) -> Result<Vec<Token>> {
 
 /// Prints the known models with sizes and licences.
 fn list() -> Result<()> {
-    for KnownModel { id, about, license, package_bytes, .. } in models::known()? {
-        let here = if models::is_here(Path::new(&id)) { ", here" } else { "" };
-        io::print(&format!("{id}  {:.1} GB, {license}{here}\n    {about}", package_bytes as f64 / 1e9))?;
+    for known in models::known()? {
+        let here = if models::is_here(Path::new(&known.id)) { ", here" } else { "" };
+        let KnownModel { id, about, license, .. } = &known;
+        io::print(&format!("{id}  {}, {license}{here}\n    {about}", known.sizes()))?;
     }
     Ok(())
 }

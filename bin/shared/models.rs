@@ -26,8 +26,13 @@ pub(crate) struct KnownModel {
     /// Contents of all files that are read; empty if they are not pinned.
     #[serde(default)]
     pub(crate) files: BTreeMap<String, Pin>,
+    /// Bytes over the network.
+    pub(crate) download_bytes: u64,
     /// Bytes of the package.
     pub(crate) package_bytes: u64,
+    /// Names of sizes that were computed, not read from the files.
+    #[serde(default)]
+    estimates: Vec<String>,
 }
 
 /// Content of a file.
@@ -47,6 +52,17 @@ pub(crate) enum KnownSource {
 }
 
 impl KnownModel {
+    /// Bytes of its download and of its package, for people.
+    pub(crate) fn sizes(&self) -> String {
+        let size = |bytes: u64, name: &str| {
+            let about = if self.estimates.iter().any(|estimate| estimate == name) { "about " } else { "" };
+            format!("{about}{:.1} GB", bytes as f64 / 1e9)
+        };
+        let [download, package] =
+            [size(self.download_bytes, "downloadBytes"), size(self.package_bytes, "packageBytes")];
+        format!("{download} to download, {package} on disk")
+    }
+
     /// Its source, at its commit.
     pub(crate) fn source(&self) -> KnownSource {
         let pinned = |url: &String| match &self.commit {
@@ -72,7 +88,7 @@ impl KnownSource {
     }
 }
 
-/// All known models, smallest first.
+/// All known models, the smallest download first.
 pub(crate) fn known() -> Result<Vec<KnownModel>> {
     let json = include_str!("../../www/src/api/models.json");
     serde_json::from_str(json).map_err(|error| Error::Internal { detail: error.to_string() })
@@ -132,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_commit_replaces_the_branch_in_all_addresses() {
-        let json = r#"{"id": "a", "about": "", "license": "", "packageBytes": 1, "commit": "0123abcd",
+        let json = r#"{"id": "a", "about": "", "license": "", "downloadBytes": 4, "packageBytes": 1, "commit": "0123abcd",
             "source": {"gguf": "https://h/o/n/resolve/main/a.gguf", "mmproj": "https://h/o/n/resolve/main/b.gguf"},
             "files": {"a.gguf": {"sha256": "ab", "bytes": 4}}}"#;
         let known: KnownModel = serde_json::from_str(json).expect("a row");
@@ -144,11 +160,23 @@ mod tests {
 
     #[test]
     fn pins_of_the_known_models_are_complete() {
-        for KnownModel { id, commit, files, .. } in known().expect("the list") {
+        for KnownModel { id, commit, files, download_bytes, .. } in known().expect("the list") {
             let is_hex =
                 |text: &str, length| text.len() == length && text.bytes().all(|b| b"0123456789abcdef".contains(&b));
             assert!(commit.is_none_or(|commit| is_hex(&commit, 40)), "{id}");
             assert!(files.values().all(|pin| pin.bytes > 0 && is_hex(&pin.sha256, 64)), "{id}");
+            let pinned: u64 = files.values().map(|pin| pin.bytes).sum();
+            assert!(files.is_empty() || pinned == download_bytes, "{id}: {pinned} of {download_bytes} bytes");
         }
+    }
+
+    /// The sizes once were those of packages, a third of the download of some models.
+    #[test]
+    fn the_list_of_models_names_the_download() {
+        let models = known().expect("the list");
+        assert!(models.is_sorted_by_key(|model| model.download_bytes), "the smallest download first");
+        let sizes = |id: &str| models.iter().find(|model| model.id == id).expect("a model").sizes();
+        assert_eq!(sizes("qwen3.5-0.8b"), "0.7 GB to download, about 0.7 GB on disk");
+        assert!(sizes("mistral-small-3.1-24b-instruct-2503").starts_with("about 48.0 GB to download, 13.5 GB"));
     }
 }

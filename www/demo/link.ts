@@ -17,7 +17,7 @@ export async function linkedChoice(): Promise<Choice | null> {
   if (origin === location.origin) return choice;
   // The address that is requested, not the text of the link, which may say anything.
   const url = packageUrl(href);
-  const bytes = known?.packageBytes ?? (await storedBytes(url));
+  const bytes = known?.downloadBytes ?? (await storedBytes(url));
   return (await agrees(known?.name ?? url, origin === "null" ? url : origin, bytes)) ? choice : null;
 }
 

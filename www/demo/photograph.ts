@@ -18,15 +18,15 @@ export async function hasPhotograph(files: File[]): Promise<boolean> {
 /** Says what the demo model is, and offers the smallest model that knows photographs and fits. */
 export async function offerModel(onChoose: OnChoose): Promise<void> {
   const { models } = await Engine.check();
-  const fitting = models.filter(({ fits }) => fits).sort((one, other) => one.model.packageBytes - other.model.packageBytes);
+  // In the order of the registry: the smallest download first.
+  const [smallest] = models.filter(({ fits }) => fits);
   const words =
     "This looks like a photograph. The demo model knows only drawn scenes of coloured shapes: what it says of this one is a guess.";
   const offer = find("offer", HTMLElement);
   offer.replaceChildren(element("p", {}, words));
-  const [smallest] = fitting;
   if (smallest) {
-    const { name, source, packageBytes } = smallest.model;
-    const label = smallest.isStored ? `Use ${name}` : `Use ${name} (${readableBytes(packageBytes)})`;
+    const { name, source } = smallest.model;
+    const label = smallest.downloadBytes ? `Download ${name} (${readableBytes(smallest.downloadBytes)})` : `Use ${name}`;
     const use = button(label, { class: "button" }, () => {
       withdrawOffer();
       onChoose({ name, source });

@@ -14,7 +14,7 @@ export {
 export type { Fetch } from "./api/fetch.js";
 export { importModel, interruptedImports, type InterruptedImport, type MakeOptions } from "./api/import-model.js";
 export type * from "./api/openai.js";
-export { registry, type RegisteredModel } from "./api/registry.js";
+export { known, registry, type ModelSize, type ModelSkill, type RegisteredModel } from "./api/registry.js";
 export type { ScoreRequest } from "./api/request.js";
 export { ChatStream } from "./api/stream.js";
 export { OcelliError, type ErrorCode, type ErrorData } from "./errors.js";

@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { CheckOptions, DeviceCheck, DeviceReport, RegisteredModel } from "../src/index.js";
-import { atCommit, registry } from "../src/api/registry.js";
+import { checkModels } from "../src/api/check.js";
+import { atCommit, known, registry, sourceOf } from "../src/api/registry.js";
+import models from "../src/api/models.json" with { type: "json" };
 import { inBrowsers, type Tab } from "./driver.js";
 import { startSite, type Site } from "./site.js";
 
@@ -69,12 +71,12 @@ inBrowsers("check", (browser) => {
     assert.deepEqual([codes(checked), checked.runsOn, taken.class], [[["software-device", false]], "processor", "processor"]);
     if (browser().name === "Chromium") assert.match(checked.device?.name ?? "", /swiftshader/i);
     for (const { fits, model, tokensPerSecond } of checked.models) {
-      assert.equal(fits, model.gpuMemory.least <= PROCESSOR_BYTES, model.id);
+      assert.equal(fits, !model.isGated && model.gpuMemory.least <= PROCESSOR_BYTES, model.id);
       assert.ok((tokensPerSecond ?? 0) > 0, model.id);
     }
     const forced = await check({ device: "gpu" });
     assert.deepEqual([codes(forced), forced.runsOn], [[["software-device", false]], "gpu"]);
-    for (const { fits, tokensPerSecond } of forced.models) assert.deepEqual([fits, tokensPerSecond], [true, null]);
+    for (const { fits, model, tokensPerSecond } of forced.models) assert.deepEqual([fits, tokensPerSecond], [!model.isGated, null]);
     const onCpu = await check({ device: "cpu" });
     assert.deepEqual([onCpu.reasons, onCpu.runsOn], [[], "processor"]);
   });
@@ -85,8 +87,8 @@ inBrowsers("check", (browser) => {
       set(navigator, "gpu", { requestAdapter: async () => ({ info: { vendor: "nvidia" }, limits: (await gpu.requestAdapter({})).limits }) });`;
     const checked = await check({}, hardware);
     assert.deepEqual([checked.reasons, checked.runsOn, checked.device?.isSoftware], [[], "gpu", false]);
-    for (const { fits, alternatives, tokensPerSecond } of checked.models)
-      assert.deepEqual([fits, alternatives, tokensPerSecond], [true, [], null]);
+    const open = checked.models.filter(({ model }) => !model.isGated);
+    for (const { fits, alternatives, tokensPerSecond } of open) assert.deepEqual([fits, alternatives, tokensPerSecond], [true, [], null]);
   });
 
   test("a budget rules out models that need more, with the numbers and models that would fit", async () => {
@@ -94,7 +96,7 @@ inBrowsers("check", (browser) => {
     const fitting = models.filter(({ fits }) => fits).map(({ model }) => model.id);
     assert.ok(fitting.length > 0 && fitting.length < models.length, fitting.join());
     for (const { fits, reasons, gpuMemory, alternatives, model } of models) {
-      assert.equal(fits, gpuMemory.least <= 6e9, model.id);
+      assert.equal(fits, !model.isGated && gpuMemory.least <= 6e9, model.id);
       assert.ok(gpuMemory.least < gpuMemory.all && gpuMemory.all > model.packageBytes, model.id);
       if (fits) continue;
       assert.deepEqual(reasons[0], {
@@ -211,6 +213,29 @@ inBrowsers("check", (browser) => {
     assert.equal(begun?.downloadBytes, (slow.models[at]?.downloadBytes ?? 0) / 4);
     assert.equal(begun?.storageBytes, (slow.models[at]?.storageBytes ?? 0) / 4);
   });
+});
+
+test("the id of a known model means its source, and any other text an address", () => {
+  assert.equal(known("qwen3.5-0.8b"), registry[0]);
+  assert.equal(sourceOf("qwen3.5-0.8b"), registry[0]?.source);
+  for (const address of ["./qwen3.5-0.8b", "models/demo/", "https://host/qwen3.5-0.8b"]) assert.equal(sourceOf(address), address);
+});
+
+test("a model that is given on request only is not offered in a page", async () => {
+  const { models } = await checkModels({ device: "cpu" });
+  const gated = models.filter(({ model }) => model.isGated);
+  assert.ok(gated.length > 0);
+  for (const { fits, reasons } of gated) assert.deepEqual([fits, reasons.some(({ code }) => code === "gated")], [false, true]);
+});
+
+test("sizes of downloads are those of the pinned files, and those that nobody could read are called estimates", () => {
+  for (const { id, downloadBytes, packageBytes, gpuMemory, estimates = [], files = {} } of models as readonly (RegisteredModel & {
+    files?: Record<string, { bytes: number }>;
+  })[]) {
+    const pinned = Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0);
+    assert.ok(pinned === 0 || (pinned === downloadBytes && !estimates.includes("downloadBytes")), id);
+    assert.ok((downloadBytes ?? 0) > 0 && packageBytes > 0 && gpuMemory.least > 0, id);
+  }
 });
 
 test("a known model with a commit is loaded from that commit", () => {

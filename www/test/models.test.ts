@@ -97,7 +97,7 @@ inBrowsers("choosing a model", (browser) => {
     await until(tab, "it is told", () => document.getElementById("offer")?.hidden === false);
     const words = await text("#offer");
     assert.match(words, /photograph/);
-    assert.match(words, /Use Qwen3\.5 0\.8B \(489 MB\)|No model that sees photographs fits/);
+    assert.match(words, /Download Qwen3\.5 0\.8B \(738 MB\)|No model that sees photographs fits/);
     await tab.run(() => document.querySelector<HTMLButtonElement>("#stop")?.click());
     await drop(tab, { from: "models/demo/gallery/scene-02.png", name: "scene.png" });
     assert.equal(await isOffered(), false, "the next picture is a scene again");

@@ -311,11 +311,11 @@ inBrowsers("page opened by a link to a model", (browser) => {
     assert.equal(await isVisible(), true);
   });
 
-  test("a known model is named with its size", async () => {
-    const { safetensors } = (registry[0] as RegisteredModel).source as { safetensors: string };
-    await tab.goto(`${site.url}?model=${encodeURIComponent(safetensors)}`);
+  test("a known model is named with the size of its download", async () => {
+    const { gguf } = (registry[0] as RegisteredModel).source as { gguf: string };
+    await tab.goto(`${site.url}?model=${encodeURIComponent(gguf)}`);
     await asked();
-    assert.match(await words("#linked-words"), /https:\/\/huggingface\.co.*Qwen3\.5 0\.8B\s+489 MB/s);
+    assert.match(await words("#linked-words"), /https:\/\/huggingface\.co.*Qwen3\.5 0\.8B\s+738 MB/s);
   });
 
   test("a model of the page's own site is loaded at once, and is not remembered", async () => {

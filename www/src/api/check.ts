@@ -14,6 +14,8 @@ export type CheckCode =
   | DeviceFault
   /** A limit of the GPU is below what WebGPU promises. `detail`: `limit`, `needed`, `available`. */
   | "limits-too-small"
+  /** The publisher gives access on request only, and a page has no token: `ocelli pull` makes a package that a page can load. */
+  | "gated"
   /** The processor has no room for it: a page's module has at most 4 GiB. `detail`: `memory`, `needed`, in bytes. */
   | "processor-memory"
   /** The model needs more than `gpuMemoryBudget` allows. `detail`: `budget`, `needed`, in bytes. */
@@ -193,6 +195,8 @@ function checkModel(model: RegisteredModel, isStored: boolean, context: Context)
     const message = `At least ${readableBytes(gpuMemory.least)} of memory are needed, a page has ${readableBytes(PROCESSOR_BYTES)} for the processor.`;
     reasons.push(reason("processor-memory", message, { memory: PROCESSOR_BYTES, needed: gpuMemory.least }, true));
   }
+  if (model.isGated && !isStored)
+    reasons.push(reason("gated", `${model.name} can be downloaded with a token only: see \`ocelli pull\`.`, {}, true));
   const memory = machineMemory();
   if (memory !== null && memory < gpuMemory.least) {
     const message = `This machine has ${readableBytes(memory)} of memory, at least ${readableBytes(gpuMemory.least)} are needed.`;

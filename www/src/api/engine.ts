@@ -33,6 +33,7 @@ import { aiSdkOptions, openAIOptions, type AiSdkOptions, type OpenAIOptions } fr
 import { engineFetch, type Fetch } from "./fetch.js";
 import { importThrough } from "./import-model.js";
 import type { ChatCompletionRequest, ChatMessage } from "./openai.js";
+import { sourceOf } from "./registry.js";
 import { wireRequest, wireScoreRequest, type ScoreRequest } from "./request.js";
 import { ChatStream } from "./stream.js";
 
@@ -179,10 +180,11 @@ export class Engine {
 
   /**
    * Loads a model: the package at an address (the folder of its `model.json`), from storage as far as it is stored; or a checkpoint, which
-   * is converted to a package once: later loads need no network.
+   * is converted to a package once: later loads need no network. The id of a model in `registry` means its source.
    */
-  static async load(source: ModelSource, options: LoadOptions = {}): Promise<Engine> {
+  static async load(model: ModelSource, options: LoadOptions = {}): Promise<Engine> {
     options.signal?.throwIfAborted();
+    const source = sourceOf(model);
     const checkpoint = wireSource(source);
     const mirrors = (options.mirrors ?? []).map(packageUrl);
     const manifestSha256 = options.integrity === undefined ? null : integrityHash(options.integrity);
@@ -200,7 +202,7 @@ export class Engine {
     try {
       const imported = checkpoint && (await importThrough(connection, checkpoint, options));
       const folder = imported ? imported.packageUrl : packageUrl(source as string | URL);
-      const model = imported?.name || (new URL(folder).pathname.split("/").filter(Boolean).at(-1) ?? "ocelli");
+      const name = imported?.name || (new URL(folder).pathname.split("/").filter(Boolean).at(-1) ?? "ocelli");
       const {
         device: report,
         config,
@@ -217,7 +219,7 @@ export class Engine {
           mirrors,
           storage: options.storage ?? "prefer",
           modules,
-          model,
+          model: name,
           aliases,
           budgets,
           options: engine,
@@ -226,7 +228,7 @@ export class Engine {
         },
         { signal: options.signal, onEvent: options.onProgress },
       );
-      return new Engine(connection, report, kvPrecision, memory, config, folder, model, mostTogether);
+      return new Engine(connection, report, kvPrecision, memory, config, folder, name, mostTogether);
     } catch (thrown) {
       connection.close(ocelliError("unloaded", "the model could not be loaded", null, thrown));
       throw thrown;

@@ -15,6 +15,7 @@ import type { LoadReport } from "../store/report.js";
 import { Connection } from "../worker/connection.js";
 import { PROTOCOL_VERSION } from "../worker/protocol.js";
 import { startWorker, type Parts } from "../worker/start-worker.js";
+import { sourceOf } from "./registry.js";
 
 /** Options of an import, with the meaning that they have in `LoadOptions`. */
 export interface MakeOptions extends Parts {
@@ -31,12 +32,16 @@ export interface MakeOptions extends Parts {
 }
 
 /**
- * Makes a package from a checkpoint, or finds the one made earlier, without loading it: no GPU is needed. After an interruption, by
- * `signal` or the end of the page, the next call resumes.
+ * Makes a package from a checkpoint, or from that of a known model by its id, or finds the one made earlier, without loading it: no GPU is
+ * needed. After an interruption, by `signal` or the end of the page, the next call resumes.
  */
-export async function importModel(source: GgufSource | SafetensorsSource, options: MakeOptions = {}): Promise<ImportResult> {
+export async function importModel(source: GgufSource | SafetensorsSource | string, options: MakeOptions = {}): Promise<ImportResult> {
   options.signal?.throwIfAborted();
-  const checkpoint = wireSource(source) as WireSource;
+  const checkpoint = wireSource(sourceOf(source));
+  if (checkpoint === null) {
+    const reason = "not the id of a known model; a checkpoint is { gguf } or { safetensors }";
+    throw ocelliError("invalid-request", `source: ${reason}`, { field: "source", reason });
+  }
   const connection = new Connection(startWorker(options));
   try {
     return await importThrough(connection, checkpoint, options);
