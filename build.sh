@@ -361,7 +361,11 @@ test_native() {
   cargo_native test --lib --bins --test cpu --test products --test weights --test fuzz --test schemas
   cargo_native test --doc
   ! has tint || cargo_native test --test cpu tint -- --ignored
-  cargo_native test --test gpu -- --skip kernels::
+  # Conversations, drafts, grammars and the demo model's answers do not depend on shaders: the processor computes them, in a tenth of the time.
+  local on_processor=(demo::the_checkpoint demo::the_shipped_package_is engine::bench engine::cache engine::grammar engine::logprobs
+    engine::snapshots greedy_answers answers_end_in_the_same a_device_lost_among the_demo_model_repeats)
+  [[ ${OCELLI_TESTS:-} != all ]] || on_processor=()
+  cargo_native test --test gpu -- --skip kernels:: "${on_processor[@]/#/--skip=}"
   test_on_processor
   # shellcheck disable=SC2086 # several paths
   test_changed kernels "--test gpu -- kernels::" $kernels tests/gpu/kernels tests/gpu/device.rs
@@ -369,7 +373,7 @@ test_native() {
   test_changed isa "--test isa" $kernels tests/isa
 }
 
-# The tests of devices once more on the processor itself, except those of shaders, of drivers, and of what they count.
+# The tests of devices on the processor itself, except those of shaders, of drivers, and of what they count.
 test_on_processor() {
   local skipped=(batch:: counters:: engine::compile engine::tuning in_every_tier isa kernels::alone model::hardware self_test:: serve::
     a_pass_gives a_pass_of_a_model a_plan_is_tight growing_takes nothing_is_guessed only_the_likeliest passes_are_judged_anew)
