@@ -17,7 +17,7 @@ use ocelli::state::State;
 use ocelli::{Error, Result};
 use serde::Serialize;
 
-use crate::shared::args::MemoryArgs;
+use crate::shared::args::{DeviceArgs, MemoryArgs};
 use crate::shared::io;
 use crate::shared::models::PackagePath;
 use crate::shared::open;
@@ -44,6 +44,13 @@ pub(crate) struct InspectArgs {
     /// Open the device (auto, gpu or cpu) and run the self-test of the kernels that the package needs.
     #[arg(long, value_name = "DEVICE", num_args = 0..=1, default_missing_value = "auto")]
     device: Option<DeviceChoice>,
+}
+
+impl InspectArgs {
+    /// Options for loading on the device that is named.
+    fn memory(&self) -> MemoryArgs {
+        MemoryArgs { device: self.device.map(DeviceArgs::of).unwrap_or_default(), ..MemoryArgs::default() }
+    }
 }
 
 /// The printed summary.
@@ -103,7 +110,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     }
     let mut summary = summarise(&package.manifest, args);
     if args.load {
-        summary.load = Some(pollster::block_on(open::load(&args.package, None, &MemoryArgs::default()))?.1);
+        summary.load = Some(pollster::block_on(open::load(&args.package, None, &args.memory()))?.1);
     }
     if let Some(device) = args.device {
         summary.device = Some(pollster::block_on(test_device(&package.manifest, device))?);

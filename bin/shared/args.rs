@@ -73,7 +73,7 @@ impl FormatArgs {
 }
 
 /// Choice of the device.
-#[derive(Args, Default, Clone, Copy)]
+#[derive(Args, Clone, Copy)]
 pub(crate) struct DeviceArgs {
     /// Device to compute on: auto (a GPU if there is one, else the processor), gpu or cpu.
     #[arg(long, value_name = "DEVICE", default_value = "auto", env = "OCELLI_DEVICE")]
@@ -83,7 +83,18 @@ pub(crate) struct DeviceArgs {
     threads: Option<usize>,
 }
 
+impl Default for DeviceArgs {
+    fn default() -> Self {
+        Self::of(DeviceChoice::Auto)
+    }
+}
+
 impl DeviceArgs {
+    /// The device of a kind, with all its threads.
+    pub(crate) fn of(device: DeviceChoice) -> Self {
+        Self { device, threads: None }
+    }
+
     /// Options for opening the device.
     pub(crate) fn options(&self) -> GpuOptions {
         GpuOptions { device: self.device, threads: self.threads, ..GpuOptions::default() }

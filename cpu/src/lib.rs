@@ -8,6 +8,7 @@
 extern crate alloc;
 
 mod bell;
+mod copy;
 mod isa;
 mod job;
 mod kernels;
@@ -30,18 +31,12 @@ pub use work::{Scratch, Team, Work};
 ///
 /// # Safety
 /// Each span of the job is memory that stays allocated, and that nothing but this team accesses until all its threads have returned.
-pub unsafe fn run(
-    set: InstructionSet,
-    words: &[u32],
-    thread: u32,
-    team: &Team,
-    scratch: &mut Scratch,
-) -> Result<(), Fault> {
-    let mut work = Work::new(team, thread, scratch);
+pub unsafe fn run(set: InstructionSet, words: &[u32], team: &Team, scratch: &mut Scratch) -> Result<(), Fault> {
+    let mut work = Work::new(team, scratch);
     for command in Commands::of(words) {
         let result = match command {
             // SAFETY: The caller vouches for the spans.
-            Ok(Command::Copy { from, to }) => unsafe { memory::copy(from, to, &mut work) },
+            Ok(Command::Copy { from, to }) => unsafe { copy::copy(from, to, &mut work) },
             // SAFETY: The set was detected on this machine, and the caller vouches for the spans.
             Ok(Command::Launch(launch)) => unsafe { set.kernel(launch.op)(&launch, &mut work) },
             Err(fault) => Err(fault),

@@ -5,8 +5,6 @@ use core::slice;
 
 use bytemuck::{AnyBitPattern, NoUninit};
 
-use crate::work::Work;
-
 /// A range of memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
@@ -36,9 +34,6 @@ pub enum Fault {
 pub(crate) fn product<const N: usize>(sizes: [usize; N]) -> Result<usize, Fault> {
     sizes.into_iter().try_fold(1_usize, usize::checked_mul).ok_or(Fault::OutOfBounds)
 }
-
-/// Bytes that a thread copies at a time.
-const COPIED_AT_ONCE: usize = 1 << 18;
 
 /// Numbers in a span, to be read.
 ///
@@ -72,16 +67,6 @@ impl<'a, T: AnyBitPattern + NoUninit> Output<'a, T> {
     pub(crate) fn of(span: Span) -> Result<Self, Fault> {
         let (at, len) = place(span)?;
         Ok(Self { at, len, lives: PhantomData })
-    }
-
-    /// Length in numbers.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Returns true if it has no number.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
     }
 
     /// Checks that it has `len` numbers.
@@ -129,25 +114,4 @@ impl<'a, T: AnyBitPattern + NoUninit> Output<'a, T> {
             T::zeroed()
         }
     }
-}
-
-/// Copies a span to another of at least its length, divided among the threads.
-///
-/// # Safety
-/// The conditions of [`input`] and [`Output::part`] hold.
-pub(crate) unsafe fn copy(from: Span, to: Span, work: &mut Work<'_>) -> Result<(), Fault> {
-    // SAFETY: The caller vouches for the memory.
-    let source: &[u8] = unsafe { input(from) }?;
-    let target = Output::<u8>::of(to)?.expect(source.len())?;
-    let overlap = from.at < to.at + to.bytes && to.at < from.at + from.bytes;
-    if overlap {
-        return Err(Fault::OutOfBounds);
-    }
-    while let Some(item) = work.next(source.len().div_ceil(COPIED_AT_ONCE)) {
-        let first = item * COPIED_AT_ONCE;
-        let part = &source[first..source.len().min(first + COPIED_AT_ONCE)];
-        // SAFETY: Each item is given to one thread, and items do not overlap.
-        unsafe { target.part(first, part.len()) }.copy_from_slice(part);
-    }
-    Ok(())
 }

@@ -81,19 +81,12 @@ struct Line([f32; 16]);
 #[derive(Debug)]
 pub struct Work<'a> {
     team: &'a Team,
-    /// Number of the thread.
-    pub thread: u32,
     scratch: &'a mut Scratch,
 }
 
 impl<'a> Work<'a> {
-    pub(crate) fn new(team: &'a Team, thread: u32, scratch: &'a mut Scratch) -> Self {
-        Self { team, thread, scratch }
-    }
-
-    /// Number of threads.
-    pub fn threads(&self) -> usize {
-        self.team.threads as usize
+    pub(crate) fn new(team: &'a Team, scratch: &'a mut Scratch) -> Self {
+        Self { team, scratch }
     }
 
     /// The next of `count` items that no thread has taken; `None` after the last. More than [`MAX_ITEMS`] are a fault.

@@ -2,8 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::formats::{BLOCK, GROUP, Matrix};
 use super::matmul::CHUNK;
+use super::matrix::{BLOCK, GROUP, Matrix};
 use crate::isa::Isa;
 use crate::job::Launch;
 use crate::memory::Fault;

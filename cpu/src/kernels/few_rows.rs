@@ -1,6 +1,7 @@
 //! Products of a few rows of inputs: weights are read once, in order, and inputs stay in the nearest cache.
 
-use super::formats::{BLOCK, Format, GROUP, Matrix};
+use super::formats::Format;
+use super::matrix::{BLOCK, GROUP, Matrix};
 use crate::isa::Isa;
 use crate::memory::Fault;
 use crate::op::Layout;

@@ -3,8 +3,8 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::few_rows::{Inputs, Norm};
-use super::formats::{GROUP, Matrix};
 use super::math::Activation;
+use super::matrix::{GROUP, Matrix};
 use super::matvec::MAX_ROWS;
 use crate::isa::Isa;
 use crate::job::Launch;
@@ -38,7 +38,7 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     let format = &I::FORMATS[layout as usize];
     let Params { m, k4, blocks, tiles, eps, activation, y_layout } = launch.params()?;
     let [m, k, tiles] = [m as usize, k4 as usize * 4, tiles as usize];
-    if blocks as usize != k.div_ceil(super::formats::BLOCK) || m > MAX_ROWS {
+    if blocks as usize != k.div_ceil(super::matrix::BLOCK) || m > MAX_ROWS {
         return Err(Fault::OutOfBounds);
     }
     let n = tiles * GROUP;

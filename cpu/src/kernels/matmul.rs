@@ -3,7 +3,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::formats::{BLOCK, Format, GROUP, Matrix};
+use super::formats::Format;
+use super::matrix::{BLOCK, GROUP, Matrix};
 use super::outputs::Outputs;
 use crate::isa::Isa;
 use crate::job::Launch;

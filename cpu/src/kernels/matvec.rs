@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::few_rows::{Inputs, Norm};
-use super::formats::{GROUP, Matrix};
+use super::matrix::{GROUP, Matrix};
 use super::outputs::Outputs;
 use crate::isa::Isa;
 use crate::job::Launch;
@@ -43,7 +43,7 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     let format = &I::FORMATS[layout as usize];
     let Params { m, n, k4, blocks, eps, y_stride, y_offset, flags, first_row, y_layout, .. } = launch.params()?;
     let [m, n, k] = [m as usize, n as usize, k4 as usize * 4];
-    if blocks as usize != k.div_ceil(super::formats::BLOCK) || m > MAX_ROWS {
+    if blocks as usize != k.div_ceil(super::matrix::BLOCK) || m > MAX_ROWS {
         return Err(Fault::OutOfBounds);
     }
     let x = launch.input(0, [m, k])?; // [m, k]

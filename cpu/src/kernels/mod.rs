@@ -20,6 +20,7 @@ mod heads;
 pub(crate) mod layer_norm;
 mod math;
 pub(crate) mod matmul;
+mod matrix;
 pub(crate) mod matvec;
 mod outputs;
 pub(crate) mod patch_merge;
@@ -38,8 +39,9 @@ pub(crate) mod soft_cap;
 mod step;
 
 pub(crate) use few_rows::{Inputs, group};
-pub(crate) use formats::{Format, Matrix};
+pub(crate) use formats::Format;
 pub(crate) use matmul::unpack;
+pub(crate) use matrix::Matrix;
 
 /// Index in memory of the number at `index` of a row in a lane layout for lanes with a block of 32 numbers each: groups of `1 << log_blocks`
 /// blocks, whose fours are in the order in which the lanes of a group load them; 0 for the natural order.

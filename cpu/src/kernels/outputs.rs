@@ -1,6 +1,6 @@
 //! Outputs of products: columns of rows, with an optional bias and an optional sum with the previous content.
 
-use super::formats::GROUP;
+use super::matrix::GROUP;
 use crate::job::Launch;
 use crate::memory::{Fault, Output};
 

@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::cache::Store;
 use super::few_rows::{Inputs, Norm};
-use super::formats::{GROUP, Matrix};
+use super::matrix::{GROUP, Matrix};
 use super::matvec::MAX_ROWS;
 use super::step::Step;
 use crate::isa::Isa;
@@ -39,7 +39,7 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     let format = &I::FORMATS[layout as usize];
     let Params { m, k4, blocks, eps, q_heads, kv_heads, q_layout, .. } = launch.params()?;
     let [m, k, dim, q, kv] = [m, k4 * 4, head_dim.into(), q_heads, kv_heads].map(|size| size as usize);
-    if blocks as usize != k.div_ceil(super::formats::BLOCK) || m > MAX_ROWS || held == Held::Int8 || dim % 8 != 0 {
+    if blocks as usize != k.div_ceil(super::matrix::BLOCK) || m > MAX_ROWS || held == Held::Int8 || dim % 8 != 0 {
         return Err(Fault::OutOfBounds);
     }
     let n = (q + 2 * kv) * dim;

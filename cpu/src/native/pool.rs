@@ -61,7 +61,7 @@ impl Pool {
         for number in 1..threads {
             let shared = pool.shared.clone();
             let name = format!("ocelli-cpu-{number}");
-            pool.helpers.push(thread::Builder::new().name(name).spawn(move || shared.serve(number as u32))?);
+            pool.helpers.push(thread::Builder::new().name(name).spawn(move || shared.serve())?);
         }
         Ok(pool)
     }
@@ -97,7 +97,7 @@ impl Pool {
         }
         shared.changed.notify_all();
         // SAFETY: The caller vouches for the spans.
-        let result = unsafe { shared.carry_out(words, 0, &mut scratch) };
+        let result = unsafe { shared.carry_out(words, &mut scratch) };
         loop {
             let finished = shared.finished.load(Ordering::Acquire);
             if finished as usize == self.helpers.len() {
@@ -114,16 +114,16 @@ impl Shared {
     ///
     /// # Safety
     /// See [`crate::run`].
-    unsafe fn carry_out(&self, words: &[u32], thread: u32, scratch: &mut Scratch) -> Result<(), Fault> {
+    unsafe fn carry_out(&self, words: &[u32], scratch: &mut Scratch) -> Result<(), Fault> {
         // SAFETY: As of this function.
-        let run = || unsafe { crate::run(self.set, words, thread, &self.team, scratch) };
+        let run = || unsafe { crate::run(self.set, words, &self.team, scratch) };
         catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
             self.team.break_off();
             Err(Fault::Panicked)
         })
     }
 
-    fn serve(&self, thread: u32) {
+    fn serve(&self) {
         let mut scratch = Scratch::default();
         let mut seen = 0;
         loop {
@@ -142,7 +142,7 @@ impl Shared {
             // SAFETY: `Pool::run` keeps the words until this thread has finished, and its caller vouches for the spans.
             let _fault = unsafe {
                 let words = std::slice::from_raw_parts(at as *const u32, len);
-                self.carry_out(words, thread, &mut scratch)
+                self.carry_out(words, &mut scratch)
             };
             let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
             order.finished += 1;

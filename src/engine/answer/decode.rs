@@ -242,6 +242,7 @@ impl<B: Backend> Engine<B> {
         sampling: &SamplingOptions,
         (drawn, left, looks_ahead): (usize, usize, bool),
     ) -> Result<SampledTokens> {
+        let at_once = self.backend.runs_at_once();
         if let Some(known) = drawing.known {
             if std::mem::take(&mut drawing.is_displaced) {
                 self.conversation.resume_draw(self.backend.model()?, &mut drawing.draw, known, drawn)?;
@@ -251,14 +252,14 @@ impl<B: Backend> Engine<B> {
             {
                 return Ok(tokens);
             }
+            // A step that is not ahead of its token is timed from here.
+            drawing.arrived = at_once.then(|| (self.clock)());
             self.conversation.step(self.backend.model()?, &mut drawing.draw, known).await?;
             drawing.known = None;
-            drawing.arrived = drawing.arrived.filter(|_| self.backend.runs_at_once());
         }
         // If a draft can follow once this token is known, nothing is submitted before.
         let guesses = left > 1 && self.propose(speculator, None, left - 1)?.is_some();
         // Logits of the next step would overwrite those of this one.
-        let at_once = self.backend.runs_at_once();
         let goes_on = looks_ahead && !at_once && left > 1 && !guesses && sampling.logprobs.is_none();
         let token = self.conversation.draw(self.backend.model()?, &mut drawing.draw, goes_on).await?;
         drawing.known = (!goes_on).then_some(token);
@@ -266,7 +267,7 @@ impl<B: Backend> Engine<B> {
         if let Some(before) = drawing.arrived.filter(|_| goes_on || at_once) {
             self.latency.stepped(now - before);
         }
-        drawing.arrived = (goes_on || at_once).then_some(now);
+        drawing.arrived = goes_on.then_some(now);
         speculator.stepped();
         let logprob = self.logprob(token, 0, sampling).await?;
         Ok(SampledTokens { tokens: vec![token], drafts: 0, logprob, ended: false })

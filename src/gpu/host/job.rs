@@ -1,5 +1,6 @@
 //! Recordings carried out by a processor.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 
 use ocelli_cpu::{Fault, Job, Span};
@@ -15,6 +16,8 @@ use crate::gpu::recording::{Command, Recording};
 #[derive(Debug)]
 pub(in crate::gpu) struct HostJob {
     job: Job,
+    dispatches: u64,
+    /// All buffers of the spans, each once.
     buffers: Vec<Weak<Owned>>,
     /// See [`Host::run`].
     checked: Mutex<Option<u64>>,
@@ -33,12 +36,15 @@ impl Slice {
 
 impl HostJob {
     pub(in crate::gpu) fn of(recording: &Recording) -> Result<Self> {
-        let (mut job, mut buffers) = (Job::default(), Vec::new());
+        let (mut job, mut buffers) = (Job::default(), HashMap::new());
+        let mut keep = |slice: &Slice| {
+            buffers.entry(Arc::as_ptr(&slice.buffer.0)).or_insert_with(|| Arc::downgrade(&slice.buffer.0));
+        };
         for command in recording.commands() {
             match command {
                 Command::Copy(from, to) => {
                     job.copy(from.span()?, to.span()?);
-                    buffers.extend([from, to].map(|slice| Arc::downgrade(&slice.buffer.0)));
+                    [from, to].into_iter().for_each(&mut keep);
                 }
                 Command::Dispatch(dispatch, _) => {
                     let missing =
@@ -47,11 +53,12 @@ impl HostJob {
                     let params: Vec<u32> = bytemuck::pod_collect_to_vec(&dispatch.params);
                     let spans = dispatch.buffers.iter().map(Slice::span).collect::<Result<Vec<_>>>()?;
                     job.launch(op, &params, dispatch.grid, spans.into_iter());
-                    buffers.extend(dispatch.buffers.iter().map(|slice| Arc::downgrade(&slice.buffer.0)));
+                    dispatch.buffers.iter().for_each(&mut keep);
                 }
             }
         }
-        Ok(Self { job, buffers, checked: Mutex::default() })
+        let dispatches = recording.dispatches().count() as u64;
+        Ok(Self { job, dispatches, buffers: buffers.into_values().collect(), checked: Mutex::default() })
     }
 
     fn run(&self, host: &dyn Host, label: &str) -> Result<()> {
@@ -72,7 +79,7 @@ impl Gpu {
             return Ok(());
         }
         jobs.iter().try_for_each(|(label, job)| {
-            self.count(|counters| counters.dispatches += job.dispatches());
+            self.count(|counters| counters.dispatches += job.dispatches);
             job.run(host, label)
         })?;
         drop(self.0.ledger.settling());
@@ -94,13 +101,5 @@ impl Gpu {
         let (at, padding) = (slice.span()?.at, bytes.len().next_multiple_of(4) - bytes.len());
         let padded = || host.write(at + bytes.len() as u64, &[0; 3][..padding]);
         host.write(at, bytes).and_then(|()| padded()).map_err(|fault| faulty("writing a buffer", fault))
-    }
-}
-
-impl HostJob {
-    fn dispatches(&self) -> u64 {
-        ocelli_cpu::Commands::of(self.job.words())
-            .filter(|command| matches!(command, Ok(ocelli_cpu::Command::Launch(_))))
-            .count() as u64
     }
 }

@@ -64,7 +64,7 @@ pub unsafe extern "C" fn run(words: *const u32, len: usize) -> u32 {
     // SAFETY: The caller vouches for the words and spans, and the module has one thread.
     let result = unsafe {
         let words = core::slice::from_raw_parts(words, len);
-        ocelli_cpu::run(InstructionSet::WASM, words, 0, &team, &mut *SCRATCH.0.get())
+        ocelli_cpu::run(InstructionSet::WASM, words, &team, &mut *SCRATCH.0.get())
     };
     match result {
         Ok(()) => 0,
