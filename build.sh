@@ -263,7 +263,7 @@ build_module_glue() {
 }
 
 build_page() {
-  local inputs=("$glue" www/src www/demo www/models www/build.mjs www/package.json www/package-lock.json www/tsconfig.types.json)
+  local inputs=("$glue" www/src www/page www/models www/build.mjs www/package.json www/package-lock.json www/tsconfig.types.json)
   [[ -f www/dist/index.html ]] && unchanged page "${inputs[@]}" && return
   say "building the npm package and the page"
   (cd www && node build.mjs)

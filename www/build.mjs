@@ -1,4 +1,4 @@
-/** Builds the npm package and the demo page into `dist/`. `build.sh` has put the wasm modules into `dist/ocelli/wasm/` before. */
+/** Builds the npm package and the page into `dist/`. `build.sh` has put the wasm modules into `dist/ocelli/wasm/` before. */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
@@ -49,10 +49,12 @@ async function buildPage() {
   // The module of the benchmark has all exports of the engine's. It is not part of the npm package.
   if (existsSync(join(dist, "ocelli/wasm/ocelli_bench.js")))
     await buildWorker("src/bench-worker.ts", "dist/bench-worker.js", (name) => (name === "ocelli.js" ? "ocelli_bench.js" : name));
-  const builtPackage = external("built-package", /^\.\.\/src\/index\.js$/, "./ocelli/index.js");
-  await build({ ...shared, entryPoints: ["demo/app.ts", "demo/bench.ts"], outdir: "dist", minify: true, plugins: [builtPackage] });
-  for (const file of ["index.html", "bench.html", "style.css", "models.css", "bench.css", "icon.svg", "manifest.webmanifest"]) {
-    await cp(join(www, "demo", file), join(dist, file));
+  const builtPackage = external("built-package", /^\.\.\/\.\.\/src\/index\.js$/, "./ocelli/index.js");
+  const entryPoints = ["page/page.tsx", "page/bench/bench.ts"];
+  const jsx = { jsx: "automatic", jsxImportSource: "preact" };
+  await build({ ...shared, ...jsx, entryPoints, entryNames: "[name]", outdir: "dist", minify: true, plugins: [builtPackage] });
+  for (const file of ["index.html", "style.css", "models.css", "icon.svg", "manifest.webmanifest", "bench/bench.html", "bench/bench.css"]) {
+    await cp(join(www, "page", file), join(dist, basename(file)));
   }
   await writeFile(join(dist, "_headers"), headersFile());
   await rm(join(dist, "models"), { recursive: true, force: true });
@@ -76,7 +78,7 @@ async function buildServiceWorker() {
     ...shared,
     // Not every browser with WebGPU supports service workers that are modules.
     format: "iife",
-    entryPoints: ["demo/sw.ts"],
+    entryPoints: ["page/sw.ts"],
     outdir: "dist",
     minify: true,
     sourcemap: false,

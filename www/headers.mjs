@@ -1,9 +1,9 @@
 /** Headers of the page's files, for the development server and, as the file `_headers` of the build, for hosts. */
 
-/** The policy of documents and of the service worker: everything is of this site. Browsers ignore `frame-ancestors` in a `<meta>` element. */
+/** The policy of documents and of the service worker: everything is of this site, so what a model writes can load nothing. Browsers ignore `frame-ancestors` in a `<meta>` element. */
 const DOCUMENT =
-  "default-src 'self'; connect-src 'self' blob:; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' blob: data:; worker-src 'self' blob:; base-uri 'none'; form-action 'none'; " +
-  "object-src 'none'; frame-ancestors 'none'";
+  "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; style-src 'self'; img-src 'self' blob: data:; " +
+  "connect-src 'self' blob: data:; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /** The policy of the engine's worker, which fetches models and pictures of any site and starts helper threads from blobs. */
 const WORKER =
@@ -19,7 +19,10 @@ const POLICIES = {
   "/bench-worker.js": WORKER,
 };
 
-const ALL = { "x-content-type-options": "nosniff", "referrer-policy": "no-referrer" };
+/** The page asks for nothing of these. */
+const PERMISSIONS = "microphone=(), geolocation=(), payment=(), usb=()";
+
+const ALL = { "x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "permissions-policy": PERMISSIONS };
 
 /** Headers of the file at `path`. */
 export function headersOf(path) {

@@ -31,8 +31,12 @@ test("documents and workers have content security policies, and hosts get the sa
   assert.match(await policy(""), /frame-ancestors 'none'/);
   assert.doesNotMatch(await policy("index.html"), /https:/);
   assert.match(await policy("ocelli/worker.js"), /connect-src 'self' https:/);
+  for (const path of ["", "index.html"]) assert.match(await policy(path), /^default-src 'none';.*connect-src 'self' blob: data:;/);
   assert.equal(await policy("style.css"), "");
   for (const path of ["", "index.html", "ocelli/worker.js"])
     assert.ok(headersFile().includes(`  content-security-policy: ${await policy(path)}\n`), path);
-  assert.match(headersFile(), /^\/\*\n {2}x-content-type-options: nosniff\n {2}referrer-policy: no-referrer\n\/\n/);
+  assert.match(
+    headersFile(),
+    /^\/\*\n {2}x-content-type-options: nosniff\n {2}referrer-policy: no-referrer\n {2}permissions-policy: .*\n\/\n/,
+  );
 });

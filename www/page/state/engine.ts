@@ -1,0 +1,135 @@
+/** The model that answers, and the one that is being loaded. */
+import { batch, signal } from "@preact/signals-core";
+import { Engine, importModel, type DeviceReport, type LoadReport, type ModelSource } from "../../src/index.js";
+import { OcelliError } from "../../src/index.js";
+import { words } from "../words/index.js";
+import { announce } from "./announce.js";
+import { askedDevice } from "./device.js";
+import { DEMO, isDemo, saveChoice, type Choice } from "./model-choice.js";
+import { clearProblem, showProblem } from "./problem.js";
+import { Rate } from "./rate.js";
+import { graphicsMemory } from "./settings.js";
+
+export type LoadProgress = Extract<LoadReport, { kind: "progress" }>;
+
+/** A model that is being loaded. */
+export interface Loading {
+  choice: Choice;
+  /** The last report, except of kernels; `null` at the start. */
+  progress: LoadProgress | null;
+  /** Bytes per second; `null` if unknown. */
+  rate: number | null;
+  /** Kernels that are compiled at the same time. */
+  kernels: { loaded: number; total: number } | null;
+}
+
+/** A part of the graphics memory, of which other programs need some too. */
+const BUDGET = 0.8;
+
+export const engine = signal<Engine | null>(null);
+/** The model that `engine` holds. */
+export const current = signal<Choice | null>(null);
+export const loading = signal<Loading | null>({ choice: DEMO, progress: null, rate: null, kernels: null });
+/** The device of the loaded model, and a warning of the load. */
+export const device = signal<DeviceReport | null>(null);
+export const loadWarning = signal("");
+/** The reason why no model could be loaded. */
+export const loadFailure = signal<unknown>(null);
+
+let load: AbortController | null = null;
+let [onReady, onDrop]: (() => void)[] = [];
+
+/** `ready` is called after each load, `drop` before a model is unloaded. */
+export function listenForEngines(ready: () => void, drop: () => void): void {
+  [onReady, onDrop] = [ready, drop];
+}
+
+export function cancelLoading(): void {
+  load?.abort();
+}
+
+/**
+ * Loads a model and uses it from then on. The model before it stays until the files of the new one are there. The next visit begins with
+ * it, unless it came by a link. Resolves to true if it was loaded.
+ */
+export async function use(choice: Choice, { keepsProblem = false, isLinked = false } = {}): Promise<boolean> {
+  load?.abort();
+  const own = new AbortController();
+  load = own;
+  if (!keepsProblem) clearProblem();
+  loadWarning.value = "";
+  loading.value = { choice, progress: null, rate: null, kernels: null };
+  try {
+    const onProgress = reporter(() => load === own);
+    const source = await filesOf(choice.source, own.signal, onProgress);
+    // Only the demo model, which is small, stays loaded beside another one.
+    if (current.value && !isDemo(current.value)) dropEngine();
+    const budget = graphicsMemory.value === null ? {} : { gpuMemoryBudget: Math.floor(graphicsMemory.value * 1e9 * BUDGET) };
+    const loaded = await Engine.load(source, { share: true, device: askedDevice(), ...budget, signal: own.signal, onProgress });
+    dropEngine();
+    batch(() => {
+      [engine.value, current.value, device.value] = [loaded, choice, loaded.device];
+      [loadFailure.value, loading.value, load] = [null, null, null];
+    });
+    if (!isLinked) saveChoice(choice, loaded.packageUrl);
+    announce(words.loading.ready);
+    onReady?.();
+    return true;
+  } catch (thrown) {
+    if (load !== own) return false;
+    [loading.value, load] = [null, null];
+    if (own.signal.aborted) announce(words.loading.cancelled);
+    else showProblem(thrown, isDemo(choice) ? "" : choice.name);
+    if (!engine.value) loadFailure.value = own.signal.aborted ? null : thrown;
+    return false;
+  }
+}
+
+/** Loads the model that the user chose; if that fails, the one before it or the demo model. */
+export async function choose(choice: Choice): Promise<void> {
+  const before = current.value;
+  if (await use(choice)) return;
+  if (!engine.value && !load) await use(before ?? DEMO, { keepsProblem: true });
+}
+
+function dropEngine(): void {
+  if (!engine.value) return;
+  onDrop?.();
+  engine.value.unload();
+  [engine.value, current.value] = [null, null];
+}
+
+/** The package of a checkpoint, downloaded and converted while the model before is still in use. */
+async function filesOf(source: ModelSource, signal: AbortSignal, onProgress: (report: LoadReport) => void): Promise<ModelSource> {
+  if (typeof source === "string" || source instanceof URL) return source;
+  try {
+    return (await importModel(source, { storage: "require", signal, onProgress })).packageUrl;
+  } catch (thrown) {
+    // Without storage it is kept in the memory of the worker that runs it.
+    if (thrown instanceof OcelliError && /^storage-/.test(thrown.code)) return source;
+    throw thrown;
+  }
+}
+
+/** Reports of one load, as long as it is the current one. Screen readers are told at every quarter only. */
+function reporter(isCurrent: () => boolean): (report: LoadReport) => void {
+  const rate = new Rate();
+  let toldQuarter = 0;
+  return (report) => {
+    if (!isCurrent() || !loading.value) return;
+    if (report.kind === "repaired") return announce(words.loading.repaired(report.file));
+    if (report.kind === "warning") {
+      // The line about the device says why no GPU is used.
+      if (report.code !== "gpu-not-used") loadWarning.value = report.message;
+      return;
+    }
+    const { stage, loaded, total } = report;
+    if (stage === "kernels") return void (loading.value = { ...loading.value, kernels: { loaded, total } });
+    const hasBytes = stage === "import" || stage === "weights";
+    loading.value = { ...loading.value, progress: report, rate: hasBytes ? rate.add(loaded) : null };
+    const quarter = hasBytes ? Math.floor((4 * loaded) / (total || 1)) : 0;
+    if (quarter <= toldQuarter) return;
+    toldQuarter = quarter;
+    announce(words.loading.quarter(25 * quarter));
+  };
+}

@@ -1,0 +1,37 @@
+/** The view that the address names. */
+import { signal } from "@preact/signals-core";
+
+export type Route = { view: "conversation"; id: string | null } | { view: "models" };
+
+export const route = signal<Route>(parsed(location.hash));
+
+function parsed(hash: string): Route {
+  if (hash === "#/models") return { view: "models" };
+  return { view: "conversation", id: /^#\/c\/([\w-]+)$/.exec(hash)?.[1] ?? null };
+}
+
+/** Follows the address, and calls `onRoute` with each view that the user opens. */
+export function listenForRoutes(onRoute: (route: Route) => void): void {
+  addEventListener("hashchange", () => {
+    if (location.hash && !location.hash.startsWith("#/")) return;
+    route.value = parsed(location.hash);
+    onRoute(route.value);
+  });
+}
+
+/** The address of a view. */
+export function addressOf(route: Route): string {
+  return route.view === "models" ? "#/models" : route.id === null ? "#/" : `#/c/${route.id}`;
+}
+
+/** Opens a view, with an entry in the browser's history. */
+export function go(to: Route): void {
+  route.value = to;
+  location.hash = addressOf(to);
+}
+
+/** Names a view that is shown already in the address, without a new entry in the history. */
+export function rename(to: Route): void {
+  route.value = to;
+  history.replaceState(history.state, "", addressOf(to));
+}

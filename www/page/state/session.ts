@@ -1,0 +1,217 @@
+/** What a visitor does: begins, gives files, asks, chooses a model. */
+import { computed, effect, signal } from "@preact/signals-core";
+import { packages } from "../../src/index.js";
+import type { Message, PictureName } from "../store/schema.js";
+import { words } from "../words/index.js";
+import { announce } from "./announce.js";
+import { addQuestion, loadMeasures, saveAll, stopAll, underway } from "./answer.js";
+import { beginConversation, isTemporary, loadList, messages, open, openConversation, path, tidy } from "./conversation.js";
+import { download, type Downloadable } from "./downloads.js";
+import { choose as load, current, engine, listenForEngines, loadFailure, use } from "./engine.js";
+import { focusOn } from "./focus.js";
+import { loadScenes } from "./gallery.js";
+import { answerOrHold, held, letGo, loadHeld, release, wantModel } from "./held.js";
+import { linkedChoice } from "./link.js";
+import { DEMO, isDemo, savedChoice, type Choice } from "./model-choice.js";
+import { forgetModelFiles, isModelFile, modelFiles, takeModelFiles } from "./model-files.js";
+import { refreshModels } from "./models.js";
+import { keepForOffline } from "./offline.js";
+import { takePicture } from "./pictures.js";
+import { clearProblem, showProblem } from "./problem.js";
+import { go, listenForRoutes, rename, route, type Route } from "./route.js";
+import { describesAtOnce, loadSettings } from "./settings.js";
+import { attach, attached, edited, questionText, takeQuestion } from "./tray.js";
+
+const MOST_SUGGESTIONS = 4;
+
+/** Questions that suit the example that was picked; `null` without one. */
+const ofScene = signal<readonly string[] | null>(null);
+
+/** Questions to choose from. */
+export const suggestions = computed(() => {
+  const { suggestedDemo, suggested } = words.instructions;
+  return ofScene.value ?? (current.value && !isDemo(current.value) ? suggested : suggestedDemo);
+});
+
+/** The instruction for pictures without a question. */
+function describe(): string {
+  return current.value && !isDemo(current.value) ? words.instructions.describe : words.instructions.describeDemo;
+}
+
+export async function start(): Promise<void> {
+  listenForEngines(() => void becomeReady(), stopAll);
+  void loadScenes(new URL("gallery/", DEMO.source as string)).catch(() => undefined);
+  await loadSettings();
+  const opened = openFirst();
+  const linked = await linkedChoice();
+  const last = linked ? null : await savedChoice();
+  await opened;
+  if (!(await use(linked ?? last ?? DEMO, { isLinked: linked !== null })) && last && !engine.value) await use(DEMO, { keepsProblem: true });
+  void refreshModels();
+  await resumeWanted();
+  await tidy(new Set());
+}
+
+/** Reads what was kept, and opens the conversation that the address names. */
+async function openFirst(): Promise<void> {
+  await Promise.all([loadList(), loadHeld(), loadMeasures()]);
+  const first = route.value;
+  if (first.view === "conversation" && first.id !== null) await show(first);
+  listenForRoutes((next) => void show(next));
+  // A conversation has an address once it is kept.
+  effect(() => {
+    const { id, leaf } = open.value;
+    const at = route.value;
+    if (at.view === "conversation" && leaf !== null && !isTemporary.value && at.id !== id) rename({ view: "conversation", id });
+  });
+}
+
+async function show(next: Route): Promise<void> {
+  if (next.view !== "conversation") return;
+  if (next.id === null) {
+    if (open.value.leaf !== null && !isTemporary.value) newConversation();
+  } else if (!(await openConversation(next.id))) {
+    rename({ view: "conversation", id: null });
+    announce(words.conversations.gone);
+  } else clearProblem();
+}
+
+/** Opens or closes the list of models. */
+export function showModels(isShown: boolean): void {
+  const id = open.value.leaf === null || isTemporary.value ? null : open.value.id;
+  if (isShown !== (route.value.view === "models")) go(isShown ? { view: "models" } : { view: "conversation", id });
+}
+
+async function becomeReady(): Promise<void> {
+  forgetModelFiles();
+  // Only now, so that the model's download does not wait for the page's own files.
+  void keepForOffline().catch(() => undefined);
+  void refreshModels();
+  await release();
+}
+
+/** A download that was chosen for a question of an earlier visit. */
+async function resumeWanted(): Promise<void> {
+  const wanted = held.value?.wants;
+  if (!wanted || held.value?.reason !== "photograph" || !engine.value) return;
+  if (typeof wanted.source === "string") await load({ name: wanted.name, source: wanted.source });
+  else await getAndUse({ name: wanted.name, source: wanted.source as unknown as Downloadable["source"] });
+}
+
+/** Loads the model that the user chose. */
+export async function choose(choice: Choice): Promise<void> {
+  void packages.requestPersistence().catch(() => false);
+  showModels(false);
+  const loaded = load(choice);
+  // The button that was clicked is hidden now: the focus, and with it the view, moves to the progress.
+  focusOn(isDemo(choice) ? "models-summary" : "load-cancel");
+  await loaded;
+  focusOn("question");
+  void refreshModels();
+}
+
+/** Downloads a model while the present one stays in use, and uses it then. */
+export async function getAndUse(model: Downloadable): Promise<void> {
+  void packages.requestPersistence().catch(() => false);
+  const source = await download(model);
+  if (source !== null) await load({ name: model.name, source });
+}
+
+/** Downloads a model that sees photographs, which answers the held question then. */
+export function getForHeld(model: Downloadable, isStored: boolean): void {
+  wantModel(model);
+  if (isStored) void choose(model);
+  else void getAndUse(model);
+}
+
+export function newConversation(): void {
+  beginConversation();
+  takeQuestion();
+  ofScene.value = null;
+  rename({ view: "conversation", id: null });
+  clearProblem();
+  announce(words.conversations.begun);
+  focusOn("question");
+}
+
+/** Files are taken one after another, so that the order of giving them decides. */
+let turn: Promise<void> = Promise.resolve();
+
+/** Takes files, which may be pictures or a model. */
+export function addFiles(files: readonly File[]): void {
+  ofScene.value = null;
+  clearProblem();
+  turn = turn.then(() => sortFiles(files)).catch(showProblem);
+}
+
+/** Takes an example with its questions. */
+export function addScene(file: File, prompts: readonly string[]): void {
+  addFiles([file]);
+  ofScene.value = [...new Set([words.instructions.describeDemo, ...prompts])].slice(0, MOST_SUGGESTIONS);
+}
+
+async function sortFiles(files: readonly File[]): Promise<void> {
+  const isModel = await Promise.all(files.map((file) => isModelFile(file).catch(() => false)));
+  const models = files.filter((_, index) => isModel[index]);
+  if (models.length > 0) await addModelFiles(models);
+  const others = files.filter((_, index) => !isModel[index]);
+  if (others.length > 0) await addPictures(others);
+}
+
+export async function addModelFiles(files: readonly File[]): Promise<void> {
+  clearProblem();
+  showModels(true);
+  await takeModelFiles(files);
+  focusOn(modelFiles.value.text ? "load-files" : "model-files");
+}
+
+/** Attaches pictures, and describes them at once if nothing else is being asked. */
+async function addPictures(files: readonly File[]): Promise<void> {
+  const taken: PictureName[] = [];
+  for (const file of files) taken.push(await takePicture(file, isTemporary.value));
+  const isAlone = attached.value.length === 0 && questionText.value.trim() === "" && !underway.value;
+  for (const picture of taken) attach(picture);
+  if (describesAtOnce.value && isAlone) await submit(describe(), { isTopic: true });
+  else focusOn("question");
+}
+
+/** Asks the question that is written, or `text`. Resolves once the question is kept and the answer has begun. */
+export async function submit(text = questionText.value.trim(), { isTopic = false } = {}): Promise<void> {
+  if (underway.value) return;
+  const asked = text || (attached.value.length > 0 ? describe() : "");
+  if (!asked) return;
+  const replaces = messages.value.get(edited.value ?? "") ?? null;
+  const pictures = takeQuestion();
+  clearProblem();
+  const question = await addQuestion(asked, pictures, { isTopic, replaces });
+  void answerOrHold(question);
+  if (!engine.value && loadFailure.value) showProblem(loadFailure.value);
+}
+
+/** Puts a question back where it is written, to be changed. */
+export function edit(question: Message): void {
+  takeQuestion();
+  questionText.value = question.text;
+  for (const picture of question.pictures) attach(picture);
+  edited.value = question.id;
+  focusOn("question");
+}
+
+/** Edits the last question that is shown. */
+export function editLast(): void {
+  const last = path.value.findLast(({ role }) => role === "user");
+  if (last && questionText.value === "" && attached.value.length === 0) edit(last);
+}
+
+/** Answers a question that has none, or whose answer failed. */
+export async function retry(question: Message): Promise<void> {
+  clearProblem();
+  if (held.value?.question === question.id) letGo();
+  await answerOrHold(question);
+}
+
+/** Keeps what is written when the page ends. */
+export function listenForEnd(): void {
+  addEventListener("pagehide", saveAll);
+  addEventListener("visibilitychange", saveAll);
+}

@@ -1,0 +1,35 @@
+/** Settings of the page, kept in the database. */
+import { effect, signal, type Signal } from "@preact/signals-core";
+import { rows, write } from "./kept.js";
+
+const all: { id: string; value: Signal<unknown> }[] = [];
+
+/** Describes new pictures without a question. */
+export const describesAtOnce = setting("describesAtOnce", true);
+/** Shows pictures at the largest size that the model takes. */
+export const isFullDetail = setting("isFullDetail", false);
+/** Tokens of the longest answer; `null`: by the model. */
+export const longestAnswer = setting<number | null>("longestAnswer", null);
+/** Gigabytes of graphics memory as told by the user; browsers do not report it. */
+export const graphicsMemory = setting<number | null>("graphicsMemory", null);
+
+function setting<T>(id: string, initial: T): Signal<T> {
+  const value = signal(initial);
+  all.push({ id, value: value as Signal<unknown> });
+  return value;
+}
+
+/** Reads all settings, and writes each one when it changes. */
+export async function loadSettings(): Promise<void> {
+  const kept = await (await rows()).all("settings");
+  for (const { id, value } of all) {
+    const row = kept.find((row) => row.id === id);
+    if (row && typeof row.value === typeof (value.peek() ?? row.value)) value.value = row.value;
+    let isFirst = true;
+    effect(() => {
+      const now = value.value;
+      if (!isFirst) void write({ put: { settings: [{ id, value: now }] } });
+      isFirst = false;
+    });
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * Rows of the database. What cannot be written, without room or without a database, is kept in memory for this visit, and reads see it:
+ * the rest of the page need not know.
+ */
+import type { IDBPDatabase } from "idb";
+import { openDatabase, type Migration } from "./migrate.js";
+import type { Change, TableName, Tables } from "./schema.js";
+
+/** Why rows are kept in memory only: no room, no database in this window, a database of a newer page, or one closed for an update. */
+export type StoreProblem = "full" | "none" | "newer" | "outdated";
+
+/** Any row. */
+type Row = Tables[TableName];
+
+/** Opens the database; without one, everything is kept in memory. */
+export async function openRows(onProblem: (problem: StoreProblem) => void, steps?: readonly Migration[]): Promise<Rows> {
+  try {
+    return new Rows(await openDatabase(() => onProblem("outdated"), steps), onProblem);
+  } catch (thrown) {
+    onProblem((thrown as DOMException).name === "VersionError" ? "newer" : "none");
+    return new Rows(null, onProblem);
+  }
+}
+
+export class Rows {
+  /** Rows of this visit over those of the database; `null` for a deleted one. */
+  private readonly memory = new Map<TableName, Map<string, object | null>>();
+
+  constructor(
+    private readonly database: IDBPDatabase | null,
+    private readonly onProblem: (problem: StoreProblem) => void,
+  ) {}
+
+  async get<T extends TableName>(table: T, id: string): Promise<Tables[T] | null> {
+    const kept = this.memory.get(table)?.get(id);
+    if (kept !== undefined) return kept as Tables[T] | null;
+    return ((await this.database?.get(table, id).catch(() => undefined)) as Tables[T] | undefined) ?? null;
+  }
+
+  async all<T extends TableName>(table: T): Promise<Tables[T][]> {
+    const stored = ((await this.database?.getAll(table).catch(() => [])) ?? []) as Tables[T][];
+    return this.merged(table, stored, () => true);
+  }
+
+  /** Messages of a conversation. */
+  async messagesOf(conversation: string): Promise<Tables["messages"][]> {
+    const stored = ((await this.database?.getAllFromIndex("messages", "conversation", conversation).catch(() => [])) ??
+      []) as Tables["messages"][];
+    return this.merged("messages", stored, (message) => message.conversation === conversation);
+  }
+
+  /** True if a message has this picture. */
+  async isShown(picture: string): Promise<boolean> {
+    if (((await this.database?.countFromIndex("messages", "pictureIds", picture).catch(() => 1)) ?? 0) > 0) return true;
+    return [...(this.memory.get("messages")?.values() ?? [])].some(
+      (row) => (row as Tables["messages"] | null)?.pictureIds.includes(picture) === true,
+    );
+  }
+
+  /**
+   * Writes all of `change` or nothing; resolves to true once it is in the database, otherwise it is kept in memory. With `isTemporary`
+   * nothing goes to the database.
+   */
+  async write(change: Change, isTemporary = false): Promise<boolean> {
+    if (!this.database || isTemporary) {
+      this.keep(change);
+      return false;
+    }
+    try {
+      await commit(this.database, change);
+    } catch (thrown) {
+      this.keep(change);
+      const isFull = (thrown as DOMException).name === "QuotaExceededError";
+      this.onProblem(isFull ? "full" : (thrown as DOMException).name === "InvalidStateError" ? "outdated" : "none");
+      return false;
+    }
+    this.forget(change);
+    return true;
+  }
+
+  /** Drops rows of this visit, such as those of a temporary conversation. */
+  forget(change: Change): void {
+    for (const [table, ids] of idsOf(change)) for (const id of ids) this.memory.get(table)?.delete(id);
+  }
+
+  private keep(change: Change): void {
+    const rowsOf = (table: TableName) => {
+      const rows = this.memory.get(table) ?? new Map<string, object | null>();
+      this.memory.set(table, rows);
+      return rows;
+    };
+    for (const [table, rows] of tablesOf<Row>(change.put)) for (const row of rows) rowsOf(table).set(row.id, row);
+    for (const [table, ids] of tablesOf<string>(change.delete)) for (const id of ids) rowsOf(table).set(id, null);
+  }
+
+  private merged<T extends TableName>(table: T, stored: Tables[T][], wanted: (row: Tables[T]) => boolean): Tables[T][] {
+    const memory = this.memory.get(table);
+    if (!memory?.size) return stored;
+    const kept = [...memory.values()].filter((row): row is Tables[T] => row !== null && wanted(row as Tables[T]));
+    return [...stored.filter(({ id }) => !memory.has(id)), ...kept];
+  }
+}
+
+async function commit(database: IDBPDatabase, change: Change): Promise<void> {
+  const names = [...new Set([...idsOf(change)].map(([table]) => table))];
+  if (names.length === 0) return;
+  const transaction = database.transaction(names, "readwrite");
+  // A failed request also fails the transaction; both are reported by the first.
+  const done = transaction.done.catch((thrown: unknown) => Promise.reject(thrown));
+  done.catch(() => undefined);
+  try {
+    const requests: Promise<unknown>[] = [];
+    for (const [table, rows] of tablesOf<Row>(change.put)) for (const row of rows) requests.push(transaction.objectStore(table).put(row));
+    for (const [table, ids] of tablesOf<string>(change.delete))
+      for (const id of ids) requests.push(transaction.objectStore(table).delete(id));
+    await Promise.all(requests);
+  } catch (thrown) {
+    try {
+      transaction.abort();
+    } catch {
+      // It has ended already.
+    }
+    throw thrown;
+  }
+  await done;
+}
+
+function* idsOf(change: Change): Generator<[TableName, readonly string[]]> {
+  for (const [table, rows] of tablesOf<Row>(change.put)) yield [table, rows.map(({ id }) => id)];
+  yield* tablesOf<string>(change.delete);
+}
+
+function tablesOf<Entry>(tables: { readonly [table: string]: readonly Entry[] } | undefined): [TableName, readonly Entry[]][] {
+  return Object.entries(tables ?? {}) as [TableName, readonly Entry[]][];
+}

@@ -1,0 +1,50 @@
+/** Downloads that run, wait or were paused. */
+import { downloads, forgetDownload, pauseDownload, type Download } from "../state/downloads.js";
+import { getAndUse } from "../state/session.js";
+import { words } from "../words/index.js";
+import { adviceOf } from "./problem.js";
+
+export function Downloads() {
+  const all = [...downloads.value];
+  return (
+    <ul class="notices" id="downloads" aria-label={words.downloads.label} hidden={all.length === 0}>
+      {all.map(([key, download]) => (
+        <Row key={key} download={download} />
+      ))}
+    </ul>
+  );
+}
+
+function Row({ download }: { download: Download }) {
+  const { model, state, loaded, total } = download;
+  const isActive = state === "running" || state === "queued";
+  const text = textOf(download);
+  return (
+    <li class="notice">
+      <p>{text}</p>
+      {isActive && <progress aria-label={text} {...(total > 0 ? { max: total, value: loaded } : {})} />}
+      {isActive ? (
+        <button type="button" aria-label={words.downloads.pause(model.name)} onClick={() => pauseDownload(model.source)}>
+          {words.models.pause}
+        </button>
+      ) : (
+        <>
+          <button type="button" aria-label={words.downloads.resume(model.name)} onClick={() => void getAndUse(model)}>
+            {words.models.resume}
+          </button>
+          <button type="button" class="quiet" aria-label={words.downloads.discard(model.name)} onClick={() => forgetDownload(model.source)}>
+            {words.close}
+          </button>
+        </>
+      )}
+    </li>
+  );
+}
+
+function textOf({ model: { name }, state, loaded, total, rate, problem }: Download): string {
+  const { downloads: texts } = words;
+  if (state === "queued") return texts.queued(name);
+  if (state === "running") return texts.running(name, loaded, total, rate);
+  if (state === "failed") return texts.failed(name, adviceOf(problem?.code ?? "").title);
+  return texts.paused(name, loaded, total);
+}

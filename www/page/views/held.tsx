@@ -1,0 +1,70 @@
+/** A question that waits: for a model, or for one that sees photographs. */
+import type { ModelCheck } from "../../src/index.js";
+import { downloads } from "../state/downloads.js";
+import { askAnyway, held, letGo } from "../state/held.js";
+import { keyOf } from "../state/model-choice.js";
+import { check } from "../state/models.js";
+import { addressOf } from "../state/route.js";
+import { getForHeld } from "../state/session.js";
+import { words } from "../words/index.js";
+
+export function HeldCard() {
+  const waiting = held.value;
+  if (!waiting) return null;
+  if (waiting.reason === "photograph") return <Photograph />;
+  return (
+    <div class="turn notice">
+      <p>{words.held.model}</p>
+      <button type="button" class="quiet" onClick={letGo}>
+        {words.held.cancel}
+      </button>
+    </div>
+  );
+}
+
+/** The model with the smallest download that sees photographs and fits. */
+function smallest(): ModelCheck | undefined {
+  return check.value?.models.find(({ fits }) => fits);
+}
+
+function Photograph() {
+  const wanted = held.value?.wants;
+  const offered = smallest();
+  const isComing = wanted && [...downloads.value.keys()].includes(keyOf(wanted.source));
+  return (
+    <div class="turn notice photograph" id="offer">
+      <p>{words.held.photograph}</p>
+      {isComing ? (
+        <p>{words.held.willAnswer(wanted.name)}</p>
+      ) : offered ? (
+        <Offer offered={offered} />
+      ) : (
+        check.value && <p>{words.held.none}</p>
+      )}
+      <div class="choices">
+        <a class="button" href={addressOf({ view: "models" })}>
+          {words.held.other}
+        </a>
+        <button type="button" id="ask-anyway" onClick={() => void askAnyway()}>
+          {words.held.anyway}
+        </button>
+      </div>
+    </div>
+  );
+}
+
+function Offer({ offered }: { offered: ModelCheck }) {
+  const { model, isStored, downloadBytes, loadSeconds } = offered;
+  const [address] = Object.values(model.source);
+  const label = isStored ? words.held.use(model.name) : words.held.download(model.name, downloadBytes, loadSeconds.first);
+  return (
+    <>
+      <button type="button" class="primary" id="get-model" aria-describedby="get-model-host" onClick={() => getForHeld(model, isStored)}>
+        {label}
+      </button>
+      <p class="fine" id="get-model-host">
+        {isStored ? "" : words.held.host(new URL(String(address)).host)}
+      </p>
+    </>
+  );
+}

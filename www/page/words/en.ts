@@ -1,0 +1,347 @@
+/** English. */
+import { readableBytes } from "../../src/store/quota.js";
+import { count, duration, number, percent, rough } from "./format.js";
+
+/** A token is about this many words. */
+const WORDS_OF_TOKEN = 0.75;
+
+/** Instructions for models. The demo model has learnt fixed ones. */
+const instructions = {
+  describe: "Describe this picture in two to four sentences: what it shows, where, what is unusual. Then any words in it, as they stand.",
+  describeDemo: "Describe this image.",
+  suggestedDemo: ["Describe this image.", "How many shapes are there?", "What does the word say?"],
+  suggested: ["What is in this picture?", "Write down all text in this picture.", "Write a caption for this picture, at most 15 words."],
+};
+
+export const en = {
+  instructions,
+  title: "Ocelli: ask about your pictures, on your own device",
+  name: "Ocelli",
+  about: "Ask about your pictures. Everything happens on this device.",
+  skip: "Skip to the question",
+  close: "Close",
+  more: "More",
+  delete: "Delete",
+  undo: "Undo",
+
+  loading: {
+    starting: "Starting …",
+    cancel: "Cancel",
+    manifest: "Looking for the model …",
+    preparing: "Getting ready for this device …",
+    ready: "The model is ready.",
+    import: "Reading and converting the model",
+    stored: "Reading the stored model",
+    downloading: "Downloading the model",
+    bytes: (stage: string, loaded: number, total: number, rate: number | null) =>
+      `${stage}: ${readableBytes(loaded)} of ${readableBytes(total)}${rate ? `, ${readableBytes(rate)} a second, ${duration((total - loaded) / rate)} left` : ""}`,
+    kernels: (loaded: number, total: number) => ` · Getting ready for this device: ${percent(loaded / (total || 1))}`,
+    quarter: (part: number) => `Model ${part} percent loaded`,
+    repaired: (file: string) => `A stored part of the model was damaged and has been fetched again: ${file}.`,
+    cancelled: "Cancelled. The part that was imported is kept, and the import can be resumed.",
+  },
+
+  device: {
+    emulated: (name: string) => `a GPU that the processor emulates${name ? ` (${name})` : ""}`,
+    unnamed: "your GPU",
+    processor: (threads: number | undefined) =>
+      `this computer's processor${threads === undefined ? "" : threads === 1 ? ", on one thread" : `, on ${threads} threads`}`,
+    because: (device: string, reason: string) => `${device}, because ${reason}`,
+    running: (device: string) => `Running on ${device}.`,
+  },
+
+  conversations: {
+    label: "Conversations",
+    open: "Conversations",
+    begin: "New conversation",
+    begun: "New conversation.",
+    temporary: "Temporary",
+    temporaryHelp: "This conversation is not kept.",
+    untitled: "New conversation",
+    pinned: "Pinned",
+    today: "Today",
+    yesterday: "Yesterday",
+    earlier: "Earlier",
+    none: "Conversations are kept here, on this device.",
+    search: "Search conversations",
+    found: (found: number) => (found === 0 ? "Nothing was found." : `${count(found, "conversation", "conversations")} found.`),
+    more: "Show more",
+    menu: (title: string) => `More: ${title}`,
+    rename: "Rename",
+    newName: "New name",
+    save: "Save",
+    pin: "Pin",
+    unpin: "Unpin",
+    deleted: (title: string) => `“${title}” is deleted.`,
+    removed: "The message is deleted.",
+    gone: "This conversation is not here any more.",
+  },
+
+  empty: {
+    heading: "What is in your picture?",
+    answers: "Drop a picture, paste one, or choose one below. Then ask.",
+    demo: "The demo model knows drawn shapes only. For photographs, get a larger model.",
+    seeModels: "See models",
+    examples: "Try an example",
+    scene: "Example scene",
+  },
+
+  question: {
+    label: "Your question",
+    send: "Send",
+    stop: "Stop",
+    drop: "Drop or paste pictures anywhere, or",
+    choose: "Choose pictures",
+    atOnce: "Describe new pictures right away",
+    everyDetail: "Look at every detail, however long it takes",
+    pictures: "Pictures of the next question",
+    remove: (name: string) => `Remove ${name}`,
+    suggestions: "Suggested questions",
+    editing: "You are changing an earlier question.",
+    cancelEdit: "Keep it as it was",
+    enter: " sends, ",
+    shiftEnter: " starts a new line, ",
+    escape: " stops.",
+  },
+
+  answer: {
+    you: "You",
+    name: "Ocelli",
+    topic: "New pictures: answered without what is above",
+    begins: "Answering",
+    complete: "Answer complete",
+    stopped: "Stopped.",
+    thinking: "Thinking …",
+    waiting: "Waiting for the model …",
+    picture: (picture: number, of: number, width: number, height: number) =>
+      of > 1 ? `Looking at picture ${picture} of ${of} at ${width} × ${height} …` : `Looking at the picture at ${width} × ${height} …`,
+    reading: "Reading the question …",
+    recovering: "The graphics device was reset; the answer continues in a moment …",
+    thoughts: "Thoughts",
+    cut: "The answer reached the longest length that is set.",
+    interrupted: "Interrupted when the page was closed.",
+    failed: "There is no answer to this question.",
+    retry: "Try again",
+    truncated: (turns: number) =>
+      `${turns === 1 ? "The oldest question was" : `The oldest ${turns} questions were`} left out: the conversation is longer than the model can hold.`,
+    pictureGone: (name: string) => `${name} is not here any more.`,
+    copy: "Copy",
+    copied: "Copied",
+    copyAnswer: "Copy the answer",
+    again: "Answer again",
+    continue: "Continue",
+    edit: "Edit",
+    delete: "Delete",
+    version: (at: number, of: number) => `${at} of ${of}`,
+    earlier: "Earlier version",
+    later: "Later version",
+    fromHere: (model: string) => `From here on: ${model}`,
+    details: "Details",
+    model: (name: string) => `Model: ${name}`,
+    prompt: (tokens: number, cached: number) =>
+      `Question: ${count(tokens, "token", "tokens")}${cached > 0 ? `, ${number(cached)} of them known from before` : ""}`,
+    length: (tokens: number) => `Answer: ${count(tokens, "token", "tokens")}`,
+    speed: (firstMs: number, perSecond: number) =>
+      `First word after ${rough(firstMs / 1000)} s, then ${rough(perSecond * WORDS_OF_TOKEN)} words (${rough(perSecond)} tokens) a second`,
+    shown: (width: number, height: number, tokens: number) => `Picture: ${width} × ${height}, ${count(tokens, "token", "tokens")}`,
+    seed: (seed: number) => `Seed: ${seed}`,
+  },
+
+  held: {
+    model: "Will be sent when the model is ready.",
+    cancel: "Cancel",
+    photograph: "This looks like a photograph. The demo model knows drawn shapes only and would make something up.",
+    download: (name: string, bytes: number | null, seconds: number | null) => {
+      const facts = [bytes === null ? null : readableBytes(bytes), seconds === null ? null : `about ${duration(seconds)}`].filter(Boolean);
+      return `Download ${name}${facts.length > 0 ? ` (${facts.join(", ")})` : ""} and describe it`;
+    },
+    use: (name: string) => `Use ${name} and describe it`,
+    host: (host: string) => `It comes from ${host}. Your picture stays on this device.`,
+    other: "Choose another model",
+    anyway: "Ask the demo model anyway",
+    none: "No model that sees photographs fits this device.",
+    willAnswer: (name: string) => `${name} will answer it as soon as it is here. You may close the page and come back.`,
+  },
+
+  models: {
+    demo: "demo model",
+    own: "your model",
+    heading: "Model: ",
+    change: "Change",
+    list: "Models to choose from",
+    demoTitle: "Demo model",
+    demoAbout: "Comes with this page. Tiny: it knows generated scenes of coloured shapes and short words, nothing else.",
+    demoDownload: "Nothing more to download.",
+    runsOn: (device: string) => `Models run on ${device}.`,
+    room: (free: number) => `This browser has room for ${readableBytes(free)}.`,
+    memory: "Graphics memory",
+    memoryUnknown: "I don't know",
+    memoryOf: (gigabytes: number, isMost: boolean) => (isMost ? `${gigabytes} GB or more` : `${gigabytes} GB`),
+    memoryHelp:
+      "Browsers do not tell it. On Apple and integrated GPUs it is about half of the machine's memory. It counts from the next load on.",
+    protected: "What is stored here is protected from being cleared.",
+    unprotected: "The browser may clear what is stored here when the disk is full.",
+    protect: "Ask the browser to keep it",
+    onDevice: "On this device",
+    recommended: "Recommended",
+    larger: "Larger",
+    licence: (licence: string) => `Licence: ${licence}`,
+    size: (bytes: number, isEstimate: boolean) => `${isEstimate ? "about " : ""}${readableBytes(bytes)}`,
+    download: (size: string | null, seconds: number | null) =>
+      `Download: ${size ?? "not known before it begins"}${seconds === null ? "" : `, ${duration(seconds)} until it is ready`}`,
+    downloaded: "Download: none, it is here",
+    takes: (size: string) => `Takes: ${size} on this device`,
+    needs: (least: string, all: string, isOnProcessor: boolean) => `${isOnProcessor ? "Memory" : "Graphics memory"}: ${least} to ${all}`,
+    speedMeasured: (tokensPerSecond: number) => `Speed: ${rough(tokensPerSecond * WORDS_OF_TOKEN)} words a second (measured here)`,
+    speedEstimated: (tokensPerSecond: number) =>
+      `Speed: about ${Number((tokensPerSecond * WORDS_OF_TOKEN).toPrecision(1))} words a second (estimate)`,
+    speedUnknown: "Speed: not known yet",
+    onProcessor: (tokensPerSecond: number, isSlow: boolean) => {
+      const perSecond = tokensPerSecond * WORDS_OF_TOKEN;
+      const speed = perSecond >= 1.5 ? `about ${Math.round(perSecond)} words` : perSecond >= 0.75 ? "about a word" : "less than a word";
+      return `Runs on the processor: ${speed} a second${isSlow ? ", which is slow" : ""}.`;
+    },
+    fits: (all: number) => `Should run here. Needs about ${readableBytes(all)} of graphics memory.`,
+    theseFit: (names: string) => `These fit: ${names}.`,
+    use: "Use",
+    inUse: "In use",
+    get: (bytes: number | null) => (bytes === null ? "Download" : `Download ${readableBytes(bytes)}`),
+    resume: "Continue",
+    pause: "Pause",
+    discard: "Discard",
+    fromHost: (host: string) => `from ${host}`,
+    of: (act: string, name: string) => `${act}: ${name}`,
+    ownHeading: "Your own model",
+    ownAbout1: "A GGUF file of Ministral 3, Mistral Small 3.1, Qwen3-VL or Qwen3.5 with the ",
+    ownAbout2:
+      " file that lets it see, or a folder of safetensors of these or of Llama 3.2 Vision. Files are read where they are; nothing is uploaded.",
+    address: "Address of a GGUF file or a folder",
+    mmprojAddress: "Address of its mmproj file, if it is a GGUF file",
+    load: "Load from this address",
+    files: "Or drop the files anywhere on this page, or",
+    chooseFiles: "Choose model files",
+    loadFiles: "Load these files",
+    fileModel: "Model",
+    fileVision: "Vision (mmproj)",
+    noModel: "not given yet: the GGUF file with the words",
+    noVision: "not given: the model will not see pictures",
+    file: (name: string, bytes: number) => `${name}, ${readableBytes(bytes)}`,
+    storedHeading: "Stored on this device",
+    entry: (name: string, bytes: number, isComplete: boolean) => `${name}, ${readableBytes(bytes)}${isComplete ? "" : ", not complete"}`,
+    takeStored: (name: string) => `Use ${name}`,
+    deleteStored: (name: string) => `Delete ${name}`,
+    deleteQuestion: (name: string, bytes: number) =>
+      `Delete ${name}? It takes ${readableBytes(bytes)} and would have to be downloaded again.`,
+    keep: "Keep it",
+    deleted: (name: string) => `${name} is deleted.`,
+    partly: (name: string, loaded: number, total: number) =>
+      `${name} is ${percent(loaded / (total || 1))} imported (${readableBytes(loaded)} of ${readableBytes(total)}). `,
+    sameFiles: (files: string) => `To continue, give the same files again: ${files}.`,
+    discardPart: (name: string) => `Discard what is imported of ${name}`,
+    resumePart: (name: string) => `Continue importing ${name}`,
+    longest: "Longest answer",
+    longestOwn: "By the model",
+    longestOf: (tokens: number) => `${number(tokens)} tokens, about ${number(Math.round(tokens * WORDS_OF_TOKEN))} words`,
+  },
+
+  downloads: {
+    label: "Downloads",
+    queued: (name: string) => `${name} waits for the download before it.`,
+    running: (name: string, loaded: number, total: number, rate: number | null) =>
+      total === 0
+        ? `${name}: looking for its files …`
+        : `${name}: ${percent(loaded / total)} of ${readableBytes(total)}${rate ? `, ${readableBytes(rate)} a second, ${duration((total - loaded) / rate)} left` : ""}`,
+    paused: (name: string, loaded: number, total: number) => `${name}: paused at ${percent(loaded / (total || 1))}. Continue at any time.`,
+    failed: (name: string, title: string) => `${name}: ${title}`,
+    pause: (name: string) => `Pause the download of ${name}`,
+    resume: (name: string) => `Continue the download of ${name}`,
+    discard: (name: string) => `Discard the download of ${name}`,
+    done: (name: string) => `${name} is on this device now.`,
+  },
+
+  linked: {
+    heading: "Load a model of another site?",
+    names: "The link that opened this page names a model from ",
+    unknownSize: "Unknown size",
+    size: (bytes: number) => readableBytes(bytes),
+    advice:
+      "It would be downloaded, stored in this browser and write the answers here. Your pictures and questions are not sent anywhere. Load it only if you trust that site.",
+    refuse: "Do not load it",
+    load: "Load it",
+  },
+
+  store: {
+    full: "There is no room to keep everything: what is new is gone when you close this window.",
+    none: "This window keeps nothing: it is gone when you close it.",
+    newer: "What is kept here was written by a newer version of this page, and stays as it is. This visit is not kept.",
+    outdated: "This page was updated in another tab. Reload it, so that what is new is kept.",
+    reload: "Reload",
+  },
+
+  footer: {
+    offline: "Works offline from now on.",
+    update: "A new version of this page is ready.",
+    reload: "Reload",
+  },
+
+  problems: {
+    details: "Details",
+    of: (subject: string, title: string) => (subject ? `${subject}: ${title}` : title),
+    other: { title: "Something went wrong in this page.", next: "Try again, or reload the page." },
+    codes: {
+      "webgpu-unavailable": {
+        title: "This browser offers neither WebGPU nor the processor to the model.",
+        next: "Use a current Chrome, Edge, Firefox or Safari, and open the page over https or from localhost.",
+      },
+      "limits-too-small": {
+        title: "This model is too large for this device.",
+        next: "Choose a smaller one, or close other pages that use the GPU.",
+      },
+      "budget-too-small": {
+        title: "This model is too large for this device.",
+        next: "Choose a smaller one, or check the graphics memory that you have told under “Model”.",
+      },
+      "out-of-memory": {
+        title: "The graphics memory is full.",
+        next: "Close other tabs that use it, or choose a smaller model, and try again.",
+      },
+      "device-lost": { title: "The graphics driver was reset several times.", next: "What was written is kept. Try again." },
+      "self-test-failed": {
+        title: "This device computes wrongly, so its answers could not be trusted.",
+        next: "Update the graphics driver or use another browser.",
+      },
+      "invalid-image": { title: "That is not a picture this page can read.", next: "PNG, JPEG or WebP files always work." },
+      "image-too-large": { title: "That picture is too large to open safely.", next: "Scale it down and try again." },
+      "context-overflow": {
+        title: "The pictures and the question are longer than the model can hold.",
+        next: "Use fewer pictures, or start a new conversation.",
+      },
+      integrity: {
+        title: "A part of the model was damaged on its way here, twice.",
+        next: "The server's copy may be broken. Reload the page to try again.",
+      },
+      io: { title: "The model could not be downloaded.", next: "What is here is kept. Check the network connection and try again." },
+      "invalid-checkpoint": {
+        title: "These are not the files of a model that this page can read.",
+        next: "Check the addresses or files: a GGUF file of Ministral 3, Mistral Small 3.1, Qwen3.5 or Qwen3-VL, its own mmproj file beside it.",
+      },
+      "unsupported-architecture": {
+        title: "This model is of a family that Ocelli does not run.",
+        next: "Choose a Ministral 3, Mistral Small 3.1, Qwen3.5 or Qwen3-VL model.",
+      },
+      "storage-full": {
+        title: "There is no room to keep the model.",
+        next: "Delete a stored model or free some disk space, then continue.",
+      },
+      "storage-unavailable": {
+        title: "This window may not store files.",
+        next: "Open the page in an ordinary window, or use the model from memory.",
+      },
+      "invalid-package": { title: "The model's files do not fit together.", next: "Check the address after ?model=, or reload the page." },
+      tokenizer: { title: "The model's files do not fit together.", next: "Choose another file of this model." },
+      "unsupported-schema": { title: "The model cannot be held to this format.", next: "Change the format." },
+      "invalid-grammar": { title: "The model cannot be held to this format.", next: "Change the format." },
+      "protocol-mismatch": { title: "This page was updated in another tab.", next: "Reload it." },
+    },
+  },
+};
