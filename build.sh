@@ -31,6 +31,8 @@ usage: ./build.sh VERB
                    `ocelli bench`
   bench --against-ort [ARGS]
                    the same shape beside onnxruntime-web in Chromium, in turns; ARGS as of www/bench/peer.mjs
+  bench --against-llama-cpp [ARGS]
+                   the same shape as Q4_0 on the processor beside llama.cpp, in turns; ARGS as of benches/llama-cpp/duel.mjs
   bench --scale 3b a random model of Ministral 3 3B's size, natively and in Chromium, within 2 GiB of GPU memory; takes hours on
                    a software GPU, 9 GB of disk, and stops the native tower after OCELLI_FULL_LAYERS layers
   notices          THIRD-PARTY.txt anew: the licences of all dependencies
@@ -302,7 +304,7 @@ check() {
   (cd www && npm run --silent check)
   check_dependencies
   say "lints, and tests without a GPU"
-  cargo_native test --lib --test cpu --test products --test schemas
+  cargo_native test --lib --test cpu --test hostile --test products --test schemas
 }
 
 # Licences, sources and advisories of all dependencies, by the rules in deny.toml.
@@ -358,7 +360,7 @@ test_native() {
   local kernels
   kernels=$(ls -d shaders src/{error.rs,shader,gpu,kernels,reference,layout,weights} Cargo.lock 2>/dev/null)
   say "native tests"
-  cargo_native test --lib --bins --test cpu --test products --test weights --test fuzz --test schemas
+  cargo_native test --lib --bins --test cpu --test hostile --test products --test weights --test fuzz --test schemas
   cargo_native test --doc
   ! has tint || cargo_native test --test cpu tint -- --ignored
   # Conversations, drafts, grammars and the demo model's answers do not depend on shaders: the processor computes them, in a tenth of the time.
@@ -521,6 +523,7 @@ bench() {
   case ${1:-} in
     --model) bench_model "${@:2}" ;;
     --against-ort) bench_against_ort "${@:2}" ;;
+    --against-llama-cpp) bench_against_llama_cpp "${@:2}" ;;
     --scale)
       [[ ${2:-} == 3b ]] || fail "the only scale there is: 3b"
       setup_build
@@ -592,6 +595,26 @@ onnx_models() {
   .tools/py/bin/python benches/onnx/decoder.py "$mid_shape" target/bench/onnx/decoder >"$log" 2>&1 || fail "no decoder: see $log"
   .tools/py/bin/python benches/onnx/tower.py "$mid_shape" target/bench/onnx >>"$log" 2>&1 || fail "no tower: see $log"
   done_with onnx "$mid_shape" benches/onnx
+}
+
+# Both read one GGUF file of Q4_0 and compute on the processor, llama.cpp by the library that node-llama-cpp publishes.
+bench_against_llama_cpp() {
+  setup_rust
+  local version=3.22.1 llama=.tools/llama folder=target/bench/llama-cpp
+  if ! grep -qs "\"version\": \"$version\"" "$llama/node_modules/node-llama-cpp/package.json"; then
+    say "installing node-llama-cpp $version from npm into $llama (700 MB)"
+    npm install --prefix "$llama" --no-save --ignore-scripts --no-fund --no-audit "node-llama-cpp@$version"
+  fi
+  cargo build --locked --quiet --release --bin ocelli
+  if ! unchanged llama-cpp "$mid_shape" synth || [[ ! -f $folder/package/model.json ]]; then
+    say "making a random Q4_0 file of the shape in $mid_shape"
+    rm -rf "$folder"
+    target/release/ocelli synth --shape "$mid_shape" --vision-layers 0 --gguf q4_0 --out "$folder"
+    target/release/ocelli pack "$folder/synth-mid-Q4_0.gguf" --out "$folder/package"
+    done_with llama-cpp "$mid_shape" synth
+  fi
+  node benches/llama-cpp/duel.mjs --ocelli target/release/ocelli --package "$folder/package" --llama "$llama" \
+    --model "$folder/synth-mid-Q4_0.gguf" --out target/bench "$@"
 }
 
 # A package and a GGUF pair of random numbers in the model's shape, kept in target/scale; then an answer natively and in Chromium.

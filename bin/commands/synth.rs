@@ -50,8 +50,13 @@ pub(crate) struct SynthArgs {
 }
 
 /// The types in a GGUF file's text half, as `llama-quantize` names them.
-const GGUF_TYPES: [(&str, FileType); 4] =
-    [("q4_k_m", FileType::Q4KM), ("q5_k_m", FileType::Q5KM), ("q8_0", FileType::Q8_0), ("bf16", FileType::Bf16)];
+const GGUF_TYPES: [(&str, FileType); 5] = [
+    ("q4_k_m", FileType::Q4KM),
+    ("q5_k_m", FileType::Q5KM),
+    ("q4_0", FileType::Q4_0),
+    ("q8_0", FileType::Q8_0),
+    ("bf16", FileType::Bf16),
+];
 
 fn gguf_type() -> impl TypedValueParser<Value = FileType> {
     let find = |name: String| GGUF_TYPES.iter().find(|(known, _)| *known == name).map(|row| row.1);

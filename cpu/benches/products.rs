@@ -1,4 +1,5 @@
-//! Products of the processor, for each layout: bytes a second of few rows, multiply-adds a second of many. `OCELLI_ISA` and `OCELLI_THREADS` choose.
+//! Products of the processor, for each layout, with inputs in floats and in 8-bit integers: bytes a second of few rows, multiply-adds a second of many.
+//! `OCELLI_ISA` and `OCELLI_THREADS` choose.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -31,12 +32,15 @@ fn main() {
     let sets = InstructionSet::detected();
     for set in sets.iter().filter(|set| wanted.is_empty() || set.name().eq_ignore_ascii_case(&wanted)) {
         for layout in [Layout::Q4_0, Layout::Q8_0, Layout::Q4K, Layout::Q6K, Layout::F16] {
-            measure(*set, threads, layout);
+            for rounds in [false, true] {
+                measure(*set, threads, layout, rounds);
+            }
         }
     }
 }
 
-fn measure(set: InstructionSet, threads: usize, layout: Layout) {
+fn measure(set: InstructionSet, threads: usize, layout: Layout, rounds: bool) {
+    let inputs = if rounds { "integers" } else { "floats" };
     let machine = Machine::new(set, threads).expect("threads");
     let buffer = |bytes: usize| Span { at: machine.alloc(bytes as u64).expect("memory"), bytes: bytes as u64 };
     // Enough matrices that no cache holds them.
@@ -51,19 +55,24 @@ fn measure(set: InstructionSet, threads: usize, layout: Layout) {
         for planes in &weights {
             let params = [m, n, k4, blocks, n / 4, 0, n, 0, 0, 0, 0];
             let spans = [x, y, x].into_iter().chain(planes.iter().copied());
-            job.launch(Op::Matvec { layout, has_norm: false }, &params, [1, 1, 1], spans);
+            job.launch(Op::Matvec { layout, has_norm: false, rounds }, &params, [1, 1, 1], spans);
         }
         let seconds = least(5, || machine.run(black_box(&job), &mut None).expect("a job"));
         let rate = (bytes * copies) as f64 / seconds / 1e9;
-        println!("{} {threads} {layout:?} rows {m}: {rate:.2} GB/s", set.name());
+        println!("{} {threads} {layout:?} {inputs} rows {m}: {rate:.2} GB/s", set.name());
     }
-    for m in [64_u32, 512] {
+    for m in [32_u32, 64, 512] {
         let mut job = Job::default();
         let params = [m, n, k4, blocks, n, 0, 0, 0];
-        job.launch(Op::Matmul { layout }, &params, [1, 1, 1], [x, y, x].into_iter().chain(weights[0].iter().copied()));
+        job.launch(
+            Op::Matmul { layout, rounds },
+            &params,
+            [1, 1, 1],
+            [x, y, x].into_iter().chain(weights[0].iter().copied()),
+        );
         let seconds = least(3, || machine.run(black_box(&job), &mut None).expect("a job"));
         let rate = 2.0 * f64::from(m) * (N * K) as f64 / seconds / 1e9;
-        println!("{} {threads} {layout:?} rows {m}: {rate:.1} GFLOP/s", set.name());
+        println!("{} {threads} {layout:?} {inputs} rows {m}: {rate:.1} GFLOP/s", set.name());
     }
 }
 

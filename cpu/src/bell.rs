@@ -6,8 +6,9 @@ use core::sync::atomic::{AtomicU32, Ordering};
 #[cfg(feature = "native")]
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// Turns of a loop before a waiting thread sleeps, some tens of microseconds.
-const SPINS: u32 = 1_000;
+/// Turns of a loop before a waiting thread sleeps, some tens of microseconds: longer than a thread waits within a job, and than the next token takes to
+/// be submitted.
+const SPINS: u32 = 2_000;
 
 /// Wakes the threads that wait for a word.
 #[derive(Debug, Default)]
@@ -16,6 +17,9 @@ pub(crate) struct Bell {
     asleep: Mutex<()>,
     #[cfg(feature = "native")]
     rung: Condvar,
+    /// Threads that sleep or are about to.
+    #[cfg(feature = "native")]
+    sleepers: AtomicU32,
 }
 
 impl Bell {
@@ -35,9 +39,11 @@ impl Bell {
     #[cfg(feature = "native")]
     fn sleep(&self, word: &AtomicU32, before: u32) {
         let mut asleep = self.asleep.lock().unwrap_or_else(PoisonError::into_inner);
-        while word.load(Ordering::Acquire) == before {
+        self.sleepers.fetch_add(1, Ordering::SeqCst);
+        while word.load(Ordering::SeqCst) == before {
             asleep = self.rung.wait(asleep).unwrap_or_else(PoisonError::into_inner);
         }
+        self.sleepers.fetch_sub(1, Ordering::SeqCst);
     }
 
     #[cfg(not(feature = "native"))]
@@ -47,9 +53,20 @@ impl Bell {
 
     /// Gives the word another value and wakes those that wait for it.
     pub(crate) fn ring(&self, word: &AtomicU32, value: u32) {
-        word.store(value, Ordering::Release);
+        word.store(value, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Adds one to the word and wakes those that wait for it.
+    #[cfg(feature = "native")]
+    pub(crate) fn add(&self, word: &AtomicU32) {
+        word.fetch_add(1, Ordering::SeqCst);
+        self.wake();
+    }
+
+    fn wake(&self) {
         #[cfg(feature = "native")]
-        {
+        if self.sleepers.load(Ordering::SeqCst) > 0 {
             // A thread that is about to sleep has the lock, and looks at the word again before it sleeps.
             drop(self.asleep.lock().unwrap_or_else(PoisonError::into_inner));
             self.rung.notify_all();

@@ -40,6 +40,11 @@ impl Layout {
         Self::Q4_0,
         Self::Q4_64,
     ];
+
+    /// Numbers are integers with scales.
+    pub(crate) fn is_quantised(self) -> bool {
+        !matches!(self, Self::F32 | Self::F16)
+    }
 }
 
 /// The number format of keys and values.
@@ -157,16 +162,20 @@ pub enum Op {
         parts: u8,
         is_scaled: bool,
     },
+    /// Inputs of products are in 8-bit integers if it `rounds` and the layout is quantised.
     GatedMatvec {
         layout: Layout,
         has_norm: bool,
+        rounds: bool,
     },
     Matmul {
         layout: Layout,
+        rounds: bool,
     },
     Matvec {
         layout: Layout,
         has_norm: bool,
+        rounds: bool,
     },
     Plain(Plain),
     QkvMatvec {
@@ -175,6 +184,7 @@ pub enum Op {
         is_interleaved: bool,
         held: Held,
         has_bias: bool,
+        rounds: bool,
     },
     RmsNorm {
         adds: bool,
@@ -253,16 +263,21 @@ impl Op {
             Self::EmbedRows { layout, parts, is_scaled } => {
                 kind(4).put(layout as u32, 8).put(parts.into(), 8).put(is_scaled.into(), 1)
             }
-            Self::GatedMatvec { layout, has_norm } => kind(5).put(layout as u32, 8).put(has_norm.into(), 1),
-            Self::Matmul { layout } => kind(6).put(layout as u32, 8),
-            Self::Matvec { layout, has_norm } => kind(7).put(layout as u32, 8).put(has_norm.into(), 1),
+            Self::GatedMatvec { layout, has_norm, rounds } => {
+                kind(5).put(layout as u32, 8).put(has_norm.into(), 1).put(rounds.into(), 1)
+            }
+            Self::Matmul { layout, rounds } => kind(6).put(layout as u32, 8).put(rounds.into(), 1),
+            Self::Matvec { layout, has_norm, rounds } => {
+                kind(7).put(layout as u32, 8).put(has_norm.into(), 1).put(rounds.into(), 1)
+            }
             Self::Plain(plain) => kind(8).put(plain as u32, 8),
-            Self::QkvMatvec { layout, head_dim, is_interleaved, held, has_bias } => kind(9)
+            Self::QkvMatvec { layout, head_dim, is_interleaved, held, has_bias, rounds } => kind(9)
                 .put(layout as u32, 8)
                 .put(head_dim.into(), 16)
                 .put(is_interleaved.into(), 1)
                 .put(held as u32, 8)
-                .put(has_bias.into(), 1),
+                .put(has_bias.into(), 1)
+                .put(rounds.into(), 1),
             Self::RmsNorm { adds } => kind(10).put(adds.into(), 1),
             Self::Rope { is_rotated, held } => kind(11).put(is_rotated.into(), 1).put(held as u32, 8),
             Self::RopeAppend { head_dim, has_norms, ropes, held } => {
@@ -295,9 +310,9 @@ impl Op {
             },
             3 => Self::DeltaScan { dim: from.dim() },
             4 => Self::EmbedRows { layout: from.layout()?, parts: from.take(8) as u8, is_scaled: from.flag() },
-            5 => Self::GatedMatvec { layout: from.layout()?, has_norm: from.flag() },
-            6 => Self::Matmul { layout: from.layout()? },
-            7 => Self::Matvec { layout: from.layout()?, has_norm: from.flag() },
+            5 => Self::GatedMatvec { layout: from.layout()?, has_norm: from.flag(), rounds: from.flag() },
+            6 => Self::Matmul { layout: from.layout()?, rounds: from.flag() },
+            7 => Self::Matvec { layout: from.layout()?, has_norm: from.flag(), rounds: from.flag() },
             8 => Self::Plain(Plain::ALL.get(from.take(8) as usize)?.0),
             9 => Self::QkvMatvec {
                 layout: from.layout()?,
@@ -305,6 +320,7 @@ impl Op {
                 is_interleaved: from.flag(),
                 held: from.held()?,
                 has_bias: from.flag(),
+                rounds: from.flag(),
             },
             10 => Self::RmsNorm { adds: from.flag() },
             11 => Self::Rope { is_rotated: from.flag(), held: from.held()? },
@@ -332,7 +348,15 @@ mod tests {
             Op::AttentionStep { head_dim: 128, held: Held::F16, results: Results::Partial, scores, tile: 64 },
             Op::EmbedRows { layout: Layout::Q4_64, parts: 5, is_scaled: true },
             Op::Plain(Plain::SoftCap),
-            Op::QkvMatvec { layout: Layout::Q6K, head_dim: 96, is_interleaved: true, held: Held::F16, has_bias: true },
+            Op::QkvMatvec {
+                layout: Layout::Q6K,
+                head_dim: 96,
+                is_interleaved: true,
+                held: Held::F16,
+                has_bias: true,
+                rounds: true,
+            },
+            Op::Matmul { layout: Layout::Q4K, rounds: true },
             Op::RopeAppend { head_dim: 256, has_norms: true, ropes: 2, held: Held::F32 },
         ];
         for op in ops {

@@ -101,6 +101,11 @@ impl<'a> Work<'a> {
         (item < count).then_some(item)
     }
 
+    /// Threads that share the launch.
+    pub(crate) fn threads(&self) -> usize {
+        self.team.threads as usize
+    }
+
     /// Waits until all threads are here, and begins a new list of items. All threads must call it equally often.
     pub fn barrier(&mut self) {
         let Team { threads, next, arrived, turn, bell, .. } = self.team;

@@ -73,17 +73,23 @@ impl Product {
         read(machine, y)
     }
 
-    /// The number that a launch should have written, and the usual size of the terms of its sum.
-    fn expected(&self, op: Op, row: usize, column: usize) -> [f64; 2] {
+    /// The inputs of a row as the product multiplies them: times the norm's weight, rounded if the operation rounds.
+    fn seen(&self, op: Op, row: usize) -> Vec<f32> {
+        let x = &self.x[row * self.shape.k..][..self.shape.k];
+        let is_normed = matches!(op, Op::Matvec { has_norm: true, .. });
+        let gained = x.iter().zip(&self.gain).map(|(x, gain)| if is_normed { x * gain } else { *x }).collect();
+        let rounds = matches!(op, Op::Matvec { rounds: true, .. } | Op::Matmul { rounds: true, .. });
+        if rounds && !matches!(self.matrix.layout, Layout::F32 | Layout::F16) { rounded(gained) } else { gained }
+    }
+
+    /// The number that a launch should have written for these inputs, and the usual size of the terms of its sum.
+    fn expected(&self, op: Op, seen: &[f32], row: usize, column: usize) -> [f64; 2] {
         let Shape { k, .. } = self.shape;
         let x = &self.x[row * k..][..k];
         let square: f64 = x.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
         let is_normed = matches!(op, Op::Matvec { has_norm: true, .. });
         let root = if is_normed { 1.0 / (square / k as f64 + 1e-5).sqrt() } else { 1.0 };
-        let term = |at: usize| {
-            let gain = if is_normed { self.gain[at] } else { 1.0 };
-            f64::from(x[at] * gain) * root * self.matrix.at(column, at)
-        };
+        let term = |at: usize| f64::from(seen[at]) * root * self.matrix.at(column, at);
         let sum: f64 = (0..k).map(term).sum();
         let size: f64 = (0..k).map(|at| term(at).powi(2)).sum::<f64>().sqrt();
         let before = self.y[row * self.stride() + AROUND.0 + column];
@@ -91,17 +97,28 @@ impl Product {
     }
 
     fn check(&self, op: Op, label: &str, y: &[f32]) {
+        let seen: Vec<_> = (0..self.shape.m).map(|row| self.seen(op, row)).collect();
         for (at, (&found, &before)) in y.iter().zip(&self.y).enumerate() {
             let (row, column) = (at / self.stride(), at % self.stride());
             if column < AROUND.0 || column >= AROUND.0 + self.shape.n {
                 assert_eq!(found.to_bits(), before.to_bits(), "{label}: a column that is not the product's");
                 continue;
             }
-            let [expected, size] = self.expected(op, row, column - AROUND.0);
+            let [expected, size] = self.expected(op, &seen[row], row, column - AROUND.0);
             let difference = (f64::from(found) - expected).abs();
             assert!(difference <= 2e-5 * size + 1e-6, "{label}: {row} {column} is {found}, not {expected}");
         }
     }
+}
+
+/// Numbers rounded to 8-bit integers with a scale for each block of 32: the reciprocal of `127 / peak` truncated to eight bits.
+fn rounded(mut x: Vec<f32>) -> Vec<f32> {
+    for block in x.chunks_mut(BLOCK) {
+        let peak = block.iter().fold(0.0_f32, |peak, x| peak.max(x.abs()));
+        let inverse = f32::from_bits((127.0 / peak).to_bits() & 0xffff_0000);
+        block.iter_mut().for_each(|x| *x = 1.0 / inverse * (*x * inverse).round_ties_even());
+    }
+    x
 }
 
 fn each(test: impl Fn(InstructionSet, Layout)) {
@@ -112,7 +129,7 @@ fn each(test: impl Fn(InstructionSet, Layout)) {
 
 /// Inputs of a row: whole super-blocks for layouts that have them, else also a part of a block.
 fn widths(layout: Layout) -> &'static [usize] {
-    if matches!(layout, Layout::Q6K | Layout::Q5K | Layout::Q4K) { &[256, 1280] } else { &[4, 32, 100, 1056] }
+    if matches!(layout, Layout::Q6K | Layout::Q5K | Layout::Q4K) { &[256, 1280] } else { &[4, 32, 100, 132, 1056] }
 }
 
 #[test]
@@ -122,14 +139,18 @@ fn products_are_those_of_f64_and_do_not_depend_on_threads_or_rows() {
         for &k in widths(layout) {
             for (m, n) in [(1, 13), (3, 8), (8, 33), (13, 5)] {
                 let product = Product::random(layout, Shape { m, n, k });
-                for op in [true, false].map(|has_norm| Op::Matvec { layout, has_norm }) {
-                    check(&machines, &product, op, &[1, 2, m]);
+                for rounds in [false, true] {
+                    for has_norm in [false, true] {
+                        check(&machines, &product, Op::Matvec { layout, has_norm, rounds }, &[1, 2, m]);
+                    }
+                    check(&machines, &product, Op::Matmul { layout, rounds }, &[1, m]);
                 }
-                check(&machines, &product, Op::Matmul { layout }, &[1, m]);
             }
         }
-        let product = Product::random(layout, Shape { m: 103, n: 8, k: widths(layout)[1] });
-        check(&machines, &product, Op::Matmul { layout }, &[1, 7, 97]);
+        let product = Product::random(layout, Shape { m: 131, n: 8, k: widths(layout)[1] });
+        for rounds in [false, true] {
+            check(&machines, &product, Op::Matmul { layout, rounds }, &[1, 7, 97]);
+        }
     });
 }
 
@@ -147,12 +168,35 @@ fn check(machines: &[Machine], product: &Product, op: Op, fewer: &[usize]) {
 }
 
 #[test]
+fn infinite_inputs_and_tiny_ones_are_told_in_8_bits() {
+    each(|set, layout| {
+        if matches!(layout, Layout::F32 | Layout::F16) {
+            return;
+        }
+        let machine = Machine::new(set, 1).expect("threads");
+        let mut product = Product::random(layout, Shape { m: 3, n: 8, k: 512 });
+        product.x[512 + 300] = f32::INFINITY;
+        product.x[1024..].fill(1e-38);
+        for op in [Op::Matvec { layout, has_norm: false, rounds: true }, Op::Matmul { layout, rounds: true }] {
+            let y = product.run(&machine, op, 3);
+            let row = |row: usize| &y[row * product.stride() + AROUND.0..][..8];
+            assert!(row(0).iter().all(|y| y.is_finite()), "{set:?} {op:?}");
+            assert!(row(1).iter().all(|y| y.is_nan()), "{set:?} {op:?}");
+            for (column, &y) in row(2).iter().enumerate() {
+                let expected = product.y[2 * product.stride() + AROUND.0 + column] + product.bias[FIRST_ROW + column];
+                assert!((y - expected).abs() < 1e-6, "{set:?} {op:?}");
+            }
+        }
+    });
+}
+
+#[test]
 fn gates_are_those_of_f64() {
     each(|set, layout| {
         let machine = Machine::new(set, 2).expect("threads");
         let (m, n, k) = (5, 12, 256);
         let product = Product::random(layout, Shape { m, n: 2 * n, k });
-        let op = Op::GatedMatvec { layout, has_norm: false };
+        let op = Op::GatedMatvec { layout, has_norm: false, rounds: false };
         let (x, y) = (floats(&machine, &product.x), floats(&machine, &vec![0.0; m * n]));
         let params = [m as u32, k as u32 / 4, product.matrix.blocks as u32, n as u32 / 4, 0, 0, 0];
         let mut job = Job::default();
@@ -164,7 +208,8 @@ fn gates_are_those_of_f64() {
         for (at, found) in read(&machine, y).into_iter().enumerate() {
             let [gate, up] = [plain(at / n, at % n), plain(at / n, n + at % n)];
             let expected = gate / (1.0 + (-gate.max(-80.0)).exp()) * up;
-            let size = product.expected(Op::Matmul { layout }, at / n, at % n)[1].max(1.0);
+            let op = Op::Matmul { layout, rounds: false };
+            let size = product.expected(op, &product.seen(op, at / n), at / n, at % n)[1].max(1.0);
             let difference = (f64::from(found) - expected).abs();
             assert!(difference <= 5e-5 * size * size + 1e-5, "{set:?} {layout:?} {at}: {found}, not {expected}");
         }
@@ -213,8 +258,11 @@ fn bindings_that_are_too_short_are_faults() {
         let stride = product.stride() as u32;
         let params = [m as u32, n as u32, k as u32 / 4, (k / BLOCK) as u32, stride, 3, ADDS_BIAS, FIRST_ROW as u32];
         let matvec = [&params[..4], &[2, 0], &params[4..], &[0]].concat();
-        let ops = [(Op::Matmul { layout }, params.to_vec()), (Op::Matvec { layout, has_norm: false }, matvec)];
-        for (op, params) in &ops {
+        let ops = [false, true].map(|rounds| {
+            let many = (Op::Matmul { layout, rounds }, params.to_vec());
+            [many, (Op::Matvec { layout, has_norm: false, rounds }, matvec.clone())]
+        });
+        for (op, params) in ops.iter().flatten() {
             let run = |params: &[u32], spans: &[Span]| {
                 let mut job = Job::default();
                 job.launch(*op, params, [1, 1, 1], spans.iter().copied());

@@ -109,7 +109,7 @@ impl DeviceReport {
             max_storage_buffer_binding_size: host.max_buffer,
             max_buffer_size: host.max_buffer,
             class: DeviceClass::Processor,
-            features: Features::NONE,
+            features: Features::DOT,
             subgroup_sizes: [0, 0],
             threads: Some(host.threads),
         }

@@ -56,6 +56,7 @@ impl Tuning {
             DeviceClass::Hardware if kernel_config.few_registers => Self::SMALL_TILE,
             DeviceClass::Hardware => Self::HARDWARE,
             DeviceClass::SlowCompiler => Self::REGISTERS,
+            DeviceClass::Processor if kernel_config.features.contains(Features::DOT) => Self::DOT,
             DeviceClass::Software if kernel_config.features.contains(Features::SUBGROUPS) => Self::QUADS,
             DeviceClass::Software | DeviceClass::Processor => Self::SOFTWARE,
         };

@@ -28,6 +28,8 @@ pub enum FileType {
     Q4KM,
     /// `Q5_K` and `Q6_K` likewise.
     Q5KM,
+    /// `Q4_0` in all matrices, as with `--pure`.
+    Q4_0,
     /// `Q8_0`.
     Q8_0,
     /// BF16.
@@ -40,6 +42,7 @@ impl FileType {
         match self {
             Self::Q4KM => ("Q4_K_M", 15, ElementType::Blocks(Layout::Q4K)),
             Self::Q5KM => ("Q5_K_M", 17, ElementType::Blocks(Layout::Q5K)),
+            Self::Q4_0 => ("Q4_0", 2, ElementType::Blocks(Layout::Q4_0)),
             Self::Q8_0 => ("Q8_0", 7, ElementType::Blocks(Layout::Q8_0)),
             Self::Bf16 => ("BF16", 32, ElementType::Plain(Dtype::BF16)),
         }

@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use super::{Isa, entries, with_kernels};
+use super::{Bytes, Isa, entries, with_kernels};
 
 /// AVX2 with FMA and F16C.
 #[derive(Debug, Clone, Copy)]
@@ -12,9 +12,6 @@ pub(crate) struct Avx2;
 #[expect(clippy::undocumented_unsafe_blocks, reason = "one reason for all, above")]
 impl Isa for Avx2 {
     const FORMATS: &'static [super::OfFormat; 10] = &FORMATS;
-    type F = __m256;
-    const LANES: usize = 8;
-
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self::F {
         unsafe { _mm256_set1_ps(x) }
@@ -123,24 +120,6 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn nibbles_of_words(from: *const u8) -> [Self::F; 8] {
-        unsafe {
-            let low = _mm256_loadu_si256(from.cast());
-            let high = _mm256_srli_epi32::<16>(low);
-            [
-                masked(low, 0xf),
-                masked(low, 0xf0),
-                masked(low, 0xf00),
-                masked(low, 0xf000),
-                masked(high, 0xf),
-                masked(high, 0xf0),
-                masked(high, 0xf00),
-                masked(high, 0xf000),
-            ]
-        }
-    }
-
-    #[inline(always)]
     unsafe fn lane_of_four<const INDEX: i32>(x: Self::F) -> Self::F {
         unsafe {
             match INDEX {
@@ -219,6 +198,126 @@ unsafe fn unsigned(eight: __m128i) -> __m256 {
 unsafe fn signed(from: *const i8) -> __m256 {
     // SAFETY: As above.
     unsafe { _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.cast()))) }
+}
+
+// SAFETY of all functions: they are called within the entries of this set, by callers that vouch for the memory.
+#[expect(clippy::undocumented_unsafe_blocks, reason = "one reason for all, above")]
+impl Bytes for Avx2 {
+    type F = __m256;
+    const LANES: usize = 8;
+    type B = __m256i;
+    const HAS_MANY_REGISTERS: bool = false;
+
+    #[inline(always)]
+    unsafe fn load_bytes(from: *const u8) -> Self::B {
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(to: *mut u8, bytes: Self::B) {
+        unsafe { _mm256_storeu_si256(to.cast(), bytes) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_bytes(from: *const u8) -> Self::B {
+        unsafe { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    }
+
+    #[inline(always)]
+    unsafe fn or(a: Self::B, b: Self::B) -> Self::B {
+        unsafe { _mm256_or_si256(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn split(nibbles: Self::B) -> [Self::B; 2] {
+        unsafe {
+            let mask = _mm256_set1_epi8(15);
+            [_mm256_and_si256(nibbles, mask), _mm256_and_si256(_mm256_srli_epi16::<4>(nibbles), mask)]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn nibble<const N: u32>(words: Self::B) -> Self::F {
+        unsafe {
+            let words = if N < 4 { words } else { _mm256_srli_epi32::<16>(words) };
+            masked(words, 15 << (4 * (N % 4)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn whole_bytes(from: *const u8) -> [Self::B; 2] {
+        unsafe {
+            let [a, b] = [Self::load_bytes(from), Self::load_bytes(from.add(32))];
+            [_mm256_permute2x128_si256::<0x20>(a, b), _mm256_permute2x128_si256::<0x31>(a, b)]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dots<const BITS: u32, const N: usize>(weights: [Self::B; N], inputs: [Self::B; N]) -> Self::F {
+        unsafe {
+            // So many pairs of products fit 16 bits.
+            let together = if BITS < 8 { 128 >> BITS } else { 1 };
+            let (mut sum, ones) = (_mm256_setzero_si256(), _mm256_set1_epi16(1));
+            let mut part = _mm256_setzero_si256();
+            for i in 0..N {
+                let pairs = if BITS < 8 {
+                    _mm256_maddubs_epi16(weights[i], inputs[i])
+                } else {
+                    _mm256_maddubs_epi16(_mm256_abs_epi8(weights[i]), _mm256_sign_epi8(inputs[i], weights[i]))
+                };
+                part = if i % together == 0 { pairs } else { _mm256_add_epi16(part, pairs) };
+                if (i + 1) % together == 0 || i + 1 == N {
+                    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(part, ones));
+                }
+            }
+            _mm256_cvtepi32_ps(sum)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn transpose(rows: &mut [Self::B]) {
+        unsafe {
+            let (mut pairs, mut fours) = ([_mm256_setzero_si256(); 8], [_mm256_setzero_si256(); 8]);
+            for i in 0..4 {
+                pairs[2 * i] = _mm256_unpacklo_epi32(rows[2 * i], rows[2 * i + 1]);
+                pairs[2 * i + 1] = _mm256_unpackhi_epi32(rows[2 * i], rows[2 * i + 1]);
+            }
+            for i in 0..2 {
+                for half in 0..2 {
+                    let (a, b) = (pairs[4 * i + half], pairs[4 * i + 2 + half]);
+                    fours[4 * i + 2 * half] = _mm256_unpacklo_epi64(a, b);
+                    fours[4 * i + 2 * half + 1] = _mm256_unpackhi_epi64(a, b);
+                }
+            }
+            for i in 0..4 {
+                rows[i] = _mm256_permute2x128_si256::<0x20>(fours[i], fours[4 + i]);
+                rows[4 + i] = _mm256_permute2x128_si256::<0x31>(fours[i], fours[4 + i]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_rounded(to: *mut i8, x: Self::F) {
+        unsafe {
+            let words = _mm256_cvtps_epi32(x);
+            let halves = _mm_packs_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+            _mm_storel_epi64(to.cast(), _mm_packs_epi16(halves, halves));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn byte_pairs(from: *const u8) -> [Self::F; 2] {
+        unsafe {
+            let pairs = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
+            let low = _mm256_and_si256(pairs, _mm256_set1_epi32(255));
+            [_mm256_cvtepi32_ps(low), _mm256_cvtepi32_ps(_mm256_srli_epi32::<8>(pairs))]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn repeat(four: [f32; 4]) -> Self::F {
+        unsafe { _mm256_broadcast_ps(&_mm_loadu_ps(four.as_ptr())) }
+    }
 }
 
 with_kernels!(entries!(Avx2, [target_feature(enable = "avx2,fma,f16c")],));

@@ -1,8 +1,8 @@
-//! AVX-512 (F, BW, VL, DQ).
+//! AVX-512 (F, BW, VL, DQ, VNNI).
 
 use core::arch::x86_64::*;
 
-use super::{Isa, entries, with_kernels};
+use super::{Bytes, Isa, entries, with_kernels};
 
 /// AVX-512 on vectors of 16 floats.
 #[derive(Debug, Clone, Copy)]
@@ -12,9 +12,6 @@ pub(crate) struct Avx512;
 #[expect(clippy::undocumented_unsafe_blocks, reason = "one reason for all, above")]
 impl Isa for Avx512 {
     const FORMATS: &'static [super::OfFormat; 10] = &FORMATS;
-    type F = __m512;
-    const LANES: usize = 16;
-
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self::F {
         unsafe { _mm512_set1_ps(x) }
@@ -114,24 +111,6 @@ impl Isa for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn nibbles_of_words(from: *const u8) -> [Self::F; 8] {
-        unsafe {
-            // A permutation reads only the lower four bits of an index.
-            let words = _mm512_loadu_si512(from.cast());
-            [
-                looked_up::<0>(words, 1.0),
-                looked_up::<4>(words, 16.0),
-                looked_up::<8>(words, 256.0),
-                looked_up::<12>(words, 4096.0),
-                looked_up::<16>(words, 1.0),
-                looked_up::<20>(words, 16.0),
-                looked_up::<24>(words, 256.0),
-                looked_up::<28>(words, 4096.0),
-            ]
-        }
-    }
-
-    #[inline(always)]
     unsafe fn lane_of_four<const INDEX: i32>(x: Self::F) -> Self::F {
         unsafe {
             match INDEX {
@@ -216,4 +195,130 @@ unsafe fn looked_up<const SHIFT: u32>(words: __m512i, worth: f32) -> __m512 {
     }
 }
 
-with_kernels!(entries!(Avx512, [target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")],));
+// SAFETY of all functions: they are called within the entries of this set, by callers that vouch for the memory.
+#[expect(clippy::undocumented_unsafe_blocks, reason = "one reason for all, above")]
+impl Bytes for Avx512 {
+    type F = __m512;
+    const LANES: usize = 16;
+    type B = __m512i;
+    const HAS_MANY_REGISTERS: bool = true;
+    // `vpdpbusd` multiplies unsigned by signed bytes.
+    const BYTE_ZERO: f32 = 128.0;
+
+    #[inline(always)]
+    unsafe fn load_bytes(from: *const u8) -> Self::B {
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(to: *mut u8, bytes: Self::B) {
+        unsafe { _mm512_storeu_si512(to.cast(), bytes) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_bytes(from: *const u8) -> Self::B {
+        unsafe { _mm512_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    }
+
+    #[inline(always)]
+    unsafe fn or(a: Self::B, b: Self::B) -> Self::B {
+        unsafe { _mm512_or_si512(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn split(nibbles: Self::B) -> [Self::B; 2] {
+        unsafe {
+            let mask = _mm512_set1_epi8(15);
+            [_mm512_and_si512(nibbles, mask), _mm512_and_si512(_mm512_srli_epi16::<4>(nibbles), mask)]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn nibble<const N: u32>(words: Self::B) -> Self::F {
+        unsafe {
+            // A permutation reads only the lower four bits of an index.
+            match N {
+                0 => looked_up::<0>(words, 1.0),
+                1 => looked_up::<4>(words, 16.0),
+                2 => looked_up::<8>(words, 256.0),
+                3 => looked_up::<12>(words, 4096.0),
+                4 => looked_up::<16>(words, 1.0),
+                5 => looked_up::<20>(words, 16.0),
+                6 => looked_up::<24>(words, 256.0),
+                _ => looked_up::<28>(words, 4096.0),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn whole_bytes(from: *const u8) -> [Self::B; 2] {
+        unsafe {
+            let sign = _mm512_set1_epi8(-128);
+            let [a, b] = [Self::load_bytes(from), Self::load_bytes(from.add(64))];
+            let halves = [_mm512_shuffle_i64x2::<0b1000_1000>(a, b), _mm512_shuffle_i64x2::<0b1101_1101>(a, b)];
+            [_mm512_xor_si512(halves[0], sign), _mm512_xor_si512(halves[1], sign)]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dots<const BITS: u32, const N: usize>(weights: [Self::B; N], inputs: [Self::B; N]) -> Self::F {
+        unsafe {
+            let mut sum = _mm512_setzero_si512();
+            for i in 0..N {
+                sum = _mm512_dpbusd_epi32(sum, weights[i], inputs[i]);
+            }
+            _mm512_cvtepi32_ps(sum)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn transpose(rows: &mut [Self::B]) {
+        unsafe {
+            let (mut pairs, mut fours) = ([_mm512_setzero_si512(); 16], [_mm512_setzero_si512(); 16]);
+            for i in 0..8 {
+                pairs[2 * i] = _mm512_unpacklo_epi32(rows[2 * i], rows[2 * i + 1]);
+                pairs[2 * i + 1] = _mm512_unpackhi_epi32(rows[2 * i], rows[2 * i + 1]);
+            }
+            for i in 0..4 {
+                for half in 0..2 {
+                    let (a, b) = (pairs[4 * i + half], pairs[4 * i + 2 + half]);
+                    fours[4 * i + 2 * half] = _mm512_unpacklo_epi64(a, b);
+                    fours[4 * i + 2 * half + 1] = _mm512_unpackhi_epi64(a, b);
+                }
+            }
+            for i in 0..4 {
+                let [a, b] = [(fours[i], fours[4 + i]), (fours[8 + i], fours[12 + i])];
+                let even = [_mm512_shuffle_i32x4::<0x88>(a.0, a.1), _mm512_shuffle_i32x4::<0x88>(b.0, b.1)];
+                let odd = [_mm512_shuffle_i32x4::<0xdd>(a.0, a.1), _mm512_shuffle_i32x4::<0xdd>(b.0, b.1)];
+                rows[i] = _mm512_shuffle_i32x4::<0x88>(even[0], even[1]);
+                rows[4 + i] = _mm512_shuffle_i32x4::<0x88>(odd[0], odd[1]);
+                rows[8 + i] = _mm512_shuffle_i32x4::<0xdd>(even[0], even[1]);
+                rows[12 + i] = _mm512_shuffle_i32x4::<0xdd>(odd[0], odd[1]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_rounded(to: *mut i8, x: Self::F) {
+        unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x))) }
+    }
+
+    #[inline(always)]
+    unsafe fn byte_pairs(from: *const u8) -> [Self::F; 2] {
+        unsafe {
+            let pairs = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+            let low = _mm512_and_si512(pairs, _mm512_set1_epi32(255));
+            [_mm512_cvtepi32_ps(low), _mm512_cvtepi32_ps(_mm512_srli_epi32::<8>(pairs))]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn repeat(four: [f32; 4]) -> Self::F {
+        unsafe { _mm512_broadcast_f32x4(_mm_loadu_ps(four.as_ptr())) }
+    }
+}
+
+with_kernels!(entries!(
+    Avx512,
+    [target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")],
+));

@@ -9,14 +9,20 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod bytes;
+mod entries;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod scalar;
 #[cfg(target_arch = "wasm32")]
 mod simd128;
 
+pub(crate) use bytes::Bytes;
 use core::ops::Range;
+use entries::{Kernels, entries, with_kernels};
 
 use crate::job::Launch;
-use crate::kernels::{Inputs, Matrix};
+use crate::kernels::{Inputs, Matrix, Rows};
 use crate::memory::Fault;
 use crate::op::{Op, Plain};
 use crate::work::Work;
@@ -33,6 +39,8 @@ pub(crate) struct OfFormat {
     pub(crate) group: unsafe fn(&Matrix<'_>, usize, &Inputs, &mut [[f32; 4]]),
     /// See [`crate::kernels::unpack`].
     pub(crate) unpack: unsafe fn(&Matrix<'_>, usize, Range<usize>, *mut f32),
+    /// See [`crate::kernels::columns`].
+    pub(crate) columns: unsafe fn(&Matrix<'_>, usize, &Rows),
     /// Quants are nibbles alone.
     pub(crate) has_nibbles: bool,
 }
@@ -41,13 +49,9 @@ pub(crate) struct OfFormat {
 ///
 /// # Safety
 /// All functions may be called only where the machine has the instructions: within the entries of the set.
-pub(crate) trait Isa: Copy + 'static {
+pub(crate) trait Isa: Bytes {
     /// Parts of products, in the order of the numbers of layouts.
     const FORMATS: &'static [OfFormat; 10];
-    /// Vector of [`Self::LANES`] floats.
-    type F: Copy;
-    /// Floats of a vector: a power of two of at most 16.
-    const LANES: usize;
 
     unsafe fn splat(x: f32) -> Self::F;
     unsafe fn load(from: *const f32) -> Self::F;
@@ -119,8 +123,6 @@ pub(crate) trait Isa: Copy + 'static {
     /// [`crate::kernels::matmul::tile`] of so many rows.
     unsafe fn tile(x: *const f32, k: usize, panel: *const f32, len: usize, sums: &mut [[f32; 4]]);
 
-    /// Nibbles of as many words as there are lanes: vector `n` has nibble `n` of each word, times `16^(n % 4)`.
-    unsafe fn nibbles_of_words(from: *const u8) -> [Self::F; 8];
     /// Each lane of a block of four lanes gets that block's lane `INDEX`.
     unsafe fn lane_of_four<const INDEX: i32>(x: Self::F) -> Self::F;
 
@@ -190,85 +192,6 @@ unsafe fn nibbles(from: *const u8) -> [u32; 8] {
     bytes
 }
 
-/// Entries of an instruction set: a function for each kernel, and the choice among them.
-macro_rules! entries {
-    ($isa:ty, $attribute:tt, $($kernel:ident),*) => {
-        $(
-            # $attribute
-            unsafe fn $kernel(
-                launch: &$crate::job::Launch<'_>,
-                work: &mut $crate::work::Work<'_>,
-            ) -> Result<(), $crate::memory::Fault> {
-                // SAFETY: The entry has the instructions, and its caller vouches for the memory.
-                unsafe { $crate::kernels::$kernel::run::<$isa>(launch, work) }
-            }
-        )*
-        pub(super) const KERNELS: $crate::isa::Kernels = $crate::isa::Kernels { $($kernel),* };
-
-        # $attribute
-        unsafe fn group<L: $crate::kernels::Format>(
-            matrix: &$crate::kernels::Matrix<'_>,
-            group: usize,
-            inputs: &$crate::kernels::Inputs,
-            results: &mut [[f32; 4]],
-        ) {
-            // SAFETY: The entry has the instructions, and its caller vouches for the group.
-            unsafe { $crate::kernels::group::<$isa, L>(matrix, group, inputs, results) }
-        }
-
-        # $attribute
-        unsafe fn unpack<L: $crate::kernels::Format>(
-            matrix: &$crate::kernels::Matrix<'_>,
-            group: usize,
-            blocks: core::ops::Range<usize>,
-            panel: *mut f32,
-        ) {
-            // SAFETY: The entry has the instructions, and its caller vouches for blocks and panel.
-            unsafe { $crate::kernels::unpack::<$isa, L>(matrix, group, blocks, panel) }
-        }
-
-        const fn of_format<L: $crate::kernels::Format>() -> $crate::isa::OfFormat {
-            $crate::isa::OfFormat { group: group::<L>, unpack: unpack::<L>, has_nibbles: L::HAS_NIBBLES }
-        }
-
-        use $crate::kernels::formats;
-        const FORMATS: [$crate::isa::OfFormat; 10] = [
-            of_format::<formats::F32>(),
-            of_format::<formats::F16>(),
-            of_format::<formats::Q8_0>(),
-            of_format::<formats::Q6K>(),
-            of_format::<formats::Q5K>(),
-            of_format::<formats::Q5_0>(),
-            of_format::<formats::Q4_1>(),
-            of_format::<formats::Q4K>(),
-            of_format::<formats::Q4_0>(),
-            of_format::<formats::Q4_64>(),
-        ];
-    };
-}
-use entries;
-
-/// Calls a macro with the names of all kernels.
-macro_rules! with_kernels {
-    ($call:ident!($($args:tt)*)) => {
-        $call! {
-            $($args)*
-            accept, activation, add_features, attention, attention_join, attention_step, delta_scan, embed_rows,
-            gated_head_norm, gated_matvec, glu, layer_norm, matmul, matvec, patch_merge, patchify, peak, position_rows,
-            qkv_matvec, rms_norm, rope, rope_append, sample, sample_filter, sample_scan, soft_cap
-        }
-    };
-}
-use with_kernels;
-
-macro_rules! table {
-    ($($kernel:ident),*) => {
-        /// The kernels of an instruction set.
-        pub(crate) struct Kernels { $(pub(crate) $kernel: Kernel),* }
-    };
-}
-with_kernels!(table!());
-
 /// An instruction set that this machine has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InstructionSet(Set);
@@ -280,6 +203,10 @@ enum Set {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    #[cfg(target_arch = "aarch64")]
+    NeonDot,
     #[cfg(target_arch = "wasm32")]
     Simd128,
 }
@@ -303,11 +230,19 @@ impl InstructionSet {
             let has_avx512 = std::is_x86_feature_detected!("avx512f")
                 && std::is_x86_feature_detected!("avx512bw")
                 && std::is_x86_feature_detected!("avx512vl")
-                && std::is_x86_feature_detected!("avx512dq");
+                && std::is_x86_feature_detected!("avx512dq")
+                && std::is_x86_feature_detected!("avx512vnni");
             if has_avx512 {
                 sets.push(Self(Set::Avx512));
             }
             sets.push(Self(Set::Avx2));
+        }
+        #[cfg(target_arch = "aarch64")]
+        {
+            if std::arch::is_aarch64_feature_detected!("dotprod") {
+                sets.push(Self(Set::NeonDot));
+            }
+            sets.push(Self(Set::Neon));
         }
         sets.push(Self::SCALAR);
         sets
@@ -321,6 +256,10 @@ impl InstructionSet {
             Set::Avx2 => "AVX2",
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => "AVX-512",
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => "NEON",
+            #[cfg(target_arch = "aarch64")]
+            Set::NeonDot => "NEON-dotprod",
             #[cfg(target_arch = "wasm32")]
             Set::Simd128 => "simd128",
         }
@@ -333,6 +272,10 @@ impl InstructionSet {
             Set::Avx2 => &avx2::KERNELS,
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => &avx512::KERNELS,
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => &neon::plain::KERNELS,
+            #[cfg(target_arch = "aarch64")]
+            Set::NeonDot => &neon::with_dot::KERNELS,
             #[cfg(target_arch = "wasm32")]
             Set::Simd128 => &simd128::KERNELS,
         }

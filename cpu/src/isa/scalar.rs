@@ -1,6 +1,6 @@
 //! Portable instructions, on vectors of four floats.
 
-use super::{Isa, entries, with_kernels};
+use super::{Bytes, Isa, entries, with_kernels};
 
 /// Portable instructions.
 #[derive(Debug, Clone, Copy)]
@@ -13,8 +13,6 @@ fn each(a: [f32; 4], b: [f32; 4], op: impl Fn(f32, f32) -> f32) -> [f32; 4] {
 
 impl Isa for Scalar {
     const FORMATS: &'static [super::OfFormat; 10] = &FORMATS;
-    type F = [f32; 4];
-    const LANES: usize = 4;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self::F {
@@ -111,19 +109,6 @@ impl Isa for Scalar {
     }
 
     #[inline(always)]
-    unsafe fn nibbles_of_words(from: *const u8) -> [Self::F; 8] {
-        // SAFETY: The caller has four words there.
-        let words = unsafe { from.cast::<[u32; 4]>().read_unaligned() };
-        let mut vectors = [[0.0; 4]; 8];
-        for (nibble, vector) in vectors.iter_mut().enumerate() {
-            for (lane, word) in words.iter().enumerate() {
-                vector[lane] = (word >> (16 * (nibble / 4)) & 15 << (4 * (nibble % 4))) as f32;
-            }
-        }
-        vectors
-    }
-
-    #[inline(always)]
     unsafe fn lane_of_four<const INDEX: i32>(x: Self::F) -> Self::F {
         [x[INDEX as usize]; 4]
     }
@@ -137,6 +122,96 @@ impl Isa for Scalar {
     unsafe fn bytes(from: *const i8) -> Self::Block {
         // SAFETY: The caller has 32 bytes there.
         unsafe { from.cast::<[[i8; 4]; 8]>().read_unaligned() }.map(|four| four.map(f32::from))
+    }
+}
+
+// SAFETY of all functions: callers vouch for the memory.
+#[expect(clippy::undocumented_unsafe_blocks, reason = "one reason for all, above")]
+impl Bytes for Scalar {
+    type F = [f32; 4];
+    const LANES: usize = 4;
+    type B = [[u8; 4]; 4];
+    const HAS_MANY_REGISTERS: bool = false;
+
+    #[inline(always)]
+    unsafe fn load_bytes(from: *const u8) -> Self::B {
+        unsafe { from.cast::<Self::B>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(to: *mut u8, bytes: Self::B) {
+        unsafe { to.cast::<Self::B>().write_unaligned(bytes) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_bytes(from: *const u8) -> Self::B {
+        [unsafe { from.cast::<[u8; 4]>().read() }; 4]
+    }
+
+    #[inline(always)]
+    unsafe fn or(a: Self::B, b: Self::B) -> Self::B {
+        let mut either = a;
+        for lane in 0..4 {
+            for i in 0..4 {
+                either[lane][i] |= b[lane][i];
+            }
+        }
+        either
+    }
+
+    #[inline(always)]
+    unsafe fn split(nibbles: Self::B) -> [Self::B; 2] {
+        [nibbles.map(|lane| lane.map(|byte| byte & 15)), nibbles.map(|lane| lane.map(|byte| byte >> 4))]
+    }
+
+    #[inline(always)]
+    unsafe fn nibble<const N: u32>(words: Self::B) -> Self::F {
+        words.map(|word| (u32::from_le_bytes(word) >> (16 * (N / 4)) & 15 << (4 * (N % 4))) as f32)
+    }
+
+    #[inline(always)]
+    unsafe fn whole_bytes(from: *const u8) -> [Self::B; 2] {
+        unsafe { [Self::load_bytes(from), Self::load_bytes(from.add(16))] }
+    }
+
+    #[inline(always)]
+    unsafe fn dots<const BITS: u32, const N: usize>(weights: [Self::B; N], inputs: [Self::B; N]) -> Self::F {
+        let mut sums = [0_i32; 4];
+        for n in 0..N {
+            for lane in 0..4 {
+                for i in 0..4 {
+                    let weight = weights[n][lane][i];
+                    let weight = if BITS < 8 { i32::from(weight) } else { i32::from(weight.cast_signed()) };
+                    sums[lane] += weight * i32::from(inputs[n][lane][i].cast_signed());
+                }
+            }
+        }
+        sums.map(|sum| sum as f32)
+    }
+
+    #[inline(always)]
+    unsafe fn transpose(rows: &mut [Self::B]) {
+        for a in 0..4 {
+            for b in 0..a {
+                (rows[a][b], rows[b][a]) = (rows[b][a], rows[a][b]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_rounded(to: *mut i8, x: Self::F) {
+        unsafe { to.cast::<[i8; 4]>().write_unaligned(x.map(|x| libm::rintf(x) as i8)) }
+    }
+
+    #[inline(always)]
+    unsafe fn byte_pairs(from: *const u8) -> [Self::F; 2] {
+        let pairs = unsafe { from.cast::<[[u8; 2]; 4]>().read() };
+        [pairs.map(|pair| pair[0].into()), pairs.map(|pair| pair[1].into())]
+    }
+
+    #[inline(always)]
+    unsafe fn repeat(four: [f32; 4]) -> Self::F {
+        four
     }
 }
 

@@ -2,7 +2,7 @@
 
 use core::arch::wasm32::*;
 
-use super::{Isa, entries, with_kernels};
+use super::{Bytes, Isa, entries, with_kernels};
 
 /// Vectors of 128 bits.
 #[derive(Debug, Clone, Copy)]
@@ -12,8 +12,6 @@ pub(crate) struct Simd128;
 #[expect(clippy::undocumented_unsafe_blocks, reason = "one reason for all, above")]
 impl Isa for Simd128 {
     const FORMATS: &'static [super::OfFormat; 10] = &FORMATS;
-    type F = v128;
-    const LANES: usize = 4;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self::F {
@@ -62,6 +60,9 @@ impl Isa for Simd128 {
 
     #[inline(always)]
     unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        #[cfg(target_feature = "relaxed-simd")]
+        return f32x4_relaxed_madd(a, b, c);
+        #[cfg(not(target_feature = "relaxed-simd"))]
         f32x4_add(f32x4_mul(a, b), c)
     }
 
@@ -118,22 +119,6 @@ impl Isa for Simd128 {
     }
 
     #[inline(always)]
-    unsafe fn nibbles_of_words(from: *const u8) -> [Self::F; 8] {
-        let low = unsafe { v128_load(from.cast()) };
-        let high = u32x4_shr(low, 16);
-        [
-            masked(low, 0xf),
-            masked(low, 0xf0),
-            masked(low, 0xf00),
-            masked(low, 0xf000),
-            masked(high, 0xf),
-            masked(high, 0xf0),
-            masked(high, 0xf00),
-            masked(high, 0xf000),
-        ]
-    }
-
-    #[inline(always)]
     unsafe fn lane_of_four<const INDEX: i32>(x: Self::F) -> Self::F {
         match INDEX {
             0 => i32x4_shuffle::<0, 0, 0, 0>(x, x),
@@ -182,6 +167,102 @@ impl Isa for Simd128 {
 #[inline(always)]
 fn masked(words: v128, mask: i32) -> v128 {
     f32x4_convert_i32x4(v128_and(words, i32x4_splat(mask)))
+}
+
+// SAFETY of all functions: they are called within the entries of this set, by callers that vouch for the memory.
+#[expect(clippy::undocumented_unsafe_blocks, reason = "one reason for all, above")]
+impl Bytes for Simd128 {
+    type F = v128;
+    const LANES: usize = 4;
+    type B = v128;
+    const HAS_MANY_REGISTERS: bool = false;
+
+    #[inline(always)]
+    unsafe fn load_bytes(from: *const u8) -> Self::B {
+        unsafe { v128_load(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(to: *mut u8, bytes: Self::B) {
+        unsafe { v128_store(to.cast(), bytes) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_bytes(from: *const u8) -> Self::B {
+        unsafe { v128_load32_splat(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn or(a: Self::B, b: Self::B) -> Self::B {
+        v128_or(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn split(nibbles: Self::B) -> [Self::B; 2] {
+        [v128_and(nibbles, u8x16_splat(15)), u8x16_shr(nibbles, 4)]
+    }
+
+    #[inline(always)]
+    unsafe fn nibble<const N: u32>(words: Self::B) -> Self::F {
+        masked(if N < 4 { words } else { u32x4_shr(words, 16) }, 15 << (4 * (N % 4)))
+    }
+
+    #[inline(always)]
+    unsafe fn whole_bytes(from: *const u8) -> [Self::B; 2] {
+        unsafe { [v128_load(from.cast()), v128_load(from.add(16).cast())] }
+    }
+
+    #[inline(always)]
+    unsafe fn dots<const BITS: u32, const N: usize>(weights: [Self::B; N], inputs: [Self::B; N]) -> Self::F {
+        // Weights of seven bits have an instruction of their own.
+        #[cfg(target_feature = "relaxed-simd")]
+        if BITS < 8 {
+            let mut sum = i32x4_splat(0);
+            for i in 0..N {
+                sum = i32x4_relaxed_dot_i8x16_i7x16_add(inputs[i], weights[i], sum);
+            }
+            return f32x4_convert_i32x4(sum);
+        }
+        // Sums of two products, of the lower and of the upper halves of the bytes.
+        let (mut low, mut high) = (i32x4_splat(0), i32x4_splat(0));
+        for i in 0..N {
+            let [w, x] = [weights[i], inputs[i]];
+            low = i32x4_add(low, i32x4_dot_i16x8(i16x8_extend_low_i8x16(w), i16x8_extend_low_i8x16(x)));
+            high = i32x4_add(high, i32x4_dot_i16x8(i16x8_extend_high_i8x16(w), i16x8_extend_high_i8x16(x)));
+        }
+        let (even, odd) = (i32x4_shuffle::<0, 2, 4, 6>(low, high), i32x4_shuffle::<1, 3, 5, 7>(low, high));
+        f32x4_convert_i32x4(i32x4_add(even, odd))
+    }
+
+    #[inline(always)]
+    unsafe fn transpose(rows: &mut [Self::B]) {
+        let low = [i32x4_shuffle::<0, 4, 1, 5>(rows[0], rows[1]), i32x4_shuffle::<0, 4, 1, 5>(rows[2], rows[3])];
+        let high = [i32x4_shuffle::<2, 6, 3, 7>(rows[0], rows[1]), i32x4_shuffle::<2, 6, 3, 7>(rows[2], rows[3])];
+        rows[0] = i64x2_shuffle::<0, 2>(low[0], low[1]);
+        rows[1] = i64x2_shuffle::<1, 3>(low[0], low[1]);
+        rows[2] = i64x2_shuffle::<0, 2>(high[0], high[1]);
+        rows[3] = i64x2_shuffle::<1, 3>(high[0], high[1]);
+    }
+
+    #[inline(always)]
+    unsafe fn store_rounded(to: *mut i8, x: Self::F) {
+        unsafe {
+            let words = i32x4_trunc_sat_f32x4(f32x4_nearest(x));
+            let halves = i16x8_narrow_i32x4(words, words);
+            v128_store32_lane::<0>(i8x16_narrow_i16x8(halves, halves), to.cast());
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn byte_pairs(from: *const u8) -> [Self::F; 2] {
+        let pairs = u32x4_extend_low_u16x8(unsafe { v128_load64_zero(from.cast()) });
+        [masked(pairs, 255), f32x4_convert_i32x4(u32x4_shr(pairs, 8))]
+    }
+
+    #[inline(always)]
+    unsafe fn repeat(four: [f32; 4]) -> Self::F {
+        unsafe { v128_load(four.as_ptr().cast()) }
+    }
 }
 
 with_kernels!(entries!(Simd128, [target_feature(enable = "simd128")],));

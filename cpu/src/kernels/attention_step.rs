@@ -79,7 +79,9 @@ impl<'a> Attending<'a> {
         let [m, group, kv_heads, splits] = [p.m, p.group, p.kv_heads, p.splits].map(|size| size as usize);
         let [stride, offset, gates] = [p.q_stride4, p.q_offset4, p.gate_offset4].map(|size| size as usize * 4);
         let (dim, tile) = (usize::from(head_dim), usize::from(tile));
-        if m == 0 || group == 0 || kv_heads == 0 || splits == 0 || tile == 0 {
+        // Splits write results of their own only if they are partial.
+        let is_split_once = results == Results::Partial || splits == 1;
+        if m == 0 || group == 0 || kv_heads == 0 || splits == 0 || tile == 0 || !is_split_once {
             return Err(Fault::OutOfBounds);
         }
         let heads = m.checked_mul(group).and_then(|rows| rows.checked_mul(kv_heads)).ok_or(Fault::OutOfBounds)?;

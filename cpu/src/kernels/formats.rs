@@ -1,17 +1,8 @@
 //! Blocks of 32 numbers in every layout. A number is `scale * quant + least`.
 
 use super::matrix::{GROUP, Matrix, SUPER};
+use super::scales::{SUPER_UNIT, Scales, UNSCALED, pairs, plain_scales, super_scales, wide_plain, wide_super};
 use crate::isa::Isa;
-
-/// Scales of scales are stored so many times too large, see `ocelli::layout::device_bytes`.
-const SUPER_UNIT: f32 = 1.0 / 1024.0;
-
-/// Scales of a block of four rows, and what is added to its numbers.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Scales {
-    pub(crate) scale: [f32; GROUP],
-    pub(crate) least: [f32; GROUP],
-}
 
 /// How a layout stores blocks.
 ///
@@ -24,70 +15,71 @@ pub(crate) trait Format {
     const HAS_LEAST: bool = true;
     /// Quants are nibbles alone.
     const HAS_NIBBLES: bool = false;
+    /// Bits of a quant; 0 for floats.
+    const BITS: u32;
+    /// Both halves of a block have their own scales.
+    const IS_HALVED: bool = false;
 
     /// The quants of a block.
     unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block;
     /// The scales of a block of the rows of a group.
     unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Scales;
 
+    /// The quants of as many blocks as a vector has fours, as bytes: the lower and the upper halves.
+    #[inline(always)]
+    unsafe fn integers<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> [I::B; 2] {
+        // SAFETY: As of the trait.
+        unsafe { I::split(I::load_bytes(matrix.nibbles(row, block))) }
+    }
+
+    /// The scales of both halves of a block for [`Self::integers`].
+    #[inline(always)]
+    unsafe fn halves<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [Scales; 2] {
+        // SAFETY: As of the trait.
+        [unsafe { Self::scales::<I>(matrix, group, block) }; 2]
+    }
+
+    /// The scales of the upper halves of blocks, if they have their own; those of [`Self::wide_scales`] are of the lower halves then.
+    #[inline(always)]
+    unsafe fn wide_upper_scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Option<[[I::F; GROUP]; 2]> {
+        // SAFETY: As of the trait.
+        if Self::IS_HALVED { Some(unsafe { wide::<I, Self>(matrix, group, block, 1) }) } else { None }
+    }
+
     /// The scales of as many blocks as a vector has fours: of each row, a vector of scales and one of what is added.
     #[inline(always)]
     unsafe fn wide_scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [[I::F; GROUP]; 2] {
-        // SAFETY: As of the trait; there is room for the lanes of every set.
-        unsafe {
-            let mut lanes = [[[0.0_f32; 16]; GROUP]; 2];
-            for four in 0..I::LANES / 4 {
-                let scales = Self::scales::<I>(matrix, group, block + four);
-                for row in 0..GROUP {
-                    for lane in 4 * four..4 * four + 4 {
-                        lanes[0][row][lane] = scales.scale[row];
-                        lanes[1][row][lane] = scales.least[row];
-                    }
-                }
-            }
-            let mut wide = [[I::splat(0.0); GROUP]; 2];
-            for row in 0..GROUP {
-                wide[0][row] = I::load(lanes[0][row].as_ptr());
-                wide[1][row] = I::load(lanes[1][row].as_ptr());
-            }
-            wide
-        }
+        // SAFETY: As of the trait.
+        unsafe { wide::<I, Self>(matrix, group, block, 0) }
     }
 }
 
-/// No scales.
-const UNSCALED: Scales = Scales { scale: [1.0; GROUP], least: [0.0; GROUP] };
-
-/// Four 16-bit scales of a group's block, each a piece of `stride` bytes.
+/// [`Format::wide_scales`] of one half of the blocks, from the scales of single blocks.
 #[inline(always)]
-unsafe fn plain_scales<I: Isa>(matrix: &Matrix<'_>, plane: usize, unit: usize, zero: f32) -> Scales {
-    // SAFETY: As of `Format`.
-    let scale = unsafe { I::four_halves(matrix.at(plane, unit * 8).cast()) };
-    Scales { scale, least: scale.map(|scale| -zero * scale) }
-}
-
-/// Four pairs of 16-bit floats.
-#[inline(always)]
-unsafe fn pairs<I: Isa>(from: *const u8) -> ([f32; GROUP], [f32; GROUP]) {
-    // SAFETY: As of `Format`.
-    let (a, b) = unsafe { (I::four_halves(from.cast()), I::four_halves(from.add(8).cast())) };
-    ([a[0], a[2], b[0], b[2]], [a[1], a[3], b[1], b[3]])
-}
-
-/// Integer scales and minima of a group's block, times their own scales.
-#[inline(always)]
-unsafe fn super_scales<I: Isa>(matrix: &Matrix<'_>, planes: [usize; 2], group: usize, block: usize) -> Scales {
-    // SAFETY: As of `Format`.
+unsafe fn wide<I: Isa, L: Format + ?Sized>(
+    matrix: &Matrix<'_>,
+    group: usize,
+    block: usize,
+    half: usize,
+) -> [[I::F; GROUP]; 2] {
+    // SAFETY: As of `Format`; there is room for the lanes of every set.
     unsafe {
-        let integers = matrix.at(planes[0], (group * matrix.blocks + block) * 8).cast::<[[u8; 2]; GROUP]>().read();
-        let unit = group * matrix.blocks.div_ceil(SUPER) + block / SUPER;
-        let (d, least) = pairs::<I>(matrix.at(planes[1], unit * 16));
-        let mut scales = UNSCALED;
-        for row in 0..GROUP {
-            scales.scale[row] = d[row] * SUPER_UNIT * f32::from(integers[row][0]);
-            scales.least[row] = -(least[row] * SUPER_UNIT * f32::from(integers[row][1]));
+        let mut lanes = [[[0.0_f32; 16]; GROUP]; 2];
+        for four in 0..I::FOURS {
+            let scales = L::halves::<I>(matrix, group, block + four)[half];
+            for row in 0..GROUP {
+                for lane in 4 * four..4 * four + 4 {
+                    lanes[0][row][lane] = scales.scale[row];
+                    lanes[1][row][lane] = scales.least[row];
+                }
+            }
         }
-        scales
+        let mut wide = [[I::splat(0.0); GROUP]; 2];
+        for row in 0..GROUP {
+            wide[0][row] = I::load(lanes[0][row].as_ptr());
+            wide[1][row] = I::load(lanes[1][row].as_ptr());
+        }
+        wide
     }
 }
 
@@ -95,6 +87,7 @@ unsafe fn super_scales<I: Isa>(matrix: &Matrix<'_>, planes: [usize; 2], group: u
 pub(crate) struct F32;
 
 impl Format for F32 {
+    const BITS: u32 = 0;
     const HAS_SCALES: bool = false;
     const HAS_LEAST: bool = false;
 
@@ -115,6 +108,7 @@ impl Format for F32 {
 pub(crate) struct F16;
 
 impl Format for F16 {
+    const BITS: u32 = 0;
     const HAS_SCALES: bool = false;
     const HAS_LEAST: bool = false;
 
@@ -135,6 +129,7 @@ impl Format for F16 {
 pub(crate) struct Q8_0;
 
 impl Format for Q8_0 {
+    const BITS: u32 = 8;
     const HAS_LEAST: bool = false;
 
     #[inline(always)]
@@ -149,12 +144,33 @@ impl Format for Q8_0 {
         // SAFETY: As of the trait.
         unsafe { plain_scales::<I>(matrix, 1, group * matrix.blocks + block, 0.0) }
     }
+
+    #[inline(always)]
+    unsafe fn integers<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> [I::B; 2] {
+        let unit = row * matrix.blocks + block;
+        // SAFETY: As of the trait.
+        unsafe { I::whole_bytes(matrix.at(0, unit * 32)) }
+    }
+
+    #[inline(always)]
+    unsafe fn halves<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [Scales; 2] {
+        // SAFETY: As of the trait.
+        [unsafe { plain_scales::<I>(matrix, 1, group * matrix.blocks + block, I::BYTE_ZERO) }; 2]
+    }
+
+    #[inline(always)]
+    unsafe fn wide_scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [[I::F; GROUP]; 2] {
+        // SAFETY: As of the trait.
+        unsafe { wide_plain::<I>(matrix, 1, group, block, I::BYTE_ZERO) }
+    }
 }
 
 /// [`Layout::Q5_0`].
 pub(crate) struct Q5_0;
 
 impl Format for Q5_0 {
+    const BITS: u32 = 5;
+
     #[inline(always)]
     unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
         let unit = row * matrix.blocks + block;
@@ -167,12 +183,30 @@ impl Format for Q5_0 {
         // SAFETY: As of the trait.
         unsafe { plain_scales::<I>(matrix, 2, group * matrix.blocks + block, 16.0) }
     }
+
+    #[inline(always)]
+    unsafe fn integers<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> [I::B; 2] {
+        let unit = row * matrix.blocks + block;
+        // SAFETY: As of the trait.
+        unsafe {
+            let (nibbles, high) =
+                (I::split(I::load_bytes(matrix.at(0, unit * 16))), I::fifth_bits(matrix.at(1, unit * 4)));
+            [I::or(nibbles[0], high[0]), I::or(nibbles[1], high[1])]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn wide_scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [[I::F; GROUP]; 2] {
+        // SAFETY: As of the trait.
+        unsafe { wide_plain::<I>(matrix, 2, group, block, 16.0) }
+    }
 }
 
 /// [`Layout::Q4_0`].
 pub(crate) struct Q4_0;
 
 impl Format for Q4_0 {
+    const BITS: u32 = 4;
     const HAS_NIBBLES: bool = true;
 
     #[inline(always)]
@@ -191,20 +225,7 @@ impl Format for Q4_0 {
     #[inline(always)]
     unsafe fn wide_scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [[I::F; GROUP]; 2] {
         // SAFETY: As of the trait.
-        unsafe {
-            let all = I::load_halves(matrix.at(1, (group * matrix.blocks + block) * 8).cast());
-            let scale = [
-                I::lane_of_four::<0>(all),
-                I::lane_of_four::<1>(all),
-                I::lane_of_four::<2>(all),
-                I::lane_of_four::<3>(all),
-            ];
-            let (mut least, zero) = (scale, I::splat(-8.0));
-            for row in 0..GROUP {
-                least[row] = I::mul(scale[row], zero);
-            }
-            [scale, least]
-        }
+        unsafe { wide_plain::<I>(matrix, 1, group, block, 8.0) }
     }
 }
 
@@ -212,6 +233,7 @@ impl Format for Q4_0 {
 pub(crate) struct Q4_64;
 
 impl Format for Q4_64 {
+    const BITS: u32 = 4;
     const HAS_NIBBLES: bool = true;
 
     #[inline(always)]
@@ -232,6 +254,7 @@ impl Format for Q4_64 {
 pub(crate) struct Q4_1;
 
 impl Format for Q4_1 {
+    const BITS: u32 = 4;
     const HAS_NIBBLES: bool = true;
 
     #[inline(always)]
@@ -255,6 +278,7 @@ impl Format for Q4_1 {
 pub(crate) struct Q4K;
 
 impl Format for Q4K {
+    const BITS: u32 = 4;
     const HAS_NIBBLES: bool = true;
 
     #[inline(always)]
@@ -269,12 +293,20 @@ impl Format for Q4K {
         // SAFETY: As of the trait.
         unsafe { super_scales::<I>(matrix, [1, 2], group, block) }
     }
+
+    #[inline(always)]
+    unsafe fn wide_scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [[I::F; GROUP]; 2] {
+        // SAFETY: As of the trait.
+        unsafe { wide_super::<I>(matrix, [1, 2], group, block) }
+    }
 }
 
 /// [`Layout::Q5K`].
 pub(crate) struct Q5K;
 
 impl Format for Q5K {
+    const BITS: u32 = 5;
+
     #[inline(always)]
     unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
         let unit = row * matrix.blocks + block;
@@ -287,12 +319,31 @@ impl Format for Q5K {
         // SAFETY: As of the trait.
         unsafe { super_scales::<I>(matrix, [2, 3], group, block) }
     }
+
+    #[inline(always)]
+    unsafe fn integers<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> [I::B; 2] {
+        let unit = row * matrix.blocks + block;
+        // SAFETY: As of the trait.
+        unsafe {
+            let (nibbles, high) =
+                (I::split(I::load_bytes(matrix.at(0, unit * 16))), I::fifth_bits(matrix.at(1, unit * 4)));
+            [I::or(nibbles[0], high[0]), I::or(nibbles[1], high[1])]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn wide_scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [[I::F; GROUP]; 2] {
+        // SAFETY: As of the trait.
+        unsafe { wide_super::<I>(matrix, [2, 3], group, block) }
+    }
 }
 
 /// [`Layout::Q6K`].
 pub(crate) struct Q6K;
 
 impl Format for Q6K {
+    const BITS: u32 = 6;
+    const IS_HALVED: bool = true;
     const HAS_LEAST: bool = false;
 
     #[inline(always)]
@@ -315,6 +366,34 @@ impl Format for Q6K {
             let unit = group * matrix.blocks.div_ceil(SUPER) + block / SUPER;
             let scale = I::four_halves(matrix.at(3, unit * 8).cast()).map(|scale| scale * SUPER_UNIT);
             Scales { scale, least: [0.0; GROUP] }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn integers<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> [I::B; 2] {
+        let unit = row * matrix.blocks + block;
+        // SAFETY: As of the trait.
+        unsafe {
+            let (nibbles, high) =
+                (I::split(I::load_bytes(matrix.at(0, unit * 16))), I::sixth_bits(matrix.at(1, unit * 8)));
+            [I::or(nibbles[0], high[0]), I::or(nibbles[1], high[1])]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn halves<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [Scales; 2] {
+        // SAFETY: As of the trait.
+        unsafe {
+            let Scales { scale: d, .. } = Self::scales::<I>(matrix, group, block);
+            let integers = matrix.at(2, (group * matrix.blocks + block) * 8).cast::<[[i8; 2]; GROUP]>().read();
+            let mut halves = [UNSCALED; 2];
+            for (half, scales) in halves.iter_mut().enumerate() {
+                for row in 0..GROUP {
+                    scales.scale[row] = d[row] * f32::from(integers[row][half]);
+                    scales.least[row] = -32.0 * scales.scale[row];
+                }
+            }
+            halves
         }
     }
 }

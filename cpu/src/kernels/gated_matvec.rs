@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::few_rows::{Inputs, Norm};
+use super::inputs::{Inputs, Norm};
 use super::math::Activation;
 use super::matrix::{GROUP, Matrix};
 use super::matvec::MAX_ROWS;
@@ -34,7 +34,7 @@ struct Params {
 /// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
-    let Op::GatedMatvec { layout, has_norm } = launch.op else { return Err(Fault::Malformed) };
+    let Op::GatedMatvec { layout, has_norm, rounds } = launch.op else { return Err(Fault::Malformed) };
     let format = &I::FORMATS[layout as usize];
     let Params { m, k4, blocks, tiles, eps, activation, y_layout } = launch.params()?;
     let [m, k, tiles] = [m as usize, k4 as usize * 4, tiles as usize];
@@ -47,7 +47,7 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     let norm = if has_norm { Some(Norm { weight: launch.input(2, [k])?, eps }) } else { None };
     let matrix = Matrix::of(launch, 2 + usize::from(has_norm), layout, 2 * n, blocks as usize)?;
     // SAFETY: As of this function; the scratch is not used otherwise.
-    let inputs = unsafe { Inputs::of::<I>(layout, x, (m, k), norm, work) }?;
+    let inputs = unsafe { Inputs::of::<I>((layout, rounds), x, (m, k), norm, work) }?;
     let activation = Activation::of(activation);
     while let Some(item) = work.next(tiles.div_ceil(GROUPS)) {
         for tile in item * GROUPS..tiles.min((item + 1) * GROUPS) {

@@ -57,6 +57,13 @@ impl<'a> KeysValues<'a> {
         Ok(Self { held, planes, scales, kv_heads, dim, pages: Some(conversation) })
     }
 
+    /// Most positions that can have rows of their own.
+    fn positions(&self) -> usize {
+        let rows = |plane: &Plane<'_>| plane.bytes.len().checked_div(plane.stride * self.held.bytes()).unwrap_or(0);
+        // The last row may be shorter than the stride.
+        self.planes.iter().map(rows).fold(usize::MAX, usize::min).saturating_add(1)
+    }
+
     /// Widens keys (`which` 0) or values (1) of a head at positions `start..start + count`, which are on one page. `to`: `// [KEYS, dim]`
     ///
     /// # Safety
@@ -179,6 +186,9 @@ impl Rows {
         scoring: Scoring,
         seen: impl Fn(usize) -> (usize, usize),
     ) -> Result<(), Fault> {
+        if span.1.saturating_sub(span.0) > kv.positions() {
+            return Err(Fault::OutOfBounds);
+        }
         let mut start = span.0;
         while start < span.1 {
             let count = (KEYS - start % KEYS).min(span.1 - start);

@@ -4,6 +4,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::formats::Format;
+use super::matmul_integers::Shape;
 use super::matrix::{BLOCK, GROUP, Matrix};
 use super::outputs::Outputs;
 use crate::isa::Isa;
@@ -36,7 +37,7 @@ struct Params {
 /// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
-    let Op::Matmul { layout } = launch.op else { return Err(Fault::Malformed) };
+    let Op::Matmul { layout, rounds } = launch.op else { return Err(Fault::Malformed) };
     let format = &I::FORMATS[layout as usize];
     let Params { m, n, k4, blocks, y_stride, y_offset, flags, first_row } = launch.params()?;
     let [m, n, k] = [m as usize, n as usize, k4 as usize * 4];
@@ -46,6 +47,11 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     let x: &[f32] = launch.input(0, [m, k])?; // [m, k]
     let matrix = Matrix::of(launch, 3, layout, n, blocks as usize)?;
     let outputs = Outputs::of(launch, (m, n), (y_stride, y_offset), flags, first_row, 0)?;
+    let rounds = rounds && layout.is_quantised();
+    if rounds && matrix.blocks >= I::FOURS {
+        // SAFETY: As of this function.
+        return unsafe { super::matmul_integers::run::<I>(format, &matrix, x, Shape { m, n, k }, &outputs, work) };
+    }
     let parts = m.div_ceil(MAX_ROWS);
     let rows = m.div_ceil(parts.max(1)).next_multiple_of(I::TILE);
     let (groups, parts) = (n.div_ceil(GROUP), m.div_ceil(rows.max(1)));
@@ -53,7 +59,14 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
         let (part, group) = (item / groups, item % groups);
         let first = part * rows;
         let x = &x[first * k..m.min(first + rows) * k];
-        let panel = work.scratch(GROUP * CHUNK * BLOCK).as_mut_ptr(); // [GROUP, CHUNK * BLOCK]
+        let rounded = if rounds { x.len() } else { 0 };
+        let (panel, copy) = work.scratch(GROUP * CHUNK * BLOCK + rounded).split_at_mut(GROUP * CHUNK * BLOCK);
+        let panel = panel.as_mut_ptr(); // [GROUP, CHUNK * BLOCK]
+        if rounds {
+            // SAFETY: Called within an entry of the set.
+            unsafe { super::rounded::rows::<I>(x, k, copy) }
+        }
+        let x = if rounds { &*copy } else { x };
         let mut sums = [[0.0; GROUP]; MAX_ROWS + 8];
         for start in (0..matrix.blocks).step_by(CHUNK) {
             let count = CHUNK.min(matrix.blocks - start);

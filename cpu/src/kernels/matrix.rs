@@ -15,6 +15,8 @@ pub(super) const SUPER: usize = 8;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Matrix<'a> {
     planes: [&'a [u8]; 4],
+    /// Rows, in whole groups.
+    pub(super) rows: usize,
     /// Blocks of a row.
     pub(crate) blocks: usize,
 }
@@ -73,7 +75,7 @@ impl<'a> Matrix<'a> {
             let units = rows.div_ceil(GROUP).checked_mul(blocks.div_ceil(size.blocks)).ok_or(Fault::OutOfBounds)?;
             planes[index] = launch.input(first + index, [units.checked_mul(size.bytes).ok_or(Fault::OutOfBounds)?])?;
         }
-        Ok(Self { planes, blocks })
+        Ok(Self { planes, rows: rows.div_ceil(GROUP) * GROUP, blocks })
     }
 
     /// Address of the quants of a block.

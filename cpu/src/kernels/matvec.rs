@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::few_rows::{Inputs, Norm};
+use super::inputs::{Inputs, Norm};
 use super::matrix::{GROUP, Matrix};
 use super::outputs::Outputs;
 use crate::isa::Isa;
@@ -39,7 +39,7 @@ struct Params {
 /// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
-    let Op::Matvec { layout, has_norm } = launch.op else { return Err(Fault::Malformed) };
+    let Op::Matvec { layout, has_norm, rounds } = launch.op else { return Err(Fault::Malformed) };
     let format = &I::FORMATS[layout as usize];
     let Params { m, n, k4, blocks, eps, y_stride, y_offset, flags, first_row, y_layout, .. } = launch.params()?;
     let [m, n, k] = [m as usize, n as usize, k4 as usize * 4];
@@ -51,7 +51,7 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     let matrix = Matrix::of(launch, 3 + usize::from(has_norm), layout, n, blocks as usize)?;
     let outputs = Outputs::of(launch, (m, n), (y_stride, y_offset), flags, first_row, y_layout)?;
     // SAFETY: As of this function; the scratch is not used otherwise.
-    let inputs = unsafe { Inputs::of::<I>(layout, x, (m, k), norm, work) }?;
+    let inputs = unsafe { Inputs::of::<I>((layout, rounds), x, (m, k), norm, work) }?;
     let groups = n.div_ceil(GROUP);
     while let Some(item) = work.next(groups.div_ceil(GROUPS)) {
         for group in item * GROUPS..groups.min((item + 1) * GROUPS) {

@@ -17,9 +17,11 @@ pub(crate) mod gated_head_norm;
 pub(crate) mod gated_matvec;
 pub(crate) mod glu;
 mod heads;
+mod inputs;
 pub(crate) mod layer_norm;
 mod math;
 pub(crate) mod matmul;
+mod matmul_integers;
 mod matrix;
 pub(crate) mod matvec;
 mod outputs;
@@ -31,16 +33,20 @@ pub(crate) mod qkv_matvec;
 pub(crate) mod rms_norm;
 pub(crate) mod rope;
 pub(crate) mod rope_append;
+mod rounded;
 pub(crate) mod sample;
 pub(crate) mod sample_filter;
 pub(crate) mod sample_scan;
 mod sampling;
+mod scales;
 pub(crate) mod soft_cap;
 mod step;
 
-pub(crate) use few_rows::{Inputs, group};
+pub(crate) use few_rows::group;
 pub(crate) use formats::Format;
+pub(crate) use inputs::Inputs;
 pub(crate) use matmul::unpack;
+pub(crate) use matmul_integers::{Rows, columns};
 pub(crate) use matrix::Matrix;
 
 /// Index in memory of the number at `index` of a row in a lane layout for lanes with a block of 32 numbers each: groups of `1 << log_blocks`

@@ -29,7 +29,7 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     let width = channels.checked_mul(square).ok_or(Fault::OutOfBounds)?;
     let x: &[f32] = launch.whole(0)?; // [patches, channels]
     let y = launch.output::<f32, _>(1, [tokens, width])?; // [tokens, width]
-    if columns == 0 {
+    if columns == 0 || channels == 0 {
         return Err(Fault::OutOfBounds);
     }
     while let Some(token) = work.next(tokens) {

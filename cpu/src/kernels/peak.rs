@@ -13,8 +13,8 @@ use crate::work::Work;
 const CHAINS: usize = 12;
 /// Multiply-adds of a chain in a turn.
 const UNROLLED: usize = 4;
-/// Most turns of all vectors together, some seconds of work.
-const MAX_TURNS: usize = 1 << 29;
+/// Most turns of all vectors of a thread together, a few seconds of work.
+const MAX_TURNS: usize = 1 << 26;
 /// Most lanes of a vector.
 const MAX_LANES: usize = 16;
 
@@ -33,7 +33,7 @@ struct Params {
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
     let Params { threads, turns } = launch.params()?;
     let count = threads as usize;
-    if count.div_ceil(I::LANES).saturating_mul(turns as usize) > MAX_TURNS {
+    if count.div_ceil(I::LANES).saturating_mul(turns as usize) > MAX_TURNS.saturating_mul(work.threads()) {
         return Err(Fault::OutOfBounds);
     }
     let x: &[f32] = launch.input(0, [count])?; // [threads]

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::cache::Store;
-use super::few_rows::{Inputs, Norm};
+use super::inputs::{Inputs, Norm};
 use super::matrix::{GROUP, Matrix};
 use super::matvec::MAX_ROWS;
 use super::step::Step;
@@ -33,7 +33,7 @@ struct Params {
 /// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
-    let Op::QkvMatvec { layout, head_dim, is_interleaved, held, has_bias } = launch.op else {
+    let Op::QkvMatvec { layout, head_dim, is_interleaved, held, has_bias, rounds } = launch.op else {
         return Err(Fault::Malformed);
     };
     let format = &I::FORMATS[layout as usize];
@@ -52,7 +52,7 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     let norm = Norm { weight: launch.input(after + 1, [k])?, eps };
     let matrix = Matrix::of(launch, after + 2, layout, n, blocks as usize)?;
     // SAFETY: As of this function; the scratch is not used otherwise.
-    let inputs = unsafe { Inputs::of::<I>(layout, x, (m, k), Some(norm), work) }?;
+    let inputs = unsafe { Inputs::of::<I>((layout, rounds), x, (m, k), Some(norm), work) }?;
     let heads = Heads { dim, q, kv, is_interleaved, bias, store, step, queries, q_layout };
     while let Some(tile) = work.next(n / 8) {
         let [first, second] = heads.groups(tile);

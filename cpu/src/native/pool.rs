@@ -1,8 +1,8 @@
 //! A pool of threads.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::bell::Bell;
@@ -24,22 +24,15 @@ pub(super) struct Pool {
 struct Shared {
     set: InstructionSet,
     team: Team,
-    order: Mutex<Order>,
-    changed: Condvar,
+    /// Number of the present job.
+    number: AtomicU32,
+    called: Bell,
+    /// Address and length of its words, which live until every helper has finished.
+    words: (AtomicUsize, AtomicUsize),
+    ends: AtomicBool,
     /// Helpers that have finished the present job.
     finished: AtomicU32,
-    bell: Bell,
-}
-
-#[derive(Debug, Default)]
-struct Order {
-    /// Number of the present job.
-    number: u64,
-    /// Address and length of its words, which live until every helper has finished.
-    words: (usize, usize),
-    /// Helpers that have finished it.
-    finished: u32,
-    ends: bool,
+    done: Bell,
 }
 
 impl Pool {
@@ -52,10 +45,12 @@ impl Pool {
         let shared = Arc::new(Shared {
             set,
             team: Team::new(threads as u32),
-            order: Mutex::default(),
-            changed: Condvar::new(),
+            number: AtomicU32::new(0),
+            called: Bell::default(),
+            words: Default::default(),
+            ends: AtomicBool::new(false),
             finished: AtomicU32::new(0),
-            bell: Bell::default(),
+            done: Bell::default(),
         });
         let mut pool = Self { shared, own: Mutex::default(), helpers: Vec::new() };
         for number in 1..threads {
@@ -89,13 +84,9 @@ impl Pool {
         let words = job.words();
         shared.finished.store(0, Ordering::Relaxed);
         shared.team.begin();
-        {
-            let mut order = shared.order.lock().unwrap_or_else(PoisonError::into_inner);
-            order.number += 1;
-            order.finished = 0;
-            order.words = (words.as_ptr() as usize, words.len());
-        }
-        shared.changed.notify_all();
+        shared.words.0.store(words.as_ptr() as usize, Ordering::Relaxed);
+        shared.words.1.store(words.len(), Ordering::Relaxed);
+        shared.call();
         // SAFETY: The caller vouches for the spans.
         let result = unsafe { shared.carry_out(words, &mut scratch) };
         loop {
@@ -103,7 +94,7 @@ impl Pool {
             if finished as usize == self.helpers.len() {
                 break;
             }
-            shared.bell.wait(&shared.finished, finished);
+            shared.done.wait(&shared.finished, finished);
         }
         result
     }
@@ -123,38 +114,36 @@ impl Shared {
         })
     }
 
+    /// Gives the helpers the next job, or their end.
+    fn call(&self) {
+        self.called.ring(&self.number, self.number.load(Ordering::Relaxed).wrapping_add(1));
+    }
+
     fn serve(&self) {
         let mut scratch = Scratch::default();
         let mut seen = 0;
         loop {
-            let (at, len) = {
-                let order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-                let order = self
-                    .changed
-                    .wait_while(order, |order| order.number == seen && !order.ends)
-                    .unwrap_or_else(PoisonError::into_inner);
-                if order.ends {
-                    return;
-                }
-                seen = order.number;
-                order.words
-            };
+            self.called.wait(&self.number, seen);
+            if self.ends.load(Ordering::Acquire) {
+                return;
+            }
+            // No other job begins before this one has finished.
+            seen = seen.wrapping_add(1);
+            let (at, len) = (self.words.0.load(Ordering::Relaxed), self.words.1.load(Ordering::Relaxed));
             // SAFETY: `Pool::run` keeps the words until this thread has finished, and its caller vouches for the spans.
             let _fault = unsafe {
                 let words = std::slice::from_raw_parts(at as *const u32, len);
                 self.carry_out(words, &mut scratch)
             };
-            let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-            order.finished += 1;
-            self.bell.ring(&self.finished, order.finished);
+            self.done.add(&self.finished);
         }
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.shared.order.lock().unwrap_or_else(PoisonError::into_inner).ends = true;
-        self.shared.changed.notify_all();
+        self.shared.ends.store(true, Ordering::Release);
+        self.shared.call();
         for helper in self.helpers.drain(..) {
             // A helper that panicked has nothing more to do.
             let _ = helper.join();

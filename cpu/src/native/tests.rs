@@ -1,7 +1,7 @@
 //! Jobs carried out by several threads.
 
 use super::Machine;
-use crate::{Fault, InstructionSet, Job, Op, Plain, Span};
+use crate::{Fault, Held, InstructionSet, Job, Op, Plain, Results, Scores, Source, Span};
 
 fn buffer(machine: &Machine, numbers: &[f32]) -> Span {
     let bytes = size_of_val(numbers) as u64;
@@ -52,6 +52,32 @@ fn launches_beyond_their_spans_are_faults() {
     }
     assert_eq!(machine.run(&norm(spans, 2, 4), &mut None), Ok(()), "faults leave the threads usable");
     assert!(numbers(&machine, spans[1]).iter().all(|y| (y - 1.0).abs() < 1e-4));
+}
+
+#[test]
+fn launches_with_more_work_than_memory_are_faults() {
+    let machine = Machine::new(InstructionSet::SCALAR, 1).expect("a thread");
+    let buffers = [(); 5].map(|()| buffer(&machine, &[0.0; 512]));
+    let run = |op: Op, params: &[u32], grid: [u32; 3]| {
+        let mut job = Job::default();
+        job.launch(op, params, grid, buffers.into_iter());
+        machine.run(&job, &mut None)
+    };
+    let scores = Scores { is_windowed: false, is_capped: false };
+    // All keys are the same: a stride of 0.
+    let of_rows = Op::Attention { head_dim: 4, source: Source::Rows, held: Held::F32, is_gated: false, scores };
+    let attention = |keys: u32, stride4: u32| [1, keys, 1, 0, 0, 0, 1, 0, stride4, 0, stride4, 0, 1, 0];
+    assert_eq!(run(of_rows, &attention(128, 1), [1, 1, 1]), Ok(()));
+    assert_eq!(run(of_rows, &attention(u32::MAX, 0), [1, 1, 1]), Err(Fault::OutOfBounds));
+    // Splits that all write the same result.
+    let of_step = Op::AttentionStep { head_dim: 4, held: Held::F32, results: Results::Plain, scores, tile: 64 };
+    let step = |splits: u32| [1, 1, 1, splits, 0, 1, 0, 0, 0];
+    assert_eq!(run(of_step, &step(1), [1, 1, 1]), Ok(()));
+    assert_eq!(run(of_step, &step(1 << 24), [1, 1, 1]), Err(Fault::OutOfBounds));
+    // Patches of no channels.
+    let merge = |merge: u32, channels: u32| [1, 1, merge, channels, 0];
+    assert_eq!(run(Op::Plain(Plain::PatchMerge), &merge(2, 4), [1, 1, 1]), Ok(()));
+    assert_eq!(run(Op::Plain(Plain::PatchMerge), &merge(u32::MAX, 0), [1, 1, 1]), Err(Fault::OutOfBounds));
 }
 
 #[test]

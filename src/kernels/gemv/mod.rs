@@ -77,6 +77,7 @@ impl Tuning {
         let suits = match kernel_config.class {
             DeviceClass::Hardware if kernel_config.features.contains(Features::SUBGROUPS) => Self::SUBGROUPS,
             DeviceClass::Hardware => Self::HARDWARE,
+            DeviceClass::Processor if kernel_config.features.contains(Features::DOT) => Self::DOT_SOFTWARE,
             DeviceClass::Software | DeviceClass::SlowCompiler | DeviceClass::Processor => Self::SOFTWARE,
         };
         kernel_config.pick(TuningGroup::Gemv as usize, &Self::ALL, |tuning| tuning.uses).unwrap_or(suits)
@@ -201,6 +202,11 @@ impl Gemv {
     pub fn with_output_layout(mut self, y: LaneLayout) -> Self {
         self.lane_layouts.y = y;
         self
+    }
+
+    /// Returns true if inputs are rounded to 8-bit integers.
+    pub fn rounds(&self) -> bool {
+        self.k_tile > 0
     }
 
     /// Inputs that a lane takes at a time.

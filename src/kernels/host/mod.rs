@@ -4,7 +4,7 @@ use ocelli_cpu::{Held, Op, Plain, Results, Scores, Source};
 
 use super::{ScoreOptions, Variant, attention, attention_step, peak};
 use crate::config::{KvPrecision, RopePairs};
-use crate::gpu::Origin;
+use crate::gpu::{Features, Origin};
 use crate::kernels::gemv::{Gemv, LaneLayouts};
 use crate::layout::{LaneLayout, Layout};
 
@@ -39,9 +39,13 @@ impl Origin for Variant {
             Self::EmbedRows { layout, parts, is_scaled } => {
                 Op::EmbedRows { layout: layout_of(layout), parts: u8::try_from(parts).ok()?, is_scaled }
             }
-            Self::GatedMatvec(gemv) => Op::GatedMatvec { layout: natural(gemv)?, has_norm: gemv.norm },
-            Self::Matmul { layout, .. } => Op::Matmul { layout: layout_of(layout) },
-            Self::Matvec(gemv) => Op::Matvec { layout: natural(gemv)?, has_norm: gemv.norm },
+            Self::GatedMatvec(gemv) => {
+                Op::GatedMatvec { layout: natural(gemv)?, has_norm: gemv.norm, rounds: gemv.rounds() }
+            }
+            Self::Matmul { layout, tuning, .. } => {
+                Op::Matmul { layout: layout_of(layout), rounds: tuning.uses.contains(Features::DOT) }
+            }
+            Self::Matvec(gemv) => Op::Matvec { layout: natural(gemv)?, has_norm: gemv.norm, rounds: gemv.rounds() },
             Self::Peak(numbers) => return (numbers == peak::Numbers::F32).then_some(Op::Plain(Plain::Peak)),
             Self::QkvMatvec { gemv, head_dim, pairs, precision, has_bias } => Op::QkvMatvec {
                 layout: natural(gemv)?,
@@ -49,6 +53,7 @@ impl Origin for Variant {
                 is_interleaved: pairs == RopePairs::Interleaved,
                 held: held(precision),
                 has_bias,
+                rounds: gemv.rounds(),
             },
             Self::RmsNorm { adds, .. } => Op::RmsNorm { adds },
             Self::Rope { is_rotated, precision } => Op::Rope { is_rotated, held: held(precision) },
@@ -66,11 +71,10 @@ fn width(width: usize) -> Option<u16> {
     u16::try_from(width).ok()
 }
 
-/// The layout of a product whose rows are in their natural order, with inputs in floats.
+/// The layout of a product whose rows are in their natural order.
 fn natural(gemv: Gemv) -> Option<ocelli_cpu::Layout> {
     let LaneLayouts { x, gain, .. } = gemv.lane_layouts;
-    let is_natural = x == LaneLayout::NATURAL && gain == LaneLayout::NATURAL && gemv.k_tile == 0;
-    is_natural.then(|| layout_of(gemv.layout))
+    (x == LaneLayout::NATURAL && gain == LaneLayout::NATURAL).then(|| layout_of(gemv.layout))
 }
 
 fn layout_of(layout: Layout) -> ocelli_cpu::Layout {

@@ -1,0 +1,113 @@
+//! Launches that no recording has: each ends soon, with a result or a fault, and writes nothing outside of its buffers.
+
+use std::time::{Duration, Instant};
+
+use ocelli_cpu::native::Machine;
+use ocelli_cpu::{Held, InstructionSet, Job, Layout, Op, Plain, Results, Scores, Source, Span};
+
+/// Time for all launches, and for one.
+const TIME: Duration = Duration::from_secs(20);
+const TIME_OF_ONE: Duration = Duration::from_secs(20);
+/// Sizes that kernels round, divide by or multiply.
+const SIZES: [u32; 16] = [0, 1, 2, 3, 4, 7, 8, 16, 32, 64, 100, 256, 1 << 12, 1 << 20, 1 << 31, u32::MAX];
+/// Bytes of a buffer, and of the guards around it.
+const BYTES: usize = 1 << 14;
+const GUARD: usize = 1 << 12;
+
+/// Random numbers, the same each time.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % end
+    }
+
+    fn flag(&mut self) -> bool {
+        self.below(2) == 1
+    }
+
+    fn one<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len())]
+    }
+
+    /// Small sizes are likelier: launches of them get further.
+    fn size(&mut self) -> u32 {
+        if self.below(4) > 0 { self.one(&SIZES[..10]) } else { self.one(&SIZES) }
+    }
+}
+
+fn operation(random: &mut Random) -> Op {
+    let head_dim = random.one(&[0, 4, 8, 24, 64, 128, 512, 1024, u16::MAX]);
+    let held = random.one(&[Held::F32, Held::F16, Held::Int8]);
+    let layout = random.one(&Layout::ALL);
+    let scores = Scores { is_windowed: random.flag(), is_capped: random.flag() };
+    let (flag, rounds) = (random.flag(), random.flag());
+    match random.below(13) {
+        0 => {
+            let source = random.one(&[Source::Rows, Source::Cache]);
+            Op::Attention { head_dim, source, held, is_gated: flag, scores }
+        }
+        1 => Op::AttentionJoin { head_dim, is_gated: flag },
+        2 => {
+            let results = random.one(&[Results::Plain, Results::Gated, Results::Partial]);
+            Op::AttentionStep { head_dim, held, results, scores, tile: random.one(&[0, 1, 64, u16::MAX]) }
+        }
+        3 => Op::DeltaScan { dim: head_dim },
+        4 => Op::EmbedRows { layout, parts: random.below(10) as u8, is_scaled: flag },
+        5 => Op::GatedMatvec { layout, has_norm: flag, rounds },
+        6 => Op::Matmul { layout, rounds },
+        7 => Op::Matvec { layout, has_norm: flag, rounds },
+        8 => {
+            let is_interleaved = random.flag();
+            Op::QkvMatvec { layout, head_dim, is_interleaved, held, has_bias: flag, rounds }
+        }
+        9 => Op::RmsNorm { adds: flag },
+        10 => Op::Rope { is_rotated: flag, held },
+        11 => Op::RopeAppend { head_dim, has_norms: flag, ropes: random.below(4) as u8, held },
+        _ => Op::Plain(random.one(&Plain::ALL).0),
+    }
+}
+
+#[test]
+fn launches_of_random_sizes_end_soon_and_stay_within_their_buffers() {
+    let machine = Machine::new(InstructionSet::SCALAR, 1).expect("a thread");
+    let mut random = Random(29);
+    let whole: Vec<Span> = (0..12)
+        .map(|_| {
+            let bytes: Vec<u8> = (0..BYTES + 2 * GUARD).map(|_| random.one(&[0, 0, 0, 1, 2, 60])).collect();
+            let at = machine.alloc(bytes.len() as u64).expect("memory");
+            machine.write(at, &bytes).expect("room");
+            Span { at, bytes: bytes.len() as u64 }
+        })
+        .collect();
+    let guards = |machine: &Machine| {
+        let guard = |at: u64| machine.read(Span { at, bytes: GUARD as u64 }).expect("a guard");
+        whole.iter().flat_map(|span| [guard(span.at), guard(span.at + (GUARD + BYTES) as u64)]).collect::<Vec<_>>()
+    };
+    let (before, start) = (guards(&machine), Instant::now());
+    let mut finished = 0;
+    for number in 0..40_000 {
+        let op = operation(&mut random);
+        let params: Vec<u32> = (0..24).map(|_| random.size()).collect();
+        let grid = [random.size(), random.size(), random.size()];
+        // Bindings of a launch are different buffers.
+        let first = random.below(whole.len());
+        let spans: Vec<Span> = (0..whole.len())
+            .map(|at| Span {
+                at: whole[(first + at) % whole.len()].at + GUARD as u64,
+                bytes: random.one(&[0, 16, 1024, BYTES as u64]),
+            })
+            .collect();
+        let mut job = Job::default();
+        job.launch(op, &params, grid, spans.into_iter());
+        let began = Instant::now();
+        finished += usize::from(machine.run(&job, &mut None).is_ok());
+        assert!(began.elapsed() < TIME_OF_ONE, "{number}: {op:?} {params:?} {grid:?} took {:?}", began.elapsed());
+        if start.elapsed() > TIME {
+            break;
+        }
+    }
+    assert!(finished > 100, "{finished} launches were none that a kernel carries out");
+    assert!(guards(&machine) == before, "a launch wrote outside of its buffers");
+}
