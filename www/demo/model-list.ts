@@ -74,7 +74,9 @@ function card(check: ModelCheck, { current, interrupted, onChoose, ofDevice }: C
   const isUsed = current?.name === name;
   const begun = interrupted.some((entry) => JSON.stringify(entry.source) === JSON.stringify(source));
   const time = loadSeconds.first === null ? "" : `, ${duration(loadSeconds.first)} until it is ready`;
-  const download = isStored ? "none, this browser has it" : downloadBytes === null ? "size unknown" : readableBytes(downloadBytes);
+  const { downloadEstimate: estimate } = model;
+  const unknown = estimate === undefined ? "size unknown" : `about ${readableBytes(estimate)} (estimated)`;
+  const download = isStored ? "none, this browser has it" : downloadBytes === null ? unknown : readableBytes(downloadBytes);
   const facts = [
     `Licence: ${license}`,
     `Download: ${download}${time}`,

@@ -285,7 +285,8 @@ inBrowsers("page opened by a link to a model", (browser) => {
   });
 
   test("a known model is named with its size", async () => {
-    const { safetensors } = (registry[0] as RegisteredModel).source as { safetensors: string };
+    const qwen = registry.find(({ id }) => id === "qwen3.5-0.8b") as RegisteredModel;
+    const { safetensors } = qwen.source as { safetensors: string };
     await tab.goto(`${site.url}?model=${encodeURIComponent(safetensors)}`);
     await asked();
     assert.match(await words("#linked-words"), /https:\/\/huggingface\.co.*Qwen3\.5 0\.8B\s+489 MB/s);

@@ -14,8 +14,10 @@ export interface RegisteredModel {
   source: GgufSource | SafetensorsSource;
   /** The commit of the repository on huggingface.co that was tested. */
   commit?: string;
-  /** Size of the checkpoint. */
+  /** Size of the checkpoint, read from its source. */
   downloadBytes: number | null;
+  /** Size of the checkpoint's weights in BF16, computed from the shapes, where nobody read it from the source. */
+  downloadEstimate?: number;
   /** Size of the package made from it: what the browser stores, and the weights on the GPU. */
   packageBytes: number;
   /**
