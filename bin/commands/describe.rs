@@ -9,6 +9,7 @@ use ocelli::grammar::Format;
 use ocelli::{Error, Result};
 use serde_json::{Value, json};
 
+use super::doctags::{self, Form};
 use crate::batch::{self, Job};
 use crate::shared::api::NameArgs;
 use crate::shared::args::SamplingArgs;
@@ -40,6 +41,9 @@ pub(crate) struct DescribeArgs {
     /// `custom_id`. An interrupted command resumes.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["together", "json"])]
     out: Option<PathBuf>,
+    /// Convert answers in `DocTags`, the markup of Granite-Docling, when they are complete.
+    #[arg(long, value_name = "FORM", conflicts_with_all = ["json", "out"])]
+    doctags: Option<Form>,
     #[command(flatten)]
     sampling: SamplingArgs,
 }
@@ -134,7 +138,11 @@ fn describe(engine: &mut Engine, args: &DescribeArgs, images: &[PathBuf]) -> Res
         Event::Note { picture, message } => io::inform(&format!("{}: {message}", images[picture].display())),
         event => io::tell(&event),
     };
-    let completion = ask::answer(engine, conversation, &args.sampling, !args.json, tell)?;
+    let prints = !args.json && args.doctags.is_none();
+    let completion = ask::answer(engine, conversation, &args.sampling, prints, tell)?;
+    if let Some(form) = args.doctags {
+        io::print(&doctags::convert(&completion.text, form))?;
+    }
     if args.json {
         io::print(&io::json(&Description { images, prompt: &args.prompt, completion: &completion })?)?;
     }

@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod cache;
 pub(crate) mod chat;
 pub(crate) mod describe;
+mod doctags;
 pub(crate) mod inspect;
 pub(crate) mod keys;
 pub(crate) mod pack;

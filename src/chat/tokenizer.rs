@@ -69,6 +69,17 @@ impl Tokenizer {
         Ok(Self { pre_tokenizer: file.pre_tokenizer, model, printed, longest, vocab_size, added, control })
     }
 
+    /// The same tokenizer, in whose output the control tokens with these names are printed. Text still never becomes one of them.
+    #[must_use]
+    pub fn printing(mut self, is_printed: impl Fn(&str) -> bool) -> Self {
+        let Self { added, control, printed, .. } = &mut self;
+        for (name, id) in added.iter().filter(|(name, _)| is_printed(name)) {
+            control.retain(|other| other != id);
+            printed.insert(*id, name.as_bytes().into());
+        }
+        self
+    }
+
     /// Bytes of the longest token that text can become, after normalisation.
     pub fn longest_token(&self) -> usize {
         self.longest

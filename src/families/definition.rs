@@ -45,6 +45,11 @@ pub trait Definition {
         })
     }
 
+    /// Returns whether answers in this chat layout print a control token, because it belongs to their text.
+    fn prints(&self, _layout: &str, _token: &str) -> bool {
+        false
+    }
+
     /// Names of tensors in GGUF files that only repeat a part of others; importers skip them.
     fn gguf_duplicates(&self) -> &'static [&'static str] {
         &[]

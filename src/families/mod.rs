@@ -6,12 +6,14 @@
 pub mod config;
 pub mod decoder_tensors;
 pub mod definition;
+pub mod idefics3;
 pub mod llama;
 pub mod mistral3;
 pub mod mllama;
 pub mod qwen3_5;
 pub mod qwen3_vl;
 pub mod readers;
+pub mod siglip;
 pub mod table;
 pub mod tensor_spec;
 mod vision_faults;

@@ -13,7 +13,7 @@ pub struct PreparedImage {
     pub width: usize,
     /// Height in pixels: whole cells of the grid.
     pub height: usize,
-    /// Pixels. // [height, width, 3]
+    /// Pixels. // [height, width, 3], or the views of the tower one after another
     pub rgb: Vec<u8>,
     /// Size in cells.
     pub grid: ImageGrid,
@@ -24,6 +24,17 @@ pub fn resample(picture: &Rgb8, grid: ImageGrid, cell: usize) -> PreparedImage {
     let (width, height) = (grid.cols * cell, grid.rows * cell);
     let rgb = bicubic_u8(&picture.pixels, (picture.width as usize, picture.height as usize), (width, height));
     PreparedImage { width, height, rgb, grid }
+}
+
+/// The square tiles of a picture of `width` pixels in a row, row by row. `// [height, width, 3]` to `// [tiles, tile, tile, 3]`
+pub fn tiles(rgb: &[u8], width: usize, tile: usize) -> Vec<u8> {
+    let mut tiles = Vec::with_capacity(rgb.len());
+    for rows in rgb.chunks_exact(3 * width * tile) {
+        for left in (0..3 * width).step_by(3 * tile) {
+            tiles.extend(rows.chunks_exact(3 * width).flat_map(|row| &row[left..left + 3 * tile]));
+        }
+    }
+    tiles
 }
 
 /// Hash that identifies a picture.

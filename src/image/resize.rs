@@ -4,6 +4,7 @@
 //! to 8 bits; weights are 16-bit integers of the highest precision that the axis allows.
 
 use std::collections::VecDeque;
+use std::f64::consts::PI;
 
 /// Bytes of a pixel.
 const CHANNELS: usize = 3;
@@ -13,6 +14,7 @@ const A: f64 = -0.5;
 type Filter = (fn(f64) -> f64, f64);
 const BICUBIC: Filter = (cubic, 2.0);
 const BILINEAR: Filter = (triangle, 1.0);
+const LANCZOS: Filter = (lanczos, 3.0);
 const MAX_PRECISION: u32 = 22;
 
 /// Resamples `src` `[from.1, from.0, 3]` to `[to.1, to.0, 3]`; sizes are (width, height), at least 1.
@@ -25,6 +27,11 @@ pub fn bicubic_u8(src: &[u8], from: (usize, usize), to: (usize, usize)) -> Vec<u
 /// Like [`bicubic_u8`], with the bilinear kernel.
 pub fn bilinear_u8(src: &[u8], from: (usize, usize), to: (usize, usize)) -> Vec<u8> {
     resample(src, (from, to), BILINEAR)
+}
+
+/// Like [`bicubic_u8`], with the Lanczos kernel of three lobes.
+pub fn lanczos_u8(src: &[u8], from: (usize, usize), to: (usize, usize)) -> Vec<u8> {
+    resample(src, (from, to), LANCZOS)
 }
 
 fn resample(src: &[u8], (from, to): ((usize, usize), (usize, usize)), filter: Filter) -> Vec<u8> {
@@ -145,4 +152,9 @@ fn cubic(x: f64) -> f64 {
     } else {
         0.0
     }
+}
+
+fn lanczos(x: f64) -> f64 {
+    let sinc = |x: f64| if x == 0.0 { 1.0 } else { (x * PI).sin() / (x * PI) };
+    if (-3.0..3.0).contains(&x) { sinc(x) * sinc(x / 3.0) } else { 0.0 }
 }

@@ -210,7 +210,8 @@ impl<'a> Estimate<'a> {
         let work = device.bytes(Purpose::Activations) - before;
         tower.end();
         device.wait_idle();
-        let params = stage_params(self.stage_params, tower.rows(&pixels).div_ceil(plan.rows.vision) as u64);
+        let params = stage_params(self.stage_params, tower.rows(&pixels).div_ceil(plan.rows.vision) as u64)
+            .map(|bytes| tower.views(&pixels) as u64 * bytes);
         let beside = if plan.keeps_pages { 0 } else { shape.tokens };
         // Without memory for empty pages, there are no idle conversations while a picture is encoded.
         let idle = if plan.keeps_pages { plan.idle_conversations as u64 } else { 0 };
@@ -262,8 +263,14 @@ fn stage_params([one, two, three]: [[u64; 3]; 3], chunks: u64) -> [u64; 3] {
 fn params_of_stages(model: &mut DryModel, pictures: &dyn Pictures, chunks: usize) -> Result<[u64; 3]> {
     let Some(alignment) = model.tower.as_ref().map(|tower| tower.row_alignment()) else { return Ok([0; 3]) };
     let picture = |cells: usize| pixels(pictures, ImageGrid { rows: 1, cols: cells });
-    let rows = model.tower.as_ref().map_or(0, |tower| tower.rows(&picture(alignment)));
-    let stages = model.picture(&picture(chunks * alignment), rows)?;
+    let rows = |cells: usize| model.tower.as_ref().map_or(0, |tower| tower.rows(&picture(cells)));
+    let is_split = model.tower.as_ref().is_some_and(|tower| tower.views(&picture(2)) > 1);
+    let (picture, rows) = match is_split {
+        // A view has its rows whatever the picture.
+        true => (picture(1), rows(1).div_ceil(chunks).next_multiple_of(alignment)),
+        false => (picture(chunks * alignment), rows(alignment)),
+    };
+    let stages = model.picture(&picture, rows)?;
     let bytes: Vec<u64> = stages.iter().map(|stage| stage.params_bytes()).collect();
     Ok(match &bytes[..] {
         [first, layers @ .., last] => [*first, layers.iter().copied().max().unwrap_or(0), *last],

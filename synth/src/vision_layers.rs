@@ -1,6 +1,6 @@
 //! Models with fewer layers in their vision tower than published ones.
 
-use ocelli::families::{ModelConfig, mistral3, mllama, qwen3_5, qwen3_vl};
+use ocelli::families::{ModelConfig, idefics3, mistral3, mllama, qwen3_5, qwen3_vl};
 
 /// Cuts the vision tower to `layers` layers; 0 removes it.
 pub fn keep_vision_layers(config: &mut ModelConfig, layers: usize) {
@@ -29,6 +29,12 @@ pub fn keep_vision_layers(config: &mut ModelConfig, layers: usize) {
                 if vision.intermediate_layers.is_empty() {
                     vision.intermediate_layers.push(0);
                 }
+            }
+        }
+        ModelConfig::Idefics3(idefics3::Config { vision, .. }) => {
+            *vision = vision.take().filter(|_| layers > 0);
+            if let Some(vision) = vision {
+                vision.tower.num_hidden_layers = vision.tower.num_hidden_layers.min(layers);
             }
         }
         ModelConfig::Llama(_) => {}

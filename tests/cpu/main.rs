@@ -8,6 +8,7 @@ mod chat;
 mod cpu_time;
 mod docs;
 mod generation;
+mod idefics3;
 mod image;
 mod language;
 #[path = "../shared/manifests.rs"]

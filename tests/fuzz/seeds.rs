@@ -51,8 +51,16 @@ pub(crate) fn hf_settings() -> Vec<Seed> {
         let processor = [&br#"{"image_processor": "#[..], &file("preprocessor_config.json"), b"}"].concat();
         [file("config.json"), b"{}".to_vec(), file("generation_config.json"), processor, b"Be brief.".to_vec()].join(&0)
     };
+    let with_vocabulary = |name: &str| {
+        let file = |file: &str| fixture(&format!("checkpoints/{name}/{file}"));
+        let processor = [&br#"{"image_processor": "#[..], &file("preprocessor_config.json"), b"}"].concat();
+        let small = [file("config.json"), file("tokenizer.json"), file("generation_config.json")].join(&0);
+        [small, processor, b"Be brief.".to_vec()].join(&0)
+    };
     let seeds = ["text_long", "fp8", "merge1", "small31"].map(|name| Seed::json(files(name)));
-    seeds.into_iter().chain(["qwen3_vl", "qwen3_5", "mllama"].map(|name| Seed::json(nested(name)))).collect()
+    let nested = ["qwen3_vl", "qwen3_5", "mllama"].map(|name| Seed::json(nested(name)));
+    let with_vocabulary = ["smolvlm_whole", "granite_docling"].map(|name| Seed::json(with_vocabulary(name)));
+    seeds.into_iter().chain(nested).chain(with_vocabulary).collect()
 }
 
 /// Manifests of packages with and without vision.

@@ -5,6 +5,7 @@ mod common;
 mod damaged;
 mod directory;
 mod gguf;
+mod idefics3;
 mod manifest;
 mod mllama;
 mod pack;

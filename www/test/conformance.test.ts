@@ -75,7 +75,7 @@ const packages: Omit<Subject, "device">[] = [
 ];
 
 /** Packages that the processor computes as well: one of each family, and one of each layout and block type. */
-const ON_PROCESSOR = /^(llama3|mllama|qwen3_5|qwen3_vl)-f32$|^tied_two_images-|^gguf-(q4_k|q5_k|q6_k)$/;
+const ON_PROCESSOR = /^(llama3|mllama|qwen3_5|qwen3_vl|smolvlm)-f32$|^tied_two_images-|^gguf-(q4_k|q5_k|q6_k)$/;
 
 const subjects: Subject[] = [
   ...packages.map((subject) => ({ ...subject, device: "gpu" as const })),

@@ -35,7 +35,7 @@ inBrowsers("choosing a model", (browser) => {
 
   test("the chooser shows sizes and licences, is accessible, and works with the keyboard", async () => {
     await tab.click("#models summary");
-    await until(tab, "the models are listed", () => document.querySelectorAll("#known > li").length === 6);
+    await until(tab, "the models are listed", () => document.querySelectorAll("#known > li").length > 1);
     const cards = await text("#known");
     for (const fact of [
       /Demo model/,

@@ -4,7 +4,7 @@ import { askByKeyboard, drop, galleryFiles, nextAnswer, openPage, problem } from
 import { inBrowsers, until, type Tab } from "./driver.js";
 import { fakeWorker } from "./fake-worker.js";
 import { startSite, type Site } from "./site.js";
-import { registry, type RegisteredModel } from "../src/api/registry.js";
+import { known } from "../src/api/registry.js";
 
 inBrowsers("page", (browser) => {
   let site: Site;
@@ -312,7 +312,7 @@ inBrowsers("page opened by a link to a model", (browser) => {
   });
 
   test("a known model is named with the size of its download", async () => {
-    const { gguf } = (registry[0] as RegisteredModel).source as { gguf: string };
+    const { gguf } = known("qwen3.5-0.8b")?.source as { gguf: string };
     await tab.goto(`${site.url}?model=${encodeURIComponent(gguf)}`);
     await asked();
     assert.match(await words("#linked-words"), /https:\/\/huggingface\.co.*Qwen3\.5 0\.8B\s+738 MB/s);

@@ -1,6 +1,7 @@
 //! The input of a family's reader of GGUF files.
 
-use super::metadata::{Metadata, TOKENS};
+use super::metadata::{MERGES, Metadata, TOKENS};
+use crate::checkpoint::vocabulary::Vocabulary;
 use crate::error::{Error, Result};
 
 /// The metadata of a text model and of its vision half, and facts about their tensors.
@@ -31,5 +32,12 @@ impl GgufFiles<'_> {
         id.ok_or_else(|| Error::Tokenizer {
             reason: format!("{}: there is no token {spelling:?}, which pictures need", self.text.file),
         })
+    }
+
+    /// The vocabulary; [`Error::InvalidCheckpoint`] if it is not a list of texts.
+    pub fn vocabulary(&self) -> Result<Vocabulary> {
+        let list = |key: &str| Ok::<&[String], Error>(self.text.get(key)?.unwrap_or_default());
+        let pair = |merge: &String| merge.split_once(' ').map(|(left, right)| (left.to_owned(), right.to_owned()));
+        Ok(Vocabulary::new(list(TOKENS)?.iter().cloned().zip(0..), list(MERGES)?.iter().filter_map(pair)))
     }
 }

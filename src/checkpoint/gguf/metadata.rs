@@ -6,6 +6,8 @@ use crate::error::{Error, Result};
 
 /// The key of the vocabulary.
 pub const TOKENS: &str = "tokenizer.ggml.tokens";
+/// The key of the merges, as pairs joined by a space, in the order of their ranks.
+pub const MERGES: &str = "tokenizer.ggml.merges";
 
 /// A value. Numbers are widened: eight bytes for each in the file, at most.
 #[derive(Debug, Clone, PartialEq)]

@@ -15,6 +15,11 @@ use crate::error::Result;
 /// [`crate::Error::UnsupportedArchitecture`] for variants that this crate does not run, [`crate::Error::InvalidCheckpoint`].
 pub fn text_config(config: Fields<'_>, model_type: &str, rope_types: &[&str]) -> Result<TextConfig> {
     let unsupported = |key: &str, reason: String| config.unsupported(model_type, key, &reason);
+    for key in ["attention_bias", "mlp_bias"] {
+        if config.flag(key)? == Some(true) {
+            return Err(unsupported(key, "is true".into()));
+        }
+    }
     let size = |key: &str| config.needed(key, Fields::size);
     // An explicit null means none, even if there is a default.
     let optional_size = |key: &str| config.unless_null(key).size(key);

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::fields::Fields;
+use crate::checkpoint::vocabulary::Vocabulary;
 use crate::error::{Error, Result};
 
 /// The tokenizer's file.
@@ -13,6 +15,8 @@ pub const TOKENIZER_FILE: &str = "tokenizer.json";
 pub const BICUBIC: (usize, &str) = (3, "bicubic");
 /// The number and name of another filter.
 pub const BILINEAR: (usize, &str) = (2, "bilinear");
+/// The number and name of a third filter.
+pub const LANCZOS: (usize, &str) = (1, "Lanczos");
 
 /// The small files of a checkpoint.
 #[derive(Debug)]
@@ -65,14 +69,48 @@ impl<'a> HfFiles<'a> {
         struct Tokenizer {
             added_tokens: Vec<AddedToken>,
         }
-        #[derive(Deserialize)]
-        struct AddedToken {
-            id: u32,
-            content: String,
-        }
-        let tokenizer: Tokenizer = serde_json::from_slice(self.tokenizer)
-            .map_err(|e| Error::Tokenizer { reason: format!("{TOKENIZER_FILE} is malformed: {e}") })?;
-        // The first of two tokens with the same spelling wins.
-        Ok(tokenizer.added_tokens.into_iter().rev().map(|token| (token.content, token.id)).collect())
+        Ok(by_name(self.parse_tokenizer::<Tokenizer>()?.added_tokens).collect())
     }
+
+    /// The vocabulary; fails with [`Error::Tokenizer`].
+    pub fn vocabulary(&self) -> Result<Vocabulary> {
+        #[derive(Deserialize)]
+        struct Tokenizer {
+            #[serde(default)]
+            added_tokens: Vec<AddedToken>,
+            model: Model,
+        }
+        #[derive(Deserialize)]
+        struct Model {
+            vocab: HashMap<String, u32>,
+            merges: Vec<Value>,
+        }
+        let Tokenizer { added_tokens, model } = self.parse_tokenizer()?;
+        // A merge is a pair, or in older files a text with a space.
+        let pair = |merge: Value| {
+            let text = |at: usize| Some(merge.get(at)?.as_str()?.to_owned());
+            let joined = || merge.as_str()?.split_once(' ').map(|(left, right)| (left.to_owned(), right.to_owned()));
+            text(0).zip(text(1)).or_else(joined)
+        };
+        Ok(Vocabulary::new(
+            model.vocab.into_iter().chain(by_name(added_tokens)),
+            model.merges.into_iter().filter_map(pair),
+        ))
+    }
+
+    fn parse_tokenizer<T: Deserialize<'a>>(&self) -> Result<T> {
+        serde_json::from_slice(self.tokenizer)
+            .map_err(|e| Error::Tokenizer { reason: format!("{TOKENIZER_FILE} is malformed: {e}") })
+    }
+}
+
+#[derive(Deserialize)]
+struct AddedToken {
+    id: u32,
+    content: String,
+}
+
+/// Tokens by name. The first of two tokens with the same spelling comes last, so that it wins.
+fn by_name(tokens: Vec<AddedToken>) -> impl Iterator<Item = (String, u32)> {
+    tokens.into_iter().rev().map(|token| (token.content, token.id))
 }

@@ -60,10 +60,6 @@ pub(in crate::engine) struct FeatureCache {
     kept: Vec<Kept>,
 }
 
-fn rows_of(picture: &SizedPicture, of_token: usize) -> usize {
-    picture.prepared.grid.rows * picture.prepared.grid.cols * of_token
-}
-
 impl FeatureCache {
     /// The features of a picture, if cached.
     pub(in crate::engine) fn find(&self, picture: &SizedPicture) -> Option<&Kept> {
@@ -105,13 +101,14 @@ impl FeatureCache {
     ) -> Result<Buffer> {
         let gpu = tower.gpu.clone();
         let row_bytes = row_bytes(model);
-        let of_token = rows_of_token(tower);
-        let total = pictures.iter().map(|picture| rows_of(picture, of_token)).sum();
+        let rules = definition(&tower.manifest.config).pictures();
+        let rows_of = |picture: &SizedPicture| rules.map_or(0, |rules| rules.feature_rows(picture.prepared.grid));
+        let total = pictures.iter().map(|picture| rows_of(picture)).sum();
         self.make_room(total, row_bytes, tower.plan.feature_rows)?;
         let buffer = gpu.alloc("features", Purpose::Features, total as u64 * row_bytes)?;
         let mut first = 0;
         for (index, picture) in pictures.iter().enumerate() {
-            let rows = rows_of(picture, of_token);
+            let rows = rows_of(picture);
             let into = Kept { fingerprint: picture.fingerprint, buffer: buffer.clone(), first, rows };
             match self.find(picture) {
                 Some(kept) => {

@@ -111,8 +111,9 @@ impl Engine {
     ) -> Result<Self> {
         let manifest = Arc::new(Manifest::parse(manifest)?);
         manifest.tokenizer.verify(tokenizer)?;
-        let split_pattern = definition(&manifest.config).family().split_pattern;
-        let tokenizer = Arc::new(Tokenizer::with_pattern(tokenizer, split_pattern)?);
+        let model = definition(&manifest.config);
+        let tokenizer = Tokenizer::with_pattern(tokenizer, model.family().split_pattern)?;
+        let tokenizer = Arc::new(tokenizer.printing(|token| model.prints(&manifest.chat.template, token)));
         let mut plan = plan(&manifest, gpu.max_binding(), options.memory_options(gpu.class()))?;
         let (mut gpu, mut losses, mut told) = (gpu.clone(), 0, 0);
         let features = gpu.features() & options.arithmetic.features();

@@ -86,7 +86,7 @@ impl TowerRun<'_> {
         }
         self.tower.begin(self.gpu, pixels, self.plan.tower_memory())?;
         // At most one feature row per patch.
-        let bytes = self.tower.rows(pixels) as u64 * row_bytes;
+        let bytes = (self.tower.views(pixels) * self.tower.rows(pixels)) as u64 * row_bytes;
         let features = self.gpu.alloc("features", Purpose::Features, bytes)?;
         let mut stages = Vec::with_capacity(self.tower.stages());
         for stage in 0..self.tower.stages() {

@@ -14,9 +14,9 @@ const PATIENCE: f64 = 10.0;
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", parse_err_ty = Error, parse_err_fn = no_detail)]
 pub enum Detail {
-    /// At most 512 pixels long.
+    /// At most 512 pixels long. Models that split pictures into tiles see the whole picture alone.
     Low,
-    /// The largest size that the model accepts.
+    /// The largest size that the model accepts. Models that split pictures into tiles may enlarge small pictures to it.
     High,
     /// The largest size between the two that the device computes in time.
     #[default]

@@ -13,11 +13,6 @@ pub(super) const READER: HfReader = HfReader { architectures: &["LlamaForCausalL
 
 fn read(files: &HfFiles<'_>) -> Result<(ModelConfig, ChatDefaults)> {
     let whole = files.config;
-    for key in ["attention_bias", "mlp_bias"] {
-        if whole.flag(key)? == Some(true) {
-            return Err(whole.unsupported("llama", key, "is true"));
-        }
-    }
     let defaults = json!({
         "vocab_size": 32_000, "hidden_size": 4096, "intermediate_size": 11_008, "num_hidden_layers": 32,
         "num_attention_heads": 32, "max_position_embeddings": 2048, "rms_norm_eps": 1e-6,

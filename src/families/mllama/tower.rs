@@ -92,7 +92,7 @@ impl Middle {
             recording.copy(Slice { bytes: x.bytes, ..h.clone() }, x);
         }
         let shape = RowShape { rows: work.rows.all, width: work.options.hidden };
-        add_features::record(recording, shape, 0, [&work.tables[TILES].all(), &self.post_tile], &work.x.all())
+        add_features::record(recording, shape, 0, [&work.tables[TILES].all(), &self.post_tile], &work.x)
     }
 }
 

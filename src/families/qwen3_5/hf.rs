@@ -30,9 +30,6 @@ fn read(files: &HfFiles<'_>) -> Result<(ModelConfig, ChatDefaults)> {
 
 fn text_config(config: Fields<'_>) -> Result<TextConfig> {
     let unsupported = |key: &str, reason: &str| Err(config.unsupported(ARCHITECTURE, key, reason));
-    if config.flag("attention_bias")? == Some(true) {
-        return unsupported("attention_bias", "is true");
-    }
     if config.flag("attn_output_gate")? == Some(false) {
         return unsupported("attn_output_gate", "is false");
     }

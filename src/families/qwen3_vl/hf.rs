@@ -27,9 +27,6 @@ fn read(files: &HfFiles<'_>) -> Result<(ModelConfig, ChatDefaults)> {
 }
 
 fn text_config(config: Fields<'_>) -> Result<TextConfig> {
-    if config.flag("attention_bias")? == Some(true) {
-        return Err(config.unsupported(ARCHITECTURE, "attention_bias", "is true"));
-    }
     let defaults = json!({ "head_dim": 128, "rms_norm_eps": 1e-6, "rope_theta": 5e6 });
     let mut text = decoder::text_config(config.or(&defaults), ARCHITECTURE, &[])?;
     text.head_norms = true;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::chat::layout::ChatLayout;
-use crate::checkpoint::gguf::metadata::{Metadata, TOKENS};
+use crate::checkpoint::gguf::metadata::{MERGES, Metadata, TOKENS};
 use crate::error::{Error, Result};
 use crate::families::readers::{Family, GgufReader};
 use crate::families::table::READERS;
@@ -18,7 +18,6 @@ const USER_DEFINED: i64 = 4;
 const UNUSED: i64 = 5;
 
 const TYPES: &str = "tokenizer.ggml.token_type";
-const MERGES: &str = "tokenizer.ggml.merges";
 
 fn fault(metadata: &Metadata, reason: &str) -> Error {
     Error::Tokenizer { reason: format!("{}: {reason}", metadata.file) }

@@ -22,7 +22,7 @@ pub(super) enum Parts {
 }
 
 /// Keys and values of all rows of a picture.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct PatchKeys {
     heads: usize,
     head_dim: usize,

@@ -17,7 +17,7 @@ pub use affine::{Affine, Output};
 pub use block::Block;
 pub use norm::PatchNorm;
 pub use options::{Biases, BlockNames, FeedForward, NormKind, PatchGrid, ProjectorMemory, TowerOptions};
-pub use picture::{FeatureRows, Pixels, RowCount, TowerMemory};
+pub use picture::{FeatureRows, Pixels, RowCount, TowerMemory, Views};
 pub use rope::{Frequencies, PatchRope};
 pub use stage::Stage;
 pub use stem::{PatchStem, Positions};

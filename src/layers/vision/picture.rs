@@ -3,7 +3,7 @@
 use crate::config::KvPrecision;
 use crate::gpu::Buffer;
 
-/// A picture cut to whole patches. `// [height, width, 3]`
+/// A picture cut to whole patches. `// [height, width, 3]`, or its views one after another
 #[derive(Debug, Clone, Copy)]
 pub struct Pixels<'a> {
     /// Width in pixels.
@@ -39,4 +39,15 @@ pub struct RowCount {
     pub all: usize,
     /// The first ones, which hold the picture. They attend to all rows; the others, which are padding, attend to these.
     pub present: usize,
+}
+
+/// The views of a picture, such as tiles: pictures of equal size, each of which is seen on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Views {
+    /// Their number.
+    pub count: usize,
+    /// Width of a view in pixels.
+    pub width: usize,
+    /// Height of a view in pixels.
+    pub height: usize,
 }

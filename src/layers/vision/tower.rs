@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::block::Block;
 use super::options::TowerOptions;
-use super::picture::{FeatureRows, Pixels, RowCount, TowerMemory};
+use super::picture::{FeatureRows, Pixels, RowCount, TowerMemory, Views};
 use super::stage::Stage;
 use super::workspace::{Workspace, no_picture};
 use crate::error::Result;
@@ -24,6 +24,11 @@ pub trait TowerParts: fmt::Debug {
 
     /// The last stage: the output of the last layer to features.
     fn projector(&self, options: &TowerOptions, weights: &mut WeightStore) -> Result<Box<dyn Stage>>;
+
+    /// The views of a picture; the other methods are called for one of them.
+    fn views(&self, pixels: &Pixels<'_>) -> Views {
+        Views { count: 1, width: pixels.width, height: pixels.height }
+    }
 
     /// Rows of a picture in the residual stream: one for each patch, unless the family adds others.
     fn rows(&self, options: &TowerOptions, pixels: &Pixels<'_>) -> RowCount {
@@ -59,9 +64,15 @@ impl Tower {
         self.stages.len()
     }
 
-    /// Rows that a picture takes in the residual stream.
+    /// Rows that a view of a picture takes in the residual stream.
     pub fn rows(&self, pixels: &Pixels<'_>) -> usize {
-        self.parts.rows(&self.options, pixels).all
+        let Views { width, height, .. } = self.parts.views(pixels);
+        self.parts.rows(&self.options, &Pixels { width, height, ..*pixels }).all
+    }
+
+    /// Number of views of a picture.
+    pub fn views(&self, pixels: &Pixels<'_>) -> usize {
+        self.parts.views(pixels).count
     }
 
     /// Rows computed at a time must be a multiple of this.
@@ -97,15 +108,21 @@ impl Tower {
 
     /// Allocates the work memory of a picture. Fails as [`Allocator::alloc`].
     pub fn begin(&mut self, gpu: &dyn Allocator, pixels: &Pixels<'_>, memory: TowerMemory) -> Result<()> {
+        let Views { count, width, height } = self.parts.views(pixels);
+        let pixels = &Pixels { width, height, ..*pixels };
         let (rows, tables) = (self.parts.rows(&self.options, pixels), self.parts.tables(gpu, pixels)?);
-        self.work = Some(Workspace::new(gpu, &self.options, pixels, memory, rows, tables)?);
+        self.work = Some(Workspace::new(gpu, &self.options, (pixels, count), memory, rows, tables)?);
         Ok(())
     }
 
-    /// Records a stage; the last one completes the features. [`crate::Error::Internal`] without [`Self::begin`] or the stage's weights.
+    /// Records a stage for all views, so that its weights are needed once; the last one completes the features. [`crate::Error::Internal`] without [`Self::begin`] or the stage's weights.
     pub fn record(&self, stage: usize, recording: &mut Recording, features: FeatureRows<'_>) -> Result<()> {
         let (Some(work), Some(stage)) = (&self.work, &self.stages[stage]) else { return Err(no_picture()) };
-        stage.record(recording, work, features)
+        let of_view = work.rows.all / self.options.rows_per_token;
+        (0..work.views).try_for_each(|view| {
+            let features = FeatureRows { first: features.first + view * of_view, ..features };
+            stage.record(recording, &work.view(view), features)
+        })
     }
 
     /// Frees the memory that only the first stage reads. Recordings keep it as long as they need it.

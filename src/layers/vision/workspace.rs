@@ -10,8 +10,11 @@ use crate::error::{Error, Result};
 use crate::gpu::{Allocator, Buffer, Purpose, Recording, Slice};
 use crate::kernels::patchify::Patches;
 
-/// Buffers that every stage uses in turn.
-#[derive(Debug)]
+/// Bindings begin at multiples of so many bytes.
+const BINDING: u64 = 256;
+
+/// Buffers that every stage uses in turn, for one view of a picture.
+#[derive(Debug, Clone)]
 pub struct Workspace {
     /// The tower.
     pub options: Rc<TowerOptions>,
@@ -19,8 +22,10 @@ pub struct Workspace {
     pub patches: Patches,
     /// Rows of the residual stream.
     pub rows: RowCount,
-    /// Residual stream. `// [rows, hidden]`
-    pub x: Buffer,
+    /// Views of the picture.
+    pub(super) views: usize,
+    /// Residual stream: of all views before [`Self::view`], which have as many rows each as bindings allow. `// [rows, hidden]`
+    pub x: Slice,
     /// Queries, rotated. `// [rows, heads * head_dim]`, or of a chunk
     pub q: Buffer,
     /// Normed rows. `// [chunk, hidden]`
@@ -34,8 +39,8 @@ pub struct Workspace {
     /// Tables of the family.
     pub tables: Vec<Buffer>,
     pub(super) keys: PatchKeys,
-    /// The picture, until the stem has read it. `// [height, width]`, a word a pixel
-    pub(super) pixels: Option<Buffer>,
+    /// The picture, until the stem has read it: all views before [`Self::view`]. `// [height, width]`, a word a pixel
+    pub(super) pixels: Option<Slice>,
     /// `// [rows, head_dim]`
     angles: Option<Buffer>,
     /// Rows computed at a time.
@@ -47,7 +52,7 @@ impl Workspace {
     pub(super) fn new(
         gpu: &dyn Allocator,
         options: &Rc<TowerOptions>,
-        pixels: &Pixels<'_>,
+        (pixels, views): (&Pixels<'_>, usize),
         memory: TowerMemory,
         rows: RowCount,
         tables: Vec<Buffer>,
@@ -62,22 +67,51 @@ impl Workspace {
         let act = alloc("vision act", chunk, act_width)?;
         let places = || (0..all).map(|row| patches.grid().place(row));
         let table = options.rope.as_ref().map(|rope| move || rope.table(head_dim, places()));
-        let words = || pixels.rgb.as_chunks().0.iter().flat_map(|&[r, g, b]| [r, g, b, 0]).collect();
+        let area = bytes(pixels.width, pixels.height);
+        let words = || {
+            let mut words = Vec::with_capacity((views as u64 * area) as usize);
+            for (view, rgb) in pixels.rgb.chunks(3 * pixels.width * pixels.height).enumerate() {
+                words.resize(view * area.next_multiple_of(BINDING) as usize, 0);
+                words.extend(rgb.as_chunks().0.iter().flat_map(|&[r, g, b]| [r, g, b, 0]));
+            }
+            words
+        };
+        // All views begin where a binding may.
+        let of_all = |bytes: u64| (views as u64 - 1) * bytes.next_multiple_of(BINDING) + bytes;
+        let x = gpu.alloc("vision x", Purpose::Activations, of_all(bytes(all, options.hidden)))?;
         Ok(Self {
             options: options.clone(),
             patches,
             rows,
-            x: alloc("vision x", all, options.hidden)?,
+            views,
+            x: x.all(),
             q: if options.keeps_queries() { alloc("vision q", all, options.heads_width())? } else { act.clone() },
             h: alloc("vision h", chunk, options.hidden)?,
             wide: if options.has_two_buffers() { alloc("vision wide", chunk, wide_width)? } else { act.clone() },
             act,
             tables,
             keys: PatchKeys::new(gpu, options, memory.precision, all)?,
-            pixels: Some(upload("pixels", bytes(pixels.width, pixels.height), &words)?),
+            pixels: Some(upload("pixels", of_all(area), &words)?.all()),
             angles: table.map(|table| upload("vision angles", bytes(all, head_dim), &table)).transpose()?,
             chunk,
         })
+    }
+
+    /// The buffers for a view.
+    pub(super) fn view(&self, index: usize) -> Self {
+        let of = |all: &Slice, bytes: usize| {
+            let bytes = bytes as u64;
+            Slice { bytes, ..all.skip(index as u64 * bytes.next_multiple_of(BINDING)) }
+        };
+        if self.views == 1 {
+            return self.clone();
+        }
+        let Patches { width, height, .. } = self.patches;
+        Self {
+            x: of(&self.x, self.rows.all * self.options.hidden * size_of::<f32>()),
+            pixels: self.pixels.as_ref().map(|pixels| of(pixels, width * height * size_of::<u32>())),
+            ..self.clone()
+        }
     }
 
     /// All rows, some at a time.
@@ -98,7 +132,8 @@ impl Workspace {
 
     /// Some rows of the residual stream. `// [range, hidden]`
     pub fn residual(&self, range: &Range<usize>) -> Slice {
-        rows(&self.x, range, self.options.hidden)
+        let (first, width) = (self.x.skip_rows(range.start, self.options.hidden), self.options.hidden);
+        Slice { bytes: (range.len() * width * size_of::<f32>()) as u64, ..first }
     }
 
     /// Some rows of the queries: a chunk or its beginning. `// [range, heads * head_dim]`
@@ -128,7 +163,7 @@ impl Workspace {
     /// # Errors
     /// [`Error::Internal`] after the first stage.
     pub fn picture(&self) -> Result<Slice> {
-        self.pixels.as_ref().map(Buffer::all).ok_or_else(no_picture)
+        self.pixels.clone().ok_or_else(no_picture)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Shapes of published models, and the keys of their GGUF files.
 
 mod decoder_keys;
+mod idefics3;
 mod llama;
 mod mistral3;
 mod mllama;
@@ -8,6 +9,7 @@ mod qwen3_5;
 mod qwen3_vl;
 
 use ocelli::families::ModelConfig;
+use ocelli::families::idefics3::Config as Idefics3;
 use ocelli::families::mistral3::Config as Mistral3;
 use ocelli::families::qwen3_5::Config as Qwen3_5;
 use ocelli::families::qwen3_vl::Config as Qwen3Vl;
@@ -19,8 +21,14 @@ use decoder_keys::describe_text;
 type Published = (&'static str, fn() -> ModelConfig);
 
 /// The models of all families.
-const PUBLISHED: [&[Published]; 5] =
-    [&mistral3::PUBLISHED, &llama::PUBLISHED, &qwen3_5::PUBLISHED, &qwen3_vl::PUBLISHED, &mllama::PUBLISHED];
+const PUBLISHED: [&[Published]; 6] = [
+    &mistral3::PUBLISHED,
+    &llama::PUBLISHED,
+    &qwen3_5::PUBLISHED,
+    &qwen3_vl::PUBLISHED,
+    &mllama::PUBLISHED,
+    &idefics3::PUBLISHED,
+];
 
 /// Names of the published models whose shapes are known.
 pub fn published_names() -> impl Iterator<Item = &'static str> {
@@ -37,7 +45,7 @@ pub fn published(name: &str) -> Option<ModelConfig> {
 pub(crate) fn describe_text_half(config: &ModelConfig, header: &mut GgufHeader) {
     let text = config.text();
     match config {
-        ModelConfig::Llama(_) => describe_text(header, "llama", text),
+        ModelConfig::Llama(_) | ModelConfig::Idefics3(_) => describe_text(header, "llama", text),
         ModelConfig::Mistral3(_) => {
             describe_text(header, if text.query_scaling.is_some() { "mistral3" } else { "llama" }, text);
         }
@@ -62,6 +70,9 @@ pub(crate) fn describe_vision_half(config: &ModelConfig, header: &mut GgufHeader
         ModelConfig::Qwen3Vl(Qwen3Vl { vision: Some(vision), .. })
         | ModelConfig::Qwen3_5(Qwen3_5 { vision: Some(vision), .. }) => {
             qwen3_vl::describe_vision(header, vision, hidden_size);
+        }
+        ModelConfig::Idefics3(Idefics3 { vision: Some(vision), .. }) => {
+            idefics3::describe_vision(header, vision, hidden_size);
         }
         _ => {}
     }

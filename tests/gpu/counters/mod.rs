@@ -2,6 +2,7 @@
 //! golden, so that no increase goes unnoticed.
 
 mod flops;
+mod idefics3;
 mod kernels;
 mod lines;
 mod lines_of_rows;

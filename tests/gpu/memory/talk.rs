@@ -25,10 +25,10 @@ struct Eyes {
 }
 
 /// A picture first, then words to the end; words first, then a picture at the end; small pictures together; a new talk while the
-/// cache is full.
-fn prompts(context: usize, most: usize) -> Vec<Vec<Piece>> {
+/// cache is full. `most` is the side of the largest picture, which takes `tokens` tokens.
+fn prompts(context: usize, most: usize, tokens: usize) -> Vec<Vec<Piece>> {
     use Piece::{Picture, Words};
-    let left = context - most * (most + 1) - 4;
+    let left = context - tokens - 4;
     vec![
         vec![Words(1), Picture(most, most, 1), Words(3)],
         vec![Words(1), Picture(most, most, 1), Words(left)],
@@ -63,9 +63,11 @@ fn prompt(engine: &Engine, eyes: Eyes, pieces: &[Piece]) -> (Prompt, Vec<Picture
 
 /// The greedy tokens of every answer; one prompt is also scored, because of its memory.
 pub(crate) async fn answers(engine: &mut Engine) -> Result<Vec<Vec<u32>>> {
-    let step = definition(engine.config()).pictures().expect("a model with eyes").cell();
-    let eyes = Eyes { step, most: engine.plan().longest_edge / step };
-    let prompts = prompts(engine.plan().context, eyes.most);
+    let rules = definition(engine.config()).pictures().expect("a model with eyes");
+    let (step, edge) = (rules.cell(), engine.plan().longest_edge);
+    let tokens = rules.tokens(rules.grid(PixelSize { width: edge, height: edge }, edge)?).len();
+    let eyes = Eyes { step, most: edge / step };
+    let prompts = prompts(engine.plan().context, eyes.most, tokens);
     let mut said = Vec::new();
     for pieces in &prompts {
         let (prompt, pictures) = prompt(engine, eyes, pieces);

@@ -56,6 +56,12 @@ fn mllama_agrees_with_transformers() {
     agrees("mllama", Layout::Q4_0, "q4_0");
 }
 
+#[test]
+fn idefics3_agrees_with_transformers() {
+    agrees("smolvlm", Layout::Q4_0, "q4_0");
+    agrees("granite_docling", Layout::Q8_0, "q8_0");
+}
+
 /// Rows of 256 numbers, in the largest groups of a lane layout.
 #[test]
 fn qwen_agrees_with_transformers() {

@@ -109,6 +109,11 @@ macro_rules! gguf_files {
             }
 
             #[test]
+            fn smolvlm_as_converted() {
+                pair_agrees("smolvlm", Layout::F32.into());
+            }
+
+            #[test]
             fn qwen3_vl_in_k_quants() {
                 pair_agrees("qwen3_vl_q4_k", Layouts::default());
             }
@@ -239,7 +244,10 @@ checkpoints!(
     qwen3_5,
     qwen3_5_even,
     qwen3_5_untied,
-    mllama
+    mllama,
+    smolvlm,
+    smolvlm_whole,
+    granite_docling
 );
 
 fn chunks_agree(checkpoint: &str) {

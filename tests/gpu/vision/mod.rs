@@ -1,4 +1,4 @@
-//! The vision stack with a configuration that no family has yet: a SigLIP tower agrees with `transformers`.
+//! The vision stack without a family: a SigLIP tower agrees with `transformers` in its hidden states.
 
 mod siglip;
 
