@@ -4,21 +4,25 @@
  */
 export function fakeWorker(): void {
   const cancelled: number[] = [];
-  Object.assign(window, { cancelled });
+  /** Bodies of all requests for answers. */
+  const asked: unknown[] = [];
+  Object.assign(window, { cancelled, asked });
 
   class FakeWorker extends EventTarget {
     postMessage(message: { kind: string; id: number; body?: string }): void {
       const reply = (data: unknown) => setTimeout(() => this.dispatchEvent(new MessageEvent("message", { data })));
       const { kind, id } = message;
       if (kind === "read") return;
-      const { messages } = JSON.parse(message.body ?? '{"messages":[]}') as { messages: unknown[] };
+      const body = JSON.parse(message.body ?? '{"messages":[]}') as { messages: { role?: string; content?: unknown }[] };
+      const { messages } = body;
+      if (kind === "answer") asked.push(body);
       const question = JSON.stringify(messages.at(-1) ?? "");
       const frame = (data: unknown) => reply({ kind: "event", id, event: { kind: "frame", event: null, data: JSON.stringify(data) } });
       const chunk = (choices: unknown[], more = {}) =>
         frame({ id: "chatcmpl-1", object: "chat.completion.chunk", created: 1, model: "fake", choices, ...more });
       const say = (content: string) => chunk([{ index: 0, delta: { content }, finish_reason: null, logprobs: null }]);
-      const finish = () => {
-        chunk([{ index: 0, delta: {}, finish_reason: "stop", logprobs: null }]);
+      const finish = (reason = "stop") => {
+        chunk([{ index: 0, delta: {}, finish_reason: reason, logprobs: null }]);
         chunk([], { usage: { prompt_tokens: 5, completion_tokens: 3, total_tokens: 8 } });
         reply({ kind: "result", id, result: "{}" });
       };
@@ -30,6 +34,15 @@ export function fakeWorker(): void {
         cancelled.push(id);
       } else if (question.includes("endless")) {
         const timer = setInterval(() => (cancelled.includes(id) ? clearInterval(timer) : say("word ")), 20);
+      } else if (messages.at(-1)?.role === "assistant") {
+        say(" and more.");
+        finish();
+      } else if (question.includes("too long")) {
+        say("It begins");
+        finish("length");
+      } else if (question.includes("echo")) {
+        say(`Answer ${asked.length}`);
+        finish();
       } else if (question.includes("how detailed")) {
         say(/"detail":"(\w+)"/.exec(question)?.[1] ?? "no detail");
         finish();

@@ -154,7 +154,8 @@ function titleOf(record: Conversation, changed: readonly Message[]): string {
   const asked = answer && messages.value.get(answer.parent ?? "");
   const isFirst = asked?.parent === null && asked.pictureIds.length > 0 && short(asked.text) === record.title;
   if (!answer?.text || !isFirst) return record.title;
-  return short(answer.text.trim().split(/\s+/).slice(0, TITLE_WORDS).join(" "));
+  const all = answer.text.trim().split(/\s+/);
+  return short(all.length <= TITLE_WORDS ? all.join(" ") : `${all.slice(0, TITLE_WORDS).join(" ")} …`);
 }
 
 function short(text: string): string {

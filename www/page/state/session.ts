@@ -12,7 +12,7 @@ import { focusOn } from "./focus.js";
 import { loadScenes } from "./gallery.js";
 import { answerOrHold, held, letGo, loadHeld, release, wantModel } from "./held.js";
 import { linkedChoice } from "./link.js";
-import { DEMO, isDemo, savedChoice, type Choice } from "./model-choice.js";
+import { DEMO, isDemo, keyOf, savedChoice, type Choice } from "./model-choice.js";
 import { forgetModelFiles, isModelFile, modelFiles, takeModelFiles } from "./model-files.js";
 import { refreshModels } from "./models.js";
 import { keepForOffline } from "./offline.js";
@@ -95,7 +95,7 @@ async function resumeWanted(): Promise<void> {
   const wanted = held.value?.wants;
   if (!wanted || held.value?.reason !== "photograph" || !engine.value) return;
   if (typeof wanted.source === "string") await load({ name: wanted.name, source: wanted.source });
-  else await getAndUse({ name: wanted.name, source: wanted.source as unknown as Downloadable["source"] });
+  else await get({ name: wanted.name, source: wanted.source as unknown as Downloadable["source"] });
 }
 
 /** Loads the model that the user chose. */
@@ -110,18 +110,19 @@ export async function choose(choice: Choice): Promise<void> {
   void refreshModels();
 }
 
-/** Downloads a model while the present one stays in use, and uses it then. */
-export async function getAndUse(model: Downloadable): Promise<void> {
+/** Downloads a model while the present one stays in use. It is used then only if a held question waits for it. */
+export async function get(model: Downloadable): Promise<void> {
   void packages.requestPersistence().catch(() => false);
   const source = await download(model);
-  if (source !== null) await load({ name: model.name, source });
+  const wanted = held.value?.wants;
+  if (source !== null && wanted && keyOf(wanted.source) === keyOf(model.source)) await load({ name: model.name, source });
 }
 
 /** Downloads a model that sees photographs, which answers the held question then. */
 export function getForHeld(model: Downloadable, isStored: boolean): void {
   wantModel(model);
   if (isStored) void choose(model);
-  else void getAndUse(model);
+  else void get(model);
 }
 
 export function newConversation(): void {

@@ -36,7 +36,12 @@ export function below(message: Message, messages: Messages): Message[] {
 
 /** The messages of `path` that are sent: those of its last topic, without questions that have no answer, except the last one. */
 export function sentOf(path: readonly Message[]): Message[] {
-  const topic = path.slice(path.findLastIndex(({ isTopic }) => isTopic));
+  const topic = path.slice(
+    Math.max(
+      0,
+      path.findLastIndex(({ isTopic }) => isTopic),
+    ),
+  );
   return topic.filter((message, index) => {
     if (index === topic.length - 1) return true;
     const answer = message.role === "user" ? topic[index + 1] : message;

@@ -13,7 +13,7 @@ export type StoreProblem = "full" | "none" | "newer" | "outdated";
 type Row = Tables[TableName];
 
 /** Opens the database; without one, everything is kept in memory. */
-export async function openRows(onProblem: (problem: StoreProblem) => void, steps?: readonly Migration[]): Promise<Rows> {
+export async function openRows(onProblem: (problem: StoreProblem | null) => void, steps?: readonly Migration[]): Promise<Rows> {
   try {
     return new Rows(await openDatabase(() => onProblem("outdated"), steps), onProblem);
   } catch (thrown) {
@@ -25,10 +25,12 @@ export async function openRows(onProblem: (problem: StoreProblem) => void, steps
 export class Rows {
   /** Rows of this visit over those of the database; `null` for a deleted one. */
   private readonly memory = new Map<TableName, Map<string, object | null>>();
+  /** Changes that found no room. They are tried again after the next one that does. */
+  private waiting: Change[] = [];
 
   constructor(
     private readonly database: IDBPDatabase | null,
-    private readonly onProblem: (problem: StoreProblem) => void,
+    private readonly onProblem: (problem: StoreProblem | null) => void,
   ) {}
 
   async get<T extends TableName>(table: T, id: string): Promise<Tables[T] | null> {
@@ -70,12 +72,35 @@ export class Rows {
       await commit(this.database, change);
     } catch (thrown) {
       this.keep(change);
-      const isFull = (thrown as DOMException).name === "QuotaExceededError";
-      this.onProblem(isFull ? "full" : (thrown as DOMException).name === "InvalidStateError" ? "outdated" : "none");
+      const { name } = thrown as DOMException;
+      if (name === "QuotaExceededError") this.waiting.push(change);
+      this.onProblem(name === "QuotaExceededError" ? "full" : name === "InvalidStateError" ? "outdated" : "none");
       return false;
     }
     this.forget(change);
+    await this.retry(this.database);
     return true;
+  }
+
+  /** Writes the present rows of changes that found no room. */
+  private async retry(database: IDBPDatabase): Promise<void> {
+    const waiting = this.waiting;
+    this.waiting = [];
+    for (const change of waiting) {
+      const rows = [...idsOf(change)].flatMap(([table, ids]) => ids.map((id) => [table, id, this.memory.get(table)?.get(id)] as const));
+      for (const [table, id, row] of rows) {
+        // Written or forgotten since.
+        if (row === undefined) continue;
+        const again = (row ? { put: { [table]: [row] } } : { delete: { [table]: [id] } }) as Change;
+        try {
+          await commit(database, again);
+          this.forget(again);
+        } catch {
+          this.waiting.push(again);
+        }
+      }
+    }
+    if (waiting.length > 0 && this.waiting.length === 0) this.onProblem(null);
   }
 
   /** Drops rows of this visit, such as those of a temporary conversation. */

@@ -1,6 +1,6 @@
 /** Downloads that run, wait or were paused. */
 import { downloads, forgetDownload, pauseDownload, type Download } from "../state/downloads.js";
-import { getAndUse } from "../state/session.js";
+import { get } from "../state/session.js";
 import { words } from "../words/index.js";
 import { adviceOf } from "./problem.js";
 
@@ -29,7 +29,7 @@ function Row({ download }: { download: Download }) {
         </button>
       ) : (
         <>
-          <button type="button" aria-label={words.downloads.resume(model.name)} onClick={() => void getAndUse(model)}>
+          <button type="button" aria-label={words.downloads.resume(model.name)} onClick={() => void get(model)}>
             {words.models.resume}
           </button>
           <button type="button" class="quiet" aria-label={words.downloads.discard(model.name)} onClick={() => forgetDownload(model.source)}>

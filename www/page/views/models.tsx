@@ -7,7 +7,7 @@ import { current, device, loading } from "../state/engine.js";
 import { DEMO, isDemo, keyOf } from "../state/model-choice.js";
 import { check, interrupted, isPersistent, protect, refreshModels, stored } from "../state/models.js";
 import { route } from "../state/route.js";
-import { choose, getAndUse, showModels } from "../state/session.js";
+import { choose, get, showModels } from "../state/session.js";
 import { graphicsMemory, longestAnswer } from "../state/settings.js";
 import { measureId } from "../store/measures.js";
 import { words } from "../words/index.js";
@@ -205,7 +205,7 @@ function Act({ check: { model, fits, isStored, downloadBytes } }: { check: Model
   const act = () => {
     if (isActive) pauseDownload(source);
     else if (isStored) void choose({ name, source });
-    else void getAndUse({ name, source });
+    else void get({ name, source });
   };
   return (
     <button type="button" aria-label={models.of(label, name)} disabled={isUsed || (!fits && !isActive)} onClick={act}>
