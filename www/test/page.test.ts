@@ -312,8 +312,9 @@ inBrowsers("page opened by a link to a model", (browser) => {
   });
 
   test("a known model is named with the size of its download", async () => {
-    const { gguf } = known("qwen3.5-0.8b")?.source as { gguf: string };
-    await tab.goto(`${site.url}?model=${encodeURIComponent(gguf)}`);
+    const { source } = known("qwen3.5-0.8b") ?? {};
+    if (!source || !("gguf" in source)) throw new Error("no such model");
+    await tab.goto(`${site.url}?model=${encodeURIComponent(String(source.gguf))}`);
     await asked();
     assert.match(await words("#linked-words"), /https:\/\/huggingface\.co.*Qwen3\.5 0\.8B\s+738 MB/s);
   });
