@@ -35,10 +35,11 @@ inBrowsers("choosing a model", (browser) => {
 
   test("the chooser shows sizes and licences, is accessible, and works with the keyboard", async () => {
     await tab.click("#models summary");
-    await until(tab, "the models are listed", () => document.querySelectorAll("#known > li").length === 6);
+    await until(tab, "the models are listed", () => document.querySelectorAll("#known > li").length === 10);
     const cards = await text("#known");
     for (const fact of [
       /Demo model/,
+      /SmolVLM2 256M.*Apache-2\.0.*about 513 MB \(estimated\).*148 MB/s,
       /Qwen3\.5 0\.8B.*Apache-2\.0.*489 MB/s,
       /Ministral 3 3B.*Apache-2\.0.*2\.99 GB.*3\.02 GB/s,
       /24B.*size unknown/s,
@@ -97,7 +98,7 @@ inBrowsers("choosing a model", (browser) => {
     await until(tab, "it is told", () => document.getElementById("offer")?.hidden === false);
     const words = await text("#offer");
     assert.match(words, /photograph/);
-    assert.match(words, /Use Qwen3\.5 0\.8B \(489 MB\)|No model that sees photographs fits/);
+    assert.match(words, /Use SmolVLM2 256M \(148 MB\)|No model that sees photographs fits/);
     await tab.run(() => document.querySelector<HTMLButtonElement>("#stop")?.click());
     await drop(tab, { from: "models/demo/gallery/scene-02.png", name: "scene.png" });
     assert.equal(await isOffered(), false, "the next picture is a scene again");
