@@ -54,8 +54,7 @@ fn role_between_tokens(draft: &mut Draft, message: &Message) {
     draft.control("<|end_of_role|>");
 }
 
-/// Adds the messages to a prompt. `begin` adds the role of one, `end` is the token after it. A last message of the assistant stays open for the
-/// model to continue.
+/// Adds the messages to a prompt: `begin` the role of one, and `end` after it, except for a last message of the assistant.
 fn turns<'a>(
     mut draft: Draft,
     messages: &[Message],

@@ -3,7 +3,6 @@
 use super::config::{Config, Markers, VisionConfig};
 use crate::checkpoint::gguf::decoder::{Keys, text_config};
 use crate::checkpoint::gguf::files::GgufFiles;
-use crate::checkpoint::gguf::metadata::Metadata;
 use crate::config::RopePairs;
 use crate::error::Result;
 use crate::families::config::ModelConfig;
@@ -27,18 +26,17 @@ pub(super) const READER: GgufReader = GgufReader {
 
 fn read(files: &GgufFiles<'_>) -> Result<ModelConfig> {
     let text = text_config(files, RopePairs::Interleaved)?;
-    let vision = files.vision.map(|metadata| vision_config(files, metadata)).transpose()?;
+    let vision = files.vision.map(|metadata| vision_config(files, &Keys::of(metadata)?)).transpose()?;
     Ok(ModelConfig::Idefics3(Config { text, vision }))
 }
 
 /// Reads the tower from the metadata of the vision file. The picture tokens are in the text file. Neither says if pictures are split.
-fn vision_config(files: &GgufFiles<'_>, metadata: &Metadata) -> Result<VisionConfig> {
-    let keys = Keys::of(metadata)?;
+fn vision_config(files: &GgufFiles<'_>, keys: &Keys<'_>) -> Result<VisionConfig> {
     let projector: &str = keys.first(&["projector_type", "vision.projector_type"])?.unwrap_or_default();
     if projector != "idefics3" {
         return Err(keys.unsupported(format!("the projector is {projector:?}, only \"idefics3\" is supported")));
     }
-    let tower = Siglip::from_gguf(&keys)?;
+    let tower = Siglip::from_gguf(keys)?;
     let vision = VisionConfig {
         scale_factor: keys.needed("vision.projector.scale_factor")?,
         longest_edge: keys.get("vision.preproc_image_size")?.unwrap_or(4 * tower.image_size),
