@@ -3,6 +3,7 @@
 use core::arch::x86_64::*;
 
 use super::{Bytes, Isa, entries, with_kernels};
+use crate::kernels::matmul::Sums;
 
 /// AVX2 with FMA and F16C.
 #[derive(Debug, Clone, Copy)]
@@ -97,9 +98,9 @@ impl Isa for Avx2 {
     const TILE: usize = 3;
 
     #[inline(always)]
-    unsafe fn tile(x: *const f32, k: usize, panel: *const f32, len: usize, sums: &mut [[f32; 4]]) {
+    unsafe fn tile(x: *const f32, k: usize, panel: *const f32, len: usize, sums: &mut [Sums]) {
         // SAFETY: As of the trait.
-        unsafe { crate::kernels::matmul::tile::<Self, 3>(x, k, panel, len, sums) }
+        unsafe { crate::kernels::matmul::tile::<Self, 3, 1>(x, k, panel, len, sums) }
     }
 
     type Block = [Self::F; 4];
@@ -303,6 +304,11 @@ impl Bytes for Avx2 {
             let halves = _mm_packs_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
             _mm_storel_epi64(to.cast(), _mm_packs_epi16(halves, halves));
         }
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch(from: *const u8) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
     }
 
     #[inline(always)]

@@ -3,6 +3,7 @@
 use core::arch::x86_64::*;
 
 use super::{Bytes, Isa, entries, with_kernels};
+use crate::kernels::matmul::Sums;
 
 /// AVX-512 on vectors of 16 floats.
 #[derive(Debug, Clone, Copy)]
@@ -95,12 +96,12 @@ impl Isa for Avx512 {
         unsafe { core::mem::transmute(_mm_cvtph_ps(_mm_loadl_epi64(from.cast()))) }
     }
 
-    const TILE: usize = 6;
+    const TILE: usize = 3;
 
     #[inline(always)]
-    unsafe fn tile(x: *const f32, k: usize, panel: *const f32, len: usize, sums: &mut [[f32; 4]]) {
+    unsafe fn tile(x: *const f32, k: usize, panel: *const f32, len: usize, sums: &mut [Sums]) {
         // SAFETY: As of the trait.
-        unsafe { crate::kernels::matmul::tile::<Self, 6>(x, k, panel, len, sums) }
+        unsafe { crate::kernels::matmul::tile::<Self, 3, 2>(x, k, panel, len, sums) }
     }
 
     type Block = [Self::F; 2];
@@ -301,6 +302,11 @@ impl Bytes for Avx512 {
     #[inline(always)]
     unsafe fn store_rounded(to: *mut i8, x: Self::F) {
         unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x))) }
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch(from: *const u8) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
     }
 
     #[inline(always)]

@@ -41,6 +41,10 @@ pub(crate) trait Bytes: Copy + 'static {
     /// Four floats, repeated.
     unsafe fn repeat(four: [f32; 4]) -> Self::F;
 
+    /// Fetches the cache line of an address, which may be any.
+    #[inline(always)]
+    unsafe fn prefetch(_from: *const u8) {}
+
     /// The fifth bits of [`Self::FOURS`] blocks in their place above a nibble: byte `i` of the four of a block holds that of element `4j + i` in bit `j`.
     #[inline(always)]
     unsafe fn fifth_bits(from: *const u8) -> [Self::B; 2] {

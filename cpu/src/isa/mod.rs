@@ -22,6 +22,7 @@ use core::ops::Range;
 use entries::{Kernels, entries, with_kernels};
 
 use crate::job::Launch;
+use crate::kernels::matmul::Sums;
 use crate::kernels::{Inputs, Matrix, Rows};
 use crate::memory::Fault;
 use crate::op::{Op, Plain};
@@ -121,7 +122,7 @@ pub(crate) trait Isa: Bytes {
     /// Rows of inputs of a tile of products, for which there are registers.
     const TILE: usize;
     /// [`crate::kernels::matmul::tile`] of so many rows.
-    unsafe fn tile(x: *const f32, k: usize, panel: *const f32, len: usize, sums: &mut [[f32; 4]]);
+    unsafe fn tile(x: *const f32, k: usize, panel: *const f32, len: usize, sums: &mut [Sums]);
 
     /// Each lane of a block of four lanes gets that block's lane `INDEX`.
     unsafe fn lane_of_four<const INDEX: i32>(x: Self::F) -> Self::F;

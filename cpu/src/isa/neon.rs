@@ -4,6 +4,7 @@ use core::arch::aarch64::*;
 use core::arch::asm;
 
 use super::{Bytes, Isa};
+use crate::kernels::matmul::Sums;
 
 /// NEON, with the instruction `sdot` or without.
 #[derive(Debug, Clone, Copy)]
@@ -95,12 +96,12 @@ impl<const HAS_DOT: bool> Isa for Neon<HAS_DOT> {
         unsafe { core::mem::transmute(Self::load_halves(from)) }
     }
 
-    const TILE: usize = 6;
+    const TILE: usize = 3;
 
     #[inline(always)]
-    unsafe fn tile(x: *const f32, k: usize, panel: *const f32, len: usize, sums: &mut [[f32; 4]]) {
+    unsafe fn tile(x: *const f32, k: usize, panel: *const f32, len: usize, sums: &mut [Sums]) {
         // SAFETY: As of the trait.
-        unsafe { crate::kernels::matmul::tile::<Self, 6>(x, k, panel, len, sums) }
+        unsafe { crate::kernels::matmul::tile::<Self, 3, 2>(x, k, panel, len, sums) }
     }
 
     type Block = [Self::F; 8];

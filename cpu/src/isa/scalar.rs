@@ -1,6 +1,7 @@
 //! Portable instructions, on vectors of four floats.
 
 use super::{Bytes, Isa, entries, with_kernels};
+use crate::kernels::matmul::Sums;
 
 /// Portable instructions.
 #[derive(Debug, Clone, Copy)]
@@ -96,9 +97,9 @@ impl Isa for Scalar {
     const TILE: usize = 2;
 
     #[inline(always)]
-    unsafe fn tile(x: *const f32, k: usize, panel: *const f32, len: usize, sums: &mut [[f32; 4]]) {
+    unsafe fn tile(x: *const f32, k: usize, panel: *const f32, len: usize, sums: &mut [Sums]) {
         // SAFETY: As of the trait.
-        unsafe { crate::kernels::matmul::tile::<Self, 2>(x, k, panel, len, sums) }
+        unsafe { crate::kernels::matmul::tile::<Self, 2, 1>(x, k, panel, len, sums) }
     }
 
     type Block = [Self::F; 8];

@@ -3,6 +3,7 @@
 use core::arch::wasm32::*;
 
 use super::{Bytes, Isa, entries, with_kernels};
+use crate::kernels::matmul::Sums;
 
 /// Vectors of 128 bits.
 #[derive(Debug, Clone, Copy)]
@@ -106,9 +107,9 @@ impl Isa for Simd128 {
     const TILE: usize = 2;
 
     #[inline(always)]
-    unsafe fn tile(x: *const f32, k: usize, panel: *const f32, len: usize, sums: &mut [[f32; 4]]) {
+    unsafe fn tile(x: *const f32, k: usize, panel: *const f32, len: usize, sums: &mut [Sums]) {
         // SAFETY: As of the trait.
-        unsafe { crate::kernels::matmul::tile::<Self, 2>(x, k, panel, len, sums) }
+        unsafe { crate::kernels::matmul::tile::<Self, 2, 1>(x, k, panel, len, sums) }
     }
 
     type Block = [Self::F; 8];

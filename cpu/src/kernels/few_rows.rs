@@ -128,6 +128,9 @@ unsafe fn of_nibbles<I: Isa, L: Format, const M: usize>(
             for column in 1..GROUP {
                 words[column] = I::load_bytes(matrix.nibbles(group * GROUP + column, block));
             }
+            for column in 0..GROUP {
+                I::prefetch(matrix.ahead(group * GROUP + column, block, 16));
+            }
             let mut products = [[I::splat(0.0); GROUP]; M];
             add_nibbles::<I, M, 0>(&words, &x, &mut products);
             add_nibbles::<I, M, 1>(&words, &x, &mut products);
@@ -189,6 +192,13 @@ unsafe fn of_integers<I: Isa, L: Format, const M: usize>(
             let mut quants = [L::integers::<I>(matrix, group * GROUP, block); GROUP];
             for column in 1..GROUP {
                 quants[column] = L::integers::<I>(matrix, group * GROUP + column, block);
+            }
+            for column in 0..GROUP {
+                let ahead = matrix.ahead(group * GROUP + column, block, if L::BITS == 8 { 32 } else { 16 });
+                I::prefetch(ahead);
+                if L::BITS == 8 {
+                    I::prefetch(ahead.wrapping_add(4 * I::LANES));
+                }
             }
             for m in 0..M {
                 let x = inputs.window::<I>(row + m, window, 5);

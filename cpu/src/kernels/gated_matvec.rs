@@ -13,7 +13,7 @@ use crate::op::Op;
 use crate::work::Work;
 
 /// Groups of four outputs of an item.
-const GROUPS: usize = 2;
+const GROUPS: usize = 4;
 
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]

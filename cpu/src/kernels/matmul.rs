@@ -17,6 +17,12 @@ use crate::work::Work;
 const MAX_ROWS: usize = 96;
 /// Blocks that are unpacked at a time: four rows of them stay in the first cache.
 pub(crate) const CHUNK: usize = 32;
+/// Groups of four rows of weights that share inputs in registers, if there are many.
+const TOGETHER: usize = 2;
+/// Numbers of an unpacked group.
+const PANEL: usize = GROUP * CHUNK * BLOCK;
+/// Sums of a row of inputs.
+pub(crate) type Sums = [[f32; GROUP]; TOGETHER];
 
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
@@ -55,30 +61,37 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     let parts = m.div_ceil(MAX_ROWS);
     let rows = m.div_ceil(parts.max(1)).next_multiple_of(I::TILE);
     let (groups, parts) = (n.div_ceil(GROUP), m.div_ceil(rows.max(1)));
-    while let Some(item) = work.next(groups * parts) {
-        let (part, group) = (item / groups, item % groups);
+    let together = if I::HAS_MANY_REGISTERS { TOGETHER } else { 1 };
+    let items = groups.div_ceil(together);
+    while let Some(item) = work.next(items * parts) {
+        let (part, group) = (item / items, item % items * together);
         let first = part * rows;
         let x = &x[first * k..m.min(first + rows) * k];
         let rounded = if rounds { x.len() } else { 0 };
-        let (panel, copy) = work.scratch(GROUP * CHUNK * BLOCK + rounded).split_at_mut(GROUP * CHUNK * BLOCK);
-        let panel = panel.as_mut_ptr(); // [GROUP, CHUNK * BLOCK]
+        let (panel, copy) = work.scratch(TOGETHER * PANEL + rounded).split_at_mut(TOGETHER * PANEL);
+        let panel = panel.as_mut_ptr(); // [TOGETHER, GROUP, CHUNK * BLOCK]
         if rounds {
             // SAFETY: Called within an entry of the set.
             unsafe { super::rounded::rows::<I>(x, k, copy) }
         }
         let x = if rounds { &*copy } else { x };
-        let mut sums = [[0.0; GROUP]; MAX_ROWS + 8];
+        let mut sums = [[[0.0; GROUP]; TOGETHER]; MAX_ROWS + 8];
         for start in (0..matrix.blocks).step_by(CHUNK) {
             let count = CHUNK.min(matrix.blocks - start);
             // SAFETY: The group and blocks are within the matrix, and the panel has room for them.
             unsafe {
-                (format.unpack)(&matrix, group, start..start + count, panel);
+                for index in 0..together {
+                    let group = (group + index).min(groups - 1);
+                    (format.unpack)(&matrix, group, start..start + count, panel.add(index * PANEL));
+                }
                 multiply::<I>(x, (k, start * BLOCK), panel, (count * BLOCK).min(k - start * BLOCK), &mut sums);
             }
         }
-        for (row, four) in sums[..x.len() / k.max(1)].iter().enumerate() {
-            // SAFETY: Each item is given to one thread.
-            unsafe { outputs.store(first + row, group, *four) }
+        for (row, fours) in sums[..x.len() / k.max(1)].iter().enumerate() {
+            for (index, four) in fours[..together.min(groups - group)].iter().enumerate() {
+                // SAFETY: Each item is given to one thread.
+                unsafe { outputs.store(first + row, group + index, *four) }
+            }
         }
     }
     Ok(())
@@ -116,15 +129,9 @@ pub(crate) unsafe fn unpack<I: Isa, L: Format>(
     }
 }
 
-/// Adds the products of all rows of `x` with a panel of `len` inputs to `sums`. `x`: `// [rows, k]`, of which inputs from `at` on.
+/// Adds the products of all rows of `x` with panels of `len` inputs to `sums`. `x`: `// [rows, k]`, of which inputs from `at` on.
 #[inline(always)]
-unsafe fn multiply<I: Isa>(
-    x: &[f32],
-    (k, at): (usize, usize),
-    panel: *const f32,
-    len: usize,
-    sums: &mut [[f32; GROUP]],
-) {
+unsafe fn multiply<I: Isa>(x: &[f32], (k, at): (usize, usize), panel: *const f32, len: usize, sums: &mut [Sums]) {
     let rows = x.len() / k.max(1);
     let mut row = 0;
     // SAFETY: Rows are within `x`, and inputs below `k`.
@@ -133,32 +140,33 @@ unsafe fn multiply<I: Isa>(
             I::tile(x.as_ptr().add(row * k + at), k, panel, len, &mut sums[row..]);
             row += I::TILE;
         }
-        while row + 2 <= rows {
-            tile::<I, 2>(x.as_ptr().add(row * k + at), k, panel, len, &mut sums[row..]);
-            row += 2;
-        }
         while row < rows {
-            tile::<I, 1>(x.as_ptr().add(row * k + at), k, panel, len, &mut sums[row..]);
+            let x = x.as_ptr().add(row * k + at);
+            if I::HAS_MANY_REGISTERS {
+                tile::<I, 1, TOGETHER>(x, k, panel, len, &mut sums[row..]);
+            } else {
+                tile::<I, 1, 1>(x, k, panel, len, &mut sums[row..]);
+            }
             row += 1;
         }
     }
 }
 
-/// Adds the products of `R` rows of inputs, `k` numbers apart, with the four rows of a panel. A sum does not depend on the other rows.
+/// Adds the products of `R` rows of inputs, `k` numbers apart, with the four rows of each of `G` panels. A sum does not depend on the other rows.
 ///
 /// # Safety
-/// There are `len` inputs in each row and in the panel, and the instruction set is there.
+/// There are `len` inputs in each row and in the panels, and the instruction set is there.
 #[inline(always)]
-pub(crate) unsafe fn tile<I: Isa, const R: usize>(
+pub(crate) unsafe fn tile<I: Isa, const R: usize, const G: usize>(
     x: *const f32,
     k: usize,
     panel: *const f32,
     len: usize,
-    sums: &mut [[f32; GROUP]],
+    sums: &mut [Sums],
 ) {
     // SAFETY: As of this function.
     unsafe {
-        let mut sum = [[I::splat(0.0); GROUP]; R];
+        let mut sum = [[[I::splat(0.0); GROUP]; G]; R];
         let whole = len / I::LANES * I::LANES;
         let mut at = 0;
         while at < whole {
@@ -166,21 +174,25 @@ pub(crate) unsafe fn tile<I: Isa, const R: usize>(
             for row in 0..R {
                 inputs[row] = I::load(x.add(row * k + at));
             }
-            for column in 0..GROUP {
-                let weights = I::load(panel.add(column * CHUNK * BLOCK + at));
-                for row in 0..R {
-                    sum[row][column] = I::fma(inputs[row], weights, sum[row][column]);
+            for group in 0..G {
+                for column in 0..GROUP {
+                    let weights = I::load(panel.add(group * PANEL + column * CHUNK * BLOCK + at));
+                    for row in 0..R {
+                        sum[row][group][column] = I::fma(inputs[row], weights, sum[row][group][column]);
+                    }
                 }
             }
             at += I::LANES;
         }
         for row in 0..R {
-            for column in 0..GROUP {
-                let mut total = I::sum(sum[row][column]);
-                for at in whole..len {
-                    total += *x.add(row * k + at) * *panel.add(column * CHUNK * BLOCK + at);
+            for group in 0..G {
+                for column in 0..GROUP {
+                    let mut total = I::sum(sum[row][group][column]);
+                    for at in whole..len {
+                        total += *x.add(row * k + at) * *panel.add(group * PANEL + column * CHUNK * BLOCK + at);
+                    }
+                    sums[row][group][column] += total;
                 }
-                sums[row][column] += total;
             }
         }
     }

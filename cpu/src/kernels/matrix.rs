@@ -11,6 +11,9 @@ pub(crate) const GROUP: usize = 4;
 /// Blocks that share a scale of scales.
 pub(super) const SUPER: usize = 8;
 
+/// Bytes of quants that are fetched ahead: what memory delivers while it is waited for.
+const AHEAD: usize = 3072;
+
 /// The planes of a matrix.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Matrix<'a> {
@@ -83,6 +86,12 @@ impl<'a> Matrix<'a> {
     pub(crate) unsafe fn nibbles(&self, row: usize, block: usize) -> *const u8 {
         // SAFETY: As of `at`.
         unsafe { self.at(0, (row * self.blocks + block) * 16) }
+    }
+
+    /// Address of what is read after the quants at a place, for blocks of so many bytes.
+    #[inline(always)]
+    pub(super) fn ahead(&self, row: usize, block: usize, bytes: usize) -> *const u8 {
+        self.planes[0].as_ptr().wrapping_add((row * self.blocks + block) * bytes + AHEAD)
     }
 
     #[inline(always)]

@@ -14,7 +14,7 @@ use crate::work::Work;
 /// Most rows of inputs of a launch.
 pub(crate) const MAX_ROWS: usize = 64;
 /// Groups of four rows of weights of an item.
-const GROUPS: usize = 4;
+const GROUPS: usize = 8;
 
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
