@@ -1,4 +1,5 @@
 /** The GPU as a page finds it before any download. */
+import { webglRenderer } from "../worker/names.js";
 
 /** Stable codes of the reasons why a page has no GPU. */
 export type DeviceFault =
@@ -88,15 +89,4 @@ export function shortLimit(limits: DeviceLimits): { limit: string; needed: numbe
 /** True for names of emulated GPUs, as in `class_of` of `src/gpu/device.rs`. An empty name means that there is no GPU. */
 function isSoftware(name: string): boolean {
   return name === "" || /swiftshader|llvmpipe|warp|basic render/i.test(name);
-}
-
-/** Name of the renderer of WebGL. */
-function webglRenderer(): string {
-  try {
-    const gl = new OffscreenCanvas(1, 1).getContext("webgl");
-    const extension = gl?.getExtension("WEBGL_debug_renderer_info");
-    return gl && extension ? String(gl.getParameter(extension.UNMASKED_RENDERER_WEBGL)) : "";
-  } catch {
-    return "";
-  }
 }

@@ -1,16 +1,18 @@
 /** WebGPU features that wgpu neither requests in browsers nor reports there. */
 import type { BrowserCaps } from "../wasm/ocelli.js";
 import { compileFor, type Device } from "./compile-ahead.js";
+import { type AdapterInfo, browserNames, webglRenderer } from "./names.js";
 import { pump, type PumpedDevice } from "./pump.js";
 
 /** The part of WebGPU that is used here. */
 interface Adapter {
   readonly features: ReadonlySet<string>;
-  readonly info?: { readonly vendor?: string; readonly subgroupMinSize?: number; readonly subgroupMaxSize?: number };
+  readonly info?: AdapterInfo & { readonly subgroupMinSize?: number; readonly subgroupMaxSize?: number };
 }
 type RequestDevice = (this: Adapter, descriptor?: { requiredFeatures?: Iterable<string> }) => Promise<Device & PumpedDevice>;
 interface WithWebGpu {
   navigator: {
+    readonly userAgent: string;
     gpu?: {
       requestAdapter(options: { powerPreference: "high-performance" }): Promise<Adapter | null>;
       readonly wgslLanguageFeatures?: ReadonlySet<string>;
@@ -51,13 +53,14 @@ export async function browserCaps(): Promise<BrowserCaps> {
   const { navigator, GPUAdapter } = globalThis as unknown as WithWebGpu;
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
   const language = navigator.gpu?.wgslLanguageFeatures ?? new Set();
+  const names = browserNames(adapter?.info ?? {}, adapter ? webglRenderer() : "", navigator.userAgent);
   if (!adapter || !GPUAdapter)
-    return { features: { f16: false, subgroups: false, dot: false, largeWorkgroups: false }, subgroupSizes: null };
+    return { features: { f16: false, subgroups: false, dot: false, largeWorkgroups: false }, subgroupSizes: null, names };
   watchDevices(GPUAdapter.prototype);
   const { vendor, subgroupMinSize, subgroupMaxSize } = adapter.info ?? {};
   requestsSubgroups = adapter.features.has(SUBGROUPS) && language.has("subgroup_id");
   // Apple's GPUs have no instruction for packed dot products: their compiler emulates them, which is slower than floats.
   const dot = language.has("packed_4x8_integer_dot_product") && vendor !== "apple";
   const subgroupSizes: [number, number] | null = subgroupMinSize && subgroupMaxSize ? [subgroupMinSize, subgroupMaxSize] : null;
-  return { features: { f16: false, subgroups: requestsSubgroups, dot, largeWorkgroups: false }, subgroupSizes };
+  return { features: { f16: false, subgroups: requestsSubgroups, dot, largeWorkgroups: false }, subgroupSizes, names };
 }
