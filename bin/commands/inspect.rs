@@ -7,7 +7,7 @@ use clap::Args;
 use ocelli::config::{KvPrecision, TextConfig};
 use ocelli::families::{ModelConfig, definition};
 use ocelli::gpu::{DeviceChoice, DeviceReport, Gpu, GpuOptions};
-use ocelli::kernels::self_test::{SelfTestReport, self_test};
+use ocelli::kernels::self_test::{Proof, SelfTestReport, self_test};
 use ocelli::layout::Layout;
 use ocelli::model::DryModel;
 use ocelli::package::Package;
@@ -129,7 +129,7 @@ async fn test_device(manifest: &Manifest, device: DeviceChoice) -> Result<Device
             .collect::<Result<Vec<_>>>()?
             .concat())
     };
-    let self_test = self_test(&gpu, kernels, units::milliseconds, &mut |_, _| ()).await?;
+    let self_test = self_test(&gpu, kernels, units::milliseconds, Proof::default(), &mut |_, _| ()).await?;
     Ok(Device { report: gpu.report().clone(), self_test })
 }
 

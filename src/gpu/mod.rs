@@ -32,7 +32,7 @@ pub use host::{Host, HostReport, OpenHost};
 pub use kernel::{Access, Kernel, Origin};
 pub use kernel_config::{DeviceClass, KernelConfig};
 pub use ledger::{Ledger, Purpose};
-pub use options::{BrowserCaps, CompileAhead, DeviceChoice, DeviceReport, Faults, GpuOptions};
+pub use options::{BrowserCaps, BrowserNames, CompileAhead, DeviceChoice, DeviceReport, Faults, GpuOptions};
 pub use pace::MeasuredRate;
 pub use read::Readback;
 pub use recording::{Dispatch, Recording};

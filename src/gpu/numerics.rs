@@ -6,13 +6,10 @@ use super::device::Gpu;
 use crate::shader::FILES;
 
 impl Gpu {
-    /// Device, driver, kernel configuration and kernels as a string. Results are identical where these are
-    /// identical.
+    /// Device, driver, kernel configuration and kernels as a string. Results are identical where these are.
     pub fn numerics(&self) -> String {
-        let report = self.report();
         let kernels = if self.host().is_some() { env!("OCELLI_CPU_SOURCES").into() } else { shaders() };
-        let device = format!("{} {} {} {:?}", report.backend, report.name, report.driver, report.class);
-        format!("{} {kernels} {device} {:?} {:?}", env!("CARGO_PKG_VERSION"), report.features, self.kernel_config())
+        format!("{} {kernels} {} {:?}", env!("CARGO_PKG_VERSION"), self.report().identity(), self.kernel_config())
     }
 }
 

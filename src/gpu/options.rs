@@ -16,7 +16,7 @@ pub struct DeviceReport {
     pub name: String,
     /// Vulkan, Metal, DX12, the browser's WebGPU, or Cpu.
     pub backend: String,
-    /// The driver, if known; the instruction set of a processor.
+    /// The driver, if known; in a browser its version and everything that it tells of the GPU; the instruction set of a processor.
     pub driver: String,
     /// Largest storage binding in bytes.
     pub max_storage_buffer_binding_size: u64,
@@ -81,6 +81,9 @@ pub trait Faults: std::fmt::Debug + Send + Sync {
     /// Returns true if the device is lost before this write.
     fn lose_at_write(&self) -> bool;
 
+    /// Returns true if the launches of the submission that is being encoded do nothing.
+    fn leave_out_launches(&self) -> bool;
+
     /// Returns true if this attempt to open a device fails.
     fn refuse_to_open(&self) -> bool;
 
@@ -90,16 +93,34 @@ pub trait Faults: std::fmt::Debug + Send + Sync {
 
 /// Capabilities of a browser's device: wgpu 30 neither requests subgroups nor reports language features there
 /// (<https://github.com/gfx-rs/wgpu/issues/10146>).
-#[derive(Debug, Clone, Copy, Default, serde::Deserialize)]
+#[derive(Debug, Clone, Default, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BrowserCaps {
     /// Features that the device will have.
     pub features: Features,
     /// Fewest and most lanes of a subgroup.
     pub subgroup_sizes: Option<[u32; 2]>,
+    /// Names of the GPU and of the browser.
+    pub names: BrowserNames,
+}
+
+/// Names that tell GPUs and drivers apart; empty where the browser hides them.
+#[derive(Debug, Clone, Default, serde::Deserialize)]
+pub struct BrowserNames {
+    /// Vendor, architecture, device and description of the adapter.
+    pub adapter: String,
+    /// The renderer of WebGL, usually the same GPU.
+    pub renderer: String,
+    /// The browser with its major version, which changes the shader compiler.
+    pub browser: String,
 }
 
 impl DeviceReport {
+    /// Everything that tells this device and its driver from others.
+    pub(crate) fn identity(&self) -> String {
+        format!("{} {} {} {:?} {:?}", self.backend, self.name, self.driver, self.class, self.features)
+    }
+
     /// The description of a processor.
     pub(super) fn of_host(host: &HostReport) -> Self {
         Self {

@@ -12,6 +12,8 @@ const LONGEST_MS: f64 = 200.0;
 const SHARE: f64 = 0.5;
 /// FLOP per second assumed before anything is measured: a slow device.
 const UNKNOWN: f64 = 1e11;
+/// FLOP per second up to which a remembered rate is trusted until this device has been so fast: it may be another device's.
+const TRUSTED: f64 = 8.0 * UNKNOWN;
 /// Fewest FLOP of a piece, which is more than the smallest launch of a divided kernel.
 const SMALLEST: u64 = 1 << 31;
 /// Most times that pieces are halved after device losses.
@@ -52,6 +54,8 @@ pub(super) struct Pace {
     pub(super) clock: Option<fn() -> f64>,
     /// FLOP per second, once measured.
     rate: Option<f64>,
+    /// True once this device has computed work at a rate that may be trusted.
+    is_confirmed: bool,
     /// The rate for other threads.
     shared: MeasuredRate,
     /// Devices lost before this one.
@@ -66,8 +70,8 @@ pub(super) struct Pace {
 impl Pace {
     /// State for the device that replaces a lost one.
     pub(super) fn after_loss(&self) -> Self {
-        let (rate, shared) = (self.rate, self.shared.clone());
-        Self { clock: self.clock, rate, shared, losses: self.losses + 1, ..Self::default() }
+        let Self { clock, rate, is_confirmed, losses, .. } = *self;
+        Self { clock, rate, is_confirmed, shared: self.shared.clone(), losses: losses + 1, ..Self::default() }
     }
 
     /// The rate in FLOP per second, once measured.
@@ -80,6 +84,12 @@ impl Pace {
         self.shared.0.store((rate / 1e9).round() as u32, Ordering::Relaxed);
     }
 
+    /// FLOP per second on which the size of pieces depends.
+    fn trusted(&self) -> f64 {
+        let rate = self.rate.unwrap_or(UNKNOWN);
+        if self.is_confirmed { rate } else { rate.min(TRUSTED) }
+    }
+
     pub(super) fn measured_rate(&self) -> MeasuredRate {
         self.shared.clone()
     }
@@ -87,7 +97,7 @@ impl Pace {
     /// Most FLOP of a piece: half of the work of [`LONGEST_MS`], and half of that after each loss.
     pub(super) fn most_flops(&self) -> u64 {
         let seconds = LONGEST_MS * SHARE / 1e3 / f64::from(1_u32 << self.losses.min(MOST_HALVINGS));
-        ((self.rate.unwrap_or(UNKNOWN) * seconds) as u64).max(SMALLEST)
+        ((self.trusted() * seconds) as u64).max(SMALLEST)
     }
 
     pub(super) fn now(&self) -> f64 {
@@ -139,7 +149,9 @@ impl Pace {
 
     /// Updates the rate: `flops` took `ms` milliseconds, or less if not `is_exact`.
     pub(super) fn learn(&mut self, flops: u64, ms: f64, is_exact: bool) {
-        let (known, seen) = (self.rate.unwrap_or(UNKNOWN), flops as f64 * 1e3 / ms);
+        let seen = flops as f64 * 1e3 / ms;
+        self.is_confirmed |= seen.is_finite() && seen >= self.trusted();
+        let known = self.trusted();
         // Small work takes time for other reasons than its arithmetic.
         let tells = seen > known || is_exact && flops >= self.most_flops() / 4;
         if tells && seen.is_finite() {
@@ -154,7 +166,7 @@ mod tests {
 
     #[test]
     fn pieces_follow_the_rate_and_are_halved_after_losses() {
-        let pace = Pace { rate: Some(1e12), ..Pace::default() };
+        let pace = Pace { rate: Some(1e12), is_confirmed: true, ..Pace::default() };
         assert_eq!(pace.most_flops(), 100_000_000_000, "a tenth of a second");
         let mut after = pace;
         for most in [50_000_000_000, 25_000_000_000, 12_500_000_000, 12_500_000_000] {
@@ -163,6 +175,15 @@ mod tests {
         }
         assert_eq!(Pace::default().most_flops(), 10_000_000_000, "of a device that nothing is known of");
         assert_eq!(Pace { rate: Some(1e6), ..Pace::default() }.most_flops(), SMALLEST);
+    }
+
+    #[test]
+    fn pieces_of_a_remembered_rate_begin_small_and_grow_once_the_device_is_known_to_be_so_fast() {
+        let [mut fast, mut slow] = [0; 2].map(|_| Pace { rate: Some(6e12), ..Pace::default() });
+        assert_eq!(fast.most_flops(), 80_000_000_000, "it may be the rate of another device");
+        fast.learn(80_000_000_000, 13.0, true);
+        slow.learn(80_000_000_000, 400.0, true);
+        assert!(fast.most_flops() > 500_000_000_000 && slow.most_flops() == 20_000_000_000, "{fast:?} {slow:?}");
     }
 
     #[test]

@@ -119,6 +119,16 @@ impl Tuning {
         Self { lane_groups: 8, ..Self::HARDWARE },
     ];
 
+    /// Returns true if the tuning may be the fastest of a device. The one for CPUs is not on a GPU; others need more registers than some GPUs have
+    /// for a thread, and would be several times slower there.
+    pub fn suits(&self, kernel_config: KernelConfig) -> bool {
+        match (kernel_config.class, kernel_config.few_registers) {
+            (DeviceClass::Hardware, true) => *self == Self::FEW_REGISTERS,
+            (DeviceClass::Hardware, false) => *self != Self::SOFTWARE,
+            _ => true,
+        }
+    }
+
     /// The tuning for a device: the autotuned one, or the default of its class.
     pub fn of(kernel_config: KernelConfig) -> Self {
         let suits = match kernel_config.class {

@@ -49,6 +49,14 @@ impl Tuning {
         Self::FEW_REGISTERS_IN_SUBGROUPS,
     ];
 
+    /// Returns true if the tuning may be the fastest of a device. Those for CPUs, with 16 threads, are not on a GPU; others need more registers
+    /// than some GPUs have for a thread.
+    pub fn suits(&self, kernel_config: KernelConfig) -> bool {
+        let has_room = !self.shares_keys || self.keys <= Self::FEW_REGISTERS.keys;
+        let is_for_cpus = self.threads <= Self::SOFTWARE.threads;
+        kernel_config.class != DeviceClass::Hardware || !is_for_cpus && (!kernel_config.few_registers || has_room)
+    }
+
     /// The tuning for a device: the autotuned one, or the default of its class.
     pub fn of(kernel_config: KernelConfig) -> Self {
         let has_subgroups = kernel_config.features.contains(Features::SUBGROUPS);

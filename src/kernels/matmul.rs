@@ -50,6 +50,17 @@ impl Tuning {
         Self::LARGE_TILE,
     ];
 
+    /// Returns true if the tuning may be the fastest of a device. Those for CPUs are not on a GPU; others need more registers than some GPUs have
+    /// for a thread, and would be several times slower there.
+    pub fn suits(&self, kernel_config: KernelConfig) -> bool {
+        match (kernel_config.class, kernel_config.few_registers) {
+            (DeviceClass::Hardware, true) => [Self::DOT, Self::NARROW_TILE, Self::SMALL_TILE].contains(self),
+            (DeviceClass::Hardware, false) => ![Self::SOFTWARE, Self::QUADS].contains(self),
+            (DeviceClass::Software, _) => true,
+            (DeviceClass::SlowCompiler | DeviceClass::Processor, _) => *self != Self::QUADS,
+        }
+    }
+
     /// The tuning for a device: the autotuned one, or the default of its class.
     pub fn of(kernel_config: KernelConfig) -> Self {
         let suits = match kernel_config.class {

@@ -4,6 +4,7 @@
 //! Kernels know shapes and buffers, but nothing of models. [`crate::reference`] has modules of the same names that compute on the CPU.
 
 use crate::config::{Activation, KvPrecision, RopePairs};
+use crate::gpu::kernel_config::TUNING_GROUPS;
 use crate::gpu::{DeviceClass, Dispatch, Features, Kernel, KernelConfig};
 use crate::layout::Layout;
 use crate::shader::Shader;
@@ -41,6 +42,7 @@ pub mod sample_scan;
 pub mod sampling;
 pub mod self_test;
 pub mod soft_cap;
+pub mod subgroup_probe;
 
 pub use crate::layout::LaneLayout;
 pub use crate::reference::attention::{ScoreOptions, Scoring};
@@ -60,6 +62,9 @@ pub enum TuningGroup {
 }
 
 impl TuningGroup {
+    /// All groups.
+    pub const ALL: [Self; TUNING_GROUPS] = [Self::Gemv, Self::AttentionStep, Self::Matmul, Self::Attention];
+
     /// Indices of the tunings to try on a device besides the default of its class, in the numbering of [`KernelConfig::variants`].
     pub fn candidates(self, kernel_config: KernelConfig) -> Vec<u8> {
         use {attention as prompt, attention_step as step};
@@ -67,16 +72,20 @@ impl TuningGroup {
             return Vec::new();
         }
         let plain = KernelConfig { variants: KernelConfig::of(kernel_config.class).variants, ..kernel_config };
+        let may = |uses: Features, suits: bool| suits && kernel_config.features.contains(uses);
         match self {
-            Self::Gemv => others(kernel_config, gemv::Tuning::of(plain), &gemv::Tuning::ALL, |each| each.uses),
-            Self::AttentionStep => others(kernel_config, step::Tuning::of(plain), &step::Tuning::ALL, |each| each.uses),
-            Self::Matmul => {
-                let all = others(kernel_config, matmul::Tuning::of(plain), &matmul::Tuning::ALL, |each| each.uses);
-                // QUADS has more sums than a GPU thread has registers for.
-                let fits = |pick: &u8| matmul::Tuning::ALL[usize::from(*pick) - 1] != matmul::Tuning::QUADS;
-                all.into_iter().filter(|pick| kernel_config.class == DeviceClass::Software || fits(pick)).collect()
+            Self::Gemv => {
+                others(gemv::Tuning::of(plain), &gemv::Tuning::ALL, |each| may(each.uses, each.suits(kernel_config)))
             }
-            Self::Attention => others(kernel_config, prompt::Tuning::of(plain), &prompt::Tuning::ALL, |each| each.uses),
+            Self::AttentionStep => {
+                others(step::Tuning::of(plain), &step::Tuning::ALL, |each| may(each.uses, each.suits(kernel_config)))
+            }
+            Self::Matmul => others(matmul::Tuning::of(plain), &matmul::Tuning::ALL, |each| {
+                may(each.uses, each.suits(kernel_config))
+            }),
+            Self::Attention => others(prompt::Tuning::of(plain), &prompt::Tuning::ALL, |each| {
+                may(each.uses, each.suits(kernel_config))
+            }),
         }
     }
 
@@ -92,10 +101,9 @@ impl TuningGroup {
     }
 }
 
-/// Indices of the entries of `all` that a device supports, without the default.
-fn others<T: PartialEq>(kernel_config: KernelConfig, suits: T, all: &[T], uses: impl Fn(&T) -> Features) -> Vec<u8> {
-    let may = |entry: &T| *entry != suits && kernel_config.features.contains(uses(entry));
-    (1..).zip(all).filter(|(_, entry)| may(entry)).map(|(pick, _)| pick).collect()
+/// Indices of the entries of `all` that `may` be tried, without the default.
+fn others<T: PartialEq>(default: T, all: &[T], may: impl Fn(&T) -> bool) -> Vec<u8> {
+    (1..).zip(all).filter(|(_, entry)| **entry != default && may(entry)).map(|(pick, _)| pick).collect()
 }
 
 /// Everything that a kernel's text depends on. Every [`Kernel`] of this room holds its variant as [`Kernel::origin`], from which
@@ -144,6 +152,8 @@ pub(crate) enum Variant {
     Rope { is_rotated: bool, precision: KvPrecision },
     /// [`rope_append`](mod@rope_append).
     RopeAppend { head_dim: usize, has_norms: bool, ropes: usize, precision: KvPrecision },
+    /// [`subgroup_probe`](mod@subgroup_probe), with the lanes of emulated subgroups or 0.
+    SubgroupProbe { threads: usize, emulated: usize },
 }
 
 /// Bytes that a launch moves: the size of its bindings, but only the looked-up rows of an embedding.

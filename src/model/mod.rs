@@ -9,6 +9,7 @@ mod dry;
 mod forward;
 mod inputs;
 mod language;
+mod repeat;
 mod stored;
 mod trial;
 

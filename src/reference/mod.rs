@@ -31,3 +31,4 @@ pub mod sample;
 pub mod sample_filter;
 pub mod sample_scan;
 pub mod soft_cap;
+pub mod subgroup_probe;

@@ -6,6 +6,7 @@ mod calls;
 mod chat;
 #[path = "../shared/cpu_time.rs"]
 mod cpu_time;
+mod devices;
 mod docs;
 mod generation;
 mod idefics3;

@@ -17,6 +17,7 @@ struct Orders {
     refusals: AtomicU64,
     lose_at_submission: Mutex<BTreeSet<u64>>,
     lose_at_write: Mutex<BTreeSet<u64>>,
+    left_out: Mutex<BTreeSet<u64>>,
     corrupted: Mutex<Vec<(String, String, String)>>,
     sources: Mutex<Vec<String>>,
 }
@@ -35,6 +36,11 @@ impl Injection {
     /// Destroys the device just before submission number `index`, counted as [`Self::submissions`] counts.
     pub(crate) fn lose_at_submission(&self, index: u64) {
         lock(&self.0.lose_at_submission).insert(index);
+    }
+
+    /// Makes the launches of submission number `index` do nothing, counted as [`Self::submissions`] counts.
+    pub(crate) fn leave_out_at_submission(&self, index: u64) {
+        lock(&self.0.left_out).insert(index);
     }
 
     /// Destroys the device just before write number `index`, counted as [`Self::writes`] counts.
@@ -79,6 +85,10 @@ impl Faults for Orders {
 
     fn lose_at_write(&self) -> bool {
         lock(&self.lose_at_write).remove(&self.writes.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn leave_out_launches(&self) -> bool {
+        lock(&self.left_out).contains(&self.submissions.load(Ordering::Relaxed))
     }
 
     fn refuse_to_open(&self) -> bool {

@@ -17,6 +17,7 @@ mod memory_files;
 mod memory_snapshots;
 mod model;
 mod packages;
+mod races;
 mod recovery;
 mod sampling;
 mod self_test;

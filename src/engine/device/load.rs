@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::features::FeatureCache;
-use super::tuning::{Arithmetic, BUDGET_MS, Tune, tune};
+use super::test::Test;
+use super::tuning::{Arithmetic, Tune};
 use super::weight_source::ShardSource;
-use super::{Device, Resident, bring_up};
+use super::{Device, bring_up};
 use crate::chat::Tokenizer;
 use crate::config::{KvPrecision, PixelSize};
 use crate::engine::Engine;
@@ -19,10 +20,9 @@ use crate::error::{Error, Result};
 use crate::families::definition;
 use crate::gpu::{Allocator, DeviceClass, Gpu, KernelConfig};
 use crate::image::{Decode, ReadSize, decode, size};
-use crate::kernels::self_test::{SelfTestReport, self_test};
 use crate::layers::vision::Pixels;
-use crate::memory::{MemoryOptions, Plan, Residency, plan, smaller};
-use crate::model::{Draw, DryModel, LanguageModel};
+use crate::memory::{MemoryOptions, Residency, plan, smaller};
+use crate::model::{Draw, LanguageModel};
 use crate::package::manifest::Manifest;
 use crate::sampling::SamplingOptions;
 
@@ -116,7 +116,7 @@ impl Engine {
         let tokenizer = Arc::new(tokenizer.printing(|token| model.prints(&manifest.chat.template, token)));
         let mut plan = plan(&manifest, gpu.max_binding(), options.memory_options(gpu.class()))?;
         let (mut gpu, mut losses, mut told) = (gpu.clone(), 0, 0);
-        let features = gpu.features() & options.arithmetic.features();
+        let features = (gpu.features() & options.arithmetic.features()) - options.tuned.wrong;
         gpu.set_kernel_config(KernelConfig { features, variants: options.tuned.variants, ..gpu.kernel_config() });
         gpu.set_pace(options.clock, options.tuned.gflops);
         let mut tuning = (options.tune.tunes(gpu.class()), options.tuned);
@@ -135,8 +135,13 @@ impl Engine {
                 }
                 Ok(())
             };
-            let outcome = match bring_up(&gpu, &manifest, &*shards, &plan, options.clock, &mut tell).await {
-                Ok(loaded) => tuned(&gpu, &manifest, &plan, loaded, options.clock, &mut tuning, on_event).await,
+            let how = (options.clock, options.tuned.proof);
+            let outcome = match bring_up(&gpu, &manifest, &*shards, &plan, how, &mut tell).await {
+                Ok(loaded) => {
+                    let (gpu, clock) = (&gpu, options.clock);
+                    let test = Test { gpu, manifest: &manifest, plan: &plan, clock, features };
+                    test.finish(loaded, &mut tuning, on_event).await
+                }
                 Err(error) => Err(error),
             };
             match outcome {
@@ -202,36 +207,4 @@ impl Engine {
         let _draw = Draw::new(model, &sampling, &[], true)?;
         model.wait_idle().await
     }
-}
-
-/// Tunes a loaded model if `tunes` is set, and clears it; continues `known`. Runs the self-test on new variants, so that wrong ones are rejected.
-async fn tuned(
-    gpu: &Gpu,
-    manifest: &Manifest,
-    plan: &Plan,
-    (mut resident, report): (Resident, SelfTestReport),
-    clock: Clock,
-    (tunes, known): &mut (bool, Tuned),
-    on_event: &mut dyn FnMut(LoadEvent),
-) -> Result<(Resident, SelfTestReport, Tuned)> {
-    let before = gpu.kernel_config();
-    if !std::mem::take(tunes) {
-        return Ok((resident, report, Tuned { variants: before.variants, ..*known }));
-    }
-    let (earlier, until) = (*known, clock() + BUDGET_MS);
-    let mut on_trial = |trial| {
-        *known = trial;
-        on_event(LoadEvent::Trial(trial));
-    };
-    let mut tuned = tune(gpu, &mut resident.model, earlier, (clock, until), &mut on_trial).await?;
-    resident.model.release();
-    if gpu.kernel_config() == before {
-        return Ok((resident, report, tuned));
-    }
-    let mut dry = DryModel::new(manifest, gpu.dry_device(), gpu.kernel_config())?;
-    let mut tested =
-        self_test(gpu, |config| dry.kernels(config, [plan.kv, plan.vision_kv]), clock, &mut |_, _| ()).await?;
-    tested.failed.splice(0..0, report.failed);
-    tuned.variants = gpu.kernel_config().variants;
-    Ok((resident, tested, tuned))
 }

@@ -3,6 +3,7 @@
 pub(super) mod backend;
 pub(super) mod features;
 pub(super) mod load;
+mod test;
 pub(super) mod tower;
 pub(super) mod tuning;
 pub(super) mod weight_source;
@@ -21,7 +22,7 @@ use crate::engine::tuned::Tuned;
 use crate::error::{Error, Result};
 use crate::families::definition;
 use crate::gpu::Gpu;
-use crate::kernels::self_test::{SelfTestReport, self_test};
+use crate::kernels::self_test::{Proof, SelfTestReport, self_test};
 use crate::layers::vision::Tower;
 use crate::memory::{Plan, Residency};
 use crate::model::{DryModel, Model};
@@ -173,8 +174,10 @@ impl Backend for Device {
     async fn reopen(&mut self, context: &mut RequestContext<'_>) -> Result<()> {
         self.gpu = self.gpu.reopen().await?;
         let mut check = |_| context.control.check();
+        // Proofs from before the loss count for nothing.
+        let how = (self.clock, Proof::default());
         let (resident, self_test) =
-            bring_up(&self.gpu, &self.manifest, &*self.shards, &self.plan, self.clock, &mut check).await?;
+            bring_up(&self.gpu, &self.manifest, &*self.shards, &self.plan, how, &mut check).await?;
         (self.resident, self.self_test) = (Some(resident), self_test);
         Ok(())
     }
@@ -190,14 +193,14 @@ impl Backend for Device {
     }
 }
 
-/// Tests the device's kernels and uploads a model's weights according to `plan`. Every shard is read, so that all hashes are checked. An
+/// Tests the device's kernels, unless `known` proves them, and uploads a model's weights according to `plan`. Every shard is read, so that all hashes are checked. An
 /// error of `on_event` ends it.
 pub(in crate::engine) async fn bring_up(
     gpu: &Gpu,
     manifest: &Manifest,
     shards: &dyn ShardSource,
     plan: &Plan,
-    clock: Clock,
+    (clock, known): (Clock, Proof),
     on_event: &mut dyn FnMut(LoadEvent) -> Result<()>,
 ) -> Result<(Resident, SelfTestReport)> {
     let mut dry = DryModel::new(manifest, gpu.dry_device(), gpu.kernel_config())?;
@@ -208,7 +211,7 @@ pub(in crate::engine) async fn bring_up(
             go_on = on_event(LoadEvent::Kernels { done, total });
         }
     };
-    let test = self_test(gpu, |config| dry.kernels(config, [plan.kv, plan.vision_kv]), clock, &mut on_compiled);
+    let test = self_test(gpu, |config| dry.kernels(config, [plan.kv, plan.vision_kv]), clock, known, &mut on_compiled);
     let first = async { if manifest.shards.is_empty() { None } else { Some(shards.shard(0).await) } };
     let (report, mut first) = join(test, first).await;
     let report = report?;

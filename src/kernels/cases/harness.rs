@@ -75,10 +75,21 @@ pub struct Output {
     pub slice: Slice,
     guard: usize,
     words: Vec<f32>,
+    /// Set if no reference computes the expected content.
+    pub twin: Option<Twin>,
     /// Scale of differences, if larger than the largest expected number: the terms of a sum may cancel.
     pub magnitude: f32,
     /// Type of the words.
     pub holds: Holds,
+}
+
+/// The output of the same case that must hold the same numbers, because another variant of the kernel writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Twin {
+    /// The one after it.
+    Next,
+    /// The one before it.
+    Previous,
 }
 
 /// Types of the words of an output.
@@ -103,6 +114,11 @@ impl Output {
     /// The present expectation as words.
     pub fn expected_words(&mut self) -> &mut [u32] {
         bytemuck::cast_slice_mut(self.expected())
+    }
+
+    /// Bytes from the results of this output to those of the next.
+    fn place(&self) -> u64 {
+        (self.bytes().len() as u64).next_multiple_of(ALIGNMENT)
     }
 
     /// The expected bytes of the whole buffer after the run.
@@ -204,7 +220,7 @@ impl<'a> Harness<'a> {
         let mut words = vec![FOREIGN; self.guard];
         words.extend_from_slice(numbers);
         words.resize(numbers.len() + 2 * self.guard, FOREIGN);
-        Ok(Output { buffer, slice, guard: self.guard, words, magnitude: 0.0, holds: Holds::Numbers })
+        Ok(Output { buffer, slice, guard: self.guard, words, twin: None, magnitude: 0.0, holds: Holds::Numbers })
     }
 
     /// An output that starts with these words.
@@ -217,33 +233,62 @@ impl<'a> Harness<'a> {
         self.outputs.iter().map(|(_, output)| output)
     }
 
-    /// Runs everything in one submission and compares.
+    /// Runs everything twice, as a model does with its prepared work, and compares the results with the expectations and with one another.
     ///
     /// # Errors
     /// Errors of the device.
-    pub async fn finish(mut self) -> Result<Vec<Outcome>> {
-        let bytes = |output: &Output| (output.words.len() * size_of::<u32>()) as u64;
-        let total = self.outputs().map(|output| bytes(output).next_multiple_of(ALIGNMENT)).sum();
-        let results = self.gpu.alloc_beside("results of kernels", Purpose::Activations, total)?;
-        let mut first = 0;
-        for (_, output) in &self.outputs {
-            self.recording.copy(output.buffer.slice(0..bytes(output)), results.slice(first..first + bytes(output)));
-            first += bytes(output).next_multiple_of(ALIGNMENT);
+    pub async fn finish(self) -> Result<Vec<Outcome>> {
+        let Self { gpu, recording, outputs, .. } = self;
+        let total: u64 = outputs.iter().map(|(_, output)| output.place()).sum();
+        let results = gpu.alloc_beside("results of kernels", Purpose::Activations, 2 * total)?;
+        gpu.compile(recording.dispatches().map(|dispatch| &dispatch.kernel), &mut |_, _| ()).await?;
+        let work = gpu.prepare("test of kernels", &recording)?;
+        // Until the second run, the second half holds what was there before the first one.
+        let (mut save, mut between, mut collect, mut at) = (Recording::new(), Recording::new(), Recording::new(), 0);
+        for (_, output) in &outputs {
+            let (bytes, first, second) = (output.bytes().len() as u64, at, total + at);
+            let all = output.buffer.slice(0..bytes);
+            let [first, second] = [first, second].map(|start| results.slice(start..start + bytes));
+            save.copy(all.clone(), second.clone());
+            between.copy(all.clone(), first);
+            between.copy(second.clone(), all.clone());
+            collect.copy(all, second);
+            at += output.place();
         }
-        self.gpu.compile(self.recording.dispatches().map(|dispatch| &dispatch.kernel), &mut |_, _| ()).await?;
-        self.gpu.run("test of kernels", &self.recording)?;
-        let found: Vec<f32> = self.gpu.read_as(&results.slice(0..total)).await?;
-        let mut rest = found.as_slice();
-        for (outcome, output) in &mut self.outputs {
-            let words = bytes(output).next_multiple_of(ALIGNMENT) as usize / size_of::<u32>();
-            let Some((own, others)) = rest.split_at_checked(words) else {
-                return Err(Error::Internal { detail: "the test of kernels read too little".into() });
-            };
-            compare(outcome, output, own);
-            rest = others;
-        }
-        Ok(self.outputs.into_iter().map(|(outcome, _)| outcome).collect())
+        gpu.run("save", &save)?;
+        gpu.submit(&[&work], None)?;
+        gpu.run("restore", &between)?;
+        gpu.submit(&[&work], None)?;
+        gpu.run("collect", &collect)?;
+        let found: Vec<f32> = gpu.read_as(&results.slice(0..2 * total)).await?;
+        judge(outputs, found.chunks_exact(found.len().max(2) / 2))
     }
+}
+
+/// Compares the results of two runs with the expectations and with one another.
+fn judge<'a>(outputs: Vec<(Outcome, Output)>, mut runs: impl Iterator<Item = &'a [f32]>) -> Result<Vec<Outcome>> {
+    let too_little = || Error::Internal { detail: "the test of kernels read too little".into() };
+    let (first, second) = (runs.next().unwrap_or_default(), runs.next().unwrap_or_default());
+    let (mut outcomes, mut start) = (Vec::new(), 0);
+    for (mut outcome, mut output) in outputs {
+        let (len, place) = (output.words.len(), output.place() as usize / size_of::<u32>());
+        let held = |run: &'a [f32], start: usize| run.get(start..start + len).ok_or_else(too_little);
+        let (found, again) = (held(first, start)?, held(second, start)?);
+        match output.twin {
+            Some(Twin::Next) => output.words.copy_from_slice(held(first, start + place)?),
+            Some(Twin::Previous) => output.words.copy_from_slice(held(first, start.saturating_sub(place))?),
+            None => {}
+        }
+        compare(&mut outcome, &output, found);
+        let is_same = |(found, again): (&f32, &f32)| found.to_bits() == again.to_bits();
+        if outcome.is_right() && !found.iter().zip(again).all(is_same) {
+            outcome.worst = f64::INFINITY;
+            outcome.detail = "the same launch computed something else when it was repeated".into();
+        }
+        outcomes.push(outcome);
+        start += place;
+    }
+    Ok(outcomes)
 }
 
 /// The larger of the distances between two pairs of 16-bit floats, relative to `largest` or to the expected one.

@@ -7,6 +7,7 @@ mod attention;
 mod cache;
 mod gemv;
 mod harness;
+mod large;
 mod pictures;
 mod pointwise;
 mod products;
@@ -18,9 +19,10 @@ use std::fmt;
 pub use attention::{Attending, Scores, attention, attention_join, attention_step};
 pub use cache::{Rotation, exact_numbers, rope, rope_append, signs, step_words};
 pub use gemv::{gated_matvec, matvec, qkv_matvec};
-pub use harness::{FOREIGN, Harness, Holds, Outcome, Output, POISON, Random};
+pub use harness::{FOREIGN, Harness, Holds, Outcome, Output, POISON, Random, Twin};
+pub use large::large;
 pub use pictures::{add_features, patch_merge, patchify, position_rows};
-pub use pointwise::{ACTIVATIONS, activation, glu, layer_norm, peak, rms_norm, soft_cap};
+pub use pointwise::{ACTIVATIONS, activation, glu, layer_norm, peak, rms_norm, soft_cap, subgroup_probe};
 pub use products::{Against, Into, Product, embed_rows, matmul, random_matrix, seen};
 pub use recurrent::{NormedHeads, delta_scan, gated_head_norm};
 pub use sampling::{Draw, Logits, accept, sample, sample_filter, sample_scan, scan_rows};
@@ -275,6 +277,7 @@ fn of_variant(variant: Variant) -> Vec<Case> {
             let arranged = case(RopePairs::Half).with_lane_layout(LaneLayout::for_keys(head_dim, pack(precision)));
             pairs.map(case).into_iter().chain([arranged]).collect()
         }
+        Variant::SubgroupProbe { threads, emulated } => vec![subgroup_probe(threads, emulated, 3)],
     }
 }
 

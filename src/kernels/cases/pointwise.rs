@@ -120,3 +120,14 @@ pub fn layer_norm(shape: RowShape, eps: f32, size: f32) -> Case {
         Ok(vec![y])
     })
 }
+
+/// Subgroups of `groups` workgroups.
+pub fn subgroup_probe(threads: usize, emulated: usize, groups: usize) -> Case {
+    let kernel = kernels::subgroup_probe::emulated(threads, emulated);
+    Case::new(kernel.clone(), EXACT, label(format_args!("groups={groups} emulated={emulated}")), move |harness| {
+        let mut y = harness.output(groups * threads, Holds::Words)?;
+        kernels::subgroup_probe::record(&mut harness.recording, kernel.clone(), groups, &y.slice)?;
+        reference::subgroup_probe::compute(y.expected_words());
+        Ok(vec![y])
+    })
+}

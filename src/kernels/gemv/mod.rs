@@ -65,12 +65,18 @@ impl Tuning {
         Self { lane_groups: 4, ..Self::SUBGROUPS },
         Self { lane_groups: 4, row_groups: 2, ..Self::SUBGROUPS },
         Self { lanes: 16, lane_groups: 16, row_groups: 2, ..Self::SUBGROUPS },
-        Self { lanes: 4, lane_groups: 4, row_groups: 4, ..Self::SUBGROUPS },
+        Self::FOUR_LANES,
         Self::DOT,
         Self { lane_groups: 8, ..Self::DOT },
         Self::DOT_SOFTWARE,
         Self::WIDE,
     ];
+
+    /// Returns true if the tuning may be the fastest of a device. Those for CPUs are not on a GPU.
+    pub fn suits(&self, kernel_config: KernelConfig) -> bool {
+        let of_cpus = [Self::SOFTWARE, Self::FOUR_LANES, Self::DOT_SOFTWARE];
+        kernel_config.class != DeviceClass::Hardware || !of_cpus.contains(self)
+    }
 
     /// The tuning for a device: the autotuned one, or the default of its class.
     pub fn of(kernel_config: KernelConfig) -> Self {
@@ -92,6 +98,8 @@ impl Tuning {
     pub const WIDE: Self = Self { lanes: 64, lane_groups: 1, ..Self::SUBGROUPS };
     /// For software devices: no barrier, and every loaded input is used for eight rows.
     pub const SOFTWARE: Self = Self { lanes: 1, lane_groups: 16, row_groups: 2, uses: Features::NONE, emulated: 0 };
+    /// For software devices with subgroups of four lanes.
+    pub const FOUR_LANES: Self = Self { lanes: 4, lane_groups: 4, row_groups: 4, ..Self::SUBGROUPS };
     /// Inputs in 8-bit integers, for quantised weights: 64 rows of weights share the rounded inputs of a workgroup.
     pub const DOT: Self = Self { lanes: 16, lane_groups: 16, row_groups: 1, uses: Features::DOT, emulated: 0 };
     /// [`Self::DOT`] for software devices.

@@ -63,6 +63,8 @@ impl Origin for Variant {
                 ropes: u8::try_from(ropes).ok()?,
                 held: held(precision),
             },
+            // Processors have no subgroups.
+            Self::SubgroupProbe { .. } => return None,
         })
     }
 }

@@ -4,12 +4,16 @@
 //! Drivers differ, and none of them reports a wrong number as an error. A model that answers nonsense is worse than one that refuses to
 //! start.
 
+mod proof;
+
 use std::collections::HashSet;
 
 use super::cases::{self, Harness, Outcome};
+use super::{TuningGroup, subgroup_probe};
 use crate::error::{Error, Result};
 use crate::gpu::kernel_config::TUNING_GROUPS;
-use crate::gpu::{Features, Gpu, Kernel, KernelConfig};
+use crate::gpu::{DeviceClass, Features, Gpu, Kernel, KernelConfig};
+pub use proof::Proof;
 
 /// Milliseconds since some fixed moment.
 type Clock = fn() -> f64;
@@ -19,6 +23,9 @@ const TOLERANCE: f64 = 1e-4;
 
 /// Bytes on the device after which the recording is submitted, so that a test takes less memory than the smallest model.
 const BATCH_BYTES: u64 = 128 << 10;
+
+/// Default tunings of the class of a device.
+const PLAIN: [u8; TUNING_GROUPS] = [0; TUNING_GROUPS];
 
 /// A kernel that is disabled because its results are wrong.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -42,6 +49,11 @@ pub struct SelfTestReport {
     pub failed: Vec<Failure>,
     /// The configuration without the failed features.
     pub kernel_config: KernelConfig,
+    /// True if nothing was run, because the same kernels had passed on this device in an earlier load.
+    pub earlier: bool,
+    /// Identifies the kernels that passed, for later loads.
+    #[serde(skip)]
+    pub proof: Proof,
     /// Duration in milliseconds, including compilation.
     pub ms: f64,
 }
@@ -67,7 +79,7 @@ pub fn evaluate(outcomes: Vec<Outcome>, kernel_config: KernelConfig) -> Result<S
     Ok(report)
 }
 
-/// Results of kernels on known inputs, each variant once. `on_compiled` receives the number of compiled kernels and their total.
+/// Compiles kernels and runs each variant on known numbers. `on_compiled` receives the number of compiled kernels and their total.
 ///
 /// # Errors
 /// Errors of the device; [`Error::Internal`] for a kernel without a case.
@@ -76,13 +88,15 @@ pub async fn outcomes<'a>(
     kernels: impl IntoIterator<Item = &'a Kernel>,
     on_compiled: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<Outcome>> {
-    let mut known = HashSet::new();
-    let kernels: Vec<&Kernel> = kernels.into_iter().filter(|kernel| known.insert(*kernel)).collect();
+    let kernels = distinct(kernels);
     gpu.compile(kernels.iter().copied(), on_compiled).await?;
     let before = gpu.ledger().total().0;
+    // An emulated GPU does not compute differently under load, and takes long for it.
+    let is_hardware = gpu.kernel_config().class == DeviceClass::Hardware;
     let (mut harness, mut outcomes) = (Harness::lean(gpu), Vec::new());
     for kernel in kernels {
-        for case in cases::of(kernel)? {
+        let large = cases::large(kernel).filter(|_| is_hardware);
+        for case in cases::of(kernel)?.into_iter().chain(large) {
             let tolerance = case.tolerance.max(TOLERANCE);
             case.within(tolerance).record(&mut harness)?;
             if gpu.ledger().total().0 > before + BATCH_BYTES {
@@ -92,6 +106,12 @@ pub async fn outcomes<'a>(
     }
     outcomes.extend(harness.finish().await?);
     Ok(outcomes)
+}
+
+/// Each kernel once.
+fn distinct<'a>(kernels: impl IntoIterator<Item = &'a Kernel>) -> Vec<&'a Kernel> {
+    let mut known = HashSet::new();
+    kernels.into_iter().filter(|kernel| known.insert(*kernel)).collect()
 }
 
 /// Tests kernels that are used from now on, with the present configuration.
@@ -108,7 +128,7 @@ pub async fn check(gpu: &Gpu, kernels: &[Kernel]) -> Result<()> {
 
 /// Tests every kernel that will run. `kernels` lists the kernels of a configuration, possibly with duplicates. If one with an optional
 /// feature is wrong or rejected by the driver, the feature is switched off and the replacements are tested; likewise for an autotuned
-/// choice. `on_compiled` receives the number of compiled kernels and their total.
+/// choice. Kernels that `known` proves are only compiled. `on_compiled` receives the number of compiled kernels and their total.
 ///
 /// # Errors
 /// [`Error::SelfTestFailed`], or errors of the device.
@@ -116,12 +136,17 @@ pub async fn self_test(
     gpu: &Gpu,
     mut kernels: impl FnMut(KernelConfig) -> Result<Vec<Kernel>>,
     clock: Clock,
+    known: Proof,
     on_compiled: &mut dyn FnMut(usize, usize),
 ) -> Result<SelfTestReport> {
     let started = clock();
     let mut failed = Vec::new();
     loop {
-        let mut report = run(gpu, &kernels(gpu.kernel_config())?, on_compiled).await?;
+        let mut kernels = kernels(gpu.kernel_config())?;
+        if kernels.iter().any(|kernel| kernel.needs().contains(Features::SUBGROUPS)) {
+            kernels.extend(subgroup_probe::THREADS.map(subgroup_probe::kernel));
+        }
+        let mut report = run(gpu, &kernels, known, on_compiled).await?;
         let is_last = report.failed.is_empty();
         failed.append(&mut report.failed);
         if is_last {
@@ -131,31 +156,52 @@ pub async fn self_test(
     }
 }
 
-/// Default tunings of the class of a device.
-const PLAIN: [u8; TUNING_GROUPS] = [0; TUNING_GROUPS];
-
 /// Tests the kernels once. A failure is not an error if the device can run without the kernel.
-async fn run(gpu: &Gpu, kernels: &[Kernel], on_compiled: &mut dyn FnMut(usize, usize)) -> Result<SelfTestReport> {
-    let config = gpu.kernel_config();
-    let without = |kernel_config: KernelConfig, kernel: String, tier: String, detail: String| {
-        let failed = vec![Failure { kernel, tier, detail }];
+async fn run(
+    gpu: &Gpu,
+    kernels: &[Kernel],
+    known: Proof,
+    on_compiled: &mut dyn FnMut(usize, usize),
+) -> Result<SelfTestReport> {
+    let kernel_config = gpu.kernel_config();
+    let proof = Proof::of(gpu, &distinct(kernels))?;
+    let tested = if proof == known {
+        let compiled = gpu.compile(kernels, on_compiled).await;
+        let passed = distinct(kernels).len();
+        compiled.map(|()| SelfTestReport { passed, kernel_config, earlier: true, ..SelfTestReport::default() })
+    } else {
+        outcomes(gpu, kernels, on_compiled).await.and_then(|outcomes| evaluate(outcomes, kernel_config))
+    };
+    match tested {
+        Ok(report) => Ok(SelfTestReport { proof, ..report }),
+        Err(error) => without_the_faulty(error, kernels, kernel_config),
+    }
+}
+
+/// The configuration without the feature or the autotuned choice of the kernel that `error` names; the error itself if the kernel has neither.
+fn without_the_faulty(error: Error, kernels: &[Kernel], config: KernelConfig) -> Result<SelfTestReport> {
+    let (refused, name, detail) = match &error {
+        Error::Gpu { stage, detail } => (true, stage.strip_prefix("compiling ").unwrap_or(stage), detail),
+        Error::SelfTestFailed { kernel, detail, .. } => (false, kernel.as_str(), detail),
+        _ => return Err(error),
+    };
+    let named = || kernels.iter().filter(|kernel| kernel.name() == name);
+    let report = |kernel_config, tier| {
+        let failed = vec![Failure { kernel: name.to_owned(), tier, detail: detail.clone() }];
         Ok(SelfTestReport { kernel_config, failed, ..SelfTestReport::default() })
     };
-    let tested = outcomes(gpu, kernels, on_compiled).await.and_then(|outcomes| evaluate(outcomes, config));
-    if let Err(Error::Gpu { stage, detail }) = &tested {
-        let mut optional = kernels.iter().filter(|kernel| kernel.needs() != Features::NONE);
-        if let Some(refused) = optional.find(|kernel| stage.ends_with(&format!(" {}", kernel.name()))) {
-            let (name, needs) = (refused.name().to_owned(), refused.needs());
-            let rest = KernelConfig { features: config.features - needs, ..config };
-            return without(rest, name, needs.name(), detail.clone());
-        }
+    if let Some(optional) = named().find(|kernel| refused && kernel.needs() != Features::NONE) {
+        let needs = optional.needs();
+        return report(KernelConfig { features: config.features - needs, ..config }, needs.name());
     }
-    match tested {
-        Err(Error::Gpu { stage: kernel, detail } | Error::SelfTestFailed { kernel, detail, .. })
-            if config.variants != PLAIN =>
-        {
-            without(KernelConfig { variants: PLAIN, ..config }, kernel, "tuned".into(), detail)
-        }
-        tested => tested,
+    if config.variants == PLAIN {
+        return Err(error);
     }
+    let group = TuningGroup::ALL.into_iter().find(|group| named().any(|kernel| group.computes(kernel)));
+    let mut variants = config.variants;
+    match group.and_then(|group| variants.get_mut(group as usize)).filter(|variant| **variant != 0) {
+        Some(variant) => *variant = 0,
+        None => variants = PLAIN,
+    }
+    report(KernelConfig { variants, ..config }, "tuned".into())
 }

@@ -120,6 +120,10 @@ impl Faults for Watching {
         false
     }
 
+    fn leave_out_launches(&self) -> bool {
+        false
+    }
+
     fn refuse_to_open(&self) -> bool {
         false
     }

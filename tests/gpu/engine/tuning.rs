@@ -1,12 +1,13 @@
 //! Autotuning while loading: within a budget, over several loads, and without variants that compute wrong results.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Arithmetic, BUDGET_MS, Engine, LoadEvent, LoadOptions, Tune, Tuned};
+use ocelli::engine::{Arithmetic, BUDGET_MS, Engine, LoadEvent, LoadOptions, Tune, Tuned, tuning_key};
 use ocelli::gpu::kernel_config::TUNING_GROUPS;
-use ocelli::gpu::{DeviceClass, Features, Gpu, KernelConfig};
+use ocelli::gpu::{BrowserCaps, BrowserNames, DeviceClass, Features, Gpu, GpuOptions, KernelConfig};
 use ocelli::kernels::{TuningGroup, gemv};
 use ocelli::layout::Layout;
 use ocelli::model::LanguageModel;
@@ -50,7 +51,11 @@ fn loads_try_all_ways_in_turn_and_the_model_says_the_same() {
         let gpu = device(|_| ()).await;
         let question = about_a_picture(10, "What is this?");
         let mut plain = load(&gpu, &files, LoadOptions::new(milliseconds)).await;
-        assert_eq!(plain.tuned(), Tuned::default(), "what suits a processor is known");
+        assert_eq!(
+            (plain.tuned().tried, plain.tuned().variants),
+            (0, [0; TUNING_GROUPS]),
+            "what suits a processor is known"
+        );
         let said = fresh_answer(&mut plain, &question).await.tokens;
         let all = candidates(gpu.kernel_config());
         let (mut tuned, mut loads) = (Tuned::default(), 0);
@@ -203,12 +208,89 @@ fn a_wrong_autotuned_variant_is_not_used() {
                 .await;
         let mut tuned = Tuned { tried: last + 1, ..Tuned::default() };
         tuned.variants[TuningGroup::Gemv as usize] = pick;
+        let right = TuningGroup::Matmul.candidates(kernel_config)[0];
+        tuned.variants[TuningGroup::Matmul as usize] = right;
         let mut engine = load(&gpu, &files, LoadOptions { tuned, ..LoadOptions::new(milliseconds) }).await;
         let report = engine.self_test();
         assert_eq!((report.failed.len(), report.failed[0].tier.as_str()), (1, "tuned"), "{report:?}");
         assert!(report.failed[0].kernel.contains("matvec<q8_0"), "{report:?}");
-        assert_eq!((gpu.kernel_config().variants, engine.tuned().variants), ([0; TUNING_GROUPS], [0; TUNING_GROUPS]));
+        let mut left = [0; TUNING_GROUPS];
+        left[TuningGroup::Matmul as usize] = right;
+        assert_eq!((gpu.kernel_config().variants, engine.tuned().variants), (left, left), "of one group alone");
         assert_eq!(fresh_answer(&mut engine, &question).await.tokens, said);
+    });
+}
+
+/// Browsers hide much, but not everything.
+#[test]
+fn gpus_and_browsers_have_keys_and_numerics_of_their_own() {
+    pollster::block_on(async {
+        let names = [
+            ["intel xe", "", "Chrome 156"],
+            ["nvidia lovelace", "", "Chrome 156"],
+            ["nvidia lovelace", "", "Chrome 157"],
+            ["", "Mali-G78", "Firefox 153"],
+            ["", "Apple GPU", "Firefox 153"],
+            ["", "", ""],
+        ];
+        let mut keys = BTreeSet::new();
+        for [adapter, renderer, browser] in names.map(|names| names.map(String::from)) {
+            let names = BrowserNames { adapter, renderer, browser };
+            let browser_caps = BrowserCaps { names, ..BrowserCaps::default() };
+            let gpu = Gpu::open_with(GpuOptions { browser_caps, ..GpuOptions::default() }).await.expect("a device");
+            keys.insert((tuning_key(&gpu, b"model", Arithmetic::Exact), gpu.numerics()));
+        }
+        let distinct = |part: fn(&(String, String)) -> &String| keys.iter().map(part).collect::<BTreeSet<_>>().len();
+        assert_eq!([distinct(|(key, _)| key), distinct(|(_, numerics)| numerics)], [names.len(); 2]);
+    });
+}
+
+fn as_hardware(gpu: Gpu) -> Gpu {
+    gpu.set_kernel_config(KernelConfig { features: gpu.features(), ..KernelConfig::of(DeviceClass::Hardware) });
+    gpu
+}
+
+#[test]
+fn a_second_load_on_a_device_repeats_no_test() {
+    pollster::block_on(async {
+        let files = packages::pack("untied", Layout::Q8_0).await;
+        let options = LoadOptions { tune: Tune::Never, ..LoadOptions::new(milliseconds) };
+        let corrupt = |injection: &Injection| injection.corrupt("matvec<q8_0", "return subgroupAdd(x);", "return x;");
+        for (wrong, order) in [(Features::NONE, None), (Features::SUBGROUPS, Some(corrupt))] {
+            let open =
+                async || as_hardware(device(|injection| order.into_iter().for_each(|order| order(injection))).await);
+            let gpu = open().await;
+            let first = load(&gpu, &files, options).await;
+            assert!(!first.self_test().earlier);
+            assert_eq!(first.tuned().wrong, wrong);
+            let gpu = open().await;
+            let second = load(&gpu, &files, LoadOptions { tuned: first.tuned(), ..options }).await;
+            let report = second.self_test();
+            assert!(report.earlier && report.passed > 10, "{report:?}");
+            let failed: Vec<&str> = report.failed.iter().map(|failure| failure.tier.as_str()).collect();
+            assert_eq!(failed, if wrong == Features::NONE { vec![] } else { vec!["subgroups"] });
+            assert_eq!((second.tuned(), gpu.counters().dispatches), (first.tuned(), 0));
+        }
+    });
+}
+
+/// A driver that computes something else when a step is repeated.
+#[test]
+fn subgroups_are_given_up_where_a_step_cannot_be_repeated() {
+    pollster::block_on(async {
+        let files = packages::pack("untied", Layout::Q8_0).await;
+        let options = LoadOptions { tune: Tune::Never, ..LoadOptions::new(milliseconds) };
+        let quiet = Injection::default();
+        load(&as_hardware(quiet.open().await.expect("a device")), &files, options).await;
+        let injection = Injection::default();
+        // Before the last read of the load.
+        injection.leave_out_at_submission(quiet.submissions() - 2);
+        let gpu = as_hardware(injection.open().await.expect("a device"));
+        let engine = load(&gpu, &files, options).await;
+        let [failure] = &engine.self_test().failed[..] else { panic!("{:?}", engine.self_test()) };
+        assert_eq!((failure.kernel.as_str(), failure.tier.as_str()), ("a layer and a step", "subgroups"));
+        assert_eq!(engine.tuned().wrong, Features::SUBGROUPS);
+        assert!(!gpu.kernel_config().features.contains(Features::SUBGROUPS));
     });
 }
 
@@ -218,10 +300,6 @@ fn answers_are_right_with_subgroups_and_where_subgroups_are_not() {
         let files = packages::pack(CHECKPOINT, Layout::Q8_0).await;
         let question = about_a_picture(10, "What is this?");
         let corrupt = |injection: &Injection| injection.corrupt("matvec<q8_0", "return subgroupAdd(x);", "return x;");
-        let as_hardware = |gpu: Gpu| {
-            gpu.set_kernel_config(KernelConfig { features: gpu.features(), ..KernelConfig::of(DeviceClass::Hardware) });
-            gpu
-        };
         let mut said = Vec::new();
         for gpu in [device(|_| ()).await, as_hardware(device(|_| ()).await), as_hardware(device(corrupt).await)] {
             let options = LoadOptions { tune: Tune::Never, ..LoadOptions::new(milliseconds) };

@@ -8,7 +8,7 @@ mod alone;
 mod cache;
 mod export;
 mod specials;
-mod table;
+pub(crate) mod table;
 mod tiers;
 
 use std::collections::BTreeMap;

@@ -204,6 +204,17 @@ export interface BrowserCaps {
   features: Features;
   /** Fewest and most lanes of a subgroup; `null` if unknown. */
   subgroupSizes: [number, number] | null;
+  names: BrowserNames;
+}
+
+/** Names that tell GPUs and drivers apart; empty where the browser hides them. */
+export interface BrowserNames {
+  /** Vendor, architecture, device and description of the adapter. */
+  adapter: string;
+  /** The renderer of WebGL, usually the same GPU. */
+  renderer: string;
+  /** The browser and its major version. */
+  browser: string;
 }
 
 /** A GPU, a CPU that emulates one, one that also compiles shaders slowly, or the processor itself. */
@@ -227,6 +238,8 @@ export interface SelfTest {
   /** Faster kernels that compute wrong results on this device, and are therefore not used. */
   failed: { kernel: string; tier: string; detail: string }[];
   kernelConfig: KernelConfig;
+  /** True if nothing was run, because the same kernels had passed on this device in an earlier load. */
+  earlier: boolean;
   /** Milliseconds, compiling included. */
   ms: number;
 }
@@ -315,6 +328,10 @@ export interface Tuned {
   tried: number;
   /** Measured rate of matrix products in 1e9 FLOP per second; 0 if unknown. */
   gflops: number;
+  /** Optional features that compute wrong results on this device. */
+  wrong: Features;
+  /** Identifies the kernels that passed all tests. */
+  proof: number[];
 }
 
 /** Progress of loading. The results of tuning count a trial before it runs: stored at once, they exclude it if it takes the GPU down. */

@@ -1,5 +1,6 @@
 /** The GPU as a page finds it before any download. */
 import { adapterName, isEmulated, isEmulatorName, type AdapterFacts } from "../worker/adapter.js";
+import { webglRenderer } from "../worker/names.js";
 
 /** Stable codes of the reasons why a page has no GPU. */
 export type DeviceFault =
@@ -81,15 +82,4 @@ export function shortLimit(limits: DeviceLimits): { limit: string; needed: numbe
     if (available < needed) return { limit, needed, available };
   }
   return null;
-}
-
-/** Name of the renderer of WebGL; empty without one. */
-function webglRenderer(): string {
-  try {
-    const gl = new OffscreenCanvas(1, 1).getContext("webgl");
-    const extension = gl?.getExtension("WEBGL_debug_renderer_info");
-    return gl && extension ? String(gl.getParameter(extension.UNMASKED_RENDERER_WEBGL)) : "";
-  } catch {
-    return "";
-  }
 }

@@ -8,6 +8,12 @@ interface Shader {
   label: string;
   code: string;
 }
+/** An entry of a layout of bind groups. wgpu leaves out what is not set. */
+interface Entry {
+  binding: number;
+  visibility: number;
+  buffer?: { type?: string; hasDynamicOffset?: boolean; minBindingSize?: number };
+}
 interface Pipeline {
   label: string;
   layout: object;
@@ -18,7 +24,7 @@ interface Pipeline {
 export interface Device {
   pushErrorScope(filter: "validation"): void;
   popErrorScope(): Promise<unknown>;
-  createBindGroupLayout(descriptor: { label: string; entries: object[] }): object;
+  createBindGroupLayout(descriptor: { label?: string; entries: Entry[] }): object;
   createPipelineLayout(descriptor: { label: string; bindGroupLayouts: object[] }): object;
   createShaderModule(descriptor: Shader): object;
   createComputePipeline(descriptor: Pipeline): object;
@@ -38,6 +44,7 @@ export function compileFor(device: Device): void {
   const modules = new Map<string, object>();
   const pipelines = new WeakMap<object, object>();
   const { createShaderModule, createComputePipeline } = device;
+  shareLayouts(device);
   compile = async (label, code, readOnly) => {
     // Errors are ignored here: wgpu gets them again when it creates the module.
     device.pushErrorScope("validation");
@@ -54,6 +61,26 @@ export function compileFor(device: Device): void {
     return module ?? createShaderModule.call(device, descriptor);
   };
   device.createComputePipeline = (descriptor) => pipelines.get(descriptor.compute.module) ?? createComputePipeline.call(device, descriptor);
+}
+
+/**
+ * Makes all layouts with the same entries one object. Bind groups of an equal layout of another object are valid too, but a browser that refused
+ * them would refuse every dispatch of a pipeline that was compiled here.
+ */
+function shareLayouts(device: Device): void {
+  const { createBindGroupLayout } = device;
+  const layouts = new Map<string, object>();
+  device.createBindGroupLayout = (descriptor) => {
+    const key = JSON.stringify(
+      descriptor.entries.map(({ binding, visibility, buffer, ...others }) => [
+        [binding, visibility, buffer?.type, buffer?.hasDynamicOffset ?? false, buffer?.minBindingSize ?? 0],
+        others,
+      ]),
+    );
+    const layout = layouts.get(key) ?? createBindGroupLayout.call(device, descriptor);
+    layouts.set(key, layout);
+    return layout;
+  };
 }
 
 /** Parameters first, then storage buffers, as in `src/gpu/compile.rs`. */

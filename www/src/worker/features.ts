@@ -2,6 +2,7 @@
 import type { BrowserCaps } from "../wasm/ocelli.js";
 import { adapterName, isEmulated, type AdapterFacts } from "./adapter.js";
 import { compileFor, type Device } from "./compile-ahead.js";
+import { browserNames, webglRenderer } from "./names.js";
 import { pump, type PumpedDevice } from "./pump.js";
 
 /** The part of WebGPU that is used here. */
@@ -12,6 +13,7 @@ interface Adapter extends AdapterFacts {
 type RequestDevice = (this: Adapter, descriptor?: { requiredFeatures?: Iterable<string> }) => Promise<Device & PumpedDevice>;
 interface WithWebGpu {
   navigator: {
+    readonly userAgent: string;
     gpu?: {
       requestAdapter(options: { powerPreference: "high-performance" }): Promise<Adapter | null>;
       readonly wgslLanguageFeatures?: ReadonlySet<string>;
@@ -55,13 +57,14 @@ export async function browserCaps(): Promise<BrowserCaps> {
   const { navigator, GPUAdapter } = globalThis as unknown as WithWebGpu;
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
   const language = navigator.gpu?.wgslLanguageFeatures ?? new Set();
+  const names = browserNames(adapter?.info ?? {}, adapter ? webglRenderer() : "", navigator.userAgent);
   if (!adapter || !GPUAdapter)
-    return { features: { f16: false, subgroups: false, dot: false, largeWorkgroups: false }, subgroupSizes: null };
+    return { features: { f16: false, subgroups: false, dot: false, largeWorkgroups: false }, subgroupSizes: null, names };
   watchDevices(GPUAdapter.prototype);
   const { vendor, subgroupMinSize, subgroupMaxSize } = adapter.info ?? {};
   requestsSubgroups = adapter.features.has(SUBGROUPS) && language.has("subgroup_id");
   // Apple's GPUs have no instruction for packed dot products: their compiler emulates them, which is slower than floats.
   const dot = language.has("packed_4x8_integer_dot_product") && vendor !== "apple";
   const subgroupSizes: [number, number] | null = subgroupMinSize && subgroupMaxSize ? [subgroupMinSize, subgroupMaxSize] : null;
-  return { features: { f16: false, subgroups: requestsSubgroups, dot, largeWorkgroups: false }, subgroupSizes };
+  return { features: { f16: false, subgroups: requestsSubgroups, dot, largeWorkgroups: false }, subgroupSizes, names };
 }

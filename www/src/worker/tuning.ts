@@ -24,8 +24,7 @@ export async function loadTuning(): Promise<TuningResults> {
 
 /** Stores the result of a load with the earlier ones. Failures are ignored, because they only cost speed. */
 export async function saveTuning(results: TuningResults, key: string, tuned: Tuned): Promise<void> {
-  const before = results[key] ?? { variants: [0, 0, 0, 0], tried: 0, gflops: 0 };
-  if (JSON.stringify(before) === JSON.stringify(tuned)) return;
+  if (JSON.stringify(results[key]) === JSON.stringify(tuned)) return;
   const { [key]: _, ...others } = results;
   const entries = [...Object.entries(others), [key, tuned]].slice(-MAX_ENTRIES);
   try {

@@ -3,9 +3,12 @@
 use ocelli::config::Activation;
 use ocelli::gpu::Features;
 use ocelli::kernels::RowShape;
-use ocelli::kernels::cases::{ACTIVATIONS, Case, activation, glu, layer_norm, peak, rms_norm, soft_cap};
+use ocelli::kernels::cases::{
+    ACTIVATIONS, Case, activation, glu, layer_norm, peak, rms_norm, soft_cap, subgroup_probe,
+};
 use ocelli::kernels::peak::Numbers;
 use ocelli::kernels::rms_norm::Tuning;
+use ocelli::kernels::subgroup_probe::THREADS;
 use ocelli::layout::LaneLayout;
 
 const PLAIN: Tuning = Tuning { uses: Features::NONE, emulated: 0 };
@@ -57,6 +60,8 @@ pub(crate) fn rows() -> Vec<Case> {
     rows.extend(WIDTHS.map(|len| soft_cap(len, 30.0, 90.0)));
     rows.extend([1e-3, 1.0, 1e4, 1e30].map(|size| soft_cap(129, 50.0, size)));
     rows.push(soft_cap(FOLDED, 30.0, 90.0));
+    rows.extend(THREADS.map(|threads| subgroup_probe(threads, 0, 5)));
+    rows.extend([4, 8, 24, 64, 512].map(|emulated| subgroup_probe(64, emulated, 5)));
     rows.extend(Numbers::ALL.into_iter().flat_map(|numbers| [0, 1, 9].map(|turns| peak(numbers, 131, turns))));
     let subgroups = Tuning { uses: Features::SUBGROUPS, emulated: 0 };
     let emulated = [4, 8, 16, 32, 64, 128].map(|emulated| Tuning { uses: Features::NONE, emulated });
