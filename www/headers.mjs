@@ -19,7 +19,13 @@ const POLICIES = {
   "/bench-worker.js": WORKER,
 };
 
-const ALL = { "x-content-type-options": "nosniff", "referrer-policy": "no-referrer" };
+/** The page is cross-origin isolated: without a GPU the model computes on several threads, which share memory. */
+const ALL = {
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-embedder-policy": "require-corp",
+};
 
 /** Headers of the file at `path`. */
 export function headersOf(path) {

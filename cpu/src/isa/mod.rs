@@ -9,6 +9,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(not(target_arch = "wasm32"))]
 mod scalar;
 #[cfg(target_arch = "wasm32")]
 mod simd128;
@@ -275,6 +276,7 @@ pub struct InstructionSet(Set);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Set {
+    #[cfg(not(target_arch = "wasm32"))]
     Scalar,
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -286,6 +288,7 @@ enum Set {
 
 impl InstructionSet {
     /// Portable instructions.
+    #[cfg(not(target_arch = "wasm32"))]
     pub const SCALAR: Self = Self(Set::Scalar);
     /// The set of a wasm module.
     #[cfg(target_arch = "wasm32")]
@@ -316,11 +319,14 @@ impl InstructionSet {
     /// Its name for people.
     pub fn name(self) -> &'static str {
         match self.0 {
+            #[cfg(not(target_arch = "wasm32"))]
             Set::Scalar => "scalar",
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => "AVX2",
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => "AVX-512",
+            #[cfg(target_arch = "wasm32")]
+            Set::Simd128 if cfg!(target_feature = "relaxed-simd") => "relaxed simd128",
             #[cfg(target_arch = "wasm32")]
             Set::Simd128 => "simd128",
         }
@@ -328,6 +334,7 @@ impl InstructionSet {
 
     fn kernels(self) -> &'static Kernels {
         match self.0 {
+            #[cfg(not(target_arch = "wasm32"))]
             Set::Scalar => &scalar::KERNELS,
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => &avx2::KERNELS,

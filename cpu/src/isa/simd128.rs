@@ -62,7 +62,11 @@ impl Isa for Simd128 {
 
     #[inline(always)]
     unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F {
-        f32x4_add(f32x4_mul(a, b), c)
+        #[cfg(target_feature = "relaxed-simd")]
+        let sum = f32x4_relaxed_madd(a, b, c);
+        #[cfg(not(target_feature = "relaxed-simd"))]
+        let sum = f32x4_add(f32x4_mul(a, b), c);
+        sum
     }
 
     #[inline(always)]

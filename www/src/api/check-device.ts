@@ -1,11 +1,12 @@
 /** The GPU as a page finds it before any download. */
+import { isNode } from "../node.js";
 import { adapterName, isEmulated, isEmulatorName, type AdapterFacts } from "../worker/adapter.js";
 
 /** Stable codes of the reasons why a page has no GPU. */
 export type DeviceFault =
   /** WebGPU requires a page opened over https or from localhost. */
   | "insecure-context"
-  /** This browser has no WebGPU, or it is disabled. */
+  /** This browser, or Node, has no WebGPU, or it is disabled. */
   | "no-webgpu"
   /** WebGL uses a GPU, but the browser does not allow it for WebGPU. */
   | "adapter-blocked"
@@ -49,6 +50,7 @@ interface Gpu {
 
 /** The device, or the reason why there is none. */
 export async function checkDevice(): Promise<CheckedDevice | DeviceFault> {
+  if (isNode()) return "no-webgpu";
   if (typeof Worker === "undefined") return "no-worker";
   if (!globalThis.isSecureContext) return "insecure-context";
   const gpu = (globalThis.navigator as { gpu?: Gpu }).gpu;
