@@ -77,9 +77,9 @@ impl Crew {
         self.team.break_off();
         let number = self.number.load(Ordering::Acquire);
         if thread == 0 {
-            self.settle()
+            self.settle();
         } else {
-            self.finish()
+            self.finish();
         }
         number
     }
