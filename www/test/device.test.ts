@@ -5,7 +5,7 @@ import type { DeviceChoice, DeviceReport, LoadReport, OcelliError } from "../src
 import { inBrowsers, type Tab } from "./driver.js";
 import { startSite, type Site } from "./site.js";
 
-/** What the worker of a page finds, as a script that runs before the package's own. */
+/** Things that the worker of a page finds, each as a script that runs before the package's own. */
 const FOUND = {
   "/test/as-it-is.js": "",
   "/test/hardware.js": `

@@ -104,7 +104,7 @@ class Processor implements CpuHost {
     this.crew = exports.assemble(threads);
   }
 
-  /** What a helper is told: its number, and the end of its stack. */
+  /** The message that gives a helper its number and the end of its stack. */
   placeOf(thread: number): { crew: number; thread: number; stack: number } {
     return { crew: this.crew, thread, stack: (this.exports.allocate(STACK_BYTES) >>> 0) + STACK_BYTES };
   }

@@ -3,7 +3,7 @@
 /** Time within which a helper has to start. A content security policy may forbid it. */
 const START_MS = 10_000;
 
-/** Told its place in the crew, a helper carries out jobs for ever. A trap of it ends the job of all. */
+/** A helper that knows its place in the crew carries out jobs for ever. A trap of it ends the job of all. */
 const SCRIPT = `
   let instance;
   onmessage = async ({ data }) => {
