@@ -6,7 +6,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 wasm_target=wasm32-unknown-unknown
 # A crate of `wasm` for each module. For pages that are served from here they are compiled quickly, for the npm package small.
-wasm_crates=(engine import pictures grammar cpu bench)
+wasm_crates=(engine import pictures grammar bench)
+# Modules of the processor: with and without relaxed SIMD, each for memory of its own and for memory shared by threads.
+cpu_variants=(cpu cpu_relaxed cpu_threads cpu_relaxed_threads)
 wasm_profile=wasm-local
 wasm_target_dir=target/wasm-local
 wasm_flags=
@@ -203,15 +205,30 @@ build_wasm() {
   say "building the wasm modules"
   if [[ $wasm_profile == wasm-local ]]; then
     local crate packages=()
-    for crate in "${wasm_crates[@]}"; do [[ $crate == cpu ]] || packages+=("--package=wasm-$crate"); done
+    for crate in "${wasm_crates[@]}"; do packages+=("--package=wasm-$crate"); done
     cargo_wasm build --profile wasm-local "${packages[@]}"
   else
     cargo_wasm build --profile wasm --package=wasm-engine --package=wasm-import --package=wasm-pictures
     # Smaller without the fields of derived `Debug`, which the other modules print.
     wasm_flags="$wasm_flags -Zfmt-debug=shallow" cargo_wasm build --profile wasm --package=wasm-grammar
   fi
-  # Apart: beside the others its dependencies would need the standard library, which it does without.
-  cargo_wasm build --profile "$wasm_profile" --package=wasm-cpu
+  local variant
+  for variant in "${cpu_variants[@]}"; do build_cpu "$variant"; done
+}
+
+# A module of the processor. Apart from the others, beside which its dependencies would need the standard library, which it does without.
+build_cpu() {
+  local features=+simd128 flags=-Clink-arg=--export=__stack_pointer
+  [[ $1 != *relaxed* ]] || features+=,+relaxed-simd
+  if [[ $1 == *threads ]]; then
+    features+=,+atomics,+bulk-memory
+    flags+=" -Clink-arg=--import-memory -Clink-arg=--shared-memory -Clink-arg=--initial-memory=2097152 -Clink-arg=--max-memory=4294967296"
+  fi
+  # The compiler warns that atomics are unstable.
+  wasm_flags="$wasm_flags -Ctarget-feature=$features $flags" cargo_wasm build --profile wasm-cpu --package=wasm-cpu \
+    2> >(grep -v -e '`atomics`' -e '^  |$' -e 'not stably supported' -e 'generated 1 warning' >&2)
+  mkdir -p "$wasm_target_dir/$wasm_target/$wasm_profile"
+  cp "$wasm_target_dir/$wasm_target/wasm-cpu/wasm_cpu.wasm" "$wasm_target_dir/$wasm_target/$wasm_profile/wasm_$1.wasm"
 }
 
 # `cargo` for wasm32 in its own target folder, apart from native builds. Clippy replaces the compiler, as in native builds, but only warns.
@@ -235,7 +252,7 @@ build_glue() {
   cargo build --quiet --locked --manifest-path tools/bindgen/Cargo.toml --target-dir target/tools
   mkdir -p "$glue"
   local crate job jobs=()
-  for crate in "${wasm_crates[@]}"; do
+  for crate in "${wasm_crates[@]}" "${cpu_variants[@]}"; do
     build_module_glue "$crate" &
     jobs+=($!)
   done
@@ -247,11 +264,11 @@ build_module_glue() {
   local name=ocelli_$1 module=$wasm_target_dir/$wasm_target/$wasm_profile/wasm_$1.wasm pass passes=$wasm_passes
   [[ $1 != engine ]] || name=ocelli
   # Fast rather than small.
-  [[ $1 != cpu ]] || passes=${wasm_passes:+-O3}
+  [[ $1 != cpu* ]] || passes=${wasm_passes:+-O3}
   local inputs=("$module" tools/bindgen/Cargo.lock tools/bindgen/src www/package-lock.json)
   [[ -f $glue/${name}_bg.wasm ]] && unchanged "$name" "${inputs[@]}" && return
   say "writing the JavaScript side of $name"
-  if [[ $1 == cpu ]]; then
+  if [[ $1 == cpu* ]]; then
     # Its exports take numbers alone.
     mkdir -p "$glue" && cp "$module" "$glue/${name}_bg.wasm"
   else
@@ -275,7 +292,7 @@ build_page() {
 # The npm package: every kilobyte is downloaded by every visitor, so its modules are compiled for size.
 build_package() {
   wasm_profile=wasm
-  wasm_crates=(engine import pictures grammar cpu)
+  wasm_crates=(engine import pictures grammar)
   wasm_target_dir=target/wasm
   # Without the source locations of panics 8 kB less are downloaded: a stack trace has the functions.
   wasm_flags=-Zlocation-detail=none

@@ -24,6 +24,14 @@ async function buildPackage() {
   execFileSync(join(www, "node_modules/.bin/tsc"), ["-p", "tsconfig.types.json"], { cwd: www, stdio: "inherit" });
   await build({ ...shared, entryPoints: ["src/index.ts"], outdir: "dist/ocelli", minifyWhitespace: true });
   await buildWorker("src/worker.ts", "dist/ocelli/worker.js", (name) => name);
+  await build({
+    ...shared,
+    entryPoints: ["node/worker.ts"],
+    outfile: "dist/ocelli/node-worker.js",
+    platform: "node",
+    target: "node20",
+    minify: true,
+  });
   const own = external("own-package", /^\.\.\/index\.js$/, "../index.js");
   const entryPoints = ["react", "img-alt", "prompt-api"].map((name) => `src/${name}/index.ts`);
   await build({ ...shared, entryPoints, outbase: "src", outdir: "dist/ocelli", external: ["react"], plugins: [own] });
@@ -71,7 +79,7 @@ async function buildServiceWorker() {
       .update(await readFile(join(dist, file)))
       .digest("base64")}`;
     // Formats, importers and the benchmark are loaded on demand.
-    shell.push({ url: file, integrity, isLate: /(^bench-worker\.js|\/ocelli_(bench|cpu|grammar|import)_bg\.wasm)$/.test(file) });
+    shell.push({ url: file, integrity, isLate: /(^bench-worker\.js|\/ocelli_(bench|cpu\w*|grammar|import)_bg\.wasm)$/.test(file) });
   }
   const version = createHash("sha256").update(JSON.stringify(shell)).digest("hex").slice(0, 16);
   await build({
@@ -90,7 +98,7 @@ async function buildServiceWorker() {
 function isShell(file) {
   if (file.startsWith("api/")) return false;
   if (file.startsWith("models/")) return file.includes("/gallery/");
-  return !/(^sw\.js|^_headers|wasm\/ocelli\w*\.js|\.map|\.d\.ts|LICENSE-\w+|THIRD-PARTY\.txt|version\.txt)$/.test(file);
+  return !/(^sw\.js|^_headers|\/node-worker\.js|wasm\/ocelli\w*\.js|\.map|\.d\.ts|LICENSE-\w+|THIRD-PARTY\.txt|version\.txt)$/.test(file);
 }
 
 async function filesBelow(folder) {

@@ -22,7 +22,14 @@ const POLICIES = {
 /** The page asks for nothing of these. */
 const PERMISSIONS = "microphone=(), geolocation=(), payment=(), usb=()";
 
-const ALL = { "x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "permissions-policy": PERMISSIONS };
+/** The page is cross-origin isolated: without a GPU the model computes on several threads, which share memory. */
+const ALL = {
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+  "permissions-policy": PERMISSIONS,
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-embedder-policy": "require-corp",
+};
 
 /** Headers of the file at `path`. */
 export function headersOf(path) {

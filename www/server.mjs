@@ -1,4 +1,4 @@
-/** A small static server, with the headers that hosts should send. The page needs no cross-origin isolation. */
+/** A small static server, with the headers that hosts should send. */
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { createServer } from "node:http";

@@ -3,6 +3,8 @@
 use core::hint;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+#[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
+use core::arch::wasm32;
 #[cfg(feature = "native")]
 use std::sync::{Condvar, Mutex, PoisonError};
 
@@ -46,7 +48,15 @@ impl Bell {
         self.sleepers.fetch_sub(1, Ordering::SeqCst);
     }
 
-    #[cfg(not(feature = "native"))]
+    // Apart: V8 of Node 20 compiles a loop around the instruction so that it reads an old value for ever.
+    #[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
+    #[inline(never)]
+    fn sleep(&self, word: &AtomicU32, before: u32) {
+        // SAFETY: The word is aligned, and in shared memory, where threads may sleep.
+        unsafe { wasm32::memory_atomic_wait32(word.as_ptr().cast(), before as i32, -1) };
+    }
+
+    #[cfg(not(any(feature = "native", all(target_arch = "wasm32", target_feature = "atomics"))))]
     fn sleep(&self, _: &AtomicU32, _: u32) {
         hint::spin_loop();
     }
@@ -54,22 +64,34 @@ impl Bell {
     /// Gives the word another value and wakes those that wait for it.
     pub(crate) fn ring(&self, word: &AtomicU32, value: u32) {
         word.store(value, Ordering::SeqCst);
-        self.wake();
+        self.wake(word);
     }
 
     /// Adds one to the word and wakes those that wait for it.
-    #[cfg(feature = "native")]
     pub(crate) fn add(&self, word: &AtomicU32) {
         word.fetch_add(1, Ordering::SeqCst);
-        self.wake();
+        self.wake(word);
     }
 
-    fn wake(&self) {
-        #[cfg(feature = "native")]
+    #[cfg(feature = "native")]
+    fn wake(&self, _: &AtomicU32) {
         if self.sleepers.load(Ordering::SeqCst) > 0 {
             // A thread that is about to sleep has the lock, and looks at the word again before it sleeps.
             drop(self.asleep.lock().unwrap_or_else(PoisonError::into_inner));
             self.rung.notify_all();
         }
+    }
+
+    #[cfg(not(feature = "native"))]
+    #[cfg_attr(
+        not(target_feature = "atomics"),
+        expect(unused_variables, reason = "nothing waits without shared memory")
+    )]
+    fn wake(&self, word: &AtomicU32) {
+        #[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
+        // SAFETY: The word is aligned and in the module's memory.
+        unsafe {
+            wasm32::memory_atomic_notify(word.as_ptr().cast(), u32::MAX)
+        };
     }
 }

@@ -5,10 +5,13 @@
 //! The crate knows addresses and shapes, nothing of packages or models. Raw addresses are dereferenced in `memory` and `isa` only.
 
 #![cfg_attr(not(feature = "native"), no_std)]
+// Waiting for a word of shared memory; builds for pages allow unstable features.
+#![cfg_attr(all(target_arch = "wasm32", target_feature = "atomics"), feature(stdarch_wasm_atomic_wait))]
 extern crate alloc;
 
 mod bell;
 mod copy;
+mod crew;
 mod isa;
 mod job;
 mod kernels;
@@ -18,6 +21,7 @@ pub mod native;
 mod op;
 mod work;
 
+pub use crew::Crew;
 pub use isa::InstructionSet;
 pub use job::{Command, Commands, Job, Launch};
 pub use memory::{Fault, Output, Span};

@@ -52,7 +52,6 @@ impl Team {
     }
 }
 
-#[cfg(feature = "native")]
 impl Team {
     /// Ends the job of all threads, because one has panicked.
     pub(crate) fn break_off(&self) {

@@ -31,12 +31,20 @@ async function fromShell(request: Request): Promise<Response> {
   const { origin, pathname } = new URL(request.url);
   const file = files.get(origin + pathname);
   const stored = await cache.match(new URL(file?.url ?? "index.html", self.registration.scope).href);
-  if (stored) return stored;
+  if (stored) return isolated(stored);
   if (!file?.isLate) return fetch(request);
   const response = await fetch(asBuilt(file));
   // Without room for it, it is fetched again the next time.
   if (response.ok) await cache.put(origin + pathname, response.clone()).catch(() => undefined);
   return response;
+}
+
+/** The response with the headers of cross-origin isolation, which not every host sends: the processor then computes on several threads. */
+function isolated(response: Response): Response {
+  const headers = new Headers(response.headers);
+  headers.set("cross-origin-opener-policy", "same-origin");
+  headers.set("cross-origin-embedder-policy", "require-corp");
+  return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
 }
 
 /** `integrity` rejects files of another version, such as during a deployment. */

@@ -28,7 +28,7 @@ import { runBench } from "./worker/bench.js";
 import type { BenchReport } from "./worker/bench-types.js";
 import { Accounts, report } from "./worker/budgets.js";
 import { compileAhead } from "./worker/compile-ahead.js";
-import { openProcessor } from "./worker/cpu.js";
+import { closeProcessor, openProcessor } from "./worker/cpu.js";
 import { EngineLoop } from "./worker/engine-loop.js";
 import { browserCaps } from "./worker/features.js";
 import { Formats } from "./worker/formats.js";
@@ -137,8 +137,9 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
     const reason = "this browser has no WebGPU, or the page is not in a secure context";
     throw ocelliError("webgpu-unavailable", `no usable GPU adapter: ${reason}`, { reason });
   }
-  modules = call.modules;
-  await engineModule.load(modules);
+  const urls = call.modules;
+  modules = urls;
+  await engineModule.load(urls);
   accounts = new Accounts(call.budgets);
   closeStore();
   loop.use(null);
@@ -146,6 +147,7 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
   formats?.free();
   engine?.free();
   engine = service = formats = null;
+  closeProcessor();
 
   const onReport = (report: LoadReport) => post({ kind: "event", id: call.id, event: report });
   let reason: string | null = null;
@@ -177,12 +179,12 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
     };
     const options = { ...call.options, browserCaps: await browserCaps(), known };
     const open = (processor?: CpuHost) => loadEngine(manifest, tokenizer, readShard, options, onEvent, compileAhead, decodeFile, processor);
-    ({ engine, reason } = await openDevice(call.device, open, () => openProcessor(modules?.cpu ?? null), onReport));
+    ({ engine, reason } = await openDevice(call.device, open, () => openProcessor(urls, call.threads), onReport));
     await saved;
     await saveTuning(known, engine.tuningKey(), engine.tuned());
     if (call.cacheBytes !== null) await keep(engine, call.cacheBytes, onReport);
     signal.throwIfAborted();
-    formats = new Formats(engine.vocabulary(), modules);
+    formats = new Formats(engine.vocabulary(), urls);
     service = engine.service({ model: call.model, aliases: call.aliases, created: Math.floor(Date.now() / 1000) });
   } catch (thrown) {
     // When one shard fails, others may still be loading.

@@ -45,7 +45,9 @@ inBrowsers("check", (browser) => {
       },
       { options, change },
     );
-  const codes = ({ reasons }: { reasons: { code: string; isFatal: boolean }[] }) => reasons.map(({ code, isFatal }) => [code, isFatal]);
+  /** Codes without the one that follows from the headers of the site. */
+  const codes = ({ reasons }: { reasons: { code: string; isFatal: boolean }[] }) =>
+    reasons.filter(({ code }) => code !== "no-threads").map(({ code, isFatal }) => [code, isFatal]);
 
   test("the device is the one that models are loaded on, and an emulated GPU is reported as such", async () => {
     site.requests.clear();
@@ -78,7 +80,24 @@ inBrowsers("check", (browser) => {
     assert.deepEqual([codes(forced), forced.runsOn], [[["software-device", false]], "gpu"]);
     for (const { fits, model, tokensPerSecond } of forced.models) assert.deepEqual([fits, tokensPerSecond], [!model.isGated, null]);
     const onCpu = await check({ device: "cpu" });
-    assert.deepEqual([onCpu.reasons, onCpu.runsOn], [[], "processor"]);
+    assert.deepEqual([codes(onCpu), onCpu.runsOn], [[], "processor"]);
+  });
+
+  test("a page that is not isolated is told of the threads that it could have", async () => {
+    const four = "set(navigator, 'hardwareConcurrency', 4);";
+    const apart = await check({ device: "cpu" }, four);
+    const told = apart.reasons.find(({ code }) => code === "no-threads");
+    assert.deepEqual([apart.threads, told?.isFatal, told?.detail], [1, false, { used: 1, possible: 4 }]);
+    const isolated = await check(
+      { device: "cpu" },
+      `${four} set(globalThis, 'crossOriginIsolated', true); globalThis.SharedArrayBuffer ??= class {};`,
+    );
+    // Helpers are not started in Firefox.
+    const threads = browser().name === "Firefox" ? 1 : 4;
+    assert.deepEqual([isolated.threads, isolated.reasons.length], [threads, threads > 1 ? 0 : 1]);
+    const speed = ({ models }: DeviceCheck) => models[0]?.tokensPerSecond ?? 0;
+    assert.equal(speed(isolated), threads * speed(apart));
+    assert.equal((await check({ device: "gpu" }, four)).threads, null);
   });
 
   test("a GPU that is not emulated is used", async () => {

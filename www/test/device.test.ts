@@ -5,7 +5,7 @@ import type { DeviceChoice, DeviceReport, LoadReport, OcelliError } from "../src
 import { inBrowsers, type Tab } from "./driver.js";
 import { startSite, type Site } from "./site.js";
 
-/** Adapters that the worker of a page finds, as a script that runs before the package's own. */
+/** Things that the worker of a page finds, each as a script that runs before the package's own. */
 const FOUND = {
   "/test/as-it-is.js": "",
   "/test/hardware.js": `
@@ -65,7 +65,7 @@ inBrowsers("device", (browser) => {
   for (const [found, reason, warnings] of [
     ["/test/as-it-is.js", /emulated by the processor/, []],
     ["/test/no-adapter.js", /offers no GPU/, []],
-    ["/test/no-webgpu.js", /no WebGPU/, []],
+    ["/test/no-webgpu.js", /no WebGPU here/, []],
     ["/test/refused.js", /the GPU cannot be used.*refused on order/, ["gpu-not-used"]],
   ] as const) {
     test(`the processor is taken, and the reason told: ${found}`, async () => {
@@ -79,6 +79,54 @@ inBrowsers("device", (browser) => {
   test("a GPU that is not emulated is taken", async () => {
     const { device, warnings } = await loaded("/test/hardware.js");
     assert.deepEqual([device.class, device.threads, device.reason, warnings], ["hardware", undefined, undefined, []]);
+  });
+
+  test("an isolated page computes on several threads, whose number changes no bit", async () => {
+    site.headers = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
+    const isolated = await browser().newTab();
+    try {
+      await isolated.goto(`${site.url}test/blank.html`);
+      const found = await isolated.run(async () => {
+        const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+        const picture = "/models/demo/gallery/scene-01.png";
+        const text = { type: "text" as const, text: "What is this?" };
+        const content = [{ type: "image_url" as const, image_url: { url: picture } }, text];
+        const results: { threads: number | undefined; logits: string; said: string | null | undefined }[] = [];
+        for (const threads of [undefined, 1, 2, 3]) {
+          const engine = await Engine.load("/models/demo/", { device: "cpu", ...(threads && { threads }) });
+          const { logits } = await engine.score({ messages: [{ role: "user", content }] });
+          const { choices } = await engine.chat.completions.create({
+            messages: [{ role: "user", content }],
+            temperature: 0,
+            max_tokens: 24,
+          });
+          const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", Uint8Array.from(new Uint8Array(logits.buffer))));
+          engine.unload();
+          results.push({ threads: engine.device.threads, logits: `${logits.length} ${digest.join()}`, said: choices[0]?.message.content });
+        }
+        return { results, cores: navigator.hardwareConcurrency };
+      });
+      const [first, ...others] = found.results;
+      assert.deepEqual(
+        found.results.map(({ threads }) => threads),
+        // Helpers are not started in Firefox.
+        browser().name === "Firefox" ? [1, 1, 1, 1] : [Math.min(found.cores, 8), 1, 2, 3],
+      );
+      assert.match(first?.said ?? "", /\w+ \w+/);
+      for (const { threads, logits, said } of others) assert.deepEqual([logits, said], [first?.logits, first?.said], `${threads} threads`);
+      const refused = await isolated.run(async () => {
+        const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+        const loading = Engine.load("/models/demo/", { device: "cpu", threads: 1.5 });
+        return loading.then(
+          () => "loaded",
+          (thrown: OcelliError) => `${thrown.code} ${String(thrown.detail?.["field"])}`,
+        );
+      });
+      assert.equal(refused, "invalid-request threads");
+    } finally {
+      site.headers = {};
+      await isolated.close();
+    }
   });
 
   test("a device that is asked for is the device, or an error", async () => {

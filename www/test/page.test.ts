@@ -239,6 +239,8 @@ inBrowsers("page without WebGPU", (browser) => {
       // Older browsers have no `navigator.gpu`, which the worker tests for.
       const worker = new TextDecoder().decode(await (await fetch(`${site.url}ocelli/worker.js`)).arrayBuffer());
       const without = "delete WorkerNavigator.prototype.gpu;\n";
+      // An isolated page accepts no worker without it.
+      site.headers = { "cross-origin-embedder-policy": "require-corp" };
       site.replaced.set("/ocelli/worker.js", new TextEncoder().encode(without + worker));
       await tab.goto(site.url);
       const [first] = await galleryFiles(tab);

@@ -58,6 +58,8 @@ inBrowsers("storage", (browser) => {
     // Storage fails in the worker, as in private windows of some browsers.
     const script = await (await fetch(`${site.url}ocelli/worker.js`)).text();
     const refusing = `CacheStorage.prototype.open = () => Promise.reject(new DOMException("no", "SecurityError"));\n`;
+    // An isolated page accepts no worker without it.
+    site.headers = { "cross-origin-embedder-policy": "require-corp" };
     site.replaced.set("/ocelli/worker.js", new TextEncoder().encode(refusing + script));
     await openPage(tab, site.url);
     assert.match(await tab.run(() => document.getElementById("device")?.textContent ?? ""), /keeps no files/);

@@ -13,6 +13,7 @@ mod bytes;
 mod entries;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(not(target_arch = "wasm32"))]
 mod scalar;
 #[cfg(target_arch = "wasm32")]
 mod simd128;
@@ -199,6 +200,7 @@ pub struct InstructionSet(Set);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Set {
+    #[cfg(not(target_arch = "wasm32"))]
     Scalar,
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -214,6 +216,7 @@ enum Set {
 
 impl InstructionSet {
     /// Portable instructions.
+    #[cfg(not(target_arch = "wasm32"))]
     pub const SCALAR: Self = Self(Set::Scalar);
     /// The set of a wasm module.
     #[cfg(target_arch = "wasm32")]
@@ -252,6 +255,7 @@ impl InstructionSet {
     /// Its name for people.
     pub fn name(self) -> &'static str {
         match self.0 {
+            #[cfg(not(target_arch = "wasm32"))]
             Set::Scalar => "scalar",
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => "AVX2",
@@ -262,12 +266,15 @@ impl InstructionSet {
             #[cfg(target_arch = "aarch64")]
             Set::NeonDot => "NEON-dotprod",
             #[cfg(target_arch = "wasm32")]
+            Set::Simd128 if cfg!(target_feature = "relaxed-simd") => "relaxed simd128",
+            #[cfg(target_arch = "wasm32")]
             Set::Simd128 => "simd128",
         }
     }
 
     fn kernels(self) -> &'static Kernels {
         match self.0 {
+            #[cfg(not(target_arch = "wasm32"))]
             Set::Scalar => &scalar::KERNELS,
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => &avx2::KERNELS,

@@ -62,9 +62,10 @@ impl Isa for Simd128 {
     #[inline(always)]
     unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F {
         #[cfg(target_feature = "relaxed-simd")]
-        return f32x4_relaxed_madd(a, b, c);
+        let sum = f32x4_relaxed_madd(a, b, c);
         #[cfg(not(target_feature = "relaxed-simd"))]
-        f32x4_add(f32x4_mul(a, b), c)
+        let sum = f32x4_add(f32x4_mul(a, b), c);
+        sum
     }
 
     #[inline(always)]

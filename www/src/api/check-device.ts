@@ -1,4 +1,5 @@
 /** The GPU as a page finds it before any download. */
+import { isNode } from "../node.js";
 import { adapterName, isEmulated, isEmulatorName, type AdapterFacts } from "../worker/adapter.js";
 import { webglRenderer } from "../worker/names.js";
 
@@ -6,7 +7,7 @@ import { webglRenderer } from "../worker/names.js";
 export type DeviceFault =
   /** WebGPU requires a page opened over https or from localhost. */
   | "insecure-context"
-  /** This browser has no WebGPU, or it is disabled. */
+  /** This browser, or Node, has no WebGPU, or it is disabled. */
   | "no-webgpu"
   /** WebGL uses a GPU, but the browser does not allow it for WebGPU. */
   | "adapter-blocked"
@@ -50,6 +51,7 @@ interface Gpu {
 
 /** The device, or the reason why there is none. */
 export async function checkDevice(): Promise<CheckedDevice | DeviceFault> {
+  if (isNode()) return "no-webgpu";
   if (typeof Worker === "undefined") return "no-worker";
   if (!globalThis.isSecureContext) return "insecure-context";
   const gpu = (globalThis.navigator as { gpu?: Gpu }).gpu;

@@ -5,6 +5,7 @@ import { webSha256 } from "../store/hash.js";
 import { packages } from "../store/packages.js";
 import { freeBytes, readableBytes } from "../store/quota.js";
 import type { DeviceChoice } from "../worker/protocol.js";
+import { canShareMemory, possibleThreads } from "../worker/threads.js";
 import { checkDevice, shortLimit, type CheckedDevice, type DeviceFault } from "./check-device.js";
 import { interruptedImports, type InterruptedImport } from "./import-model.js";
 import { registry, type RegisteredModel } from "./registry.js";
@@ -16,6 +17,11 @@ export type CheckCode =
   | "limits-too-small"
   /** The publisher gives access on request only, and a page has no token: `ocelli pull` makes a package that a page can load. */
   | "gated"
+  /**
+   * The processor computes on one thread: the page is not cross-origin isolated (headers `cross-origin-opener-policy` and
+   * `cross-origin-embedder-policy`), or the browser is Firefox. `detail`: `used`, `possible`.
+   */
+  | "no-threads"
   /** The processor has no room for it: a page's module has at most 4 GiB. `detail`: `memory`, `needed`, in bytes. */
   | "processor-memory"
   /** The model needs more than `gpuMemoryBudget` allows. `detail`: `budget`, `needed`, in bytes. */
@@ -69,6 +75,8 @@ export interface DeviceCheck {
   isUsable: boolean;
   /** The device that models would run on: the GPU, or this machine's processor. */
   runsOn: "gpu" | "processor";
+  /** Threads of the processor that models would run on; `null` on a GPU. */
+  threads: number | null;
   /** Reasons against every model, or against the GPU. */
   reasons: CheckReason[];
   /** The GPU that the browser offers, used or not. */
@@ -128,10 +136,12 @@ export async function checkModels(options: CheckOptions = {}): Promise<DeviceChe
     choice === "cpu" && found !== "no-worker" ? [] : typeof found === "string" ? [withoutGpu(found, choice)] : deviceReasons(found, choice);
   const isGpuUsed = device !== null && shortLimit(device.limits) === null && !device.isSoftware;
   const runsOn = choice === "gpu" || (choice === "auto" && isGpuUsed) ? "gpu" : "processor";
+  const threads = runsOn === "gpu" ? null : canShareMemory() ? possibleThreads() : 1;
+  if (threads === 1 && possibleThreads() > 1 && found !== "no-worker") reasons.push(oneThread());
   const bytesPerSecond = options.bytesPerSecond ?? seenSpeed();
   const whole = new Set(stored.filter(({ complete }) => complete).map(({ url }) => url));
   const budget = options.gpuMemoryBudget ?? null;
-  const context: Context = { reasons, free, bytesPerSecond, interrupted, budget, runsOn };
+  const context: Context = { reasons, free, bytesPerSecond, interrupted, budget, threads };
   const models = await Promise.all(
     (options.models ?? registry).map(async (model) =>
       checkModel(model, await isStored(model, whole, options.import ?? {}).catch(() => false), context),
@@ -140,7 +150,7 @@ export async function checkModels(options: CheckOptions = {}): Promise<DeviceChe
   const fitting = models.filter(({ fits }) => fits).sort((one, other) => other.model.packageBytes - one.model.packageBytes);
   for (const checked of models) if (!checked.fits) checked.alternatives = fitting.map(({ model }) => model.id);
   const isUsable = !reasons.some(({ isFatal }) => isFatal);
-  return { isUsable, runsOn, reasons, device, freeBytes: free, bytesPerSecond, models };
+  return { isUsable, runsOn, threads, reasons, device, freeBytes: free, bytesPerSecond, models };
 }
 
 async function isStored({ source }: RegisteredModel, whole: ReadonlySet<string>, options: ImportOptions): Promise<boolean> {
@@ -154,7 +164,8 @@ interface Context {
   bytesPerSecond: number | null;
   interrupted: InterruptedImport[];
   budget: number | null;
-  runsOn: DeviceCheck["runsOn"];
+  /** Threads of the processor; `null` on a GPU. */
+  threads: number | null;
 }
 
 function withoutGpu(fault: DeviceFault, choice: DeviceChoice): CheckReason {
@@ -179,8 +190,15 @@ function deviceReasons({ limits, isSoftware, name }: CheckedDevice, choice: Devi
   return reasons;
 }
 
+function oneThread(): CheckReason {
+  const possible = possibleThreads();
+  const why = globalThis.crossOriginIsolated ? "This browser lets workers start no others" : "This page is not cross-origin isolated";
+  const message = `${why}: models use one thread of ${possible}.`;
+  return reason("no-threads", message, { used: 1, possible }, false);
+}
+
 function checkModel(model: RegisteredModel, isStored: boolean, context: Context): ModelCheck {
-  const { reasons: ofDevice, free, bytesPerSecond, interrupted, budget, runsOn } = context;
+  const { reasons: ofDevice, free, bytesPerSecond, interrupted, budget, threads } = context;
   const begun = interrupted.find(({ source }) => JSON.stringify(source) === JSON.stringify(model.source));
   const left = isStored ? 0 : begun ? 1 - begun.loaded / (begun.total || 1) : 1;
   const { gpuMemory, packageBytes } = model;
@@ -191,7 +209,7 @@ function checkModel(model: RegisteredModel, isStored: boolean, context: Context)
     const message = `At least ${readableBytes(gpuMemory.least)} of GPU memory are needed, ${readableBytes(budget)} are allowed.`;
     reasons.push(reason("budget-too-small", message, { budget, needed: gpuMemory.least }, true));
   }
-  if (runsOn === "processor" && PROCESSOR_BYTES < gpuMemory.least) {
+  if (threads !== null && PROCESSOR_BYTES < gpuMemory.least) {
     const message = `At least ${readableBytes(gpuMemory.least)} of memory are needed, a page has ${readableBytes(PROCESSOR_BYTES)} for the processor.`;
     reasons.push(reason("processor-memory", message, { memory: PROCESSOR_BYTES, needed: gpuMemory.least }, true));
   }
@@ -212,7 +230,7 @@ function checkModel(model: RegisteredModel, isStored: boolean, context: Context)
   const first = isStored ? later : network === null ? null : network + later;
   const fits = !reasons.some(({ isFatal }) => isFatal);
   const loadSeconds = { first, later };
-  const tokensPerSecond = runsOn === "processor" ? PROCESSOR_SPEED / packageBytes : null;
+  const tokensPerSecond = threads === null ? null : (threads * PROCESSOR_SPEED) / packageBytes;
   return { model, fits, reasons, isStored, downloadBytes, storageBytes, gpuMemory, loadSeconds, tokensPerSecond, alternatives: [] };
 }
 

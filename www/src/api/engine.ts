@@ -74,6 +74,11 @@ export interface LoadOptions extends Parts {
    * correctly if there is one, else the processor. `engine.device` describes it, and why it is not a GPU. Default `auto`.
    */
   device?: DeviceChoice;
+  /**
+   * Threads of the processor, if that is the device. Answers do not depend on it. More than one need a page that is cross-origin isolated. Default: as
+   * many as the machine has, at most 8.
+   */
+  threads?: number;
   /** Residency of the vision tower's weights. By default they stay on the GPU, if `gpuMemoryBudget` allows it. */
   vision?: VisionResidency;
   /**
@@ -192,11 +197,11 @@ export class Engine {
     const modules = moduleUrls(options);
     const [engine, aliases, budgets] = [engineOptions(options), [...(options.aliases ?? [])], options.budgets ?? null];
     const cacheBytes = cacheSize(options.cache);
-    const device = options.device ?? "auto";
+    const [device, threads] = [options.device ?? "auto", options.threads ?? null];
     const wanted = {
       source: checkpoint ?? (source as string | URL),
       import: options.import ?? {},
-      options: [engine, aliases, budgets, cacheBytes, manifestSha256, credentials, device],
+      options: [engine, aliases, budgets, cacheBytes, manifestSha256, credentials, device, threads],
     };
     const connection = new Connection(options.share ? await sharedWorker(wanted, options) : startWorker(options));
     try {
@@ -224,6 +229,7 @@ export class Engine {
           budgets,
           options: engine,
           device,
+          threads,
           cacheBytes,
         },
         { signal: options.signal, onEvent: options.onProgress },

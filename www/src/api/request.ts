@@ -1,6 +1,7 @@
 /** Requests to the worker: JSON, and separately the pictures in their order. */
 import { ocelliError, type OcelliError } from "../errors.js";
-import { absoluteUrl } from "../url.js";
+import { isNode } from "../node.js";
+import { absoluteUrl, baseUrl } from "../url.js";
 import type { RequestStamp } from "../wasm/ocelli.js";
 import type { ApiRequest, PictureSource, WireRequest } from "../worker/protocol.js";
 import type { ChatMessage, ImagePart, PictureInput } from "./openai.js";
@@ -24,7 +25,7 @@ export async function wireRequest(path: string, request: { messages?: ChatMessag
 
 /** The base of relative URLs. */
 export function base(): string {
-  return globalThis.document?.baseURI ?? globalThis.location.href;
+  return baseUrl() ?? "";
 }
 
 /** Throws `invalid-request` for a picture of the wrong type. */
@@ -85,6 +86,7 @@ function isPicture(part: { type: string }): part is ImagePart {
 /** The picture in a form that can be sent to the worker. */
 async function pictureSource(input: PictureInput, field: string): Promise<PictureSource> {
   if (typeof input === "string") return pictureUrl(input, field);
+  if (isNode()) return ofProcess(input, field);
   if (input instanceof Blob || input instanceof ImageBitmap || input instanceof ImageData) return input;
   try {
     if (input instanceof HTMLImageElement) await input.decode();
@@ -92,6 +94,12 @@ async function pictureSource(input: PictureInput, field: string): Promise<Pictur
   } catch (cause) {
     throw invalid(field, "neither a URL nor a picture that can be drawn now", cause);
   }
+}
+
+/** Blobs of files cannot be sent to a thread of Node, and it has no other pictures. */
+async function ofProcess(input: PictureInput, field: string): Promise<Blob> {
+  if (input instanceof Blob) return new Blob([await input.arrayBuffer()]);
+  throw invalid(field, "neither a URL nor a Blob");
 }
 
 function pictureUrl(url: string, field: string): string {

@@ -10,7 +10,10 @@ export interface ModuleOptions {
   picturesUrl?: string | URL;
   /** Address of `ocelli_grammar_bg.wasm`, which is loaded for the first request with a format. Default: beside `ocelli_bg.wasm`. */
   grammarUrl?: string | URL;
-  /** Address of `ocelli_cpu_bg.wasm`, which is loaded where models run on the processor. Default: beside `ocelli_bg.wasm`. */
+  /**
+   * Address of one of the modules `ocelli_cpu_bg.wasm`, `ocelli_cpu_relaxed_bg.wasm`, `ocelli_cpu_threads_bg.wasm` and `ocelli_cpu_relaxed_threads_bg.wasm`, to
+   * be used where a model runs on the processor. Default: the best one for the browser, beside `ocelli_bg.wasm`.
+   */
   cpuUrl?: string | URL;
   /** Address of `ocelli_import_bg.wasm`, which is loaded for imports. Default: beside `ocelli_bg.wasm`. */
   importUrl?: string | URL;
@@ -35,6 +38,9 @@ export function moduleUrls(options: ModuleOptions): ModuleUrls {
     pictures: place("pictures", () => new URL("./wasm/ocelli_pictures_bg.wasm", import.meta.url)),
     formats: place("formats", () => new URL("./wasm/ocelli_grammar_bg.wasm", import.meta.url)),
     cpu: place("cpu", () => new URL("./wasm/ocelli_cpu_bg.wasm", import.meta.url)),
+    cpuRelaxed: place("cpuRelaxed", () => new URL("./wasm/ocelli_cpu_relaxed_bg.wasm", import.meta.url)),
+    cpuThreads: place("cpuThreads", () => new URL("./wasm/ocelli_cpu_threads_bg.wasm", import.meta.url)),
+    cpuRelaxedThreads: place("cpuRelaxedThreads", () => new URL("./wasm/ocelli_cpu_relaxed_threads_bg.wasm", import.meta.url)),
     import: place("import", () => new URL("./wasm/ocelli_import_bg.wasm", import.meta.url)),
   };
 }

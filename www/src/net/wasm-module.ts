@@ -8,6 +8,9 @@ export const MODULES = {
   pictures: { file: "ocelli_pictures_bg.wasm", option: "picturesUrl", what: "module for picture files" },
   formats: { file: "ocelli_grammar_bg.wasm", option: "grammarUrl", what: "module for formats" },
   cpu: { file: "ocelli_cpu_bg.wasm", option: "cpuUrl", what: "module for the processor" },
+  cpuRelaxed: { file: "ocelli_cpu_relaxed_bg.wasm", option: "cpuUrl", what: "module for the processor" },
+  cpuThreads: { file: "ocelli_cpu_threads_bg.wasm", option: "cpuUrl", what: "module for the processor" },
+  cpuRelaxedThreads: { file: "ocelli_cpu_relaxed_threads_bg.wasm", option: "cpuUrl", what: "module for the processor" },
   import: { file: "ocelli_import_bg.wasm", option: "importUrl", what: "module for imports" },
 } as const;
 

@@ -45,7 +45,7 @@ function watchDevices(prototype: { requestDevice: RequestDevice }): void {
 /** The reason to use the processor: there is no GPU for WebGPU, or the processor emulates it; `null` if there is a GPU. */
 export async function whyNoGpu(): Promise<string | null> {
   const { gpu } = (globalThis as unknown as WithWebGpu).navigator;
-  if (!gpu) return "this browser has no WebGPU, or the page is not in a secure context";
+  if (!gpu) return "there is no WebGPU here, or the page is not in a secure context";
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" }).catch(() => null);
   if (!adapter) return "this browser offers no GPU";
   const name = adapterName(adapter);

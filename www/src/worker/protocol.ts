@@ -21,7 +21,7 @@ import type {
 import type { BenchOptions, BenchReport } from "./bench-types.js";
 
 /** Raised with every change of a message: a page and a worker of different builds must not misunderstand each other. */
-export const PROTOCOL_VERSION = 21;
+export const PROTOCOL_VERSION = 22;
 
 /** A picture on its way to the worker. A string is an absolute URL: `http(s):`, `data:` or `blob:`. */
 export type PictureSource = string | Blob | ImageBitmap | ImageData;
@@ -81,6 +81,8 @@ export interface Calls {
       mirrors: string[];
       options: EngineOptions;
       device: DeviceChoice;
+      /** Threads of the processor; `null`: as many as it has. */
+      threads: number | null;
       /** The most bytes of conversations to keep in files; `null`: none are kept. */
       cacheBytes: number | null;
       /** The model's name in answers, and other names that requests may use. */

@@ -1,7 +1,10 @@
 /** Starts this package's worker. */
 import { ocelliError } from "../errors.js";
 import type { ModuleOptions } from "../net/module-urls.js";
+import { isNode } from "../node.js";
 import { absoluteUrl } from "../url.js";
+import type { EngineWorker } from "./connection.js";
+import { startThread } from "./start-thread.js";
 
 /** Locations of this package's parts, for pages with a bundler that does not find them. */
 export interface Parts extends ModuleOptions {
@@ -11,11 +14,19 @@ export interface Parts extends ModuleOptions {
   workerUrl?: string | URL;
 }
 
-/** Throws `webgpu-unavailable` if there are no workers, as on a server, and `internal` if this one cannot be started. */
-export function startWorker({ worker, workerUrl }: Parts): Worker {
+/** Starts a worker, or a thread in Node; see {@link startWebWorker}. */
+export function startWorker(parts: Parts): EngineWorker {
+  if (parts.worker || !isNode()) return startWebWorker(parts);
+  const here = import.meta.url;
+  const script = parts.workerUrl === undefined ? new URL("worker.js", here).href : absoluteUrl(parts.workerUrl);
+  return startThread(script, new URL("node-worker.js", here));
+}
+
+/** Throws `webgpu-unavailable` if there are no workers, and `internal` if this one cannot be started. */
+export function startWebWorker({ worker, workerUrl }: Parts): Worker {
   if (worker) return worker;
   if (typeof Worker === "undefined") {
-    const reason = "there are no workers here: load the model in the page, not while it is rendered on a server";
+    const reason = "there are no workers here";
     throw ocelliError("webgpu-unavailable", `no usable GPU adapter: ${reason}`, { reason });
   }
   const url = workerUrl === undefined ? null : absoluteUrl(workerUrl);
