@@ -5,17 +5,30 @@ use std::alloc::{Layout, alloc_zeroed, dealloc};
 /// Alignment of buffers.
 const ALIGNMENT: usize = 64;
 
+/// Bytes before a buffer for the address of its allocation.
+const BEFORE: usize = size_of::<usize>();
+
 /// Allocation of buffers in the memory of the process.
 #[derive(Debug)]
 pub(super) struct Heap;
 
 impl Heap {
-    /// The address of `bytes` zero bytes, aligned to 64; `None` if there is no memory for them.
+    /// The address of `bytes` zero bytes, aligned to 64; `None` if there is no memory for them. Pages of a large buffer become resident as they are
+    /// written: the system gives zeros, which an allocation with a larger alignment would write once more.
     pub(super) fn alloc(bytes: u64) -> Option<u64> {
         let layout = layout(bytes)?;
         // SAFETY: The layout has at least one byte.
-        let at = unsafe { alloc_zeroed(layout) };
-        (!at.is_null()).then_some(at as u64)
+        let first = unsafe { alloc_zeroed(layout) };
+        if first.is_null() {
+            return None;
+        }
+        let past = ALIGNMENT - first as usize % ALIGNMENT;
+        // SAFETY: At least as many bytes as an address has, and at most an alignment, are before the buffer.
+        unsafe {
+            let at = first.add(past);
+            at.sub(BEFORE).cast::<usize>().write(first as usize);
+            Some(at as u64)
+        }
     }
 
     /// Frees a buffer.
@@ -25,11 +38,16 @@ impl Heap {
     pub(super) unsafe fn free(at: u64, bytes: u64) {
         if let Some(layout) = layout(bytes) {
             // SAFETY: The caller vouches for address and size.
-            unsafe { dealloc(at as *mut u8, layout) }
+            unsafe {
+                let first = (at as *const u8).sub(BEFORE).cast::<usize>().read();
+                dealloc(first as *mut u8, layout);
+            }
         }
     }
 }
 
+/// Room for a buffer and what is before it.
 fn layout(bytes: u64) -> Option<Layout> {
-    Layout::from_size_align(usize::try_from(bytes.max(1)).ok()?, ALIGNMENT).ok()
+    let room = usize::try_from(bytes).ok()?.checked_add(ALIGNMENT)?;
+    Layout::from_size_align(room, BEFORE).ok()
 }

@@ -109,3 +109,20 @@ fn spans_outside_of_buffers_are_faults() {
     assert_eq!(machine.write(spans[0].at + 4, &[0; 32]), Err(Fault::OutOfBounds));
     assert_eq!(machine.read(Span { at: 8, bytes: 4 }), Err(Fault::OutOfBounds));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn buffers_take_memory_as_they_are_written() {
+    let resident = || {
+        let pages = std::fs::read_to_string("/proc/self/statm").expect("a file of Linux");
+        pages.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).expect("a number") * 4096
+    };
+    let machine = Machine::new(InstructionSet::SCALAR, 1).expect("a thread");
+    let (before, bytes) = (resident(), 256 << 20);
+    let at = machine.alloc(bytes).expect("memory");
+    assert_eq!(at % 64, 0);
+    machine.write(at + bytes - 4, &[1; 4]).expect("room");
+    assert_eq!(machine.read(Span { at: at + bytes - 8, bytes: 8 }), Ok(vec![0, 0, 0, 0, 1, 1, 1, 1]));
+    assert!(resident() < before + bytes / 4, "{} bytes became resident", resident() - before);
+    machine.free(at);
+}
