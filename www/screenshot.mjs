@@ -13,7 +13,7 @@ const browser = await chromium.launch({
   args: ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"],
 });
 try {
-  const page = await browser.newPage({ viewport: { width: 1120, height: 760 }, colorScheme: "light" });
+  const page = await browser.newPage({ viewport: { width: 1180, height: 760 }, colorScheme: "light" });
   await page.goto(server.url);
   await page.waitForSelector("#load[hidden]", { state: "attached", timeout: 300_000 });
   await page.click("#gallery li:nth-child(2) button");
