@@ -22,6 +22,8 @@ try {
   await page.press("#question", "Enter");
   await answers(page, 2);
   await page.evaluate(() => document.activeElement?.blur());
+  // The list of conversations is as high as the window.
+  await page.setViewportSize({ width: 1180, height: await page.evaluate(() => document.documentElement.scrollHeight) });
   const picture = await page.screenshot({ fullPage: true });
   await writeFile(file, Buffer.from(await page.evaluate(toWebp, picture.toString("base64")), "base64"));
 } finally {
