@@ -65,6 +65,11 @@ async function buildPage() {
     await cp(join(www, "page", file), join(dist, basename(file)));
   }
   await writeFile(join(dist, "_headers"), headersFile());
+  const libraries = ["preact", "@preact/signals", "@preact/signals-core", "idb"];
+  const licences = await Promise.all(
+    libraries.map(async (name) => `${name}\n\n${await readFile(join(www, "node_modules", name, "LICENSE"), "utf8")}`),
+  );
+  await writeFile(join(dist, "LICENSES-page.txt"), licences.join("\n\n"));
   await rm(join(dist, "models"), { recursive: true, force: true });
   await mkdir(join(dist, "models"), { recursive: true });
   await cp(join(www, "models"), join(dist, "models"), { recursive: true });
@@ -98,7 +103,7 @@ async function buildServiceWorker() {
 function isShell(file) {
   if (file.startsWith("api/")) return false;
   if (file.startsWith("models/")) return file.includes("/gallery/");
-  return !/(^sw\.js|^_headers|\/node-worker\.js|wasm\/ocelli\w*\.js|\.map|\.d\.ts|LICENSE-\w+|THIRD-PARTY\.txt|version\.txt)$/.test(file);
+  return !/(^sw\.js|^_headers|\/node-worker\.js|wasm\/ocelli\w*\.js|\.map|\.d\.ts|LICENSE-\w+|LICENSES-page\.txt|THIRD-PARTY\.txt|version\.txt)$/.test(file);
 }
 
 async function filesBelow(folder) {

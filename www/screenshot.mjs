@@ -13,7 +13,7 @@ const browser = await chromium.launch({
   args: ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"],
 });
 try {
-  const page = await browser.newPage({ viewport: { width: 1120, height: 760 }, colorScheme: "light" });
+  const page = await browser.newPage({ viewport: { width: 1180, height: 760 }, colorScheme: "light" });
   await page.goto(server.url);
   await page.waitForSelector("#load[hidden]", { state: "attached", timeout: 300_000 });
   await page.click("#gallery li:nth-child(2) button");
@@ -22,6 +22,8 @@ try {
   await page.press("#question", "Enter");
   await answers(page, 2);
   await page.evaluate(() => document.activeElement?.blur());
+  // The list of conversations is as high as the window.
+  await page.setViewportSize({ width: 1180, height: await page.evaluate(() => document.documentElement.scrollHeight) });
   const picture = await page.screenshot({ fullPage: true });
   await writeFile(file, Buffer.from(await page.evaluate(toWebp, picture.toString("base64")), "base64"));
 } finally {

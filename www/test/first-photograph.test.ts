@@ -111,6 +111,48 @@ inBrowsers("a first photograph", (browser) => {
     assert.match(await nextAnswer(tab), /\w+ \w+/);
   });
 
+  test("a model is downloaded while another one answers, paused and resumed, and its size is true", async () => {
+    const card = (label: string) => `#known button[aria-label='${label}: ${NAME}']`;
+    const act = (label: string) =>
+      until(
+        tab,
+        `${label} can be clicked`,
+        (selector) => {
+          const button = document.querySelector<HTMLButtonElement>(selector);
+          button?.click();
+          return button !== null;
+        },
+        card(label),
+        60,
+      );
+    await tab.click("#models summary");
+    const size = `${(bytes / 1e6).toPrecision(3)} MB`.replace(/^0\.(\d+) MB$/, "$1 kB");
+    await until(tab, "the size is shown", (size) => document.getElementById("known")?.innerText.includes(`Download: ${size}`), size, 30);
+    site.delayMs = 300;
+    await act(`Download ${size}`);
+    while (!site.sent.get(`/${TEXT}`)) await new Promise((resolve) => setTimeout(resolve, 20));
+    site.delayMs = 600_000;
+    await drop(tab, { from: (await galleryFiles(tab))[0] as string, name: "scene.png" });
+    assert.match(await nextAnswer(tab), /\w+ \w+/, "the demo model answers meanwhile");
+    await act("Pause");
+    await until(tab, "it is paused", () => /paused at/.test(document.querySelector("#downloads li")?.textContent ?? ""), undefined, 30);
+    await act("Continue");
+    await act("Pause");
+    // A model this small has no part that is stored before its end; import.test.ts has larger ones.
+    await tab.click("#models summary");
+    await reload();
+    assert.match(await nextAnswer(tab), /\w+ \w+/, "the conversation is kept");
+    site.delayMs = 0;
+    site.sent.clear();
+    await tab.click("#models summary");
+    await act(`Download ${size}`);
+    await act("Use");
+    await named(NAME);
+    assert.match(await nextAnswer(tab), /\w+ \w+/, "and stays when another model answers");
+    const sent = [TEXT, TOWER].reduce((sum, file) => sum + (site.sent.get(`/${file}`) ?? 0), 0);
+    assert.ok(sent >= 0.99 * bytes && sent <= 1.01 * bytes, `${sent} of ${bytes} bytes were sent`);
+  });
+
   test("a failed download leaves the model before and the conversation", async () => {
     await drop(tab, { from: (await galleryFiles(tab))[0] as string, name: "scene.png" });
     const answer = await nextAnswer(tab);

@@ -62,9 +62,11 @@ export async function startSite(): Promise<Site> {
     ].find(([prefix]) => path.startsWith(prefix as string));
     if (!outside) return false;
     const [prefix, folder] = outside as [string, string];
-    const wait = new Promise((resolve) => setTimeout(resolve, site.delayMs));
+    const wait = new Promise((resolve) => setTimeout(resolve, site.delayMs).unref());
     void Promise.all([readFile(join(folder, path.slice(prefix.length))), wait]).then(
       ([file]) => {
+        // The client has gone while this waited.
+        if (response.destroyed) return;
         const bytes = sendRange(file, request, response);
         sent.set(path, (sent.get(path) ?? 0) + bytes);
       },
