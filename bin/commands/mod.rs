@@ -6,6 +6,7 @@ pub(crate) mod chat;
 pub(crate) mod describe;
 pub(crate) mod inspect;
 pub(crate) mod keys;
+pub(crate) mod models;
 pub(crate) mod pack;
 pub(crate) mod score;
 pub(crate) mod synth;
