@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use ocelli::engine::{Completion, Engine, Event};
 use ocelli::grammar::Format;
+use ocelli::package::manifest::{MANIFEST_FILE, Manifest};
 use ocelli::{Error, Result};
 use serde_json::{Value, json};
 
@@ -93,7 +94,11 @@ pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
 
 /// The pictures as a batch, each a request of its own.
 fn to_file(args: &DescribeArgs, images: &[PathBuf], out: &Path) -> Result<()> {
-    let lines = images.iter().map(|image| request(args, image)).collect::<Result<Vec<_>>>()?.join("\n");
+    let manifest = Manifest::parse(&io::read(&args.package.join(MANIFEST_FILE))?)?;
+    // Without a recommendation the likeliest token is taken, as on the terminal.
+    let default = manifest.chat.sampling.are_none().then_some(0.0);
+    let temperature = args.sampling.requested_temperature().or(default);
+    let lines = images.iter().map(|image| request(args, image, temperature)).collect::<Result<Vec<_>>>()?.join("\n");
     let (package, context, memory) = (&args.package, args.sampling.context, &args.sampling.memory);
     let pictures = PictureFolder { base: Path::new(""), any_path: true };
     let (names, budgets) = (&NameArgs::default(), &BudgetArgs::default());
@@ -103,7 +108,7 @@ fn to_file(args: &DescribeArgs, images: &[PathBuf], out: &Path) -> Result<()> {
 }
 
 /// A picture's request, as a line of a batch.
-fn request(args: &DescribeArgs, image: &Path) -> Result<String> {
+fn request(args: &DescribeArgs, image: &Path, temperature: Option<f32>) -> Result<String> {
     let (sampling, path) = (&args.sampling, image.display().to_string());
     let content = json!([
         {"type": "image_url", "image_url": {"url": path, "detail": sampling.detail}},
@@ -122,7 +127,7 @@ fn request(args: &DescribeArgs, image: &Path) -> Result<String> {
     };
     let body = json!({
         "messages": [{"role": "user", "content": content}],
-        "temperature": sampling.requested_temperature(),
+        "temperature": temperature,
         "top_k": sampling.top_k,
         "top_p": sampling.top_p,
         "min_p": sampling.min_p,
