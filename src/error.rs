@@ -215,6 +215,14 @@ pub enum Error {
         /// The name of the model that is loaded.
         known: String,
     },
+    /// A request names an object that is not stored, or that belongs to another sender.
+    #[error("there is no {kind} {id:?}")]
+    NoSuchObject {
+        /// Kind of object.
+        kind: &'static str,
+        /// The id in the request.
+        id: String,
+    },
     /// No endpoint has this address.
     #[error("unknown request URL: {method} {path}")]
     UnknownUrl {

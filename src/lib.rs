@@ -45,6 +45,7 @@ pub mod memory;
 pub mod model;
 pub mod package;
 pub mod reference;
+pub mod responses;
 pub mod sampling;
 pub mod shader;
 pub mod state;

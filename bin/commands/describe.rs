@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use ocelli::engine::{Completion, Engine, Event};
 use ocelli::grammar::Format;
+use ocelli::package::manifest::{MANIFEST_FILE, Manifest};
 use ocelli::{Error, Result};
 use serde_json::{Value, json};
 
@@ -25,7 +26,7 @@ use crate::usage::BudgetArgs;
 pub(crate) struct DescribeArgs {
     /// The package: a directory, or the name of a model that was pulled.
     package: PackagePath,
-    /// Pictures: PNG, JPEG or WebP files, or folders of them.
+    /// Pictures: PNG, JPEG or WebP files, or folders of them; `-` is standard input.
     #[arg(required = true)]
     images: Vec<PathBuf>,
     /// Question about each picture.
@@ -63,7 +64,7 @@ struct Failure<'a> {
     code: &'static str,
 }
 
-/// Reports pictures that cannot be described and continues with the others. Returns the last picture's error, or the package's.
+/// Reports pictures that cannot be described on standard error and continues with the others.
 pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
     let images = expand(&args.images)?;
     if let Some(out) = &args.out {
@@ -73,26 +74,35 @@ pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
     let groups: Vec<&[PathBuf]> = if args.together { vec![&images] } else { images.chunks(1).collect() };
     let several = groups.len() > 1;
     let mut outcome = Ok(());
-    for group in groups {
-        if several && !args.json {
-            io::print_text(&format!("{}: ", group[0].display()))?;
-        }
-        if let Err(error) = describe(&mut engine, args, group) {
+    let mut failures = 0;
+    for group in &groups {
+        let title = (several && !args.json).then(|| format!("{}: ", group[0].display()));
+        if let Err(error) = describe(&mut engine, args, group, title.as_deref()) {
             if args.json {
                 io::print(&io::json(&Failure { images: group, error: error.to_string(), code: error.code() })?)?;
-            } else if several {
-                io::print(&format!("error[{}]: {error}", error.code()))?;
+            } else if let Some(title) = title {
+                io::warn(&format!("{title}error[{}]: {error}", error.code()));
             }
+            failures += 1;
             outcome = Err(error);
         }
     }
     report::show_memory(&engine, &args.sampling.memory);
-    outcome
+    match outcome {
+        Err(_) if several => {
+            Err(Error::request("images", format!("{failures} of {} could not be described", groups.len())))
+        }
+        outcome => outcome,
+    }
 }
 
 /// The pictures as a batch, each a request of its own.
 fn to_file(args: &DescribeArgs, images: &[PathBuf], out: &Path) -> Result<()> {
-    let lines = images.iter().map(|image| request(args, image)).collect::<Result<Vec<_>>>()?.join("\n");
+    let manifest = Manifest::parse(&io::read(&args.package.join(MANIFEST_FILE))?)?;
+    // Without a recommendation the likeliest token is taken, as on the terminal.
+    let default = manifest.chat.sampling.are_none().then_some(0.0);
+    let temperature = args.sampling.requested_temperature().or(default);
+    let lines = images.iter().map(|image| request(args, image, temperature)).collect::<Result<Vec<_>>>()?.join("\n");
     let (package, context, memory) = (&args.package, args.sampling.context, &args.sampling.memory);
     let pictures = PictureFolder { base: Path::new(""), any_path: true };
     let (names, budgets) = (&NameArgs::default(), &BudgetArgs::default());
@@ -102,7 +112,7 @@ fn to_file(args: &DescribeArgs, images: &[PathBuf], out: &Path) -> Result<()> {
 }
 
 /// A picture's request, as a line of a batch.
-fn request(args: &DescribeArgs, image: &Path) -> Result<String> {
+fn request(args: &DescribeArgs, image: &Path, temperature: Option<f32>) -> Result<String> {
     let (sampling, path) = (&args.sampling, image.display().to_string());
     let content = json!([
         {"type": "image_url", "image_url": {"url": path, "detail": sampling.detail}},
@@ -121,9 +131,11 @@ fn request(args: &DescribeArgs, image: &Path) -> Result<String> {
     };
     let body = json!({
         "messages": [{"role": "user", "content": content}],
-        "temperature": sampling.temperature,
+        "temperature": temperature,
         "top_k": sampling.top_k,
         "top_p": sampling.top_p,
+        "min_p": sampling.min_p,
+        "stop": sampling.stop,
         "seed": sampling.seed,
         "max_tokens": sampling.max_tokens,
         "response_format": format,
@@ -131,8 +143,10 @@ fn request(args: &DescribeArgs, image: &Path) -> Result<String> {
     io::json(&json!({"custom_id": path, "method": "POST", "url": "/v1/chat/completions", "body": body}))
 }
 
-fn describe(engine: &mut Engine, args: &DescribeArgs, images: &[PathBuf]) -> Result<()> {
+/// Answers the question about some pictures. The title is printed once they are read.
+fn describe(engine: &mut Engine, args: &DescribeArgs, images: &[PathBuf], title: Option<&str>) -> Result<()> {
     let pictures = images.iter().map(|path| ask::picture(path, args.sampling.detail)).collect::<Result<Vec<_>>>()?;
+    title.map_or(Ok(()), io::print_text)?;
     let conversation = (vec![ask::question(0..pictures.len(), &args.prompt)], pictures);
     let tell = |event: Event| match event {
         Event::Note { picture, message } => io::inform(&format!("{}: {message}", images[picture].display())),
@@ -158,9 +172,15 @@ fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
             continue;
         }
         let entries = std::fs::read_dir(path).map_err(|e| Error::io(path.display(), &e))?;
-        let from = images.len();
-        images.extend(entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_picture(path)));
-        images[from..].sort();
+        let files = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_file());
+        let (mut pictures, others): (Vec<PathBuf>, Vec<PathBuf>) = files.partition(|path| is_picture(path));
+        if !others.is_empty() {
+            let text =
+                format!("{}: {} files are neither PNG, JPEG nor WebP and are skipped", path.display(), others.len());
+            io::inform(&text);
+        }
+        pictures.sort();
+        images.append(&mut pictures);
     }
     if images.is_empty() {
         return Err(Error::request("images", "there are no PNG, JPEG or WebP files"));

@@ -7,6 +7,7 @@ pub(crate) mod describe;
 mod doctags;
 pub(crate) mod inspect;
 pub(crate) mod keys;
+pub(crate) mod models;
 pub(crate) mod pack;
 pub(crate) mod score;
 pub(crate) mod synth;

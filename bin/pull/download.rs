@@ -54,6 +54,9 @@ pub(super) struct Downloader {
     tokens: Vec<Token>,
 }
 
+/// Most bytes of a text.
+const MOST_TEXT: u64 = 8 << 20;
+
 impl Downloader {
     pub(super) fn new(tokens: Vec<Token>) -> Self {
         Self::with_stall(tokens, STALL)
@@ -93,6 +96,23 @@ impl Downloader {
                 return Err(Error::Io { path: url.into(), reason });
             }
             thread::sleep(Duration::from_millis(250 << fruitless));
+        }
+    }
+
+    /// A short text; `None` if the server has none.
+    pub(super) fn text(&self, url: &str) -> Result<Option<String>> {
+        let failed = |reason: String| Error::Io { path: url.into(), reason };
+        let (response, _) = self.get(url, 0, None).map_err(|failure| match failure {
+            Failure::Final(error) => error,
+            Failure::Passing(reason) => failed(reason),
+        })?;
+        match response.status() {
+            StatusCode::OK => {
+                let text = response.into_body().into_with_config().limit(MOST_TEXT).read_to_string();
+                text.map(Some).map_err(|error| failed(error.to_string()))
+            }
+            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(None),
+            status => Err(refused(url, status)),
         }
     }
 

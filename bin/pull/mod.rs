@@ -3,6 +3,7 @@
 mod address;
 mod download;
 mod extent;
+mod hub;
 #[cfg(test)]
 mod tests;
 
@@ -29,13 +30,15 @@ use crate::shared::progress::with_weights_bar;
 use crate::shared::quant::QuantArgs;
 use address::{Token, folder_and_name, name, source};
 use download::Downloader;
+use hub::Repository;
 
 /// Download a model and make it a package in the cache folder, where every command finds it by name. Without a model: list the known
 /// models.
 #[derive(Args)]
 pub(crate) struct PullArgs {
-    /// A known model's id; or the address of a GGUF file, of a folder with safetensors weights, of a package, or of a model's page on
-    /// huggingface.co.
+    /// A known model's id; a repository on huggingface.co as OWNER/REPO or, with one of its GGUF files, OWNER/REPO:QUANT; or the address of
+    /// a GGUF file, of a folder with safetensors weights, of a package, or of a model's page on huggingface.co. `HF_ENDPOINT` is the address
+    /// of a mirror.
     model: Option<String>,
     /// Address of the GGUF file with the vision half.
     #[arg(long, value_name = "ADDRESS")]
@@ -49,7 +52,7 @@ pub(crate) struct PullArgs {
     #[command(flatten)]
     quant: QuantArgs,
     /// Access token for gated models, sent to the host of the model's address only, over https. Without it, the token in `HF_TOKEN` is used
-    /// for `https://huggingface.co` only.
+    /// for `https://huggingface.co`, or `HF_ENDPOINT`, only.
     #[arg(long)]
     token: Option<String>,
     /// Download the model again, even if it is here.
@@ -57,15 +60,16 @@ pub(crate) struct PullArgs {
     force: bool,
 }
 
-/// Origin of the token in `HF_TOKEN`.
-const HUB: &str = "https://huggingface.co";
-
 pub(crate) fn run(args: &PullArgs) -> Result<()> {
     let Some(model) = &args.model else { return list() };
     let known = models::known()?.into_iter().find(|known| known.id == *model);
-    let source = match &known {
-        Some(known) => known.source(),
-        None => source(model, args.mmproj.as_deref())?,
+    let source = match (&known, Repository::of(model)) {
+        (Some(known), _) => hub::mirrored(known.source()),
+        (None, Some(repository)) => {
+            let tokens = tokens(args.token.clone(), &hub::endpoint())?;
+            repository.source(&Downloader::new(tokens), args.mmproj.as_deref())?
+        }
+        (None, None) => hub::mirrored(source(model, args.mmproj.as_deref())?),
     };
     let id = args.name.clone().or(known.as_ref().map(|known| known.id.clone())).unwrap_or_else(|| name(&source));
     let no_folder =
@@ -77,7 +81,7 @@ pub(crate) fn run(args: &PullArgs) -> Result<()> {
             Err(error) => inform(&format!("{id} is damaged and is downloaded again: {error}")),
         }
     }
-    let tokens = tokens(args.token.clone(), &source)?;
+    let tokens = tokens(args.token.clone(), source.address())?;
     let folder = target.with_file_name(format!(".{id}.download"));
     create(&folder)?;
     let _lock = lock(&folder)?;
@@ -92,12 +96,12 @@ async fn check(folder: &Path) -> Result<()> {
     Package::open(Directory(folder.to_path_buf())).await?.verify().await
 }
 
-/// The tokens, each with the origin that may receive it.
-fn tokens(token: Option<String>, source: &KnownSource) -> Result<Vec<Token>> {
+/// The tokens, each with the origin that may receive it. `address` is that of the model.
+fn tokens(token: Option<String>, address: &str) -> Result<Vec<Token>> {
     let refusal = || Error::request("--token", "is sent over https only");
-    let own = token.map(|token| Token::new(token, source.address()).ok_or_else(refusal)).transpose()?;
+    let own = token.map(|token| Token::new(token, address).ok_or_else(refusal)).transpose()?;
     let of_hub = std::env::var("HF_TOKEN").ok().filter(|token| !token.is_empty());
-    Ok(own.into_iter().chain(of_hub.and_then(|token| Token::new(token, HUB))).collect())
+    Ok(own.into_iter().chain(of_hub.and_then(|token| Token::new(token, &hub::endpoint()))).collect())
 }
 
 /// Prints the known models with sizes and licences.

@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN};
 
-use super::keys::{Caller, Keys};
+use crate::shared::callers::{Caller, Keys};
+
+/// Header for the key in Anthropic's API.
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Reason of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +47,8 @@ impl Access {
         if is_preflight {
             return Ok(Arc::default());
         }
-        let sent = text(AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-        self.keys.caller(sent).ok_or(Refusal::Key)
+        let sent = text(AUTHORIZATION).and_then(bearer).or_else(|| text(API_KEY));
+        self.keys.caller(sent.unwrap_or_default()).ok_or(Refusal::Key)
     }
 
     /// Returns true if pages of an origin may send requests.
@@ -55,6 +58,12 @@ impl Access {
             origin.split_once("://").is_some_and(|(scheme, host)| scheme.starts_with("http") && is_local(host));
         is_named || is_own || self.keys.are_needed() && self.origins.is_empty()
     }
+}
+
+/// The key in an `authorization` header. The scheme has no case (RFC 9110, section 11.1).
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, key) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(key)
 }
 
 /// A host without its port.
@@ -101,7 +110,9 @@ mod tests {
         let access = Access::new(IpAddr::from([0, 0, 0, 0]), keys(), Vec::new());
         let check = |headers: &HeaderMap, is_preflight| access.check(headers, is_preflight).map(drop);
         let asked = |key: &str| check(&headers(&[(HOST, "box.lan"), (AUTHORIZATION, key)]), false);
-        assert_eq!(asked("Bearer secret"), Ok(()));
+        assert_eq!((asked("Bearer secret"), asked("bearer secret")), (Ok(()), Ok(())));
+        assert_eq!(check(&headers(&[(HOST, "box.lan"), (API_KEY, "secret")]), false), Ok(()));
+        assert_eq!(check(&headers(&[(HOST, "box.lan"), (API_KEY, "secret2")]), false), Err(Refusal::Key));
         for wrong in ["Bearer secret2", "Bearer ", "secret", "Basic secret"] {
             assert_eq!(asked(wrong), Err(Refusal::Key), "{wrong}");
         }

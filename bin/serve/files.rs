@@ -19,15 +19,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::batches::Batches;
 use super::http::{Answer, failure, plain};
 use super::intake::Intake;
-use super::keys::Caller;
 use super::store::{FileObject, Store, page};
 use crate::shared::api;
+use crate::shared::callers::Caller;
 use crate::shared::form::{self, Form, MOST_BYTES, MOST_FIELD, Receiver};
 
 /// Bytes of a file that are read at a time.
 const PIECE: usize = 64 << 10;
 /// Time limit of an upload.
 const FILE_TIME: Duration = Duration::from_secs(30 * 60);
+/// Uses of uploaded files: requests of batches, and pictures.
+const PURPOSES: [&str; 3] = ["batch", "vision", "user_data"];
 /// Default number of objects of a page.
 const FILES_PAGE: usize = 10_000;
 const BATCHES_PAGE: usize = 20;
@@ -205,12 +207,12 @@ async fn take(store: &Arc<Store>, caller: &Caller, head: &Parts, body: Incoming)
 fn finished(form: Form, file: Option<FileObject>) -> Result<FileObject, Reply> {
     let refuse = |field: &str, reason: String| Reply::from(&Error::request(field, reason));
     let Form { purpose, anchor, seconds, .. } = form;
-    match purpose.as_deref() {
-        Some("batch") => {}
-        Some(_) => return Err(refuse("purpose", "must be \"batch\"".into())),
-        None => return Err(refuse("purpose", "is missing".into())),
+    let purpose = purpose.ok_or_else(|| refuse("purpose", "is missing".into()))?;
+    if !PURPOSES.contains(&purpose.as_str()) {
+        return Err(refuse("purpose", format!("must be one of {}", PURPOSES.join(", "))));
     }
     let mut file = file.ok_or_else(|| refuse("file", "is missing".into()))?;
+    file.purpose = purpose;
     if anchor.as_deref().is_some_and(|anchor| anchor != "created_at") {
         return Err(refuse("expires_after.anchor", "must be \"created_at\"".into()));
     }

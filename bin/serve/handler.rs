@@ -19,15 +19,16 @@ use ocelli::usage::BatchBudget;
 use serde_json::json;
 
 use super::access::{Access, Refusal};
+use super::album::Album;
 use super::batches::Batches;
 use super::files;
 use super::http::{Answer, failure, plain};
 use super::intake::{Intake, Leaving, Prepared, Text, busy};
 use super::jobs::Jobs;
-use super::keys::Caller;
 use super::monitor::{Health, Monitor};
 use super::stream::Events;
 use crate::shared::api;
+use crate::shared::callers::Caller;
 use crate::usage::{self, Accounts, Bill};
 
 /// State that all connections share.
@@ -42,6 +43,8 @@ pub(super) struct Server {
     pub(super) batches: Arc<Batches>,
     /// Usage of requests, if it is limited or stored.
     pub(super) accounts: Option<Accounts>,
+    /// Pictures that requests name.
+    pub(super) album: Album,
 }
 
 /// Parts of the server that need the model.
@@ -115,9 +118,9 @@ impl Server {
             return Ok(self.health());
         }
         let mut answer = match self.access.check(request.headers(), is_preflight) {
-            Err(refusal) => refused(refusal),
+            Err(refusal) => plain(&refused(refusal).at(&path)),
             Ok(_) if is_preflight => empty(),
-            Ok(caller) => self.serve(request, &id, caller).await.unwrap_or_else(|reply| plain(&reply)),
+            Ok(caller) => self.serve(request, &id, caller).await.unwrap_or_else(|reply| plain(&reply.at(&path))),
         };
         let allowed = origin.filter(|origin| origin.to_str().is_ok_and(|origin| self.access.allows(origin)));
         set_headers(answer.headers_mut(), &id, allowed.zip(Some(wanted)));
@@ -145,16 +148,16 @@ impl Server {
             let refused = || Reply::error("forbidden", "only a key with \"admin\": true reads the metrics", None);
             return caller.is_admin.then(|| self.metrics()).ok_or_else(refused);
         }
-        let intake = &self.loaded()?.intake;
+        let (intake, path) = (&self.loaded()?.intake, head.uri.path().to_owned());
         let text = intake.read(body).await?;
-        let stamp = Stamp { id: id.to_owned(), ..api::stamp() };
+        let stamp = Stamp { id: id.to_owned(), owner: Some(caller.name.clone()), ..api::stamp() };
         let (server, control) = (self.clone(), RequestControl::new());
         let leaving = Leaving::new(&control);
         let mut prepared =
             match intake.places.elsewhere(move || server.prepare((&head, &caller), text, stamp, control)).await {
                 Ok(Ready::Answer(body)) => return Ok(plain(&Reply::ok(body))),
                 Ok(Ready::Request(prepared)) => prepared,
-                Err(error) => return Ok(failed(&error)),
+                Err(error) => return Ok(failed(&error, &path)),
             };
         let (is_stream, is_counted) = (prepared.work.stream, prepared.bill.is_some());
         intake.reserve(&mut prepared)?;
@@ -162,13 +165,13 @@ impl Server {
         leaving.submitted();
         if !is_stream {
             let answered = reader.whole().await;
-            return Ok(answered.map_or_else(|error| failed(&error), |body| plain(&Reply::ok(body))));
+            return Ok(answered.map_or_else(|error| failed(&error, &path), |body| plain(&Reply::ok(body))));
         }
         // A budget error must precede the headers of a stream.
         if is_counted && let Err(error) = reader.begin().await {
-            return Ok(failed(&error));
+            return Ok(failed(&error, &path));
         }
-        let mut answer = Response::new(Events::new(reader).boxed());
+        let mut answer = Response::new(Events::new(reader, path).boxed());
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
         Ok(answer)
     }
@@ -191,7 +194,8 @@ impl Server {
         };
         self.own(&mut work, caller);
         let bill = self.bill(&work.asker, caller, None)?;
-        intake.prepare((id, work), bill, control).map(|prepared| Ready::Request(Box::new(prepared)))
+        let pictures = |work: &Work| self.album.pictures(work, caller);
+        intake.prepare((id, work), &pictures, bill, control).map(|prepared| Ready::Request(Box::new(prepared)))
     }
 }
 
@@ -203,8 +207,8 @@ enum Ready {
 }
 
 /// An error reply; a budget error includes the time until the budget resets.
-fn failed(error: &Error) -> Answer {
-    let mut answer = plain(&failure(error));
+fn failed(error: &Error, path: &str) -> Answer {
+    let mut answer = plain(&failure(error).at(path));
     if let Error::BudgetExceeded { retry_after: Some(seconds), .. } = error {
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(*seconds));
     }
@@ -233,7 +237,7 @@ fn empty() -> Answer {
     answer
 }
 
-fn refused(refusal: Refusal) -> Answer {
+fn refused(refusal: Refusal) -> Reply {
     let (code, message) = match refusal {
         Refusal::Key => ("invalid-api-key", "incorrect API key: send it as a bearer token"),
         Refusal::Origin => ("forbidden", "pages of this origin may not ask: see --origin"),
@@ -241,7 +245,7 @@ fn refused(refusal: Refusal) -> Answer {
             ("forbidden", "this server does not go by that name: without a key it answers this machine alone")
         }
     };
-    plain(&Reply::error(code, message, None))
+    Reply::error(code, message, None)
 }
 
 /// Sets the headers of every answer: the request's id, those against caches and guessed types, and CORS headers for browsers.
@@ -257,7 +261,10 @@ fn set_headers(headers: &mut HeaderMap, id: &str, page: Option<(HeaderValue, Opt
         set("access-control-allow-origin", origin);
         set("access-control-allow-methods", HeaderValue::from_static("GET, POST, DELETE, OPTIONS"));
         // Clients send many headers of their own, which change between versions.
-        set("access-control-allow-headers", wanted.unwrap_or(HeaderValue::from_static("authorization, content-type")));
+        set(
+            "access-control-allow-headers",
+            wanted.unwrap_or(HeaderValue::from_static("authorization, content-type, x-api-key, anthropic-version")),
+        );
         set("access-control-expose-headers", HeaderValue::from_static("x-request-id, x-should-retry, retry-after"));
         set("access-control-max-age", HeaderValue::from_static("600"));
     }

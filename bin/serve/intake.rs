@@ -7,12 +7,11 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use ocelli::api::{Reply, Work};
-use ocelli::engine::{Encoded, Encoder, Engine, RequestControl};
+use ocelli::engine::{Encoded, Encoder, Engine, Picture, RequestControl};
 use ocelli::grammar::native::NativeGrammar;
 use ocelli::{Error, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::shared::api;
 use crate::shared::formats::Formats;
 use crate::usage::Bill;
 
@@ -162,18 +161,18 @@ impl Intake {
         Ok(Text { text: String::from_utf8(bytes).map_err(not_text)?, _memory: memory })
     }
 
-    /// Decodes pictures, encodes prompts and compiles the grammar of a request.
+    /// Decodes the pictures that `pictures` reads, encodes prompts and compiles the grammar of a request.
     ///
     /// # Errors
     /// A fault of the request, or `aborted`.
     pub(super) fn prepare(
         &self,
         (id, work): (String, Box<Work>),
+        pictures: &dyn Fn(&Work) -> Result<Vec<Picture>>,
         bill: Option<Bill>,
         control: RequestControl,
     ) -> Result<Prepared> {
-        let pictures = work.pictures.iter().map(api::sent_picture).collect::<Result<Vec<_>>>()?;
-        let prompts = work.encode(&self.encoder, &pictures, &control)?;
+        let prompts = work.encode(&self.encoder, &pictures(&work)?, &control)?;
         control.check()?;
         let grammar = self.formats.grammar(&work)?;
         Ok(Prepared { id, work, prompts, grammar, control, bill, memory: None })

@@ -1,11 +1,12 @@
 //! `ocelli serve`: the OpenAI API over HTTP. The engine runs on the main thread, connections on others.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clap::Args;
+use ocelli::api::Service;
 use ocelli::{Error, Result};
 
 use crate::shared::api::NameArgs;
@@ -19,6 +20,7 @@ use crate::shared::units;
 use crate::usage::BudgetArgs;
 
 mod access;
+mod album;
 mod batches;
 mod connections;
 mod files;
@@ -26,17 +28,18 @@ mod handler;
 mod http;
 mod intake;
 mod jobs;
-mod keys;
+
 mod monitor;
 mod store;
 mod stream;
 
+use crate::shared::callers::Keys;
 use access::Access;
+use album::Album;
 use batches::Batches;
 use connections::Signals;
 use handler::{Loaded, Server};
 use intake::Intake;
-use keys::Keys;
 use monitor::Monitor;
 use store::{Store, Temporary};
 
@@ -46,7 +49,7 @@ pub(crate) struct ServeArgs {
     /// The package: a directory, or the name of a model that was pulled.
     package: PackagePath,
     /// Address to listen on. A key is required if other machines can reach it.
-    #[arg(long, default_value = "127.0.0.1")]
+    #[arg(long, default_value = "127.0.0.1", value_parser = host)]
     host: IpAddr,
     /// Port; 0 selects a free one.
     #[arg(long, default_value_t = 8080)]
@@ -69,13 +72,17 @@ pub(crate) struct ServeArgs {
     /// Limit of the size of all files together, such as 2GiB.
     #[arg(long, value_name = "SIZE", value_parser = units::bytes, default_value = "10GiB")]
     files_bytes: u64,
+    /// Folder of pictures that requests may name, by `file:` URLs or paths relative to it. Every client can then have all pictures in it
+    /// described.
+    #[arg(long, value_name = "FOLDER")]
+    media_path: Option<PathBuf>,
     /// Let all users share the cached prompts. By default the KV cache is kept apart by `prompt_cache_key` and by `safety_identifier` or `user`.
     #[arg(long)]
     share_cache: bool,
     /// Lines about requests on standard error.
     #[arg(long, value_enum, default_value_t)]
     log: Log,
-    /// Tokens the context holds.
+    /// Length of the context in tokens [default: 4096 to 32768, by the memory that it takes].
     #[arg(long)]
     context: Option<usize>,
     #[command(flatten)]
@@ -84,6 +91,17 @@ pub(crate) struct ServeArgs {
     budgets: BudgetArgs,
     #[command(flatten)]
     memory: MemoryArgs,
+}
+
+/// Reads an address, or a name such as `localhost`, which stands for its first address of version 4, else for its first one.
+fn host(name: &str) -> std::result::Result<IpAddr, String> {
+    if let Ok(address) = name.parse() {
+        return Ok(address);
+    }
+    let found = (name, 0).to_socket_addrs().map_err(|error| error.to_string())?;
+    let mut addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+    addresses.sort_by_key(IpAddr::is_ipv6);
+    addresses.first().copied().ok_or_else(|| format!("{name} has no address"))
 }
 
 /// Format of the log, which has ids, paths, times and counts but no prompts and no answers.
@@ -145,7 +163,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let (batches, waiting) = Batches::new(Store::open(args.files.as_deref(), args.files_bytes)?);
     let (_temporary, batches) = (Temporary(batches.store.clone()), Arc::new(batches));
     let (loaded, shares_cache) = (OnceLock::new(), args.share_cache);
-    let server = Server { access, shares_cache, loaded, monitor, jobs, batches: batches.clone(), accounts };
+    let album = Album { store: batches.store.clone(), folder: args.media_path.clone() };
+    let server = Server { access, shares_cache, loaded, monitor, jobs, batches: batches.clone(), accounts, album };
     let server = Arc::new(server);
     let address = SocketAddr::new(args.host, args.port);
     let listener = runtime.block_on(connections::listen(address))?;
@@ -156,7 +175,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     runtime.spawn(async move { watching.access.keys.watch().await });
     let mut engine = pollster::block_on(open::engine(&args.package, args.context, &args.memory))?;
     args.keep.open(&mut engine)?;
-    let (service, intake) = (args.names.service(&engine, &args.package), Intake::new(&engine));
+    let service = Service { keeps_files: true, ..args.names.service(&engine, &args.package) };
+    let intake = Intake::new(&engine);
     let told = format!("{} answers at http://{listening}/v1", service.model);
     // Nothing else sets it.
     let _ = server.loaded.set(Loaded { service, intake, ledger: engine.gpu().ledger().clone() });

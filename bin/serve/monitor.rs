@@ -19,11 +19,13 @@ const HUNG: Duration = Duration::from_secs(120);
 /// Value of [`Monitor::beat`] while the engine is idle.
 const IDLE: u64 = u64::MAX;
 /// Paths that have counts of their own.
-const PATHS: [&str; 10] = [
+const PATHS: [&str; 12] = [
     "/v1/chat/completions",
     "/v1/completions",
     "/v1/responses",
     "/v1/responses/input_tokens",
+    "/v1/messages",
+    "/v1/messages/count_tokens",
     "/v1/tokenize",
     "/v1/models",
     "/v1/files",

@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::keys::Caller;
 use crate::shared::api;
+use crate::shared::callers::Caller;
 use crate::shared::io;
 
 /// File extension of the bytes of an object.

@@ -97,14 +97,16 @@ impl Drop for Reader {
 pub(super) struct Events {
     reader: Option<Reader>,
     silence: Interval,
+    /// Path of the request, which decides the format of errors.
+    path: String,
 }
 
 impl Events {
-    pub(super) fn new(reader: Reader) -> Self {
+    pub(super) fn new(reader: Reader, path: String) -> Self {
         let mut silence = interval(SILENCE);
         silence.set_missed_tick_behavior(MissedTickBehavior::Delay);
         silence.reset();
-        Self { reader: Some(reader), silence }
+        Self { reader: Some(reader), silence, path }
     }
 }
 
@@ -125,7 +127,7 @@ impl Body for Events {
                 match outcome {
                     Ok(_) => return Poll::Ready(None),
                     // The headers, with their status, are sent already.
-                    Err(error) => format!("data: {}\n\n", failure(&error).body),
+                    Err(error) => failure(&error).event(&this.path),
                 }
             }
             Poll::Pending => {

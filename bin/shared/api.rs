@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -9,9 +10,13 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use clap::Args;
 use ocelli::api::{PictureUrl, Service, Stamp};
 use ocelli::engine::{Engine, Picture};
+use ocelli::responses::Responses;
 use ocelli::{Error, Result};
 
 use super::ask::{self, PictureFolder};
+
+/// Most bytes of stored responses.
+const MOST_RESPONSE_BYTES: usize = 256 << 20;
 
 /// Names of the model.
 #[derive(Args, Default)]
@@ -19,7 +24,7 @@ pub(crate) struct NameArgs {
     /// The model's name in answers [default: the package's folder].
     #[arg(long)]
     model: Option<String>,
-    /// Another name that requests may use; may be repeated.
+    /// Another name that requests may use; may be repeated. `*` stands for any name.
     #[arg(long = "alias")]
     aliases: Vec<String>,
 }
@@ -33,9 +38,12 @@ impl NameArgs {
             defaults: engine.sampling_defaults(),
             created: seconds(),
             context: engine.plan().context,
+            reads_pictures: engine.encoder().reads_pictures(),
             calls: engine.call_syntax(),
             thinking: engine.thinking(),
             tokenizer: engine.tokenizer().clone(),
+            responses: Arc::new(Responses::new(MOST_RESPONSE_BYTES)),
+            keeps_files: false,
         }
     }
 }
@@ -46,9 +54,9 @@ fn folder_name(package: &Path) -> String {
     full.file_name().map_or_else(|| "ocelli".into(), |name| name.to_string_lossy().into_owned())
 }
 
-/// Id, time and seed of a new request.
+/// Id, time and seed of a new request whose response is not stored.
 pub(crate) fn stamp() -> Stamp {
-    Stamp { id: random_name(), created: seconds(), seed: random() as u32 }
+    Stamp { id: random_name(), created: seconds(), seed: random() as u32, owner: None }
 }
 
 /// Seconds since 1970.

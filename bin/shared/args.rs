@@ -4,38 +4,77 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Arithmetic, Detail, Residency, Speculation, Tune};
+use ocelli::engine::{Arithmetic, Detail, Engine, Residency, Speculation, Tune};
 use ocelli::gpu::{DeviceChoice, GpuOptions};
 use ocelli::grammar::Format;
+use ocelli::sampling::SamplingOptions;
 use ocelli::{Error, Result};
 
 use super::units;
 
+/// Headings in the help.
+const SAMPLING: &str = "Sampling";
+const FORMAT: &str = "Format of answers";
+const DEVICE: &str = "Device and memory";
+
+impl SamplingArgs {
+    /// The temperature that is requested.
+    pub(crate) fn requested_temperature(&self) -> Option<f32> {
+        if self.greedy { Some(0.0) } else { self.temperature }
+    }
+
+    /// Sampling options for a model: those that its publisher recommends, changed by the arguments.
+    pub(crate) fn options(&self, engine: &Engine) -> SamplingOptions {
+        let recommended = engine.sampling_defaults();
+        let is_known = !engine.manifest().chat.sampling.are_none();
+        let temperature = self.requested_temperature().unwrap_or(if is_known { recommended.temperature } else { 0.0 });
+        SamplingOptions {
+            temperature,
+            top_k: self.top_k.or(recommended.top_k),
+            top_p: self.top_p.unwrap_or(recommended.top_p),
+            min_p: self.min_p.unwrap_or(recommended.min_p),
+            seed: self.seed,
+            // A recommended penalty is meant for sampling; it would change which token is likeliest.
+            presence_penalty: if temperature == 0.0 { 0.0 } else { recommended.presence_penalty },
+            ..recommended
+        }
+    }
+}
+
 /// Sampling options.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(crate) struct SamplingArgs {
-    /// 0 for greedy decoding.
-    #[arg(long, default_value_t = 0.0)]
-    pub(crate) temperature: f32,
-    /// Only this many of the likeliest tokens.
-    #[arg(long)]
+    /// 0 for the likeliest token each time [default: as the model's publisher recommends, otherwise 0].
+    #[arg(long, help_heading = SAMPLING)]
+    pub(crate) temperature: Option<f32>,
+    /// The likeliest token each time: the same as a temperature of 0.
+    #[arg(long, help_heading = SAMPLING, conflicts_with = "temperature")]
+    pub(crate) greedy: bool,
+    /// Only this many of the likeliest tokens [default: as recommended, otherwise all].
+    #[arg(long, help_heading = SAMPLING)]
     pub(crate) top_k: Option<usize>,
-    /// Only the likeliest tokens that together reach this probability.
-    #[arg(long, default_value_t = 1.0)]
-    pub(crate) top_p: f32,
+    /// Only the likeliest tokens that together reach this probability [default: as recommended, otherwise 1].
+    #[arg(long, help_heading = SAMPLING)]
+    pub(crate) top_p: Option<f32>,
+    /// Only tokens with at least this share of the highest probability [default: as recommended, otherwise 0].
+    #[arg(long, help_heading = SAMPLING)]
+    pub(crate) min_p: Option<f32>,
     /// Equal seeds give equal answers.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, help_heading = SAMPLING, default_value_t = 0)]
     pub(crate) seed: u64,
     /// Limit of an answer's tokens.
-    #[arg(long)]
+    #[arg(long, help_heading = SAMPLING)]
     pub(crate) max_tokens: Option<usize>,
+    /// Text before which the answer ends; may be repeated.
+    #[arg(long, help_heading = SAMPLING, value_name = "TEXT")]
+    pub(crate) stop: Vec<String>,
     /// Size of pictures for the model: low (at most 512 pixels long), high (as large as the model supports) or auto (as large as the device
     /// can process in time).
     #[arg(long, value_name = "SIZE", default_value = "auto")]
     pub(crate) detail: Detail,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
-    /// Length of the context in tokens.
+    /// Length of the context in tokens [default: 4096 to 32768, by the memory that it takes].
     #[arg(long)]
     pub(crate) context: Option<usize>,
     /// Print the usage and time of each answer on standard error.
@@ -46,17 +85,17 @@ pub(crate) struct SamplingArgs {
 }
 
 /// Format of answers: added to the prompt, and enforced.
-#[derive(Args)]
+#[derive(Args, Default)]
 #[group(multiple = false)]
 pub(crate) struct FormatArgs {
     /// Constrain output to the JSON schema in this file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = FORMAT)]
     json_schema: Option<PathBuf>,
     /// Constrain output to this regular expression (full match).
-    #[arg(long, value_name = "REGEX")]
+    #[arg(long, value_name = "REGEX", help_heading = FORMAT)]
     regex: Option<String>,
     /// Constrain output to the Lark grammar in this file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = FORMAT)]
     lark: Option<PathBuf>,
 }
 
@@ -76,10 +115,10 @@ impl FormatArgs {
 #[derive(Args, Clone, Copy)]
 pub(crate) struct DeviceArgs {
     /// Device to compute on: auto (a GPU if there is one, else the processor), gpu or cpu.
-    #[arg(long, value_name = "DEVICE", default_value = "auto", env = "OCELLI_DEVICE")]
+    #[arg(help_heading = DEVICE, long, value_name = "DEVICE", default_value = "auto", env = "OCELLI_DEVICE")]
     device: DeviceChoice,
     /// Threads of the processor [default: all].
-    #[arg(long, value_name = "N", env = "OCELLI_THREADS", value_parser = units::threads)]
+    #[arg(help_heading = DEVICE, long, value_name = "N", env = "OCELLI_THREADS", value_parser = units::threads)]
     threads: Option<usize>,
 }
 
@@ -107,34 +146,34 @@ pub(crate) struct MemoryArgs {
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
     /// Precision of the KV cache: f32, f16 or int8 [default: f32 for a small model, else f16].
-    #[arg(long = "kv", value_name = "PRECISION")]
+    #[arg(help_heading = DEVICE, long = "kv", value_name = "PRECISION")]
     pub(crate) kv: Option<KvPrecision>,
     /// Limit of GPU memory in total, such as 2GiB or 900MB. Other options are chosen to fit it.
-    #[arg(long, value_name = "SIZE", value_parser = units::bytes)]
+    #[arg(help_heading = DEVICE, long, value_name = "SIZE", value_parser = units::bytes)]
     pub(crate) gpu_memory_budget: Option<u64>,
     /// Residency of the vision tower's weights: resident on the GPU, dropped after each picture, or streamed layer by layer
     /// [default: resident if the budget allows it].
-    #[arg(long, value_name = "WHERE")]
+    #[arg(help_heading = DEVICE, long, value_name = "WHERE")]
     pub(crate) vision: Option<Residency>,
     /// Speculative decoding with drafts from the conversation: auto (if faster) or off. Answers are the same.
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    #[arg(help_heading = DEVICE, long, value_name = "WHEN", default_value = "auto")]
     pub(crate) speculation: Speculation,
     /// Largest buffer binding to use, to emulate a smaller device.
-    #[arg(long, value_name = "SIZE", value_parser = units::bytes)]
+    #[arg(help_heading = DEVICE, long, value_name = "SIZE", value_parser = units::bytes)]
     pub(crate) max_binding: Option<u64>,
     /// When to autotune kernels: auto (on hardware), always or never. Results are stored.
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    #[arg(help_heading = DEVICE, long, value_name = "WHEN", default_value = "auto")]
     pub(crate) tune: Tune,
     /// exact: f32 accuracy; fast: also 16-bit floats and 8-bit inputs where that is faster.
-    #[arg(long, value_name = "NUMBERS", default_value = "exact")]
+    #[arg(help_heading = DEVICE, long, value_name = "NUMBERS", default_value = "exact")]
     pub(crate) arithmetic: Arithmetic,
     /// Limit of a picture's pixels.
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(help_heading = DEVICE, long, value_name = "PIXELS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_pixels: Option<u64>,
     /// Time limit for pictures of automatic size until the first token, in seconds [default: 10, or no limit with --max-pixels].
-    #[arg(long, value_name = "SECONDS", value_parser = units::positive_seconds)]
+    #[arg(help_heading = DEVICE, long, value_name = "SECONDS", value_parser = units::positive_seconds)]
     pub(crate) max_picture_seconds: Option<f64>,
     /// Print the memory plan and the used memory on standard error.
-    #[arg(long)]
+    #[arg(help_heading = DEVICE, long)]
     pub(crate) show_memory: bool,
 }

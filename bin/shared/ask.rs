@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use ocelli::chat::{ContentPart, Message, Role};
 use ocelli::engine::{Completion, Detail, Engine, Event, Picture, Prompt, Request, RequestControl};
-use ocelli::sampling::SamplingOptions;
 use ocelli::{Error, Result};
 use percent_encoding::percent_decode_str;
 
@@ -30,13 +29,13 @@ pub(crate) fn answer(
     is_printed: bool,
     tell: impl Fn(Event),
 ) -> Result<Completion> {
-    let SamplingArgs { temperature, top_k, top_p, seed, max_tokens, .. } = *args;
-    let sampling = SamplingOptions { temperature, top_k, top_p, seed, ..SamplingOptions::default() };
+    let sampling = args.options(engine);
     let format = args.format.format()?;
     format.iter().for_each(|format| format.tell(&mut messages));
     let grammar = format.map(|format| engine.grammar(&format)).transpose()?;
     let prompt = Prompt::Messages(messages);
-    let request = Request { prompt, pictures, sampling, max_tokens, stop: Vec::new(), grammar };
+    let (max_tokens, stop) = (args.max_tokens, args.stop.clone());
+    let request = Request { prompt, pictures, sampling, max_tokens, stop, grammar };
     let mut printed = Ok(());
     let mut show = |event: Event| match event {
         Event::Text(text) if is_printed && printed.is_ok() => printed = print_text(&text),
@@ -67,9 +66,15 @@ pub(crate) fn answer(
     Ok(completion)
 }
 
-/// A picture file at the size given by `detail`.
+/// A picture file at the size given by `detail`; `-` is standard input.
 pub(crate) fn picture(path: &Path, detail: Detail) -> Result<Picture> {
-    Ok(Picture::encoded(read(path)?).at(detail))
+    if path != Path::new("-") {
+        return Ok(Picture::encoded(read(path)?).at(detail));
+    }
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().lock().take(MOST_BYTES).read_to_end(&mut bytes);
+    read.map_err(|error| Error::io("standard input", &error))?;
+    Ok(Picture::encoded(bytes).at(detail))
 }
 
 /// Folder of the pictures that requests name.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ocelli::engine::Event;
 use ocelli::{Error, Result};
@@ -27,8 +28,28 @@ fn shown<'a>(text: &'a str, out: &impl IsTerminal) -> Cow<'a, str> {
     if out.is_terminal() { harmless(text) } else { text.into() }
 }
 
-/// Writes a line to standard error.
+/// Set by [`set_quiet`].
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Suppresses remarks and progress, but no errors.
+pub(crate) fn set_quiet(is_quiet: bool) {
+    IS_QUIET.store(is_quiet, Ordering::Relaxed);
+}
+
+/// Returns true if only errors are written to standard error.
+pub(crate) fn is_quiet() -> bool {
+    IS_QUIET.load(Ordering::Relaxed)
+}
+
+/// Writes a remark to standard error, unless the command is quiet.
 pub(crate) fn inform(text: &str) {
+    if !is_quiet() {
+        warn(text);
+    }
+}
+
+/// Writes a line to standard error.
+pub(crate) fn warn(text: &str) {
     let mut out = std::io::stderr();
     // If standard error is closed, only the exit code remains.
     let _ = writeln!(out, "{}", shown(text, &out));
@@ -36,7 +57,7 @@ pub(crate) fn inform(text: &str) {
 
 /// Writes an error to standard error.
 pub(crate) fn complain(error: &Error) {
-    inform(&format!("error[{}]: {error}", error.code()));
+    warn(&format!("error[{}]: {error}", error.code()));
 }
 
 /// Reports events that concern the user on standard error.

@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod args;
 pub(crate) mod ask;
+pub(crate) mod callers;
 pub(crate) mod disk;
 pub(crate) mod form;
 pub(crate) mod formats;

@@ -17,6 +17,9 @@ use super::report::{LoadReport, plan_text, resident_peak};
 use super::tuning;
 use super::units::{milliseconds, today};
 
+/// Longest context in tokens that is chosen by default.
+const LONGEST_CONTEXT: usize = 32_768;
+
 /// Loads a package from a directory, with progress and a report on standard error.
 pub(crate) async fn engine(package: &Path, context: Option<usize>, memory: &MemoryArgs) -> Result<Engine> {
     let (engine, report) = load(package, context, memory).await?;
@@ -35,6 +38,7 @@ pub(crate) async fn load(package: &Path, context: Option<usize>, memory: &Memory
     let key = tuning_key(&gpu, &manifest, memory.arithmetic);
     let options = LoadOptions {
         context,
+        longest_context: Some(LONGEST_CONTEXT),
         kv_precision: memory.kv,
         vision: memory.vision,
         gpu_memory_budget: memory.gpu_memory_budget,

@@ -5,10 +5,13 @@ use std::ops::ControlFlow;
 use indicatif::{ProgressBar, ProgressStyle};
 use ocelli::import::Progress;
 
+use super::io;
+
 /// A progress bar of unknown length, with an indicatif template.
 pub(crate) fn bar(template: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(0).with_style(style)
+    let bar = if io::is_quiet() { ProgressBar::hidden() } else { ProgressBar::new(0) };
+    bar.with_style(style)
 }
 
 /// Runs `import` with a progress bar of the weights written.

@@ -1,12 +1,13 @@
 //! Inputs of the command: requests to every address, forms, lines of a batch, ranges of a download, stored usage.
 
 use std::collections::BTreeSet;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use hyper::body::Bytes;
 use ocelli::api::{Service, Stamp};
 use ocelli::chat::CallSyntax;
 use ocelli::families::definition;
+use ocelli::responses::Responses;
 use ocelli::sampling::SamplingOptions;
 use ocelli::usage::Sums;
 use ocelli::{Error, Result};
@@ -32,14 +33,17 @@ pub fn wire(bytes: &[u8]) -> Result<()> {
             defaults: SamplingOptions::default(),
             created: 1,
             context: 4096,
+            reads_pictures: true,
             calls: layout.map(|layout| CallSyntax::new(layout, good_tokenizer()).expect("its tokens")),
             thinking: None,
             tokenizer: good_tokenizer().clone(),
+            responses: Arc::new(Responses::new(1 << 20)),
+            keeps_files: true,
         }
     });
     let text = str::from_utf8(bytes).map_err(|_| Error::request("body", "is not UTF-8"))?;
     let (head, body) = text.split_once('\n').unwrap_or((text, ""));
-    let stamp = Stamp { id: "1".into(), created: 2, seed: 3 };
+    let stamp = Stamp { id: "1".into(), created: 2, seed: 3, owner: Some(String::new()) };
     service.open(head.split_once(' ').unwrap_or((head, "")), body, stamp).map(drop)
 }
 

@@ -81,8 +81,9 @@ pub(super) fn read_max_tokens(fields: &Fields<'_>, names: &[&str]) -> Result<Opt
     Ok(found.map(|(_, count)| count))
 }
 
-pub(super) fn read_stop(fields: &Fields<'_>) -> Result<Vec<String>> {
-    let Some(stop) = fields.get("stop") else { return Ok(Vec::new()) };
+/// Stop strings: one, or a list of them.
+pub(super) fn read_stop(fields: &Fields<'_>, name: &str) -> Result<Vec<String>> {
+    let Some(stop) = fields.get(name) else { return Ok(Vec::new()) };
     let texts = if stop.value.is_string() { vec![stop.clone()] } else { stop.array()?.collect() };
     if texts.len() > MAX_STOPS {
         return Err(stop.fault(format!("has {} strings, at most {MAX_STOPS} are supported", texts.len())));

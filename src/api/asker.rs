@@ -7,7 +7,7 @@ use super::field::{Field, Fields};
 use crate::error::Result;
 
 /// Length limit of a key; further characters are ignored.
-const KEY_CHARACTERS: usize = 256;
+pub(super) const KEY_CHARACTERS: usize = 256;
 
 /// Limits of tokens and engine time; absent means unlimited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]

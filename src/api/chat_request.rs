@@ -23,7 +23,7 @@ const KNOWN: &str = "safety_identifier user budget messages model stream stream_
                      tools tool_choice parallel_tool_calls reasoning_effort enable_thinking chat_template_kwargs thinking_budget \
                      thinking_token_budget thinking_budget_tokens truncation";
 /// Accepted fields without effect.
-const INERT: &str = "metadata store service_tier prompt_cache_key prompt_cache_retention verbosity \
+const INERT: &str = "metadata store service_tier prompt_cache_key prompt_cache_retention prompt_cache_options verbosity \
                      prediction";
 /// Fields that are accepted only with a value that has no effect.
 const NOT_YET: &str = "functions function_call";
@@ -87,19 +87,20 @@ impl ChatRequest {
         Self::read(request, |_, _| Ok(defaults.clone()))
     }
 
-    /// Reads a request. `defaults` returns sampling options for the requested reasoning, and for pictures if there are any.
+    /// Reads a request. `defaults` returns sampling options for the requested reasoning, which it may turn off, and for pictures if there are
+    /// any.
     pub(super) fn read(
         request: &Value,
-        defaults: impl FnOnce(Option<&Thinking>, bool) -> Result<SamplingOptions>,
+        defaults: impl FnOnce(&mut Option<Thinking>, bool) -> Result<SamplingOptions>,
     ) -> Result<Self> {
         let fields = Fields::of_request(request)?;
         refuse_others(&fields, KNOWN, INERT, NOT_YET)?;
         check_modalities(&fields)?;
-        let mut conversation = Conversation::read(&fields.need("messages")?, Dialect::Chat)?;
+        let mut conversation = Conversation::read(&fields.need("messages")?)?;
         let format = fields.get("response_format").map(|format| Wanted::read(&format, false)).transpose()?.flatten();
         format.iter().for_each(|format| format.tell(&mut conversation.messages));
-        let thinking = Thinking::read(&fields, fields.get("reasoning_effort"))?;
-        let defaults = defaults(thinking.as_ref(), !conversation.pictures.is_empty())?;
+        let mut thinking = Thinking::read(&fields, fields.get("reasoning_effort"))?;
+        let defaults = defaults(&mut thinking, !conversation.pictures.is_empty())?;
         if thinking.is_some() {
             conversation.think();
         }
@@ -112,7 +113,7 @@ impl ChatRequest {
             pictures: conversation.pictures,
             sampling: read_sampling(&fields, sampling)?,
             max_tokens: read_max_tokens(&fields, &["max_tokens", "max_completion_tokens"])?,
-            stop: read_stop(&fields)?,
+            stop: read_stop(&fields, "stop")?,
             format,
             tools,
             thinking,

@@ -62,7 +62,7 @@ impl CompletionRequest {
             prompts: read_prompts(&fields.need("prompt")?)?,
             sampling: read_sampling(&fields, sampling)?,
             max_tokens: read_max_tokens(&fields, &["max_tokens"])?.unwrap_or(DEFAULT_MAX_TOKENS),
-            stop: read_stop(&fields)?,
+            stop: read_stop(&fields, "stop")?,
             n,
             stream,
             include_usage: read_include_usage(&fields, stream)?,

@@ -30,8 +30,13 @@ impl Wanted {
         let wanted = |format, field: &Field<'_>| Some(Self { format, place: field.pointer(), in_prompt });
         match kind.str()? {
             "text" => allow(&[]).map(|()| None),
+            "json_object" if fields.get("schema").is_some() => {
+                allow(&["schema"])?;
+                read_schema(&fields).map(|(schema, field)| wanted(schema, &field))
+            }
             "json_object" => allow(&[]).map(|()| wanted(Format::JsonSchema(ANY_OBJECT.into()), format)),
-            "json_schema" if is_flat => {
+            // Chats have this form in llama.cpp's server.
+            "json_schema" if is_flat || fields.get("schema").is_some() => {
                 allow(&SCHEMA_FIELDS)?;
                 read_schema(&fields).map(|(schema, field)| wanted(schema, &field))
             }
@@ -75,7 +80,7 @@ const SCHEMA_FIELDS: [&str; 4] = ["name", "description", "strict", "schema"];
 
 /// Keys keep their order, because answers follow it.
 fn read_schema<'a>(fields: &Fields<'a>) -> Result<(Format, Field<'a>)> {
-    fields.need("name")?.str()?;
+    fields.get("name").map(|name| name.str()).transpose()?;
     fields.flag("strict")?;
     let schema = fields.need("schema")?;
     match schema.value {

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
+use super::caller::check_caller;
 use super::field::{Field, Fields};
+
 use crate::chat::{ContentPart, Message, Role, ToolCall};
 use crate::engine::Detail;
 use crate::error::Result;
@@ -10,12 +12,22 @@ use crate::error::Result;
 /// A picture in a request.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct PictureUrl {
-    /// URL of the picture, or its data.
+    /// URL of the picture, or its data; [`Self::file_id`] for an uploaded file.
     pub url: String,
     /// Path of the URL in the request.
     pub field: String,
     /// Requested resolution.
     pub detail: Detail,
+}
+
+/// Scheme of the URL of an uploaded file.
+const FILE_ID: &str = "file-id:";
+
+impl PictureUrl {
+    /// Id of the uploaded file that the picture is.
+    pub fn file_id(&self) -> Option<&str> {
+        self.url.strip_prefix(FILE_ID)
+    }
 }
 
 /// Names for the parts of messages.
@@ -25,6 +37,8 @@ pub(super) enum Dialect {
     Chat,
     /// `input_text`, `output_text` and `input_image`.
     Response,
+    /// Blocks of Anthropic's API; see [`super::turns`].
+    Message,
 }
 
 /// Messages and their pictures: `ContentPart::Image(i)` is `pictures[i]`.
@@ -36,22 +50,22 @@ pub(super) struct Conversation {
 
 /// Fields of a message that the model does not see.
 const INERT: [&str; 6] = ["name", "annotations", "refusal", "id", "status", "phase"];
+/// Field of a part up to which a provider shall cache; here the longest common prefix is always cached.
+const CACHE_MARK: &str = "prompt_cache_breakpoint";
 
 impl Conversation {
-    pub(super) fn read(messages: &Field<'_>, dialect: Dialect) -> Result<Self> {
+    /// Reads the messages of a chat.
+    pub(super) fn read(messages: &Field<'_>) -> Result<Self> {
         let mut reader = Reader::default();
-        for message in messages.array()? {
-            match dialect {
-                Dialect::Chat => reader.read_message(&message)?,
-                Dialect::Response => reader.read_item(&message)?,
-            }
-        }
-        reader.begin_with_thoughts();
-        reader.expect_no_results()?;
-        match reader.conversation.messages.is_empty() {
-            true => Err(messages.fault("at least one message is needed")),
-            false => Ok(reader.conversation),
-        }
+        messages.array()?.try_for_each(|message| reader.read_message(&message))?;
+        reader.finish(messages)
+    }
+
+    /// Reads the items of a response; `input` is the field with the last of them.
+    pub(super) fn read_items<'a>(items: impl IntoIterator<Item = Field<'a>>, input: &Field<'_>) -> Result<Self> {
+        let mut reader = Reader::default();
+        items.into_iter().try_for_each(|item| reader.read_item(&item))?;
+        reader.finish(input)
     }
 
     /// Begins an answer with reasoning, unless it has begun already.
@@ -70,8 +84,9 @@ impl Conversation {
     }
 }
 
+/// Builds a conversation from messages, items or turns.
 #[derive(Default)]
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     conversation: Conversation,
     /// The last calls, with the results read so far.
     called: Vec<Called<'a>>,
@@ -88,7 +103,18 @@ struct Called<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn push(&mut self, role: Role, content: Vec<ContentPart>) {
+    /// The conversation, which must not end with calls without results.
+    pub(super) fn finish(mut self, field: &Field<'_>) -> Result<Conversation> {
+        self.begin_with_thoughts();
+        self.expect_no_results()?;
+        match self.conversation.messages.is_empty() {
+            true => Err(field.fault("at least one message is needed")),
+            false => Ok(self.conversation),
+        }
+    }
+
+    /// Adds a message.
+    pub(super) fn push(&mut self, role: Role, content: Vec<ContentPart>) {
         self.conversation.messages.push(Message { role, content });
     }
 
@@ -131,7 +157,8 @@ impl<'a> Reader<'a> {
         let fields = item.object()?;
         match fields.get("type").map(|kind| kind.str().map(|name| (name, kind))).transpose()? {
             Some(("function_call", _)) => {
-                fields.only(&["type", "id", "status", "call_id", "name", "arguments"])?;
+                fields.only(&["type", "id", "status", "call_id", "name", "arguments", "caller"])?;
+                check_caller(&fields)?;
                 if self.called.iter().any(|called| called.result.is_some()) {
                     self.expect_no_results()?;
                 }
@@ -145,7 +172,8 @@ impl<'a> Reader<'a> {
                 self.read_call((&fields.need("call_id")?, item), &fields)
             }
             Some(("function_call_output", _)) => {
-                fields.only(&["type", "id", "status", "call_id", "output"])?;
+                fields.only(&["type", "id", "status", "call_id", "output", "caller"])?;
+                check_caller(&fields)?;
                 self.read_result((&fields.need("call_id")?, &fields.need("output")?), Dialect::Response)
             }
             Some(("reasoning", _)) => self.read_thoughts(&fields),
@@ -188,11 +216,19 @@ impl<'a> Reader<'a> {
         thoughts.map(|text| self.push(Role::Assistant, vec![ContentPart::Thoughts(text)])).is_some()
     }
 
+    fn read_call(&mut self, place: (&Field<'a>, &Field<'a>), function: &Fields<'a>) -> Result<()> {
+        self.add_call(place, &function.need("name")?, function.need("arguments")?.string()?)
+    }
+
     /// Adds a call to the last message.
-    fn read_call(&mut self, (id, place): (&Field<'a>, &Field<'a>), function: &Fields<'a>) -> Result<()> {
-        let name = function.need("name")?;
-        check_name(&name)?;
-        let call = ToolCall { name: name.string()?, arguments: function.need("arguments")?.string()? };
+    pub(super) fn add_call(
+        &mut self,
+        (id, place): (&Field<'a>, &Field<'a>),
+        name: &Field<'a>,
+        arguments: String,
+    ) -> Result<()> {
+        check_name(name)?;
+        let call = ToolCall { name: name.string()?, arguments };
         self.called.push(Called { id: id.str()?, place: place.clone(), result: None });
         if let Some(message) = self.conversation.messages.last_mut() {
             message.content.push(ContentPart::Call(call));
@@ -200,13 +236,14 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads a result. The model sees results in the order of the calls, because many models have no call ids.
     fn read_result(&mut self, (id, content): (&Field<'a>, &Field<'a>), dialect: Dialect) -> Result<()> {
-        let name = id.str()?;
         let parts = self.read_content(content, dialect)?;
-        if parts.iter().any(|part| matches!(part, ContentPart::Image(_))) {
-            return Err(content.unsupported("a tool result must be text"));
-        }
+        self.add_result(id, parts)
+    }
+
+    /// Adds a result. The model sees results in the order of the calls, because many models have no call ids.
+    pub(super) fn add_result(&mut self, id: &Field<'a>, parts: Vec<ContentPart>) -> Result<()> {
+        let name = id.str()?;
         let unanswered = self.called.iter_mut().find(|called| called.id == name && called.result.is_none());
         let called = unanswered
             .ok_or_else(|| id.fault(format!("{name:?} is no call of the message before that waits for its result")))?;
@@ -220,7 +257,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Fails if a call has no result yet.
-    fn expect_no_results(&self) -> Result<()> {
+    pub(super) fn expect_no_results(&self) -> Result<()> {
         match self.called.iter().find(|called| called.result.is_none()) {
             Some(Called { id, place, .. }) => Err(place.fault(format!("no result of the call {id:?} follows"))),
             None => Ok(()),
@@ -240,18 +277,33 @@ impl<'a> Reader<'a> {
         let kind = fields.need("type")?;
         match (kind.str()?, dialect) {
             ("text", Dialect::Chat) | ("input_text" | "output_text", Dialect::Response) => {
-                fields.only(&["type", "text", "annotations", "logprobs"])?;
+                fields.only(&["type", "text", "annotations", "logprobs", CACHE_MARK])?;
                 fields.need("text")?.string().map(ContentPart::Text)
             }
             ("image_url", Dialect::Chat) => {
-                fields.only(&["type", "image_url"])?;
+                fields.only(&["type", "image_url", CACHE_MARK])?;
                 let picture = read_picture(&fields.need("image_url")?)?;
                 Ok(self.show(picture))
             }
             ("input_image", Dialect::Response) => {
-                fields.only(&["type", "image_url", "detail"])?;
-                let picture = read_url(&fields.need("image_url")?, read_detail(&fields)?)?;
+                fields.only(&["type", "image_url", "file_id", "detail", CACHE_MARK])?;
+                let detail = read_detail(&fields)?;
+                let picture = match fields.get("file_id") {
+                    Some(id) => read_file_id(&id, detail)?,
+                    None => read_url(&fields.need("image_url")?, detail)?,
+                };
                 Ok(self.show(picture))
+            }
+            ("file", Dialect::Chat) => {
+                fields.only(&["type", "file", CACHE_MARK])?;
+                let file = fields.need("file")?.object()?;
+                file.only(&["file_id", "file_data", "filename"])?;
+                Ok(self.show(read_file(&file, Detail::default())?))
+            }
+            ("input_file", Dialect::Response) => {
+                fields.only(&["type", "file_id", "file_data", "file_url", "filename", "detail", CACHE_MARK])?;
+                let detail = read_detail(&fields)?;
+                Ok(self.show(read_file(&fields, detail)?))
             }
             (other, _) => {
                 Err(kind.unsupported(format!("parts of type {other:?} are not supported, only text and pictures")))
@@ -259,7 +311,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn show(&mut self, picture: PictureUrl) -> ContentPart {
+    /// Adds a picture.
+    pub(super) fn show(&mut self, picture: PictureUrl) -> ContentPart {
         let pictures = &mut self.conversation.pictures;
         pictures.push(picture);
         ContentPart::Image(pictures.len() - 1)
@@ -314,7 +367,26 @@ fn read_detail(fields: &Fields<'_>) -> Result<Detail> {
     }
 }
 
-fn read_url(url: &Field<'_>, detail: Detail) -> Result<PictureUrl> {
+/// A file: its id, its data or its URL. Only pictures are supported, which shows when they are decoded.
+fn read_file(fields: &Fields<'_>, detail: Detail) -> Result<PictureUrl> {
+    if let Some(id) = fields.get("file_id") {
+        return read_file_id(&id, detail);
+    }
+    if let Some(url) = fields.get("file_url") {
+        return read_url(&url, detail);
+    }
+    let data = fields.need("file_data")?;
+    match data.str()?.starts_with("data:image/") {
+        true => read_url(&data, detail),
+        false => Err(data.unsupported("only pictures are supported, as data: URLs with their type")),
+    }
+}
+
+pub(super) fn read_file_id(id: &Field<'_>, detail: Detail) -> Result<PictureUrl> {
+    Ok(PictureUrl { url: format!("{FILE_ID}{}", id.str()?), field: id.path.clone(), detail })
+}
+
+pub(super) fn read_url(url: &Field<'_>, detail: Detail) -> Result<PictureUrl> {
     match url.str()? {
         "" => Err(url.fault("is empty")),
         text => Ok(PictureUrl { url: text.to_owned(), field: url.path.clone(), detail }),

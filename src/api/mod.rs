@@ -1,4 +1,4 @@
-//! The OpenAI API: parses request bodies into typed work, and formats the engine's output as JSON.
+//! The OpenAI API, and Anthropic's messages: parses request bodies into typed work, and formats the engine's output as JSON.
 //!
 //! Used by `engine.fetch` in a page and by `ocelli serve`. Unknown fields, and unsupported ones that would change the meaning of a request,
 //! are refused by name. This room has no clock and no source of randomness: ids, times and seeds are passed in.
@@ -16,11 +16,14 @@ pub mod wire;
 
 mod answer_fields;
 mod asker;
+mod caller;
 mod field;
 mod format;
+mod message_request;
 mod messages;
 mod thinking;
 mod tools;
+mod turns;
 
 pub use asker::{Asker, Limit};
 pub use chat_request::ChatRequest;

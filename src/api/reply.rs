@@ -2,6 +2,7 @@
 //! automatically.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::error::Error;
 
@@ -31,6 +32,11 @@ struct ErrorDetail {
     /// The numbers of a budget.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<Error>,
+}
+
+/// Returns true for the paths of Anthropic's API.
+fn is_messages(path: &str) -> bool {
+    path.contains("/v1/messages")
 }
 
 const INVALID: &str = "invalid_request_error";
@@ -68,6 +74,34 @@ impl Reply {
     /// A reply with status 200.
     pub fn ok(body: String) -> Self {
         Self { status: 200, body, may_retry: None }
+    }
+
+    /// The same reply in the format of the API at a path: errors of Anthropic's API have another object around them and other types.
+    #[must_use]
+    pub fn at(self, path: &str) -> Self {
+        if self.status < 400 || !is_messages(path) {
+            return self;
+        }
+        let kind = match self.status {
+            401 => "authentication_error",
+            403 => "permission_error",
+            404 => "not_found_error",
+            413 => "request_too_large",
+            429 => "rate_limit_error",
+            503 => "overloaded_error",
+            500.. => "api_error",
+            _ => INVALID,
+        };
+        let Ok(mut body) = serde_json::from_str::<Value>(&self.body) else { return self };
+        body["type"] = "error".into();
+        body["error"]["type"] = kind.into();
+        Self { body: body.to_string(), ..self }
+    }
+
+    /// The server-sent event for an error within a stream of the API at a path.
+    pub fn event(self, path: &str) -> String {
+        let name = if is_messages(path) { "event: error\n" } else { "" };
+        format!("{name}data: {}\n\n", self.at(path).body)
     }
 
     /// A reply for an error: its [code](Error::code), its message and the field of the request that caused it.

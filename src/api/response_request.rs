@@ -1,4 +1,6 @@
-//! `POST /v1/responses`, without state between requests.
+//! `POST /v1/responses`.
+
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -11,15 +13,18 @@ use super::thinking::Thinking;
 use super::tools::Tools;
 use crate::chat::{Message, Role};
 use crate::error::Result;
+use crate::responses::Responses;
 use crate::sampling::SamplingOptions;
 
-const KNOWN: &str = "safety_identifier user budget input instructions model stream stream_options max_output_tokens temperature top_p top_k min_p seed \
+const KNOWN: &str = "safety_identifier user budget input previous_response_id store instructions model stream stream_options max_output_tokens temperature top_p top_k min_p seed \
                      top_logprobs include text truncation \
                      tools tool_choice parallel_tool_calls reasoning enable_thinking chat_template_kwargs thinking_budget \
                      thinking_token_budget thinking_budget_tokens";
-const INERT: &str = "metadata store service_tier prompt_cache_key prompt_cache_retention \
+const INERT: &str = "metadata service_tier prompt_cache_key prompt_cache_retention prompt_cache_options \
                      max_tool_calls";
 const NOT_YET: &str = "background";
+/// Items of tools that a provider hosts: parts of them may be included, but there are none.
+const HOSTED: [&str; 4] = ["web_search_call.", "file_search_call.", "computer_call_output.", "code_interpreter_call."];
 
 /// A Responses API request.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,31 +61,67 @@ pub struct ResponseRequest {
     pub model: Option<String>,
     /// Metadata, repeated in the response.
     pub metadata: Value,
+    /// The response that this one continues, repeated in the response.
+    pub previous: Option<String>,
+    /// Items of the conversation, if the response will be stored.
+    pub kept: Option<Vec<Arc<Value>>>,
+}
+
+/// Stored responses, and the name of the sender who may continue its own.
+pub(super) type History<'a> = Option<(&'a Responses, &'a str)>;
+
+/// An item of the input, or a stored one with the field that refers to it.
+enum Item<'a> {
+    Sent(Field<'a>),
+    Stored(String, Arc<Value>),
+}
+
+impl Item<'_> {
+    fn field(&self) -> Field<'_> {
+        match self {
+            Self::Sent(field) => field.clone(),
+            Self::Stored(path, value) => Field { path: path.clone(), value },
+        }
+    }
+
+    fn into_value(self) -> Arc<Value> {
+        match self {
+            Self::Sent(field) => Arc::new(field.value.clone()),
+            Self::Stored(_, value) => value,
+        }
+    }
 }
 
 impl ResponseRequest {
-    /// Reads a request. `defaults` returns sampling options for the requested reasoning, and for pictures if there are any.
+    /// Reads a request; absent fields have the OpenAI API's defaults.
+    ///
+    /// # Errors
+    /// Same as [`super::ChatRequest::from_json`].
+    pub fn from_json(request: &Value) -> Result<Self> {
+        Self::read(request, None, |_, _| Ok(SamplingOptions::default()))
+    }
+
+    /// Reads a request. `defaults` returns sampling options for the requested reasoning, which it may turn off, and for pictures if there are
+    /// any.
     pub(super) fn read(
         request: &Value,
-        defaults: impl FnOnce(Option<&Thinking>, bool) -> Result<SamplingOptions>,
+        history: History<'_>,
+        defaults: impl FnOnce(&mut Option<Thinking>, bool) -> Result<SamplingOptions>,
     ) -> Result<Self> {
         let fields = Fields::of_request(request)?;
-        if let Some(field) = ["previous_response_id", "conversation"].iter().find_map(|name| fields.get(name)) {
-            return Err(field.unsupported("nothing is kept between requests: send the whole conversation as input"));
+        if let Some(field) = fields.get("conversation") {
+            return Err(field.unsupported("send previous_response_id, or the whole conversation as input"));
         }
         refuse_others(&fields, KNOWN, INERT, NOT_YET)?;
         let format = read_text(&fields)?;
-        let input = fields.need("input")?;
-        let mut conversation = match input.value {
-            Value::String(text) => {
-                Conversation { messages: vec![Message::text(Role::User, text)], ..Conversation::default() }
-            }
-            _ => Conversation::read(&input, Dialect::Response)?,
-        };
+        let items = read_items(&fields, history)?;
+        let mut conversation = Conversation::read_items(items.iter().map(Item::field), &fields.need("input")?)?;
+        let is_kept = history.is_some() && (fields.get("store").is_none() || fields.flag("store")?);
+        let kept = is_kept.then(|| items.into_iter().map(Item::into_value).collect());
         format.iter().for_each(|format| format.tell(&mut conversation.messages));
         let effort = read_effort(&fields)?;
-        let thinking = Thinking::read(&fields, effort.clone())?;
-        let defaults = defaults(thinking.as_ref(), !conversation.pictures.is_empty())?;
+        let mut thinking = Thinking::read(&fields, effort.clone())?;
+        let defaults = defaults(&mut thinking, !conversation.pictures.is_empty())?;
         if thinking.is_some() {
             conversation.think();
         }
@@ -115,8 +156,45 @@ impl ResponseRequest {
             asker: Asker::read(&fields)?,
             model: fields.get("model").map(|model| model.string()).transpose()?,
             metadata: fields.get("metadata").map_or(Value::Null, |metadata| metadata.value.clone()),
+            previous: fields.get("previous_response_id").map(|id| id.string()).transpose()?,
+            kept,
         })
     }
+}
+
+/// The items of the conversation: those of the response that this one continues, then those of the input.
+fn read_items<'a>(fields: &Fields<'a>, history: History<'_>) -> Result<Vec<Item<'a>>> {
+    let missing = |field: &Field<'_>, kind: &str| match history {
+        Some(_) => {
+            field.fault(format!("there is no such {kind}: it was not stored, was deleted or has made room for others"))
+        }
+        None => field.unsupported("responses are not stored here: send the whole conversation as input"),
+    };
+    let mut items = Vec::new();
+    if let Some(previous) = fields.get("previous_response_id") {
+        let id = previous.str()?;
+        let earlier = history.and_then(|(responses, owner)| responses.conversation(owner, id));
+        let earlier = earlier.ok_or_else(|| missing(&previous, "response"))?;
+        items.extend(earlier.into_iter().map(|item| Item::Stored(previous.path.clone(), item)));
+    }
+    let input = fields.need("input")?;
+    if input.value.is_string() {
+        items.push(Item::Stored(input.path, Arc::new(json!({"role": "user", "content": input.value}))));
+        return Ok(items);
+    }
+    for item in input.array()? {
+        let reference = item.value.get("type").is_some_and(|kind| kind == "item_reference").then(|| item.object());
+        let Some(reference) = reference.transpose()? else {
+            items.push(Item::Sent(item));
+            continue;
+        };
+        reference.only(&["type", "id"])?;
+        let id = reference.need("id")?;
+        let name = id.str()?;
+        let found = history.and_then(|(responses, owner)| responses.item(owner, name));
+        items.push(Item::Stored(item.path.clone(), found.ok_or_else(|| missing(&id, "item"))?));
+    }
+    Ok(items)
 }
 
 /// Format in `text`; `stream_options` may only ask for padding, which has no effect.
@@ -137,7 +215,13 @@ fn read_text(fields: &Fields<'_>) -> Result<Option<Wanted>> {
 fn read_effort<'a>(fields: &Fields<'a>) -> Result<Option<Field<'a>>> {
     let Some(reasoning) = fields.get("reasoning") else { return Ok(None) };
     let reasoning = reasoning.object()?;
-    reasoning.only(&["effort", "summary", "generate_summary"])?;
+    reasoning.only(&["effort", "summary", "generate_summary", "context", "mode"])?;
+    // Reasoning of earlier turns is never shown, and there is one mode.
+    for (name, known) in [("context", &["auto", "current_turn"][..]), ("mode", &["standard"])] {
+        if let Some(field) = reasoning.get(name).filter(|field| !known.iter().any(|value| field.value == value)) {
+            return Err(field.unsupported(format!("must be {}", known.join(" or "))));
+        }
+    }
     for summary in ["summary", "generate_summary"].iter().filter_map(|name| reasoning.get(name)) {
         if !["auto", "concise", "detailed"].contains(&summary.str()?) {
             return Err(summary.fault("must be auto, concise or detailed"));
@@ -153,8 +237,9 @@ fn read_logprobs(fields: &Fields<'_>) -> Result<Option<usize>> {
         for item in include.array()? {
             match item.str()? {
                 "message.output_text.logprobs" => is_on = true,
-                // No effect: reasoning is not encrypted, and responses have no pictures.
+                // No effect: reasoning is not encrypted, and responses have no pictures and no items of tools that a provider hosts.
                 "reasoning.encrypted_content" | "message.input_image.image_url" => {}
+                name if HOSTED.iter().any(|tool| name.starts_with(tool)) => {}
                 _ => return Err(item.unsupported("cannot be included")),
             }
         }

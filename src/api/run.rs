@@ -123,7 +123,8 @@ impl Run {
         if let Some(begun) = self.begun.remove(&index) {
             return begun;
         }
-        let frames = self.work.wire.open(index);
+        let prompt_tokens = self.encoded(index).ids().len();
+        let frames = self.work.wire.open(index, prompt_tokens);
         self.send(frames, send);
         let Work { options, n, .. } = &*self.work;
         let seed = options.sampling.seed.wrapping_add((index % n) as u64);

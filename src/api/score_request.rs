@@ -5,7 +5,7 @@ use std::str::FromStr;
 use serde_json::Value;
 
 use super::field::{Fields, parse};
-use super::messages::{Conversation, Dialect};
+use super::messages::Conversation;
 use crate::engine::{Detail, Prompt};
 use crate::error::{Error, Result};
 
@@ -37,7 +37,7 @@ impl ScoreRequest {
         let fields = Fields::of_request(request)?;
         if let Some(messages) = fields.get("messages") {
             fields.only(&["messages"])?;
-            let Conversation { messages, pictures } = Conversation::read(&messages, Dialect::Chat)?;
+            let Conversation { messages, pictures } = Conversation::read(&messages)?;
             let details = pictures.iter().map(|picture| picture.detail).collect();
             let picture_urls = pictures.into_iter().map(|picture| picture.url).collect();
             return Ok(Self { prompt: Prompt::Messages(messages), picture_urls, details });

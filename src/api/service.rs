@@ -10,17 +10,19 @@ use super::chat_request::ChatRequest;
 use super::completion_request::CompletionRequest;
 use super::field::parse;
 use super::format::Wanted;
+use super::message_request;
 use super::messages::PictureUrl;
-use super::response_request::ResponseRequest;
+use super::response_request::{History, ResponseRequest};
 use super::thinking::Thinking;
 use super::tokenize_request::TokenizeRequest;
 use super::tools::Tools;
-use super::wire::{ChatWire, Head, ResponseWire, TextWire, Wire};
+use super::wire::{ChatWire, Head, Keeper, MessageWire, ResponseWire, TextWire, Wire};
 use crate::chat::{CallSyntax, Message, Role, Tokenizer};
 use crate::engine::{
     self, AnswerOptions, CallOptions, Encoded, Encoder, Picture, Prompt, Reading, RequestControl, Scope, ThoughtOptions,
 };
 use crate::error::{Error, Result};
+use crate::responses::Responses;
 use crate::sampling::SamplingOptions;
 
 /// The served model, and defaults for requests.
@@ -28,7 +30,7 @@ use crate::sampling::SamplingOptions;
 pub struct Service {
     /// Name of the model in answers.
     pub model: String,
-    /// Other names that requests may use.
+    /// Other names that requests may use; `*` stands for any.
     pub aliases: Vec<String>,
     /// Sampling options that requests do not set: the model's own defaults.
     pub defaults: SamplingOptions,
@@ -36,12 +38,18 @@ pub struct Service {
     pub created: u64,
     /// Context size in tokens.
     pub context: usize,
+    /// True if the model reads pictures.
+    pub reads_pictures: bool,
     /// Tool call syntax of the model, if it has one: [`crate::engine::Engine::call_syntax`].
     pub calls: Option<CallSyntax>,
     /// Reasoning syntax of the model, if it has one: [`crate::engine::Engine::thinking`].
     pub thinking: Option<engine::Thinking>,
     /// Vocabulary of the model.
     pub tokenizer: Arc<Tokenizer>,
+    /// Responses that later requests may continue.
+    pub responses: Arc<Responses>,
+    /// True if the platform has uploaded files, which pictures may name.
+    pub keeps_files: bool,
 }
 
 /// Values that are unique to a request.
@@ -53,6 +61,9 @@ pub struct Stamp {
     pub created: u64,
     /// Seed for a request without one.
     pub seed: u32,
+    /// Name of the sender, which may be empty: its responses are stored for it. `None` to store none.
+    #[serde(default)]
+    pub owner: Option<String>,
 }
 
 /// Result of reading a request.
@@ -118,7 +129,10 @@ enum Endpoint<'a> {
     Chat,
     Text,
     Response,
+    StoredResponse(&'a str),
     CountResponse,
+    Message,
+    CountMessage,
     Tokenize,
 }
 
@@ -130,9 +144,11 @@ impl Service {
     pub fn open(&self, (method, path): (&str, &str), body: &str, stamp: Stamp) -> Result<Opened> {
         let (endpoint, allowed) =
             endpoint(path).ok_or_else(|| Error::UnknownUrl { method: method.to_owned(), path: path.to_owned() })?;
-        if method != allowed {
+        if !allowed.split(" or ").any(|allowed| allowed == method) {
             return Err(Error::WrongMethod { method: method.to_owned(), path: path.to_owned(), allowed });
         }
+        let owner = stamp.owner.clone();
+        let history = owner.as_deref().map(|owner| (&*self.responses, owner));
         let defaults = SamplingOptions { seed: stamp.seed.into(), ..self.defaults.clone() };
         let work = match endpoint {
             Endpoint::Models => {
@@ -143,28 +159,52 @@ impl Service {
                 return Ok(Opened::Ready(self.object().to_string()));
             }
             Endpoint::Text => self.text(CompletionRequest::with_defaults(&parse(body)?, &defaults)?, stamp)?,
-            Endpoint::Chat => self.chat(ChatRequest::read(&parse(body)?, self.defaults_for(defaults))?, stamp)?,
-            Endpoint::Response => {
-                self.response(ResponseRequest::read(&parse(body)?, self.defaults_for(defaults))?, stamp)?
+            Endpoint::Chat => {
+                let request = ChatRequest::read(&parse(body)?, self.defaults_for(defaults))?;
+                let wire = ChatWire::new(self.head("chatcmpl-", stamp, request.include_usage));
+                self.chat(request, Wire::Chat(wire))?
             }
+            Endpoint::Message => {
+                let request = message_request::read(&parse(body)?, true, self.defaults_for(defaults))?;
+                self.chat(request, Wire::Message(MessageWire::new(self.head("msg_", stamp, false))))?
+            }
+            Endpoint::CountMessage => {
+                let request = message_request::read(&parse(body)?, false, self.defaults_for(defaults))?;
+                self.check_model(request.model.as_deref())?;
+                let ChatRequest { messages, pictures, asker, .. } = request;
+                let prompts = vec![Prompt::Messages(messages)];
+                Work { prompts, pictures, asker, wire: Wire::CountMessage, ..Work::default() }
+            }
+            Endpoint::Response => {
+                self.response(ResponseRequest::read(&parse(body)?, history, self.defaults_for(defaults))?, stamp)?
+            }
+            Endpoint::StoredResponse(id) => return stored(history, method, id).map(Opened::Ready),
             Endpoint::CountResponse => {
-                let request = ResponseRequest::read(&parse(body)?, self.defaults_for(defaults))?;
+                let request = ResponseRequest::read(&parse(body)?, history, self.defaults_for(defaults))?;
                 self.tokens(TokenizeRequest::of_response(request), true)?
             }
             Endpoint::Tokenize => self.tokens(TokenizeRequest::from_json(&parse(body)?)?, false)?,
         };
-        Ok(Opened::Work(Box::new(work)))
+        match work.pictures.iter().find(|picture| !self.keeps_files && picture.file_id().is_some()) {
+            Some(picture) => {
+                let reason = "files are not kept here: send the picture itself".into();
+                Err(Error::UnsupportedOption { field: picture.field.clone(), reason })
+            }
+            None => Ok(Opened::Work(Box::new(work))),
+        }
     }
 
     /// Entry of the model in `/v1/models`.
     fn object(&self) -> Value {
-        json!({"id": self.model, "object": "model", "created": self.created, "owned_by": "ocelli"})
+        let input = if self.reads_pictures { &["text", "image"][..] } else { &["text"] };
+        json!({"id": self.model, "object": "model", "created": self.created, "owned_by": "ocelli", "max_model_len": self.context,
+            "architecture": {"input_modalities": input, "output_modalities": ["text"]}})
     }
 
     /// Refuses models that are not loaded.
     fn check_model(&self, model: Option<&str>) -> Result<()> {
         let Some(name) = model else { return Ok(()) };
-        if name == self.model || self.aliases.iter().any(|alias| alias == name) {
+        if name == self.model || self.aliases.iter().any(|alias| alias == name || alias == "*") {
             return Ok(());
         }
         Err(Error::ModelNotFound { model: name.to_owned(), known: self.model.clone() })
@@ -184,12 +224,13 @@ impl Service {
         Ok((Some(wanted), Some(calling)))
     }
 
-    /// Default sampling options; a model may have others for reasoning.
+    /// Default sampling options; a model may have others for reasoning. An effort means nothing to a model that does not reason.
     fn defaults_for(
         &self,
         without: SamplingOptions,
-    ) -> impl FnOnce(Option<&Thinking>, bool) -> Result<SamplingOptions> {
+    ) -> impl FnOnce(&mut Option<Thinking>, bool) -> Result<SamplingOptions> {
         move |thinking, shows_pictures| {
+            thinking.take_if(|thinking| thinking.is_effort && self.thinking.is_none());
             let Some(Thinking { field, .. }) = thinking else { return Ok(without) };
             let reason = || "this model has not learnt to think before it answers".into();
             let learnt = self.thinking.as_ref();
@@ -205,11 +246,10 @@ impl Service {
         Some(ThoughtOptions { syntax, budget: thinking.and_then(|thinking| thinking.budget) })
     }
 
-    fn chat(&self, request: ChatRequest, stamp: Stamp) -> Result<Work> {
+    fn chat(&self, request: ChatRequest, wire: Wire) -> Result<Work> {
         self.check_model(request.model.as_deref())?;
         let (format, calls) = self.held_to(request.format, request.tools.as_ref())?;
         let thoughts = self.thoughts(&request.messages, request.thinking.as_ref());
-        let head = self.head("chatcmpl-", stamp, request.include_usage);
         let ChatRequest { sampling, max_tokens, stop, .. } = request;
         Ok(Work {
             prompts: vec![Prompt::Messages(request.messages)],
@@ -221,7 +261,7 @@ impl Service {
             stream: request.stream,
             asker: request.asker,
             scope: Scope::SHARED,
-            wire: Wire::Chat(ChatWire::new(head)),
+            wire,
         })
     }
 
@@ -240,9 +280,11 @@ impl Service {
         })
     }
 
-    fn response(&self, request: ResponseRequest, stamp: Stamp) -> Result<Work> {
+    fn response(&self, mut request: ResponseRequest, stamp: Stamp) -> Result<Work> {
         self.check_model(request.model.as_deref())?;
-        let wire = ResponseWire::new(self.head("", stamp, false), &request);
+        let (responses, owner) = (self.responses.clone(), stamp.owner.clone().unwrap_or_default());
+        let keeper = request.kept.take().map(|items| Keeper { responses, owner, items });
+        let wire = ResponseWire::new(self.head("", stamp, false), &request, keeper);
         let thoughts = self.thoughts(&request.messages, request.thinking.as_ref());
         let (format, calls) = self.held_to(request.format, request.tools.as_ref())?;
         let ResponseRequest { sampling, max_tokens, .. } = request;
@@ -268,7 +310,16 @@ impl Service {
     }
 }
 
-/// Endpoint at a path, and its HTTP method.
+/// A stored response, or the answer to its removal.
+fn stored(history: History<'_>, method: &str, id: &str) -> Result<String> {
+    let found = history.and_then(|(responses, owner)| match method {
+        "GET" => responses.body(owner, id),
+        _ => responses.remove(owner, id).then(|| json!({"id": id, "object": "response", "deleted": true}).to_string()),
+    });
+    found.ok_or_else(|| Error::NoSuchObject { kind: "response", id: id.to_owned() })
+}
+
+/// Endpoint at a path, and its HTTP method or methods.
 fn endpoint(path: &str) -> Option<(Endpoint<'_>, &'static str)> {
     let below = path.find("/v1/").map_or(path, |at| &path[at + "/v1".len()..]);
     let found = match below.trim_matches('/') {
@@ -277,7 +328,12 @@ fn endpoint(path: &str) -> Option<(Endpoint<'_>, &'static str)> {
         "completions" => (Endpoint::Text, "POST"),
         "responses" => (Endpoint::Response, "POST"),
         "responses/input_tokens" => (Endpoint::CountResponse, "POST"),
+        "messages" => (Endpoint::Message, "POST"),
+        "messages/count_tokens" => (Endpoint::CountMessage, "POST"),
         "tokenize" => (Endpoint::Tokenize, "POST"),
+        other if other.starts_with("responses/resp_") => {
+            (Endpoint::StoredResponse(other.trim_start_matches("responses/")), "GET or DELETE")
+        }
         other => (Endpoint::Model(other.strip_prefix("models/").filter(|name| !name.is_empty())?), "GET"),
     };
     Some(found)

@@ -22,6 +22,8 @@ pub struct Thinking {
     pub budget: Option<usize>,
     /// The field that requests it.
     pub(super) field: String,
+    /// True if nothing but an effort requests it. Applications set efforts for all models.
+    pub(super) is_effort: bool,
 }
 
 impl Thinking {
@@ -38,9 +40,10 @@ impl Thinking {
         let most = bound.as_ref().map(read_budget).transpose()?;
         let by_effort = effort.as_ref().map(read_effort).transpose()?.flatten();
         let is_on = is_on.or(by_effort.map(|(is_on, _)| is_on)).unwrap_or(bound.is_some());
+        let is_effort = switch.is_none() && bound.is_none();
         let field = switch.map(|(_, field)| field).or(effort).or(bound).map(|field| field.path);
         let budget = most.or(by_effort.and_then(|(_, most)| most));
-        Ok(field.filter(|_| is_on && budget != Some(0)).map(|field| Self { budget, field }))
+        Ok(field.filter(|_| is_on && budget != Some(0)).map(|field| Self { budget, field, is_effort }))
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::asker::Asker;
 use super::completion_request::read_prompt;
 use super::field::Fields;
-use super::messages::{Conversation, Dialect, PictureUrl};
+use super::messages::{Conversation, PictureUrl};
 use super::response_request::ResponseRequest;
 use crate::engine::Prompt;
 use crate::error::{Error, Result};
@@ -34,7 +34,7 @@ impl TokenizeRequest {
         let asker = Asker::read(&fields)?;
         if let Some(messages) = fields.get("messages") {
             fields.only(&["messages", "model", "safety_identifier", "user"])?;
-            let Conversation { messages, pictures } = Conversation::read(&messages, Dialect::Chat)?;
+            let Conversation { messages, pictures } = Conversation::read(&messages)?;
             return Ok(Self { prompt: Prompt::Messages(messages), pictures, model, asker });
         }
         fields.only(&["prompt", "model", "safety_identifier", "user"])?;

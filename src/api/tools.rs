@@ -52,9 +52,13 @@ impl Tools {
         if let Some(tools) = tools.filter(|_| functions.len() > MAX_TOOLS) {
             return Err(tools.fault(format!("has {} tools, at most {MAX_TOOLS} are supported", functions.len())));
         }
-        let are_several = fields.get("parallel_tool_calls").is_none() || fields.flag("parallel_tool_calls")?;
+        let are_several = match dialect {
+            Dialect::Message => true,
+            _ => fields.get("parallel_tool_calls").is_none() || fields.flag("parallel_tool_calls")?,
+        };
         let mut tools = Self { functions, is_required: false, are_several };
         let may_call = match fields.get("tool_choice") {
+            Some(choice) if dialect == Dialect::Message => tools.choose_by_type(&choice)?,
             Some(choice) => tools.choose(&choice, dialect)?,
             None => true,
         };
@@ -81,13 +85,37 @@ impl Tools {
         Ok(true)
     }
 
+    /// Chooses in the form of Anthropic's API. Returns whether any tool may be called.
+    fn choose_by_type(&mut self, choice: &Field<'_>) -> Result<bool> {
+        let fields = choice.object()?;
+        fields.only(&["type", "name", "disable_parallel_tool_use"])?;
+        self.are_several = !fields.flag("disable_parallel_tool_use")?;
+        let kind = fields.need("type")?;
+        match kind.str()? {
+            "auto" => {}
+            "none" => return Ok(false),
+            "any" => self.is_required = true,
+            "tool" => {
+                let name = fields.need("name")?;
+                self.functions.iter_mut().for_each(|function| function.is_allowed = false);
+                self.allow(&name)?;
+                self.is_required = true;
+            }
+            _ => return Err(kind.fault("must be auto, any, tool or none")),
+        }
+        match self.is_required && self.functions.is_empty() {
+            true => Err(choice.fault("needs tools")),
+            false => Ok(true),
+        }
+    }
+
     /// Chooses one function by name, or some of them. In chats the details are in an object with the name of the type.
     fn choose_among(&mut self, choice: &Field<'_>, dialect: Dialect) -> Result<bool> {
         let fields = choice.object()?;
         let kind = fields.need("type")?;
         let inner = |name: &str| match dialect {
             Dialect::Chat => fields.only(&["type", name]).and_then(|()| fields.need(name)?.object()),
-            Dialect::Response => choice.object(),
+            Dialect::Response | Dialect::Message => choice.object(),
         };
         match kind.str()? {
             "function" => {
@@ -169,6 +197,27 @@ impl Tools {
     }
 }
 
+/// Requires that a tool is a function of the client.
+fn check_kind(fields: &Fields<'_>, dialect: Dialect) -> Result<()> {
+    match fields.get("type") {
+        Some(kind) if dialect == Dialect::Message && kind.str()? != "custom" => {
+            Err(kind.unsupported("only custom tools are supported"))
+        }
+        Some(_) if dialect == Dialect::Message => Ok(()),
+        _ => check_function(fields),
+    }
+}
+
+/// Requires that a tool is shown to the model at once, and that the model itself may call it.
+fn check_use(fields: &Fields<'_>) -> Result<()> {
+    if let Some(field) = fields.get("defer_loading").filter(|_| fields.flag("defer_loading").unwrap_or(true)) {
+        return Err(field.unsupported("tools are always loaded"));
+    }
+    let Some(callers) = fields.get("allowed_callers") else { return Ok(()) };
+    let has_direct = callers.array()?.any(|caller| caller.value == "direct");
+    if has_direct { Ok(()) } else { Err(callers.unsupported("must contain \"direct\"")) }
+}
+
 /// Adds the schema's place in the request to an error.
 fn within(error: Error, place: &str) -> Error {
     match error {
@@ -183,19 +232,25 @@ impl Function {
     /// Reads a function; also returns the field of its name.
     fn read<'a>(tool: &Field<'a>, dialect: Dialect) -> Result<(Self, Field<'a>)> {
         let mut fields = tool.object()?;
-        check_function(&fields)?;
+        check_kind(&fields, dialect)?;
         if dialect == Dialect::Chat {
             fields.only(&["type", "function"])?;
             fields = fields.need("function")?.object()?;
         }
-        fields.only(&["type", "name", "description", "parameters", "strict"])?;
+        let inert = ["strict", "output_schema", "defer_loading", "allowed_callers"];
+        let own: &[&str] = match dialect {
+            Dialect::Message => &["input_schema", "cache_control", "input_examples", "eager_input_streaming"],
+            _ => &["parameters"],
+        };
+        fields.only(&[&["type", "name", "description"], own, &inert[..]].concat())?;
         // No effect: every schema is enforced.
         fields.flag("strict")?;
+        check_use(&fields)?;
         let name = fields.need("name")?;
         check_name(&name)?;
         let description = fields.get("description").map(|text| text.str()).transpose()?;
         let nothing = json!({"type": "object", "properties": {}, "additionalProperties": false});
-        let (parameters, place) = match fields.get("parameters") {
+        let (parameters, place) = match fields.get(own[0]) {
             Some(schema) => (schema.object().map(|_| schema.value.clone())?, schema.pointer()),
             None => (nothing, tool.pointer()),
         };

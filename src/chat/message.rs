@@ -6,11 +6,11 @@
 pub enum Role {
     /// Instructions for the whole conversation.
     System,
-    /// The person asking; the only role with pictures.
+    /// The person asking. All families with pictures accept them here.
     User,
     /// The model.
     Assistant,
-    /// Result of a tool call; there is one message for each call, in their order.
+    /// Result of a tool call; there is one message for each call, in their order. Some families accept pictures here.
     Tool,
     /// Definitions of the tools, one text for each; the last message, if there are tools.
     Tools,

@@ -46,6 +46,12 @@ impl TextStream {
         self.release(0)
     }
 
+    /// The stop string before which the text ended.
+    pub fn stop_string(&self) -> Option<&str> {
+        let found = self.stop.iter().filter(|stop| self.stopped && self.held.starts_with(stop.as_str()));
+        found.min_by_key(|stop| stop.len()).map(String::as_str)
+    }
+
     /// Returns true after a stop string: the text ends before it.
     pub fn is_stopped(&self) -> bool {
         self.stopped

@@ -184,6 +184,9 @@ pub struct Completion {
     pub logprobs: Vec<TokenLogprob>,
     /// Reason for its end.
     pub finish_reason: FinishReason,
+    /// The stop string before which it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop: Option<String>,
     /// Token counts.
     pub usage: Usage,
     /// Sizes at which the request's pictures were shown.

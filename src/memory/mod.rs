@@ -43,6 +43,8 @@ pub struct MemoryOptions {
     pub budget: Option<u64>,
     /// Context length in tokens.
     pub context: Option<usize>,
+    /// Longest context in tokens to choose if none is requested and memory is plentiful.
+    pub longest_context: Option<usize>,
     /// Precision of the KV cache.
     pub kv: Option<KvPrecision>,
     /// Precision of a picture's keys and values in the tower. Default: that of the cache, but at most 16 bits.

@@ -17,6 +17,10 @@ pub const KEPT_PICTURES: usize = 4;
 const MAX_IDLE: usize = 2;
 /// Default context length: enough for a picture and a long conversation.
 const DEFAULT_CONTEXT: usize = 4096;
+/// Longer contexts that are tried if the caller allows them.
+const LONGER_CONTEXTS: [usize; 3] = [32_768, 16_384, 8192];
+/// Bytes that the keys and values of a longer context may always take.
+const MODEST_CACHE: u64 = 1 << 30;
 /// Shorter contexts that are tried when memory is short.
 const SHORTER_CONTEXTS: [usize; 2] = [3072, 2048];
 /// Longest edge below which pictures are scaled only after the context was cut.
@@ -61,7 +65,10 @@ pub fn plan(manifest: &Manifest, max_binding: u64, memory_options: MemoryOptions
     let mut refusal = None;
     for candidate in candidates(config, max_binding, memory_options) {
         match plan_of(candidate) {
-            Ok(plan) => return Ok(improved(config, max_binding, plan, plan_of)),
+            Ok(plan) => {
+                let plan = improved(config, max_binding, plan, &mut plan_of);
+                return Ok(lengthened(manifest, memory_options, plan, plan_of));
+            }
             Err(error) => refusal = Some(more_telling(refusal, error)),
         }
     }
@@ -98,6 +105,24 @@ fn improved(config: &ModelConfig, limit: u64, mut plan: Plan, mut plan_of: impl 
     let is_recurrent = config.text().delta.is_some();
     let rests = |idle_conversations| plan_of(Plan { idle_conversations, ..plan.clone() }).ok();
     (1..=MAX_IDLE).rev().filter(|_| is_recurrent).find_map(rests).unwrap_or(plan)
+}
+
+/// A plan with the longest context that the caller allows and that fits without reducing anything else. Keys and values may take as much as
+/// [`MODEST_CACHE`] or a quarter of the weights, because the memory of a device is not known.
+fn lengthened(
+    manifest: &Manifest,
+    memory_options: MemoryOptions,
+    plan: Plan,
+    mut plan_of: impl FnMut(Plan) -> Result<Plan>,
+) -> Plan {
+    let text = manifest.config.text();
+    let allowed = memory_options.longest_context.filter(|_| memory_options.context.is_none());
+    let (allowed, cache) = (allowed.unwrap_or(0).min(text.max_position_embeddings), manifest.total_bytes() / 4);
+    let entry = State::entry_bytes(text, plan.kv);
+    let is_longer = |&context: &usize| context > plan.context && entry * context as u64 <= cache.max(MODEST_CACHE);
+    let longer = LONGER_CONTEXTS.into_iter().map(|context| context.min(allowed)).filter(is_longer);
+    let found = longer.into_iter().find_map(|context| plan_of(Plan { context, ..plan.clone() }).ok());
+    found.unwrap_or(plan)
 }
 
 /// A plan that takes less than `failed`, for which the device had no memory. Fails like [`plan`] if there is none.

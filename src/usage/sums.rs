@@ -54,12 +54,15 @@ impl Counts {
     pub fn of_answer(body: &Value) -> Self {
         let usage = &body["usage"];
         // The Responses API has other names.
-        let tokens = |paths: [&str; 2]| paths.iter().find_map(|path| usage.pointer(path)?.as_u64()).unwrap_or_default();
+        let tokens = |paths: &[&str]| paths.iter().find_map(|path| usage.pointer(path)?.as_u64()).unwrap_or_default();
+        // Anthropic's API counts cached tokens apart.
+        let apart = tokens(&["/cache_read_input_tokens"]);
         let ms = |stage: &str| usage["ocelli"][stage].as_f64().unwrap_or_default();
         Self {
-            prompt_tokens: tokens(["/prompt_tokens", "/input_tokens"]),
-            cached_tokens: tokens(["/prompt_tokens_details/cached_tokens", "/input_tokens_details/cached_tokens"]),
-            completion_tokens: tokens(["/completion_tokens", "/output_tokens"]),
+            prompt_tokens: tokens(&["/prompt_tokens", "/input_tokens"]).saturating_add(apart),
+            cached_tokens: tokens(&["/prompt_tokens_details/cached_tokens", "/input_tokens_details/cached_tokens"])
+                .saturating_add(apart),
+            completion_tokens: tokens(&["/completion_tokens", "/output_tokens"]),
             seconds: ["vision_ms", "prefill_ms", "decode_ms"].map(ms).iter().sum::<f64>() / 1e3,
             ..Self::default()
         }

@@ -73,12 +73,12 @@ fn published_requests_become_the_references_ids_and_pixels() {
     assert!(chats >= 7 && pictures >= 7, "{chats} chats, {pictures} pictures");
 }
 
-fn chat(request: &Value) -> ChatRequest {
+pub(crate) fn chat(request: &Value) -> ChatRequest {
     ChatRequest::from_json(request).unwrap_or_else(|error| panic!("{error}: {request}"))
 }
 
 /// A request with one more field.
-fn with(field: &str, value: Value) -> Value {
+pub(crate) fn with(field: &str, value: Value) -> Value {
     let mut request = json!({"messages": [{"role": "user", "content": "Hi"}]});
     request[field] = value;
     request
@@ -161,7 +161,7 @@ fn missing_fields_have_defaults() {
 }
 
 /// Code and field of a refused request.
-fn refused(request: &Value) -> (&'static str, String) {
+pub(crate) fn refused(request: &Value) -> (&'static str, String) {
     match ChatRequest::from_json(request) {
         Err(error) => match &error {
             Error::InvalidRequest { field, reason } | Error::UnsupportedOption { field, reason } => {

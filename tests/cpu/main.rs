@@ -4,6 +4,7 @@
 mod api;
 mod calls;
 mod chat;
+mod clients;
 #[path = "../shared/cpu_time.rs"]
 mod cpu_time;
 mod devices;

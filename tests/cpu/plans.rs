@@ -86,3 +86,29 @@ fn the_90b_has_keys_and_values_of_320_kib_a_token_and_80_kib_a_row_of_a_picture(
     assert!(longer > 4096 * entry + plan.feature_rows as u64 * row, "{longer}");
     assert!((longer - shorter).abs_diff(2048 * entry * 81 / 80) < 1 << 16, "{longer} {shorter}");
 }
+
+/// A context that nobody requested is as long as a modest cache allows, and longer contexts reduce nothing else.
+#[test]
+fn contexts_are_longer_where_keys_and_values_take_little() {
+    let planned = |name: &str, more: MemoryOptions| {
+        let manifest = manifest(published(name).unwrap(), Layout::Q4_0, Layout::Q4_0);
+        plan(&manifest, 4 * GIB, more).unwrap()
+    };
+    let native = MemoryOptions { longest_context: Some(32_768), ..MemoryOptions::default() };
+    let chosen = |name: &str| planned(name, native).context;
+    assert_eq!(chosen("qwen3.5-0.8b"), 32_768);
+    assert_eq!(chosen("ministral-3-3b"), 8192);
+    assert_eq!(planned("qwen3.5-0.8b", MemoryOptions::default()).context, 4096, "pages");
+    let asked = MemoryOptions { context: Some(2048), ..native };
+    assert_eq!(planned("qwen3.5-0.8b", asked).context, 2048);
+    // Within a budget only what is left is used.
+    let short = planned("ministral-3-3b", MemoryOptions::default());
+    let budget = Some(short.peak + (100 << 20));
+    let (tight, plain) = (MemoryOptions { budget, ..native }, MemoryOptions { budget, ..MemoryOptions::default() });
+    assert_eq!(planned("ministral-3-3b", tight), planned("ministral-3-3b", plain));
+    let plenty = MemoryOptions { budget: Some(8 * GIB), ..native };
+    let (longer, without) = (planned("ministral-3-3b", plenty), MemoryOptions { longest_context: None, ..plenty });
+    let without = planned("ministral-3-3b", without);
+    assert_eq!((longer.context, without.context), (8192, 4096));
+    assert_eq!((longer.rows, longer.kv, longer.vision), (without.rows, without.kv, without.vision));
+}

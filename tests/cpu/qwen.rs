@@ -1,6 +1,6 @@
 //! Sizes and positions of pictures, and conversations of Qwen's models, against `transformers`.
 
-use ocelli::api::ChatRequest;
+use ocelli::api::{ChatRequest, ResponseRequest};
 use ocelli::chat::{ChatTemplate, Segment};
 use ocelli::config::{ImageGrid, PixelSize};
 use ocelli::families::{ModelConfig, Pictures, definition};
@@ -93,6 +93,49 @@ fn entries_of_pictures_have_the_positions_of_transformers() {
     // After a rewind before all pictures, an entry has the position that it would have without them.
     positions.rewind(1);
     assert_eq!(positions.of(ids.len()), [ids.len(); 3]);
+}
+
+/// Pictures in results are laid out within the response, as both published templates do.
+#[test]
+fn pictures_in_tool_results_are_shown_in_place() {
+    let call = |id: &str| json!({"id": id, "type": "function", "function": {"name": "look", "arguments": "{}"}});
+    let shown = json!([{"type": "text", "text": "a "}, {"type": "image_url", "image_url": "b.png"}]);
+    let messages = json!([
+        {"role": "user", "content": "Look"},
+        {"role": "assistant", "content": null, "tool_calls": [call("1"), call("2")]},
+        {"role": "tool", "tool_call_id": "2", "content": [{"type": "image_url", "image_url": "a.png"}]},
+        {"role": "tool", "tool_call_id": "1", "content": shown},
+    ]);
+    let call = |id: &str| json!({"type": "function_call", "call_id": id, "name": "look", "arguments": "{}"});
+    let output = json!([{"type": "input_text", "text": "a "}, {"type": "input_image", "image_url": "b.png"}]);
+    let items = json!([
+        {"role": "user", "content": "Look"}, call("1"), call("2"),
+        {"type": "function_call_output", "call_id": "2", "output": [{"type": "input_image", "image_url": "a.png"}]},
+        {"type": "function_call_output", "call_id": "1", "output": output},
+    ]);
+    let request = ChatRequest::from_json(&json!({ "messages": messages })).expect("a request");
+    let urls: Vec<&str> = request.pictures.iter().map(|picture| picture.url.as_str()).collect();
+    assert_eq!(urls, ["a.png", "b.png"]);
+    let response = ResponseRequest::from_json(&json!({ "input": items })).expect("a request");
+    assert_eq!(response.messages, request.messages);
+    let laid_out = |model: &str, layout: &str| {
+        let layout = definition(&published(model).expect("a model")).chat_layout(layout).expect("a layout");
+        let template = ChatTemplate { layout, bos: None, default_system: None };
+        let written = |segment: &Segment<'_>| match segment {
+            Segment::Start | Segment::Branch => String::new(),
+            Segment::Control(name) => (*name).to_owned(),
+            Segment::Text(text) => text.to_string(),
+            Segment::Image(index) => format!("[{index}]"),
+        };
+        template.segments(&request.messages).map(|segments| segments.iter().map(written).collect::<String>())
+    };
+    for (model, layout) in [("qwen3.5-4b", "qwen3.5"), ("qwen3-vl-2b", "chatml")] {
+        let text = laid_out(model, layout).expect("segments");
+        let wanted = "<|im_start|>user\n<tool_response>\na [1]\n</tool_response>\n<tool_response>\n[0]\n</tool_response><|im_end|>\n";
+        assert!(text.contains(wanted), "{text}");
+    }
+    let refused = laid_out("ministral-3-3b", "mistral-v13").expect_err("no pictures in results");
+    assert!(refused.to_string().contains("messages[2].content[1]"), "{refused}");
 }
 
 /// Golden texts: the template of Qwen/Qwen3.5-4B, rendered by `transformers`.

@@ -315,3 +315,55 @@ fn known_models_are_listed_and_unknown_names_are_told() {
     let missing = pull(&cache, &["inspect", "qwen3.5-0.8b"]);
     assert!(text(&missing.stderr).contains("`ocelli pull qwen3.5-0.8b` fetches it"), "{}", text(&missing.stderr));
 }
+
+#[test]
+fn a_repository_is_pulled_by_its_name_listed_and_removed() {
+    let (root, cache) = (Scratch::new(), Scratch::new());
+    let repository = root.0.join("o/n-GGUF/resolve/main");
+    fs::create_dir_all(&repository).expect("a folder");
+    fs::create_dir_all(root.0.join("api/models/o")).expect("a folder");
+    for (from, to) in [("gguf/q4_k.gguf", "N-Q4_K_M.gguf"), ("gguf/mmproj.gguf", "mmproj-N-F16.gguf")] {
+        fs::copy(fixture(from), repository.join(to)).expect("a file");
+    }
+    let names = ["README.md", "N-Q8_0.gguf", "N-Q4_K_M.gguf", "mmproj-N-F16.gguf"];
+    let files: Vec<_> = names.iter().map(|name| serde_json::json!({ "rfilename": name })).collect();
+    let listing = serde_json::json!({"id": "o/n-GGUF", "siblings": files}).to_string();
+    fs::write(root.0.join("api/models/o/n-GGUF"), listing).expect("a file");
+    let server = Server::start(root.0.clone());
+    let hub = format!("{}/files/", server.address);
+    let run = |args: &[&str]| {
+        command(&cache, args).env("HF_ENDPOINT", &hub).env("HF_TOKEN", "secret").output().expect("it runs")
+    };
+    let pulled = run(&["pull", "o/n-GGUF", "--quiet"]);
+    assert!(pulled.status.success(), "{}", text(&pulled.stderr));
+    assert_eq!(text(&pulled.stderr), "");
+    let asked = server.asked();
+    assert!(asked.iter().all(|(_, _, has_token)| *has_token), "the mirror is the hub: {asked:?}");
+    let paths: Vec<&str> = asked.iter().map(|(path, _, _)| path.as_str()).collect();
+    assert_eq!(paths[0], "/files/api/models/o/n-GGUF");
+    assert!(paths[1..].iter().all(|path| path.starts_with("/files/o/n-GGUF/resolve/main/")), "{paths:?}");
+
+    let listed = run(&["list", "--json"]);
+    let model: serde_json::Value = serde_json::from_slice(&listed.stdout).expect("a line of JSON");
+    assert_eq!(model["name"], "n-q4_k_m");
+    assert!(text(&run(&["list"]).stdout).starts_with("n-q4_k_m  0.0 GB, "));
+    assert_eq!(text(&run(&["rm", "n-q4_k_m"]).stdout), "n-q4_k_m is removed\n");
+    for name in ["n-q4_k_m", "..", ".", "/etc", ""] {
+        let missing = run(&["rm", name]);
+        assert_eq!(missing.status.code(), Some(3), "{name}: {}", text(&missing.stderr));
+    }
+    assert_eq!(text(&run(&["list", "--quiet"]).stdout), "");
+    let unknown = run(&["pull", "o/n-GGUF:Q3_K_M"]);
+    assert!(text(&unknown.stderr).contains("N-Q8_0.gguf, N-Q4_K_M.gguf"), "{}", text(&unknown.stderr));
+    assert_eq!((unknown.status.code(), run(&["pull", "o/other"]).status.code()), (Some(2), Some(2)));
+}
+
+#[test]
+fn completions_name_the_verbs_and_options() {
+    let cache = Scratch::new();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = pull(&cache, &["completions", shell]);
+        let script = text(&script.stdout);
+        assert!(script.contains("describe") && script.contains("gpu-memory-budget"), "{shell}");
+    }
+}

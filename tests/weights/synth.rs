@@ -258,10 +258,10 @@ fn shapes_that_are_none_are_refused() {
     let mut odd = small("ministral-3-3b", 1400);
     odd.text_mut().head_dim = 6;
     let odd = serde_json::to_string(&odd).expect("JSON");
-    for (contents, code) in [("{", "invalid-request"), (odd.as_str(), "unsupported-architecture")] {
+    for (contents, code, exit) in [("{", "invalid-request", 2), (odd.as_str(), "unsupported-architecture", 1)] {
         std::fs::write(&file, contents).expect("a file");
         let refused = ocelli(&[&"synth", &"--shape", &file, &"--out", &out]);
-        assert_eq!(refused.status.code(), Some(1));
+        assert_eq!(refused.status.code(), Some(exit));
         assert!(text(&refused.stderr).starts_with(&format!("error[{code}]")), "{}", text(&refused.stderr));
     }
     let unknown = ocelli(&[&"synth", &"--shape", &"ministral", &"--out", &out]);

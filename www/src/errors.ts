@@ -26,6 +26,7 @@ export type ErrorCode =
   | "context-overflow"
   /** A request names another model than the loaded one. */
   | "model-not-found"
+  | "no-such-object"
   /** The path is unknown to `engine.fetch`, or does not allow this method. */
   | "unknown-url"
   | "wrong-method"

@@ -2,7 +2,7 @@
 export type { BatchAnswer, BatchLineError, BatchOptions, BatchProgress, BatchRequest, BatchSource } from "./api/batch.js";
 export type { CheckCode, CheckOptions, CheckReason, DeviceCheck, ModelCheck } from "./api/check.js";
 export type { CheckedDevice, DeviceFault, DeviceLimits } from "./api/check-device.js";
-export type { AiSdkOptions, OpenAIOptions } from "./api/clients.js";
+export type { AiSdkOptions, AnthropicOptions, OpenAIOptions } from "./api/clients.js";
 export {
   Engine,
   type Completions,

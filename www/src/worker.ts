@@ -273,10 +273,10 @@ async function reply(call: Call<"fetch">, signal: AbortSignal): Promise<ApiReply
     const { code, message, detail } = errorData(thrown);
     if (code === "aborted") throw thrown;
     const field = detail?.["field"] ?? detail?.["pointer"] ?? (code === "model-not-found" ? "model" : undefined);
-    const reply = errorReply(code, message, typeof field === "string" ? field : undefined);
+    const reply = errorReply(call.path, code, message, typeof field === "string" ? field : undefined);
     if (code !== "budget-exceeded") return reply;
-    const { error } = JSON.parse(reply.body) as { error: object };
-    return { ...reply, body: JSON.stringify({ error: { ...error, detail } }), retry_after: detail?.["retry_after"] };
+    const { error, ...around } = JSON.parse(reply.body) as { error: object };
+    return { ...reply, body: JSON.stringify({ ...around, error: { ...error, detail } }), retry_after: detail?.["retry_after"] };
   }
 }
 

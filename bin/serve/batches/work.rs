@@ -19,9 +19,9 @@ use super::{AT_ONCE, Batch, Counts, Pace, Status, locked};
 use crate::batch::{Answered, Answers, Attempts, BatchRequest, Requests, Retries, survey};
 use crate::serve::handler::Server;
 use crate::serve::http::told;
-use crate::serve::keys::Caller;
 use crate::serve::store::FileObject;
 use crate::shared::api;
+use crate::shared::callers::Caller;
 use crate::shared::io;
 
 /// Answers batches one after another until the server ends. Runs on its own thread.
@@ -226,8 +226,9 @@ impl Active<'_> {
         let bill = server.bill(&work.asker, caller, self.budget.as_ref())?;
         let control = RequestControl::new();
         *locked(&server.batches.requests[place]) = control.clone();
-        let prepare = || self.attempts.prepare(&request.custom_id, || intake.prepare((id, work), bill, control));
-        let prepared = intake.places.here(prepare)?;
+        let pictures = |work: &Work| server.album.pictures(work, caller);
+        let prepare = || intake.prepare((id, work), &pictures, bill, control);
+        let prepared = intake.places.here(|| self.attempts.prepare(&request.custom_id, prepare))?;
         let reader = server.jobs.submit(prepared, Priority::Batch).ok_or(Error::Aborted)?;
         // The batch may have been cancelled before.
         if server.batches.goes_on() { pollster::block_on(reader.whole()) } else { Err(Error::Aborted) }

@@ -1,7 +1,8 @@
-//! Output formats of the OpenAI API: whole replies, and frames of streams.
+//! Output formats of the OpenAI API and of Anthropic's: whole replies, and frames of streams.
 
 mod chat;
 mod logprobs;
+mod message;
 mod response;
 mod text;
 mod usage;
@@ -13,7 +14,8 @@ use serde_json::json;
 
 pub use chat::ChatWire;
 pub use logprobs::{Logprob, Token};
-pub use response::ResponseWire;
+pub use message::MessageWire;
+pub use response::{Keeper, ResponseWire};
 pub use text::TextWire;
 pub use usage::Usage;
 
@@ -72,9 +74,12 @@ pub(super) enum Wire {
     Chat(ChatWire),
     Text(TextWire),
     Response(Box<ResponseWire>),
+    Message(MessageWire),
     /// Number of tokens of a prompt.
     #[default]
     Count,
+    /// The same in Anthropic's format.
+    CountMessage,
     /// Tokens of a prompt.
     Tokens {
         context: usize,
@@ -82,10 +87,11 @@ pub(super) enum Wire {
 }
 
 impl Wire {
-    /// Frames at the beginning of an answer.
-    pub(super) fn open(&mut self, index: usize) -> Vec<Frame> {
+    /// Frames at the beginning of an answer to a prompt.
+    pub(super) fn open(&mut self, index: usize, prompt_tokens: usize) -> Vec<Frame> {
         match self {
             Self::Chat(chat) => vec![chat.opening(index)],
+            Self::Message(message) => vec![message.opening(prompt_tokens)],
             Self::Response(response) => response.opening(),
             _ => Vec::new(),
         }
@@ -97,7 +103,7 @@ impl Wire {
             Self::Chat(chat) => chat.waiting.push(logprob),
             Self::Text(text) => text.waiting.push(logprob),
             Self::Response(response) => response.waiting.push(logprob),
-            Self::Count | Self::Tokens { .. } => {}
+            Self::Message(_) | Self::Count | Self::CountMessage | Self::Tokens { .. } => {}
         }
     }
 
@@ -106,6 +112,7 @@ impl Wire {
         match self {
             Self::Chat(chat) => vec![chat.reasoning(index, text)],
             Self::Response(response) => response.reasoning(&text),
+            Self::Message(message) => message.reasoning(&text),
             _ => Vec::new(),
         }
     }
@@ -116,7 +123,8 @@ impl Wire {
             Self::Chat(chat) => vec![chat.text(index, content)],
             Self::Text(text) => vec![text.text(index, content)],
             Self::Response(response) => response.text(content),
-            Self::Count | Self::Tokens { .. } => Vec::new(),
+            Self::Message(message) => message.text(&content),
+            Self::Count | Self::CountMessage | Self::Tokens { .. } => Vec::new(),
         }
     }
 
@@ -125,6 +133,7 @@ impl Wire {
         match self {
             Self::Chat(chat) => vec![chat.call(place, part)],
             Self::Response(response) => response.call(place.1, part),
+            Self::Message(message) => message.call(place.1, part),
             _ => Vec::new(),
         }
     }
@@ -151,6 +160,8 @@ impl Wire {
             Self::Chat(chat) => chat.end(answers, Usage::of(answers, n), tokenizer),
             Self::Text(text) => text.end(answers, Usage::of(answers, n), tokenizer),
             Self::Response(response) => response.end(answers, tokenizer),
+            Self::Message(message) => message.end(answers),
+            Self::CountMessage => (Vec::new(), json!({"input_tokens": ids.len()}).to_string()),
             Self::Count => {
                 (Vec::new(), json!({"object": "response.input_tokens", "input_tokens": ids.len()}).to_string())
             }

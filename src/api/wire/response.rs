@@ -1,5 +1,7 @@
 //! Responses and the events of their streams.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::logprobs::Logprob;
@@ -7,9 +9,30 @@ use super::{Frame, Head, Usage};
 use crate::api::response_request::ResponseRequest;
 use crate::chat::{CallPart, Tokenizer, ToolCall};
 use crate::engine::{Completion, FinishReason};
+use crate::responses::Responses;
 
 /// Id of an output item, and its index.
 type Place = (String, usize);
+
+/// Stores a response once it is complete.
+#[derive(Debug)]
+pub struct Keeper {
+    /// Responses of all owners.
+    pub(in crate::api) responses: Arc<Responses>,
+    /// Owner of the response.
+    pub(in crate::api) owner: String,
+    /// Items of the conversation before the output.
+    pub(in crate::api) items: Vec<Arc<Value>>,
+}
+
+impl Keeper {
+    fn keep(self, response: &Value) {
+        let (output, id) = (response["output"].as_array(), response["id"].as_str().unwrap_or_default());
+        let output = output.into_iter().flatten().map(|item| Arc::new(item.clone()));
+        let items = self.items.into_iter().chain(output).collect();
+        self.responses.keep(&self.owner, id, items, response.to_string());
+    }
+}
 
 /// Writes a response.
 #[derive(Debug)]
@@ -27,11 +50,13 @@ pub struct ResponseWire {
     has_message: bool,
     /// Number of events so far.
     sequence: usize,
+    /// Stores the response, if that is wanted.
+    keeper: Option<Keeper>,
 }
 
 impl ResponseWire {
     /// Creates the writer for the answer to one request.
-    pub fn new(head: Head, request: &ResponseRequest) -> Self {
+    pub fn new(head: Head, request: &ResponseRequest, keeper: Option<Keeper>) -> Self {
         let [tools, tool_choice, parallel_tool_calls] = &request.repeated_tools;
         let repeated = json!({
             "tools": tools,
@@ -40,7 +65,9 @@ impl ResponseWire {
             "instructions": request.instructions,
             "max_output_tokens": request.max_tokens,
             "metadata": request.metadata,
+            "previous_response_id": request.previous,
             "reasoning": {"effort": request.effort, "summary": null},
+            "store": keeper.is_some(),
             "temperature": request.sampling.temperature,
             "text": {"format": request.text_format},
             "top_p": request.sampling.top_p,
@@ -48,7 +75,7 @@ impl ResponseWire {
             "top_logprobs": request.sampling.logprobs.unwrap_or(0),
         });
         let (waiting, thoughts) = (Vec::new(), String::new());
-        Self { head, repeated, waiting, thoughts, has_thought: false, has_message: false, sequence: 0 }
+        Self { head, repeated, waiting, thoughts, has_thought: false, has_message: false, sequence: 0, keeper }
     }
 
     /// Place of the reasoning item.
@@ -140,6 +167,7 @@ impl ResponseWire {
             output.push(item);
         }
         let response = self.response(status, output, usage(answers));
+        self.keeper.take().into_iter().for_each(|keeper| keeper.keep(&response));
         frames.push(self.event(last, json!({"response": response})));
         (frames, response.to_string())
     }
@@ -258,7 +286,7 @@ fn usage(answers: &[Completion]) -> Value {
     let usage = Usage::of(answers, 1);
     json!({
         "input_tokens": usage.prompt_tokens,
-        "input_tokens_details": {"cached_tokens": usage.prompt_tokens_details.cached_tokens},
+        "input_tokens_details": usage.prompt_tokens_details,
         "output_tokens": usage.completion_tokens,
         "output_tokens_details": {"reasoning_tokens": usage.completion_tokens_details.reasoning_tokens},
         "total_tokens": usage.total_tokens,

@@ -40,6 +40,9 @@ pub struct UsageExtension {
 pub struct PromptTokensDetails {
     /// Tokens that were found in the KV cache.
     pub cached_tokens: usize,
+    /// Tokens of pictures.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub image_tokens: usize,
 }
 
 /// Details of the answer tokens.
@@ -67,6 +70,8 @@ impl Usage {
         let prompt_tokens = first().map(|usage| usage.prompt_tokens).sum();
         let completion_tokens = sum(|answer| answer.usage.completion_tokens);
         let accepted = sum(|answer| answer.usage.accepted_tokens);
+        // All answers to a prompt have the same pictures.
+        let pictures = answers.first().map(|answer| answer.pictures.clone()).unwrap_or_default();
         let ms = |time: fn(&Timings) -> f64| answers.iter().map(|answer| time(&answer.timings)).sum::<f64>();
         Self {
             prompt_tokens,
@@ -74,6 +79,7 @@ impl Usage {
             total_tokens: prompt_tokens + completion_tokens,
             prompt_tokens_details: PromptTokensDetails {
                 cached_tokens: first().map(|usage| usage.cached_tokens).sum(),
+                image_tokens: pictures.iter().map(|picture| picture.tokens).sum(),
             },
             completion_tokens_details: CompletionTokensDetails {
                 accepted_prediction_tokens: accepted,
@@ -89,8 +95,7 @@ impl Usage {
                     grammar_ms: ms(|timings| timings.grammar_ms),
                 },
                 forced_tokens: sum(|answer| answer.usage.forced_tokens),
-                // All answers to a prompt have the same pictures.
-                pictures: answers.first().map(|answer| answer.pictures.clone()).unwrap_or_default(),
+                pictures,
             },
         }
     }

@@ -187,6 +187,7 @@ impl<B: Backend> Engine<B> {
             }
             if answering.reading.is_stopped() {
                 answering.answer.finish_reason = FinishReason::Stop;
+                answering.answer.stop = answering.reading.stop_string().map(str::to_owned);
                 break;
             }
             outcome = context.control.check();

@@ -68,6 +68,11 @@ impl AnswerReader {
         self.calls.is_some()
     }
 
+    pub(in crate::engine) fn stop_string(&self) -> Option<&str> {
+        self.stream.stop_string()
+    }
+
+    /// Returns true after a stop string.
     pub(in crate::engine) fn is_stopped(&self) -> bool {
         self.stream.is_stopped()
     }

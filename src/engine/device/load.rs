@@ -31,6 +31,8 @@ use crate::sampling::SamplingOptions;
 pub struct LoadOptions {
     /// Context length in tokens, at most the model's own; `None` for a default.
     pub context: Option<usize>,
+    /// Longest context in tokens to choose by default, where memory is plentiful.
+    pub longest_context: Option<usize>,
     /// Precision of the KV cache; `None` to let the plan choose.
     pub kv_precision: Option<KvPrecision>,
     /// Residency of the tower's weights; `None` to let the plan choose.
@@ -67,6 +69,7 @@ impl LoadOptions {
     pub fn with_decoder(clock: Clock, decode_picture: Decode) -> Self {
         Self {
             context: None,
+            longest_context: None,
             kv_precision: None,
             vision: None,
             gpu_memory_budget: None,
@@ -83,11 +86,11 @@ impl LoadOptions {
     }
 
     fn memory_options(&self, class: DeviceClass) -> MemoryOptions {
-        let Self { context, kv_precision: kv, vision, gpu_memory_budget: budget, .. } = *self;
+        let Self { context, longest_context, kv_precision: kv, vision, gpu_memory_budget: budget, .. } = *self;
         // CPUs are slow at reading 16-bit floats, and have enough memory.
         let is_wide = kv.is_none() && class != DeviceClass::Hardware;
         let vision_kv = is_wide.then_some(KvPrecision::F32);
-        MemoryOptions { budget, context, kv, vision_kv, vision }
+        MemoryOptions { budget, context, longest_context, kv, vision_kv, vision }
     }
 }
 

@@ -181,6 +181,11 @@ impl Encoder {
         if fewest < self.context.saturating_mul(factor) { Ok(()) } else { self.check_tokens(fewest) }
     }
 
+    /// Returns true if the model reads pictures.
+    pub fn reads_pictures(&self) -> bool {
+        self.picture_rules().is_some()
+    }
+
     /// The rules of the model's pictures, if it reads pictures.
     pub(super) fn picture_rules(&self) -> Option<&dyn Pictures> {
         definition(&self.manifest.config).pictures()

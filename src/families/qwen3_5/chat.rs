@@ -11,7 +11,7 @@ use crate::chat::layout::{ChatLayout, Segment, check_pictures, is_space, merge_c
 use crate::chat::message::{Message, Role, split_tools};
 use crate::chat::thoughts::ThoughtLayout;
 use crate::error::{Error, Result};
-use crate::families::qwen3_vl::chat::{end, turn};
+use crate::families::qwen3_vl::chat::{end, response, turn};
 use crate::families::readers::ChatDefaults;
 use crate::sampling::SamplingDefaults;
 
@@ -63,7 +63,7 @@ const CALLS: CallLayout = CallLayout {
 };
 
 fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<Segment<'a>>> {
-    check_pictures(messages, |message| message.role == Role::User)?;
+    check_pictures(messages, |message| matches!(message.role, Role::User | Role::Tool))?;
     let (messages, tools) = split_tools(messages);
     if let Some(i) = messages.iter().skip(1).position(|message| message.role == Role::System) {
         let field = format!("messages[{}].role", i + 1);
@@ -202,16 +202,13 @@ fn tool_calls(segments: &mut Vec<Segment<'_>>, message: &Message, index: usize) 
 }
 
 /// Adds the result of a call; consecutive ones share a turn of the user.
-fn tool_result(segments: &mut Vec<Segment<'_>>, message: &Message, is_first: bool) {
+fn tool_result<'a>(segments: &mut Vec<Segment<'a>>, message: &'a Message, is_first: bool) {
     if is_first {
         turn(segments, "user", Vec::new());
     } else {
         push(segments, "\n");
     }
-    let text: String = message.texts().collect();
-    segments.push(Segment::Control("<tool_response>"));
-    push(segments, &format!("\n{}\n", trimmed(&text)));
-    segments.push(Segment::Control("</tool_response>"));
+    response(segments, trimmed_content(message));
 }
 
 /// The system's turn with tools. As in the published template, the marks of calls are control tokens here too.

@@ -32,7 +32,7 @@ const CALLS: CallLayout = CallLayout {
 };
 
 fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<Segment<'a>>> {
-    check_pictures(messages, |message| message.role == Role::User)?;
+    check_pictures(messages, |message| matches!(message.role, Role::User | Role::Tool))?;
     let (messages, tools) = split_tools(messages);
     let content = |message: &'a Message| merge_content(std::slice::from_ref(message), "");
     let mut segments = Vec::new();
@@ -55,9 +55,7 @@ fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<
                 } else {
                     segments.push(Segment::Text("\n".into()));
                 }
-                let text: String = message.texts().collect();
-                segments.push(Segment::Control("<tool_response>"));
-                segments.extend([Segment::Text(format!("\n{text}\n").into()), Segment::Control("</tool_response>")]);
+                response(&mut segments, content(message));
             }
             Role::Assistant => {
                 turn(&mut segments, "assistant", content(message));
@@ -133,6 +131,21 @@ pub(in crate::families) fn turn<'a>(segments: &mut Vec<Segment<'a>>, role: &str,
     }
     segments.extend([Segment::Control("<|im_start|>"), Segment::Text(header)]);
     segments.extend(content);
+}
+
+/// Adds the result of a call between its marks. The line breaks around it are tokenised together with its text.
+pub(in crate::families) fn response<'a>(segments: &mut Vec<Segment<'a>>, mut content: Vec<Segment<'a>>) {
+    match content.first_mut() {
+        Some(Segment::Text(text)) => text.to_mut().insert(0, '\n'),
+        _ => content.insert(0, Segment::Text("\n".into())),
+    }
+    match content.last_mut() {
+        Some(Segment::Text(text)) => text.to_mut().push('\n'),
+        _ => content.push(Segment::Text("\n".into())),
+    }
+    segments.push(Segment::Control("<tool_response>"));
+    segments.extend(content);
+    segments.push(Segment::Control("</tool_response>"));
 }
 
 /// Ends a turn.

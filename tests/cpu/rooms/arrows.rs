@@ -4,7 +4,7 @@
 pub(super) type Arrows<'a> = &'a [(&'a str, &'a [&'a str])];
 
 /// Allowed imports of a room: rooms, or some modules of a room.
-pub(super) const ARROWS: [(&str, &[&str]); 25] = [
+pub(super) const ARROWS: [(&str, &[&str]); 26] = [
     ("error", &[]),
     ("config", &["error"]),
     ("layout", &["error"]),
@@ -47,7 +47,8 @@ pub(super) const ARROWS: [(&str, &[&str]); 25] = [
             "image", "sampling", "state", "grammar", "weights",
         ],
     ),
-    ("api", &["error", "config", "chat", "image", "sampling", "grammar", "engine"]),
+    ("responses", &[]),
+    ("api", &["error", "config", "chat", "image", "sampling", "grammar", "engine", "responses"]),
     ("usage", &["error", "api", "chat", "engine"]),
     (
         "bench",

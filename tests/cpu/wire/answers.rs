@@ -1,11 +1,11 @@
 //! Answers and their streams.
 
-use ocelli::api::Frame;
+use ocelli::api::{Frame, Service};
 use ocelli::engine::{Prompt, RequestControl};
 use ocelli::sampling::{log_softmax_top, logprob};
 use serde_json::{Value, json};
 
-use super::{CHAT, RESPONSES, answer, fake, get, with};
+use super::{CHAT, RESPONSES, answer, fake, get, service, stamp, with};
 
 /// Frames of a stream, one per line.
 fn lines(frames: &[Frame]) -> String {
@@ -143,11 +143,18 @@ fn responses_and_their_events_are_as_openai_sends_them() {
 
 #[test]
 fn models_are_listed_and_found_by_any_name() {
-    let model = json!({"id": "mistral/3b", "object": "model", "created": 1_700_000_000, "owned_by": "ocelli"});
+    let model = json!({"id": "mistral/3b", "object": "model", "created": 1_700_000_000, "owned_by": "ocelli", "max_model_len": 240,
+        "architecture": {"input_modalities": ["text", "image"], "output_modalities": ["text"]}});
     assert_eq!(get("/v1/models").unwrap(), json!({"object": "list", "data": [model]}));
     for path in ["/v1/models/mistral%2F3b", "/proxy/v1/models/gpt-4o", "models/mistral/3b"] {
         assert_eq!(get(path).unwrap(), model, "{path}");
     }
     let (by_alias, _) = answer(&mut fake(), CHAT, &hello(json!({"model": "gpt-4o"}))).unwrap();
     assert_eq!(by_alias["model"], "mistral/3b", "answers tell the real name");
+    let any = Service { aliases: vec!["*".into()], ..service() };
+    let request = hello(json!({"model": "gpt-5"})).to_string();
+    assert!(
+        any.open(("POST", CHAT), &request, stamp()).is_ok()
+            && service().open(("POST", CHAT), &request, stamp()).is_err()
+    );
 }

@@ -6,18 +6,23 @@ mod desk;
 mod elements;
 mod fairness;
 mod formats;
+mod messages;
 mod refusals;
 mod response_thoughts;
 mod scopes;
+mod stored;
 mod thoughts;
 mod together;
 mod tools;
 mod turns;
 mod whole_answers;
 
+use std::sync::Arc;
+
 use desk::{Desk, Heard};
 use ocelli::api::{Frame, Opened, Priority, Run, Scheduler, Service, Stamp, Work};
 use ocelli::engine::Speculation;
+use ocelli::responses::Responses;
 use ocelli::sampling::SamplingOptions;
 use ocelli::{Error, Result};
 use serde_json::{Value, json};
@@ -45,14 +50,17 @@ fn service_of(engine: &FakeEngine) -> Service {
         defaults: SamplingOptions::default(),
         created: 1_700_000_000,
         context: CONTEXT,
+        reads_pictures: engine.encoder().reads_pictures(),
         calls: engine.call_syntax(),
         thinking: engine.thinking(),
         tokenizer: engine.tokenizer().clone(),
+        responses: Arc::new(Responses::new(1 << 20)),
+        keeps_files: false,
     }
 }
 
 fn stamp() -> Stamp {
-    Stamp { id: "1".into(), created: 1_700_000_001, seed: 5 }
+    Stamp { id: "1".into(), created: 1_700_000_001, seed: 5, owner: None }
 }
 
 /// Work of a request to a path.

@@ -58,13 +58,28 @@ fn unsupported_fields_are_refused_by_name_at_every_endpoint() {
         (json!({"tools": [{"type": "web_search"}]}), "tools[0].type"),
         (json!({"background": true}), "background"),
         (json!({"truncation": "middle"}), "truncation"),
-        (json!({"reasoning": {"effort": "high"}}), "reasoning.effort"),
+        (json!({"reasoning": {"effort": "high"}, "thinking_budget": 9}), "reasoning.effort"),
         (json!({"reasoning": {"mode": "pro"}}), "reasoning.mode"),
+        (json!({"reasoning": {"context": "all_turns"}}), "reasoning.context"),
+        (json!({"tools": [{"type": "function", "name": "f", "defer_loading": true}]}), "tools[0].defer_loading"),
+        (
+            json!({"tools": [{"type": "function", "name": "f", "allowed_callers": ["programmatic"]}]}),
+            "tools[0].allowed_callers",
+        ),
         (json!({"enable_thinking": true}), "enable_thinking"),
-        (json!({"include": ["file_search_call.results"]}), "include[0]"),
+        (json!({"include": ["usage.details"]}), "include[0]"),
         (json!({"text": {"format": {"type": "grammar"}}}), "text.format.type"),
         (json!({"input": [{"type": "computer_call"}]}), "input[0].type"),
-        (json!({"input": [{"role": "user", "content": [{"type": "input_file"}]}]}), "input[0].content[0].type"),
+        (json!({"input": [{"type": "item_reference", "id": "msg_1"}]}), "input[0].id"),
+        (json!({"input": [{"role": "user", "content": [{"type": "input_audio"}]}]}), "input[0].content[0].type"),
+        (
+            json!({"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "file-1"}]}]}),
+            "input[0].content[0].file_id",
+        ),
+        (
+            json!({"input": [{"role": "user", "content": [{"type": "input_file", "file_data": "data:application/pdf;base64,AA=="}]}]}),
+            "input[0].content[0].file_data",
+        ),
     ];
     for (more, field) in cases {
         assert_eq!(response(more), unsupported(field));

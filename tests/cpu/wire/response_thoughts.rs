@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::elements::bounded_schema;
 use super::thoughts::{message, thinker, thinker_of};
-use super::{CHAT, RESPONSES, answer, are_the_same_whatever_is_lost, data, with, work, work_for};
+use super::{CHAT, RESPONSES, answer, are_the_same_whatever_is_lost, data, fake, with, work, work_for};
 use crate::streams::replayed;
 
 const QUESTION: &str = "How is it?";
@@ -120,11 +120,15 @@ fn every_effort_is_accepted_and_repeated_in_the_response() {
         let error = work_for(&thinker(), RESPONSES, &ask(&json!({"reasoning": wrong}))).unwrap_err();
         assert!(matches!(&error, Error::InvalidRequest { field, .. } if field == place), "{error}");
     }
-    // A model without reasoning refuses it, also when tokens are counted, unless the request turns it off.
+    assert_eq!(asked(&json!({"context": "auto", "mode": "standard"})), (at_once, false));
+    // A model without reasoning refuses it, also when tokens are counted, unless the request turns it off. An effort alone has no effect.
     for path in [RESPONSES, "/v1/responses/input_tokens"] {
-        let error = work(path, &ask(&json!({}))).unwrap_err();
-        assert!(matches!(&error, Error::UnsupportedOption { field, .. } if field == "reasoning.effort"), "{error}");
+        let error = work(path, &ask(&json!({"enable_thinking": true}))).unwrap_err();
+        assert!(matches!(&error, Error::UnsupportedOption { field, .. } if field == "enable_thinking"), "{error}");
+        assert!(work(path, &ask(&json!({}))).is_ok());
     }
+    let (whole, _) = answer(&mut fake(), RESPONSES, &ask(&json!({"max_output_tokens": 4}))).unwrap();
+    assert_eq!((&whole["output"][0]["type"], &whole["status"]), (&json!("message"), &json!("incomplete")), "{whole}");
     assert!(work(RESPONSES, &ask(&json!({"reasoning": {"effort": "none", "summary": "auto"}}))).is_ok());
 }
 

@@ -126,6 +126,10 @@ fn the_fields_of_all_clients_turn_thoughts_on_and_they_are_off_by_default() {
     let error = other(&json!({"chat_template_kwargs": {"enable_thinking": true}})).unwrap_err();
     assert!(matches!(error, Error::UnsupportedOption { field, .. } if field == "chat_template_kwargs.enable_thinking"));
     assert!(other(&json!({"chat_template_kwargs": {"enable_thinking": false}, "reasoning_effort": "none"})).is_ok());
+    // Applications set an effort for all models.
+    assert!(other(&json!({"reasoning_effort": "high"})).is_ok());
+    let error = other(&json!({"reasoning_effort": "much"})).unwrap_err();
+    assert!(matches!(error, Error::InvalidRequest { field, .. } if field == "reasoning_effort"));
 }
 
 #[test]

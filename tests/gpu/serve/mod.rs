@@ -6,6 +6,7 @@ mod budgets;
 mod client;
 mod hostile;
 mod keys;
+mod pictures;
 mod restart;
 mod signals;
 mod thoughts;

@@ -173,6 +173,10 @@ fn thoughts_end_at_their_limit_and_the_answer_follows() {
     );
     let error = server.post(RESPONSES, &json!({"input": "a", "reasoning": {"effort": "much"}})).error();
     assert_eq!(error, (400, "invalid_value".into(), json!("reasoning.effort")));
-    let demo = Server::start(&[]).post(RESPONSES, &json!({"input": "a", "reasoning": {"effort": "low"}})).error();
-    assert_eq!(demo, (400, "unsupported_parameter".into(), json!("reasoning.effort")));
+    // A model that does not reason refuses to, but ignores an effort.
+    let demo = Server::start(&[]);
+    let refused = demo.post(RESPONSES, &json!({"input": "a", "enable_thinking": true})).error();
+    assert_eq!(refused, (400, "unsupported_parameter".into(), json!("enable_thinking")));
+    let effort = json!({"input": "a", "reasoning": {"effort": "low"}, "max_output_tokens": 2});
+    assert_eq!(demo.post(RESPONSES, &effort).status, 200);
 }

@@ -1,5 +1,7 @@
 //! A loaded engine: requests as JSON, pictures as bytes, events as plain objects.
 
+use std::sync::Arc;
+
 use js_sys::{Array, Float32Array, Object, Reflect, Uint32Array};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
@@ -13,7 +15,11 @@ use ocelli::engine::{Engine, Plan, ScoredRows};
 use ocelli::gpu::DeviceReport;
 use ocelli::gpu::ledger::LedgerRow;
 use ocelli::kernels::self_test::SelfTestReport;
+use ocelli::responses::Responses;
 use wasm_shared::{JsResult, RequestHandle, Thrown, error_object, to_js, wasm_memory};
+
+/// Most bytes of stored responses: the memory of a module is small.
+const MOST_RESPONSE_BYTES: usize = 32 << 20;
 
 /// A model on the GPU. Its methods are called one at a time; requests can be submitted meanwhile through its [queue](Self::queue).
 ///
@@ -67,8 +73,21 @@ impl OcelliEngine {
         let ServiceOptions { model, aliases, created } = serde_wasm_bindgen::from_value(options)?;
         let (defaults, context) = (self.engine.sampling_defaults(), self.engine.plan().context);
         let (calls, thinking) = (self.engine.call_syntax(), self.engine.thinking());
-        let tokenizer = self.engine.tokenizer().clone();
-        Ok(OcelliService(Service { model, aliases, defaults, created, context, calls, thinking, tokenizer }))
+        let (tokenizer, reads_pictures) = (self.engine.tokenizer().clone(), self.engine.encoder().reads_pictures());
+        let responses = Arc::new(Responses::new(MOST_RESPONSE_BYTES));
+        Ok(OcelliService(Service {
+            model,
+            aliases,
+            defaults,
+            created,
+            context,
+            reads_pictures,
+            calls,
+            thinking,
+            tokenizer,
+            responses,
+            keeps_files: false,
+        }))
     }
 
     /// Logits of every prompt position. The request is JSON, `{ messages }` or `{ input_ids, images }`.

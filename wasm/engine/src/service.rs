@@ -154,8 +154,8 @@ fn without_pictures() -> JsValue {
     error_object(Error::Internal { detail: "work without its pictures".into() })
 }
 
-/// The API's reply for an error. `field` names the faulty field of the request.
+/// The reply for an error in the API at a path. `field` names the faulty field of the request.
 #[wasm_bindgen(js_name = errorReply, unchecked_return_type = "Reply")]
-pub fn error_reply(code: &str, message: &str, field: Option<String>) -> JsResult<JsValue> {
-    to_js(&Reply::error(code, message, field.as_deref()))
+pub fn error_reply(path: &str, code: &str, message: &str, field: Option<String>) -> JsResult<JsValue> {
+    to_js(&Reply::error(code, message, field.as_deref()).at(path))
 }

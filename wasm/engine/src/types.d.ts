@@ -26,8 +26,8 @@ export interface Usage {
   completion_tokens: number;
   /** Sum of both. */
   total_tokens: number;
-  /** Prompt tokens whose keys and values were still in the cache. */
-  prompt_tokens_details: { cached_tokens: number };
+  /** Prompt tokens whose keys and values were still in the cache, and those of pictures, if there are any. */
+  prompt_tokens_details: { cached_tokens: number; image_tokens?: number };
   /** Draft tokens (speculative decoding) that the model confirmed, and those that it did not. */
   completion_tokens_details: {
     accepted_prediction_tokens: number;
@@ -132,6 +132,8 @@ export interface RequestStamp {
   created: number;
   /** The seed of a request that names none; 32 bits. */
   seed: number;
+  /** Name of the sender, which may be empty: its responses are stored for it. Absent to store none. */
+  owner?: string;
 }
 
 /** The names under which a model is served. */

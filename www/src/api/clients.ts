@@ -29,12 +29,21 @@ export interface AiSdkOptions {
   supportedUrls: () => Record<string, RegExp[]>;
 }
 
+/** Options of `new Anthropic(engine.anthropic())` of the package `@anthropic-ai/sdk`. */
+export type AnthropicOptions = OpenAIOptions;
+
 /** No request is sent to it: the engine answers instead. */
-const BASE_URL = "http://localhost/v1";
+const ORIGIN = "http://localhost";
+const BASE_URL = `${ORIGIN}/v1`;
 const API_KEY = "none";
 
 export function openAIOptions(fetch: Fetch): OpenAIOptions {
   return { baseURL: BASE_URL, apiKey: API_KEY, fetch, dangerouslyAllowBrowser: true, maxRetries: 0, timeout: TIMEOUT };
+}
+
+/** The client adds the version of the API to the address itself. */
+export function anthropicOptions(fetch: Fetch): AnthropicOptions {
+  return { ...openAIOptions(fetch), baseURL: ORIGIN };
 }
 
 export function aiSdkOptions(fetch: Fetch): AiSdkOptions {

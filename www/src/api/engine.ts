@@ -29,7 +29,7 @@ import { type DeviceChoice, PROTOCOL_VERSION } from "../worker/protocol.js";
 import { startWorker, type Parts } from "../worker/start-worker.js";
 import { answerBatch, type BatchAnswer, type BatchOptions, type BatchSource } from "./batch.js";
 import { checkModels, type CheckOptions, type DeviceCheck } from "./check.js";
-import { aiSdkOptions, openAIOptions, type AiSdkOptions, type OpenAIOptions } from "./clients.js";
+import { aiSdkOptions, anthropicOptions, openAIOptions, type AiSdkOptions, type AnthropicOptions, type OpenAIOptions } from "./clients.js";
 import { engineFetch, type Fetch } from "./fetch.js";
 import { importThrough } from "./import-model.js";
 import type { ChatCompletionRequest, ChatMessage } from "./openai.js";
@@ -270,6 +270,11 @@ export class Engine {
   /** Options for OpenAI's own client: `new OpenAI(engine.openai())`. */
   openai(): OpenAIOptions {
     return openAIOptions(this.fetch);
+  }
+
+  /** Options for Anthropic's own client: `new Anthropic(engine.anthropic())`. */
+  anthropic(): AnthropicOptions {
+    return anthropicOptions(this.fetch);
   }
 
   /** Options for Vercel's AI SDK: `createOpenAICompatible(engine.aiSdk())` of `@ai-sdk/openai-compatible`. */

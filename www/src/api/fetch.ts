@@ -20,7 +20,7 @@ export function engineFetch(connection: Connection, isBatch = false): Fetch {
     const signal = init.signal ?? request?.signal;
     signal?.throwIfAborted();
     const body = await (request && init.body == null ? request : new Response(init.body ?? null)).text();
-    const stamp = requestStamp();
+    const stamp = isBatch ? requestStamp() : { ...requestStamp(), owner: "" };
     const headers = { "x-request-id": `req_${stamp.id}`, "cache-control": "no-cache" };
     const stop = new AbortController();
     const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
@@ -40,7 +40,9 @@ export function engineFetch(connection: Connection, isBatch = false): Fetch {
       const replied = (reply: ApiReply) => {
         if (!isStream) return resolve(plainResponse(reply, headers));
         // The headers were already sent.
-        if (reply.status >= 400) frames.push(`data: ${reply.body}\n\n`, () => undefined);
+        // Anthropic's clients expect the name of the event.
+        const name = url.pathname.includes("/v1/messages") ? "event: error\n" : "";
+        if (reply.status >= 400) frames.push(`${name}data: ${reply.body}\n\n`, () => undefined);
         frames.end();
       };
       answered.then(replied, (thrown: unknown) => {
@@ -82,5 +84,5 @@ function plainResponse({ status, body, may_retry, retry_after }: ApiReply, heade
 function failure(thrown: unknown): ApiReply {
   const { code, message } = errorData(thrown);
   const error = { message, type: "server_error", param: null, code: code.replaceAll("-", "_") };
-  return { status: 503, body: JSON.stringify({ error }), may_retry: false };
+  return { status: 503, body: JSON.stringify({ type: "error", error }), may_retry: false };
 }

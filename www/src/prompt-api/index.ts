@@ -6,8 +6,9 @@ import { Engine, packages, type LoadOptions, type LoadReport, type ModelSource }
 import { Once } from "../once.js";
 import { packageUrl } from "../store/packages.js";
 import { failure, failureOf } from "./failure.js";
+import { PARAMS } from "./params.js";
 import { Session } from "./session.js";
-import type { Availability, CoreOptions, CreateOptions } from "./types.js";
+import type { Availability, CoreOptions, CreateOptions, Monitor, Params } from "./types.js";
 
 export type { Session } from "./session.js";
 export type * from "./types.js";
@@ -18,6 +19,8 @@ export interface LanguageModelFactory {
   availability(options?: CoreOptions): Promise<Availability>;
   /** Opens a session. The first one loads the model for all. */
   create(options?: CreateOptions): Promise<Session>;
+  /** Sampling values that older code asks for. */
+  params(): Promise<Params>;
   /** The engine, after a session has been created. */
   readonly engine: Promise<Engine> | null;
 }
@@ -30,7 +33,7 @@ export function languageModel(model: ModelSource | Engine, options: LoadOptions 
 class Factory implements LanguageModelFactory {
   private readonly loaded = new Once(() => this.load());
   private isReady = false;
-  private readonly monitors = new Set<EventTarget>();
+  private readonly monitors = new Set<Monitor>();
 
   constructor(
     private readonly model: ModelSource | Engine,
@@ -60,7 +63,7 @@ class Factory implements LanguageModelFactory {
     signal?.throwIfAborted();
     checkSampling(options);
     if (!isSupported(options)) throw failure("NotSupportedError", "only text and pictures in, and text out");
-    const target = new EventTarget();
+    const target: Monitor = Object.assign(new EventTarget(), { ondownloadprogress: null });
     monitor?.(target);
     this.monitors.add(target);
     try {
@@ -74,6 +77,10 @@ class Factory implements LanguageModelFactory {
     } finally {
       this.monitors.delete(target);
     }
+  }
+
+  async params(): Promise<Params> {
+    return PARAMS;
   }
 
   private async load(): Promise<Engine> {
@@ -90,7 +97,9 @@ class Factory implements LanguageModelFactory {
 
   private tell(loaded: number): void {
     for (const monitor of this.monitors) {
-      monitor.dispatchEvent(new ProgressEvent("downloadprogress", { lengthComputable: true, loaded, total: 1 }));
+      const event = new ProgressEvent("downloadprogress", { lengthComputable: true, loaded, total: 1 });
+      monitor.ondownloadprogress?.(event);
+      monitor.dispatchEvent(event);
     }
   }
 }

@@ -12,7 +12,8 @@ export interface Accepts {
 /** Rejects with the fault of the prompt. */
 export async function chatMessages(prompt: Prompt, accepts: Accepts): Promise<ChatMessage[]> {
   const messages = typeof prompt === "string" ? [{ role: "user" as const, content: prompt }] : prompt;
-  if (!Array.isArray(messages) || messages.length === 0) throw new TypeError("a prompt is a string or a list of messages");
+  if (!Array.isArray(messages)) throw new TypeError("a prompt is a string or a list of messages");
+  if (messages.length === 0) throw failure("SyntaxError", "a list of messages has at least one");
   check(messages, accepts);
   return Promise.all(messages.map((message) => chatMessage(message, accepts)));
 }
@@ -25,6 +26,14 @@ function check(messages: PromptMessage[], accepts: Accepts): void {
       throw failure("SyntaxError", "prefix is for a last message of the assistant");
     }
   }
+}
+
+/** The messages of a prompt that asks for an answer. A last message of the assistant is continued only if it is a prefix. */
+export async function askedMessages(prompt: Prompt, accepts: Accepts): Promise<ChatMessage[]> {
+  const messages = await chatMessages(prompt, accepts);
+  const last = typeof prompt === "string" ? undefined : prompt.at(-1);
+  // The engine continues every last message of the assistant; an empty turn of the user makes the next one an answer of its own.
+  return last?.role === "assistant" && !last.prefix ? [...messages, { role: "user", content: "" }] : messages;
 }
 
 async function chatMessage({ role, content }: PromptMessage, accepts: Accepts): Promise<ChatMessage> {
@@ -48,8 +57,9 @@ async function chatPart({ type, value }: MessageContent, accepts: Accepts): Prom
   return { type: "image_url", image_url: { url: await copied(value) } };
 }
 
-async function copied(value: ImageBitmapSource | BufferSource): Promise<PictureInput> {
+async function copied(value: Exclude<MessageContent["value"], string>): Promise<PictureInput> {
   if (value instanceof Blob) return value;
   if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) return new Blob([value as BufferSource]);
-  return createImageBitmap(value);
+  if (typeof AudioBuffer !== "undefined" && value instanceof AudioBuffer) throw new TypeError("the value of an image is no audio");
+  return createImageBitmap(value as ImageBitmapSource);
 }

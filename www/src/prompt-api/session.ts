@@ -2,7 +2,8 @@
 import type { Engine } from "../api/engine.js";
 import type { ChatCompletionChunk, ChatCompletionRequest, ChatMessage, FunctionTool, ResponseFormat } from "../api/openai.js";
 import { failure, failureOf, isOverflow } from "./failure.js";
-import { chatMessages, type Accepts } from "./messages.js";
+import { askedMessages, chatMessages, type Accepts } from "./messages.js";
+import { PARAMS } from "./params.js";
 import type { CoreOptions, Prompt, PromptOptions, PromptTool, SamplingMode } from "./types.js";
 
 /** Rounds of calls that one prompt may take. */
@@ -20,6 +21,8 @@ const TEMPERATURES: Partial<Record<SamplingMode, number>> = {
 export class Session extends EventTarget {
   /** Called when the oldest prompts were dropped because the conversation is full. */
   oncontextoverflow: ((event: Event) => void) | null = null;
+  /** The same under its older name. */
+  onquotaoverflow: ((event: Event) => void) | null = null;
   readonly samplingMode: SamplingMode;
   private readonly destroyed = new AbortController();
   /** Turns, oldest first: a prompt, its tool calls and its answer. */
@@ -32,7 +35,7 @@ export class Session extends EventTarget {
     private readonly engine: Engine,
     private readonly options: CoreOptions,
     /** Never dropped. */
-    private readonly system: ChatMessage[],
+    private system: ChatMessage[],
   ) {
     super();
     this.samplingMode = options.samplingMode ?? "default";
@@ -44,7 +47,7 @@ export class Session extends EventTarget {
     const messages = initial.length > 0 ? await chatMessages(initial, accepts) : [];
     const own = messages.filter(({ role }) => role === "system");
     const session = new Session(engine, options, own);
-    if (messages.length > own.length) session.turns.push(messages.slice(own.length));
+    session.accept(messages.slice(own.length));
     session.used = await session.measure([]);
     if (session.used > session.window) {
       throw failure("QuotaExceededError", `the initial prompts have ${session.used} tokens, ${session.window} fit`);
@@ -60,6 +63,24 @@ export class Session extends EventTarget {
   /** Tokens that a conversation may have. */
   get contextWindow(): number {
     return this.window;
+  }
+
+  /** The same under its older name. */
+  get inputUsage(): number {
+    return this.used;
+  }
+
+  /** The same under its older name. */
+  get inputQuota(): number {
+    return this.window;
+  }
+
+  get topK(): number {
+    return this.options.topK ?? PARAMS.defaultTopK;
+  }
+
+  get temperature(): number {
+    return this.options.temperature ?? TEMPERATURES[this.samplingMode] ?? PARAMS.defaultTemperature;
   }
 
   /** The whole answer. */
@@ -93,8 +114,8 @@ export class Session extends EventTarget {
   }
 
   /** Adds messages without an answer. */
-  async append(input: Prompt, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
-    const messages = this.messages(input);
+  async append(input: Prompt, { signal }: { signal?: AbortSignal } = {}): Promise<undefined> {
+    const messages = this.messages(input, chatMessages);
     const leave = await this.enter(signal);
     const before = this.turns;
     try {
@@ -104,7 +125,7 @@ export class Session extends EventTarget {
         const tokens = await this.measure(added, this.signal(signal));
         if (tokens > this.window && dropped < before.length) continue;
         if (tokens > this.window) throw failure("QuotaExceededError", `${tokens} tokens, ${this.window} fit`);
-        this.turns = [...this.turns, added];
+        this.accept(added);
         this.used = tokens;
         if (dropped > 0) this.tell();
         return;
@@ -120,7 +141,7 @@ export class Session extends EventTarget {
   /** Tokens that a prompt would add. */
   async measureContextUsage(input: Prompt, options: PromptOptions = {}): Promise<number> {
     this.signal(options.signal).throwIfAborted();
-    const messages = await this.messages(input);
+    const messages = await this.messages(input, askedMessages);
     const text = constraint(options) && !options.omitResponseConstraintInput ? JSON.stringify(options.responseConstraint) : "";
     const told: ChatMessage[] = text ? [{ role: "user", content: text }] : [];
     try {
@@ -129,6 +150,11 @@ export class Session extends EventTarget {
     } catch (thrown) {
       throw failureOf(thrown);
     }
+  }
+
+  /** The same under its older name. */
+  measureInputUsage(input: Prompt, options: PromptOptions = {}): Promise<number> {
+    return this.measureContextUsage(input, options);
   }
 
   /** Another session with the same conversation, whose cached part is not computed again. */
@@ -142,7 +168,7 @@ export class Session extends EventTarget {
   }
 
   /** Ends the session: aborts running prompts and refuses further ones. */
-  destroy(reason: unknown = failure("AbortError", "the session was destroyed")): void {
+  destroy(reason: unknown = failure("AbortError", "the session was destroyed")): undefined {
     this.destroyed.abort(reason);
   }
 
@@ -150,12 +176,19 @@ export class Session extends EventTarget {
     this.destroy();
   }
 
-  private messages(input: Prompt): Promise<ChatMessage[]> {
+  private messages(input: Prompt, read: typeof chatMessages): Promise<ChatMessage[]> {
     const accepts: Accepts = { images: takesPictures(this.options), system: this.system.length === 0 && this.turns.length === 0 };
-    const messages = chatMessages(input, accepts);
+    const messages = read(input, accepts);
     // It may wait for another prompt before it is awaited.
     messages.catch(() => undefined);
     return messages;
+  }
+
+  /** Adds a turn to the conversation. A message of the system, which only the first turn may have, is kept for ever. */
+  private accept(turn: ChatMessage[]): void {
+    const others = turn.filter(({ role }) => role !== "system");
+    this.system = [...this.system, ...turn.filter(({ role }) => role === "system")];
+    if (others.length > 0) this.turns = [...this.turns, others];
   }
 
   private signal(own: AbortSignal | undefined): AbortSignal {
@@ -196,7 +229,7 @@ export class Session extends EventTarget {
   /** Queues the prompt at once; it is answered when the result is read. */
   private answer(input: Prompt, options: PromptOptions): AsyncGenerator<string, void> {
     const format = constraint(options);
-    const messages = this.messages(input);
+    const messages = this.messages(input, askedMessages);
     const signal = this.signal(options.signal);
     const entered = this.enter(options.signal);
     entered.catch(() => undefined);
@@ -217,7 +250,7 @@ export class Session extends EventTarget {
       const turn = [...(await answering.messages)];
       signal.throwIfAborted();
       yield* this.rounds(turn, format, signal);
-      this.turns.push(turn);
+      this.accept(turn);
     } catch (thrown) {
       throw failureOf(thrown);
     } finally {
@@ -280,9 +313,11 @@ export class Session extends EventTarget {
 
   /** Reports that the oldest turns were dropped. */
   private tell(): void {
-    const event = new Event("contextoverflow");
+    const [event, older] = [new Event("contextoverflow"), new Event("quotaoverflow")];
     this.oncontextoverflow?.(event);
     this.dispatchEvent(event);
+    this.onquotaoverflow?.(older);
+    this.dispatchEvent(older);
   }
 
   private request(turn: ChatMessage[], format: ResponseFormat | null): ChatCompletionRequest {

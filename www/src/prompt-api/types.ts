@@ -5,7 +5,7 @@ export type Role = "system" | "user" | "assistant";
 /** A piece of a message. Audio is refused. */
 export interface MessageContent {
   type: "text" | "image" | "audio" | "tool-call" | "tool-response";
-  value: string | ImageBitmapSource | BufferSource;
+  value: string | ImageBitmapSource | BufferSource | AudioBuffer;
 }
 
 export interface PromptMessage {
@@ -47,11 +47,16 @@ export interface CoreOptions {
   tools?: PromptTool[];
 }
 
+/** Target of `downloadprogress` events. */
+export interface Monitor extends EventTarget {
+  ondownloadprogress: ((event: ProgressEvent) => unknown) | null;
+}
+
 export interface CreateOptions extends CoreOptions {
   /** Ends the session, also after its creation. */
   signal?: AbortSignal;
   /** Receives the target of `downloadprogress` events. */
-  monitor?: (monitor: EventTarget) => void;
+  monitor?: (monitor: Monitor) => void;
   initialPrompts?: PromptMessage[];
 }
 
@@ -61,6 +66,14 @@ export interface PromptOptions {
   /** If true, the constraint is not mentioned to the model. */
   omitResponseConstraintInput?: boolean;
   signal?: AbortSignal;
+}
+
+/** Sampling values of older code. */
+export interface Params {
+  readonly defaultTopK: number;
+  readonly maxTopK: number;
+  readonly defaultTemperature: number;
+  readonly maxTemperature: number;
 }
 
 export type Availability = "unavailable" | "downloadable" | "downloading" | "available";

@@ -7,38 +7,38 @@ use std::time::{Duration, SystemTime};
 use ocelli::Result;
 use ocelli::api::Limit;
 
-use crate::shared::keys::{KeyEntry, KeyHash, read};
-use crate::shared::{disk, io, units};
+use super::keys::{KeyEntry, KeyHash, read};
+use super::{disk, io, units};
 
 /// Time between two looks at the file.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Sender of a request.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Caller {
+pub(crate) struct Caller {
     /// Name of its key, `api-key` for that of `--api-key`, empty without keys.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// True for a key of the file: usage is counted under its name whatever a request names, and its files are its own.
-    pub(super) is_named: bool,
+    pub(crate) is_named: bool,
     /// True if it reads everything.
-    pub(super) is_admin: bool,
+    pub(crate) is_admin: bool,
     /// Limits of its own in a day.
-    pub(super) limit: Limit,
+    pub(crate) limit: Limit,
 }
 
 impl Caller {
     /// The sender of a request that needs no key, or has that of `--api-key`.
-    pub(super) fn unnamed(name: &str) -> Arc<Self> {
+    pub(crate) fn unnamed(name: &str) -> Arc<Self> {
         Arc::new(Self { name: name.into(), is_admin: true, ..Self::default() })
     }
 
     /// Owner of its files and batches; empty for those of no key of the file.
-    pub(super) fn owner(&self) -> &str {
+    pub(crate) fn owner(&self) -> &str {
         if self.is_named { &self.name } else { "" }
     }
 
     /// Returns true if it may read what belongs to an owner.
-    pub(super) fn sees(&self, owner: &str) -> bool {
+    pub(crate) fn sees(&self, owner: &str) -> bool {
         self.is_admin || self.owner() == owner
     }
 }
@@ -65,7 +65,7 @@ impl Key {
 
 /// The keys.
 #[derive(Default)]
-pub(super) struct Keys {
+pub(crate) struct Keys {
     /// The key of `--api-key`.
     api_key: Option<Key>,
     path: Option<PathBuf>,
@@ -78,7 +78,7 @@ impl Keys {
     ///
     /// # Errors
     /// `io`, or `invalid-request` for a malformed file.
-    pub(super) fn open(api_key: Option<&str>, path: Option<&Path>) -> Result<Self> {
+    pub(crate) fn open(api_key: Option<&str>, path: Option<&Path>) -> Result<Self> {
         let api_key = api_key.filter(|key| !key.is_empty());
         let api_key =
             api_key.map(|key| Key { hash: KeyHash::of(key), expires: None, caller: Caller::unnamed("api-key") });
@@ -96,7 +96,7 @@ impl Keys {
     }
 
     /// Reads the file again whenever it changes. After a malformed change the keys before it stay valid.
-    pub(super) async fn watch(&self) {
+    pub(crate) async fn watch(&self) {
         let Some(path) = &self.path else { return };
         let version = async || {
             let about = tokio::fs::metadata(path).await.ok()?;
@@ -115,18 +115,18 @@ impl Keys {
     }
 
     /// Returns true if requests need a key.
-    pub(super) fn are_needed(&self) -> bool {
+    pub(crate) fn are_needed(&self) -> bool {
         self.api_key.is_some() || self.path.is_some()
     }
 
     /// The sender of a request with a key; `None` if no such key is valid.
-    pub(super) fn caller(&self, key: &str) -> Option<Arc<Caller>> {
+    pub(crate) fn caller(&self, key: &str) -> Option<Arc<Caller>> {
         let hash = KeyHash::of(key);
         self.find(|key| key.hash == hash)
     }
 
     /// The owner of files; `None` if its key is not valid any more.
-    pub(super) fn owner(&self, name: &str) -> Option<Arc<Caller>> {
+    pub(crate) fn owner(&self, name: &str) -> Option<Arc<Caller>> {
         match (name, &self.api_key) {
             ("", None) => Some(Caller::unnamed("")),
             ("", Some(key)) => Some(key.caller.clone()),

@@ -1,0 +1,66 @@
+//! Pictures that requests name: `data:` URLs, uploaded files, and files of a folder that the server was started with.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ocelli::api::{PictureUrl, Work};
+use ocelli::engine::Picture;
+use ocelli::{Error, Result};
+
+use super::store::{FileObject, Store};
+use crate::shared::api;
+use crate::shared::ask::{PictureFolder, picture_at};
+use crate::shared::callers::Caller;
+
+/// Most bytes of the files that one request names.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// Places of pictures beside the requests themselves.
+pub(super) struct Album {
+    pub(super) store: Arc<Store>,
+    /// The folder that clients may name files of.
+    pub(super) folder: Option<PathBuf>,
+}
+
+impl Album {
+    /// Reads the pictures of a request.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`] that names the field.
+    pub(super) fn pictures(&self, work: &Work, caller: &Caller) -> Result<Vec<Picture>> {
+        let mut room = MOST_BYTES;
+        let read = |picture: &PictureUrl| match (picture.file_id(), &self.folder) {
+            (Some(id), _) => self.uploaded(picture, (id, caller), &mut room),
+            (None, Some(folder)) if is_file(&picture.url) => in_folder(picture, folder),
+            _ => api::sent_picture(picture),
+        };
+        work.pictures.iter().map(read).collect()
+    }
+
+    /// An uploaded file that the sender of the request may read.
+    fn uploaded(&self, picture: &PictureUrl, (id, caller): (&str, &Caller), room: &mut u64) -> Result<Picture> {
+        let missing = || Error::request(&picture.field, format!("there is no file {id:?}"));
+        let file: FileObject = self.store.get_for(caller, id).ok_or_else(missing)?;
+        let too_large =
+            || Error::request(&picture.field, format!("the files of a request have at most {MOST_BYTES} bytes"));
+        *room = room.checked_sub(file.bytes).ok_or_else(too_large)?;
+        let mut bytes = Vec::new();
+        let read =
+            File::open(self.store.bytes(&file.id)).and_then(|open| open.take(MOST_BYTES).read_to_end(&mut bytes));
+        read.map_err(|_| missing())?;
+        Ok(Picture::encoded(bytes).at(picture.detail))
+    }
+}
+
+/// Returns true for a `file:` URL and for a path.
+fn is_file(url: &str) -> bool {
+    url.starts_with("file:") || !url.contains(':')
+}
+
+/// A file of the folder. The error is the same for all others, so that it reveals none of them.
+fn in_folder(picture: &PictureUrl, folder: &Path) -> Result<Picture> {
+    let found = picture_at(&picture.url, picture.detail, PictureFolder { base: folder, any_path: false });
+    found.map_err(|_| Error::request(&picture.field, "is no file in the folder of --media-path"))
+}

@@ -1,0 +1,12 @@
+/** The Prompt API of this package in the types of Chrome's own, checked by the compiler alone. */
+/// <reference types="dom-chromium-ai" />
+import type { LanguageModelFactory, Session } from "../src/prompt-api/index.js";
+
+/** A session, or the factory, in place of Chrome's. */
+export function chromeSession(session: Session): LanguageModel {
+  return session;
+}
+
+export function chromeFactory(factory: LanguageModelFactory): Pick<typeof LanguageModel, "create" | "availability" | "params"> {
+  return factory;
+}
