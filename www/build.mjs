@@ -103,7 +103,9 @@ async function buildServiceWorker() {
 function isShell(file) {
   if (file.startsWith("api/")) return false;
   if (file.startsWith("models/")) return file.includes("/gallery/");
-  return !/(^sw\.js|^_headers|\/node-worker\.js|wasm\/ocelli\w*\.js|\.map|\.d\.ts|LICENSE-\w+|LICENSES-page\.txt|THIRD-PARTY\.txt|version\.txt)$/.test(file);
+  return !/(^sw\.js|^_headers|\/node-worker\.js|wasm\/ocelli\w*\.js|\.map|\.d\.ts|LICENSE-\w+|LICENSES-page\.txt|THIRD-PARTY\.txt|version\.txt)$/.test(
+    file,
+  );
 }
 
 async function filesBelow(folder) {

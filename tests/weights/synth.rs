@@ -116,6 +116,7 @@ fn gguf_files_keep_their_layouts() {
         ("ministral-3-3b", FileType::Q4KM),
         ("ministral-3-14b", FileType::Q5KM),
         ("mistral-small-3.1-24b", FileType::Q8_0),
+        ("ministral-3-8b", FileType::Q4_0),
         ("ministral-3-8b", FileType::Bf16),
     ] {
         let config = small(shape, 1700);
@@ -143,6 +144,7 @@ fn gguf_files_keep_their_layouts() {
         let (most, finer) = match file_type {
             FileType::Q4KM => (Layout::Q4K, Layout::Q6K),
             FileType::Q5KM => (Layout::Q5K, Layout::Q6K),
+            FileType::Q4_0 => (Layout::Q4_0, Layout::Q4_0),
             FileType::Q8_0 => (Layout::Q8_0, Layout::Q8_0),
             FileType::Bf16 => (Layout::F16, Layout::F16),
         };
