@@ -1,5 +1,4 @@
-//! The device layer, which knows nothing about models: a GPU through wgpu or a processor, buffers with a ledger,
-//! compiled kernels, recordings and their submission.
+//! The device layer, which knows nothing about models: a GPU or a processor, buffers with a ledger, kernels, recordings, submission.
 
 pub mod buffer;
 mod compile;

@@ -25,8 +25,5 @@ pub(super) fn for_each<T: Sync>(items: &[T], work: impl Fn(&T) + Sync, mut on_do
 /// Runs `work` for each item on the only thread.
 #[cfg(target_arch = "wasm32")]
 pub(super) fn for_each<T>(items: &[T], work: impl Fn(&T), mut on_done: impl FnMut()) {
-    for item in items {
-        work(item);
-        on_done();
-    }
+    items.iter().map(work).for_each(|()| on_done());
 }

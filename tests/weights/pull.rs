@@ -305,7 +305,11 @@ fn known_models_are_listed_and_unknown_names_are_told() {
     let cache = Scratch::new();
     let listed = pull(&cache, &["pull"]);
     assert!(listed.status.success());
-    assert!(text(&listed.stdout).contains("qwen3.5-0.8b  0.5 GB, Apache-2.0\n"), "{}", text(&listed.stdout));
+    assert!(
+        text(&listed.stdout).contains("qwen3.5-0.8b  0.7 GB to download, about 0.7 GB on disk, Apache-2.0\n"),
+        "{}",
+        text(&listed.stdout)
+    );
     let unknown = pull(&cache, &["pull", "nothing"]);
     assert!(
         text(&unknown.stderr).starts_with("error[invalid-request]: model: \"nothing\" is no known model"),

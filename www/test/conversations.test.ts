@@ -44,7 +44,7 @@ const titles = (tab: Tab) =>
     document.querySelector<HTMLButtonElement>("#rail-dialog .close")?.click();
     return found;
   });
-/** Opens the list where it is behind a button. */
+/** Opens the list where a button hides it. */
 const openList = (tab: Tab) =>
   tab.run(async () => {
     document.querySelector<HTMLButtonElement>(".menu-button")?.click();
@@ -479,7 +479,7 @@ inBrowsers("the page's database", (browser) => {
 
   test("a database of version 1 opens under a later version with all its rows", async () => {
     const rows = await tab.run(async () => {
-      // As version 1 was released: this must never change.
+      // Version 1 as it was released: this must never change.
       const first = indexedDB.open("ocelli", 1);
       first.onupgradeneeded = () => {
         first.result.createObjectStore("conversations", { keyPath: "id" }).createIndex("updatedAt", "updatedAt");

@@ -55,7 +55,7 @@ export async function download(model: Downloadable): Promise<string | null> {
   }
 }
 
-/** What is downloaded stays and can be resumed. */
+/** Stops a download. Its bytes so far are kept, and it can be resumed. */
 export function pauseDownload(source: unknown): void {
   running.get(keyOf(source))?.abort();
 }

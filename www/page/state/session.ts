@@ -1,4 +1,4 @@
-/** What a visitor does: begins, gives files, asks, chooses a model. */
+/** Actions of a visitor: to begin, to give files, to ask, to choose a model. */
 import { computed, effect, signal } from "@preact/signals-core";
 import { packages } from "../../src/index.js";
 import type { Message, PictureName } from "../store/schema.js";
