@@ -22,9 +22,11 @@ export function HeldCard() {
   );
 }
 
-/** The model with the smallest download that sees photographs and fits. */
+/** The model with the smallest download that describes photographs and fits. */
 function smallest(): ModelCheck | undefined {
-  return check.value?.models.find(({ fits }) => fits);
+  const bytes = ({ downloadBytes }: ModelCheck) => downloadBytes ?? Number.POSITIVE_INFINITY;
+  const fitting = (check.value?.models ?? []).filter(({ fits, model }) => fits && model.goodAt.includes("describe"));
+  return fitting.sort((one, other) => bytes(one) - bytes(other))[0];
 }
 
 function Photograph() {
