@@ -26,7 +26,8 @@ test("no markup is made of strings", () => {
 });
 
 /** Codes with the advice for everything else: faults of the page itself, and what is not shown. */
-const OTHERS = "gpu budget-exceeded invalid-request unsupported-option model-not-found unknown-url wrong-method aborted internal unloaded";
+const OTHERS =
+  "gpu budget-exceeded invalid-request unsupported-option model-not-found no-such-object unknown-url wrong-method aborted internal unloaded";
 
 test("every error code has an advice, or is one of those that share one", async () => {
   const { en } = await import("../page/words/en.js");
