@@ -37,6 +37,6 @@ test("documents and workers have content security policies, and hosts get the sa
     assert.ok(headersFile().includes(`  content-security-policy: ${await policy(path)}\n`), path);
   assert.match(
     headersFile(),
-    /^\/\*\n {2}x-content-type-options: nosniff\n {2}referrer-policy: no-referrer\n {2}permissions-policy: .*\n\/\n/,
+    /^\/\*\n {2}x-content-type-options: nosniff\n {2}referrer-policy: no-referrer\n {2}permissions-policy: .*\n {2}cross-origin-opener-policy: same-origin\n {2}cross-origin-embedder-policy: require-corp\n\/\n/,
   );
 });

@@ -32,9 +32,9 @@ inBrowsers("storage", (browser) => {
 
     await site.stop();
     await openPage(tab, site.url);
+    await until(tab, "the gallery is stored too", () => (document.querySelector<HTMLImageElement>("#gallery img")?.naturalWidth ?? 0) > 0);
     await drop(tab, { from: picture as string, name: "scene.png" });
     assert.match(await nextAnswer(tab), /\w/, "the repaired file was stored");
-    assert.equal(await tab.run(() => document.querySelectorAll("#gallery img").length > 0), true, "the gallery is stored too");
   });
 
   test("a download resumes at the first missing file; a file that is wrong once is silently fetched again", async () => {
@@ -143,7 +143,7 @@ inBrowsers("storage", (browser) => {
     await tab.goto(`${site.url}?model=models/nowhere/`);
     const { code, text } = await problem(tab);
     assert.equal(code, "io");
-    assert.match(text, /could not be fetched/);
+    assert.match(text, /could not be downloaded/);
     assert.match(await tab.run(() => document.querySelector("#problem code")?.textContent ?? ""), /HTTP 404/);
   });
 });
