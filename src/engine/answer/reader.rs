@@ -68,6 +68,7 @@ impl AnswerReader {
         self.calls.is_some()
     }
 
+    /// The stop string that ended the answer.
     pub(in crate::engine) fn stop_string(&self) -> Option<&str> {
         self.stream.stop_string()
     }

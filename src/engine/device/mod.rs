@@ -193,8 +193,8 @@ impl Backend for Device {
     }
 }
 
-/// Tests the device's kernels, unless `known` proves them, and uploads a model's weights according to `plan`. Every shard is read, so that all hashes are checked. An
-/// error of `on_event` ends it.
+/// Tests the device's kernels, unless `known` proves them, and uploads a model's weights according to `plan`. Every shard is read, so that
+/// all hashes are checked. An error of `on_event` ends it.
 pub(in crate::engine) async fn bring_up(
     gpu: &Gpu,
     manifest: &Manifest,

@@ -116,7 +116,7 @@ function Device({ check: { device, runsOn, freeBytes, reasons } }: { check: Devi
   );
 }
 
-/** Those of this device, then those that fit, then larger ones; the order of the registry within each. */
+/** Stored models, then models that fit, then larger ones; the order of the registry within each group. */
 function sorted({ models }: DeviceCheck): ModelCheck[] {
   const rank = (model: ModelCheck) => (model.isStored ? 0 : isLarge(model) ? 2 : 1);
   return [...models].sort((one, other) => rank(one) - rank(other));

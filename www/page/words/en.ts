@@ -183,7 +183,6 @@ export const en = {
     unprotected: "The browser may clear what is stored here when the disk is full.",
     protect: "Ask the browser to keep it",
     onDevice: "On this device",
-    recommended: "Recommended",
     larger: "Larger",
     licence: (licence: string) => `Licence: ${licence}`,
     size: (bytes: number, isEstimate: boolean) => `${isEstimate ? "about " : ""}${readableBytes(bytes)}`,
@@ -193,9 +192,6 @@ export const en = {
     takes: (size: string) => `Takes: ${size} on this device`,
     needs: (least: string, all: string, isOnProcessor: boolean) => `${isOnProcessor ? "Memory" : "Graphics memory"}: ${least} to ${all}`,
     speedMeasured: (tokensPerSecond: number) => `Speed: ${rough(tokensPerSecond * WORDS_OF_TOKEN)} words a second (measured here)`,
-    speedEstimated: (tokensPerSecond: number) =>
-      `Speed: about ${Number((tokensPerSecond * WORDS_OF_TOKEN).toPrecision(1))} words a second (estimate)`,
-    speedUnknown: "Speed: not known yet",
     onProcessor: (tokensPerSecond: number, isSlow: boolean) => {
       const perSecond = tokensPerSecond * WORDS_OF_TOKEN;
       const speed = perSecond >= 1.5 ? `about ${Math.round(perSecond)} words` : perSecond >= 0.75 ? "about a word" : "less than a word";
