@@ -74,10 +74,15 @@ impl Constrained {
 }
 
 /// Commits tokens that the grammar allows. Returns true if no token may follow.
+///
+/// # Errors
+/// [`Error::InvalidGrammar`] also for a token that the mask allowed and the parser refuses: llguidance 1.9.1 does so for some Lark grammars
+/// with `%ignore` (decision 14). The answer ends rather than breaking its format.
 fn commit(constraint: &mut dyn Constraint, tokens: &[u32]) -> Result<bool> {
     let taken = constraint.commit(tokens)?;
     if taken < tokens.len() {
-        return Err(Error::Internal { detail: format!("the grammar does not allow token {}", tokens[taken]) });
+        let reason = format!("it allows token {} and then refuses it", tokens[taken]);
+        return Err(Error::InvalidGrammar { reason });
     }
     constraint.is_finished()
 }
