@@ -23,7 +23,7 @@ use super::album::Album;
 use super::batches::Batches;
 use super::files;
 use super::http::{Answer, failure, plain};
-use super::intake::{Intake, Leaving, Prepared, Text, busy};
+use super::intake::{Intake, Lane, Leaving, Memory, Prepared, Text, busy};
 use super::jobs::Jobs;
 use super::monitor::{Health, Monitor};
 use super::stream::Events;
@@ -153,15 +153,26 @@ impl Server {
         let stamp = Stamp { id: id.to_owned(), owner: Some(caller.name.clone()), ..api::stamp() };
         let (server, control) = (self.clone(), RequestControl::new());
         let leaving = Leaving::new(&control);
-        let mut prepared =
-            match intake.places.elsewhere(move || server.prepare((&head, &caller), text, stamp, control)).await {
-                Ok(Ready::Answer(body)) => return Ok(plain(&Reply::ok(body))),
-                Ok(Ready::Request(prepared)) => prepared,
-                Err(error) => return Ok(failed(&error, &path)),
-            };
+        let (lane, owner) = (Lane::of_body(text.text.len()), caller.clone());
+        let opening = intake.places(lane).elsewhere(move || server.open((&head, &owner), text, stamp));
+        let (work, bill, memory) = match opening.await {
+            Ok(Read::Answer(body)) => return Ok(plain(&Reply::ok(body))),
+            Ok(Read::Work(billed)) => (billed.work, billed.bill, billed.memory),
+            Err(error) => return Ok(failed(&error, &path)),
+        };
+        let (server, lane, id) = (self.clone(), Lane::of(&work, lane), id.to_owned());
+        let preparing = intake.places(lane).elsewhere(move || {
+            // The work has the pictures of the body.
+            let _memory = memory;
+            server.prepare((id, work), &caller, bill, control)
+        });
+        let mut prepared = match preparing.await {
+            Ok(prepared) => prepared,
+            Err(error) => return Ok(failed(&error, &path)),
+        };
         let (is_stream, is_counted) = (prepared.work.stream, prepared.bill.is_some());
         intake.reserve(&mut prepared)?;
-        let mut reader = self.jobs.submit(*prepared, Priority::Person).ok_or_else(busy)?;
+        let mut reader = self.jobs.submit(prepared, Priority::Person).ok_or_else(busy)?;
         leaving.submitted();
         if !is_stream {
             let answered = reader.whole().await;
@@ -176,34 +187,47 @@ impl Server {
         Ok(answer)
     }
 
-    /// Reads a request, opens its bill and prepares it for the engine. Takes long for large requests.
+    /// Reads a request and opens its bill.
+    fn open(&self, (head, caller): (&Parts, &Caller), body: Text, stamp: Stamp) -> ocelli::Result<Read> {
+        let Ok(Loaded { service, .. }) = self.loaded() else { return Err(Error::Aborted) };
+        let Text { text, memory } = body;
+        match service.open((head.method.as_str(), head.uri.path()), &text, stamp)? {
+            Opened::Ready(body) => Ok(Read::Answer(body)),
+            Opened::Work(mut work) => {
+                self.own(&mut work, caller);
+                let bill = self.bill(&work.asker, caller, None)?;
+                Ok(Read::Work(Box::new(Billed { work, bill, memory })))
+            }
+        }
+    }
+
+    /// Prepares a request for the engine. Takes long for pictures and formats.
     fn prepare(
         &self,
-        (head, caller): (&Parts, &Caller),
-        body: Text,
-        stamp: Stamp,
+        work: (String, Box<Work>),
+        caller: &Caller,
+        bill: Option<Bill>,
         control: RequestControl,
-    ) -> ocelli::Result<Ready> {
-        let Ok(Loaded { service, intake, .. }) = self.loaded() else { return Err(Error::Aborted) };
-        let id = stamp.id.clone();
-        let opened = service.open((head.method.as_str(), head.uri.path()), &body.text, stamp)?;
-        drop(body);
-        let mut work = match opened {
-            Opened::Ready(body) => return Ok(Ready::Answer(body)),
-            Opened::Work(work) => work,
-        };
-        self.own(&mut work, caller);
-        let bill = self.bill(&work.asker, caller, None)?;
+    ) -> ocelli::Result<Prepared> {
+        let Ok(Loaded { intake, .. }) = self.loaded() else { return Err(Error::Aborted) };
         let pictures = |work: &Work| self.album.pictures(work, caller);
-        intake.prepare((id, work), &pictures, bill, control).map(|prepared| Ready::Request(Box::new(prepared)))
+        intake.prepare(work, &pictures, bill, control)
     }
 }
 
 /// A request that has been read.
-enum Ready {
+enum Read {
     /// The answer, for which no engine is needed.
     Answer(String),
-    Request(Box<Prepared>),
+    Work(Box<Billed>),
+}
+
+/// Work for the engine that has not been prepared.
+struct Billed {
+    work: Box<Work>,
+    bill: Option<Bill>,
+    /// Part of the memory of all requests for the pictures in the body.
+    memory: Memory,
 }
 
 /// An error reply; a budget error includes the time until the budget resets.

@@ -26,6 +26,36 @@ const SMALL: usize = 256 << 10;
 /// Unit in which memory is counted.
 const UNIT: usize = 1 << 10;
 
+/// Kinds of work whose places are apart, so that work which takes long holds up only its own kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// Text of a small body.
+    Text,
+    /// Text of a large body, and of batches.
+    Large,
+    Pictures,
+    Formats,
+}
+
+/// Number of lanes.
+const LANES: usize = 4;
+
+impl Lane {
+    /// The lane of a body that has not been read.
+    pub(super) fn of_body(bytes: usize) -> Self {
+        if bytes > SMALL { Self::Large } else { Self::Text }
+    }
+
+    /// The lane in which a request is prepared whose body came by this lane.
+    pub(super) fn of(work: &Work, body: Self) -> Self {
+        match (&work.format, work.pictures.is_empty()) {
+            (Some(_), _) => Self::Formats,
+            (None, false) => Self::Pictures,
+            (None, true) => body,
+        }
+    }
+}
+
 /// Places of work that takes long: one for each core.
 #[derive(Clone)]
 pub(super) struct Places(Arc<Semaphore>);
@@ -60,15 +90,19 @@ impl Places {
 pub(super) struct Intake {
     encoder: Arc<Encoder>,
     formats: Formats,
-    pub(super) places: Places,
+    /// By lane.
+    places: [Places; LANES],
     /// Memory in units.
     memory: Arc<Semaphore>,
 }
 
+/// A part of the memory of all requests, given back with this value. Small bodies take none.
+pub(super) type Memory = Option<OwnedSemaphorePermit>;
+
 /// A body, and its part of the memory of all requests.
 pub(super) struct Text {
     pub(super) text: String,
-    _memory: Option<OwnedSemaphorePermit>,
+    pub(super) memory: Memory,
 }
 
 /// A request, ready for the engine.
@@ -82,7 +116,7 @@ pub(super) struct Prepared {
     /// Counts what it takes, where that is counted.
     pub(super) bill: Option<Bill>,
     /// Its pictures' part of the memory of all requests, until it begins.
-    pub(super) memory: Option<OwnedSemaphorePermit>,
+    pub(super) memory: Memory,
 }
 
 /// Cancels a request whose client leaves before it is submitted.
@@ -113,12 +147,18 @@ pub(super) fn busy() -> Reply {
 impl Intake {
     pub(super) fn new(engine: &Engine) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let (places, memory) = (Places::new(cores), Arc::new(Semaphore::new(MOST_IN_FLIGHT / UNIT)));
+        let places = std::array::from_fn(|_| Places::new(cores));
+        let memory = Arc::new(Semaphore::new(MOST_IN_FLIGHT / UNIT));
         Self { encoder: engine.encoder().clone(), formats: Formats::new(engine), places, memory }
     }
 
+    /// Places of a kind of work.
+    pub(super) fn places(&self, lane: Lane) -> &Places {
+        &self.places[lane as usize]
+    }
+
     /// Adds bytes to a part of the memory of all requests. Fails if there is no more.
-    fn grow(&self, memory: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> std::result::Result<(), Reply> {
+    fn grow(&self, memory: &mut Memory, bytes: usize) -> std::result::Result<(), Reply> {
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
         let more = self.memory.clone().try_acquire_many_owned(units).map_err(|_| busy())?;
         match memory {
@@ -158,7 +198,7 @@ impl Intake {
             }
         }
         let not_text = |_| refuse("invalid-request", "body: is not UTF-8".into());
-        Ok(Text { text: String::from_utf8(bytes).map_err(not_text)?, _memory: memory })
+        Ok(Text { text: String::from_utf8(bytes).map_err(not_text)?, memory })
     }
 
     /// Decodes the pictures that `pictures` reads, encodes prompts and compiles the grammar of a request.

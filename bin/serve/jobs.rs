@@ -12,9 +12,8 @@ use ocelli::api::{Client, Inbox, Output, Priority, Run, Scheduler, Submission};
 use ocelli::engine::{Engine, Meter, RequestControl};
 use ocelli::usage::Counts;
 use ocelli::{Error, Result};
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::intake::Prepared;
+use super::intake::{Memory, Prepared};
 use super::monitor::{Monitor, OpenRequests};
 use super::stream::{Answer, Flow, Reader};
 use crate::shared::kept;
@@ -231,7 +230,7 @@ struct Connected {
     bill: Option<Bill>,
     place: Place,
     /// Its pictures' part of the memory of all requests, until it begins.
-    memory: Option<OwnedSemaphorePermit>,
+    memory: Memory,
     arrived: Instant,
     has_begun: bool,
 }

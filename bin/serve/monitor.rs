@@ -133,8 +133,13 @@ impl Monitor {
 
     /// Returns true if the engine's thread should have shown a sign of life.
     pub(super) fn is_hung(&self) -> bool {
+        self.is_hung_at(self.started.elapsed())
+    }
+
+    /// The same at a time since the start.
+    fn is_hung_at(&self, now: Duration) -> bool {
         let beat = self.beat.load(Ordering::Relaxed);
-        beat != IDLE && self.started.elapsed().saturating_sub(Duration::from_millis(beat)) > HUNG
+        beat != IDLE && now.saturating_sub(Duration::from_millis(beat)) > HUNG
     }
 
     /// Counts a response.
@@ -168,5 +173,20 @@ impl Monitor {
         // Writing to a string cannot fail.
         let _ = encode(&mut text, &self.registry);
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_without_end_is_noticed_and_a_server_without_work_is_well() {
+        let monitor = Monitor::new();
+        let later = monitor.started.elapsed() + 2 * HUNG;
+        monitor.alive();
+        assert!(!monitor.is_hung() && monitor.is_hung_at(later));
+        monitor.idle();
+        assert!(!monitor.is_hung_at(later));
     }
 }

@@ -19,6 +19,7 @@ use super::{AT_ONCE, Batch, Counts, Pace, Status, locked};
 use crate::batch::{Answered, Answers, Attempts, BatchRequest, Requests, Retries, survey};
 use crate::serve::handler::Server;
 use crate::serve::http::told;
+use crate::serve::intake::Lane;
 use crate::serve::store::FileObject;
 use crate::shared::api;
 use crate::shared::callers::Caller;
@@ -227,8 +228,9 @@ impl Active<'_> {
         let control = RequestControl::new();
         *locked(&server.batches.requests[place]) = control.clone();
         let pictures = |work: &Work| server.album.pictures(work, caller);
+        let lane = Lane::of(&work, Lane::Large);
         let prepare = || intake.prepare((id, work), &pictures, bill, control);
-        let prepared = intake.places.here(|| self.attempts.prepare(&request.custom_id, prepare))?;
+        let prepared = intake.places(lane).here(|| self.attempts.prepare(&request.custom_id, prepare))?;
         let reader = server.jobs.submit(prepared, Priority::Batch).ok_or(Error::Aborted)?;
         // The batch may have been cancelled before.
         if server.batches.goes_on() { pollster::block_on(reader.whole()) } else { Err(Error::Aborted) }

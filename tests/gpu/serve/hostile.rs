@@ -1,6 +1,7 @@
 //! Requests that are meant to stop a server, to fill its memory or to learn of others.
 
 use std::io::{Read, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -80,6 +81,28 @@ fn grammars_that_recurse_without_end_do_not_stop_the_answers_of_others() {
     let mut rest = String::new();
     stream.read_to_string(&mut rest).expect("the rest of the stream");
     assert!(rest.contains("data: [DONE]"), "{rest}");
+}
+
+/// Formats, pictures and texts are prepared in places of their own.
+#[test]
+fn formats_that_take_seconds_to_compile_do_not_hold_up_text() {
+    let server = Server::start(&[]);
+    let ended = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                let format = json!({"type": "regex", "regex": "((a{1000}){1000}){1000}"});
+                let refused = server.post(CHAT, &endless(3, json!({"response_format": format})));
+                ended.fetch_add(1, Ordering::SeqCst);
+                assert_eq!(refused.status, 400, "{refused:?}");
+            });
+        }
+        // All of them have arrived.
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(server.post(CHAT, &endless(3, json!({}))).status, 200);
+        let ended = ended.load(Ordering::SeqCst);
+        assert!(ended < 12, "{ended} formats were compiled before a text was answered");
+    });
 }
 
 #[test]
