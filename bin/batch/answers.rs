@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use ocelli::package::durable::{folder_of, sync_folder};
 use ocelli::usage::Spent;
 use ocelli::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,15 @@ pub(crate) struct Answers {
     spent: Spent,
 }
 
+/// Returns true for the last line of an interrupted write: the beginning of an answer. After a power failure parts of it may be zeros, and
+/// its beginning, too, if it follows other answers; a file of others is left alone.
+fn is_partial(line: &[u8], follows_answers: bool) -> bool {
+    let is_zero = |byte: &u8| *byte == 0;
+    let may_be_zero = follows_answers || line.iter().all(is_zero);
+    let begins = line.iter().zip(START).all(|(byte, start)| byte == start || may_be_zero && is_zero(byte));
+    begins && (line.last() != Some(&b'\n') || serde_json::from_slice::<Answered>(line).is_err())
+}
+
 impl Answers {
     /// Opens or creates the file. A partial answer of an interrupted write is cut off; nothing else is.
     ///
@@ -66,7 +76,9 @@ impl Answers {
         let mut answers =
             Self { file, name: name.clone(), ids: HashSet::new(), lines: HashSet::new(), spent: Spent::default() };
         let whole = answers.read()?;
-        answers.file.set_len(whole).and_then(|()| answers.file.seek(SeekFrom::End(0))).map_err(io)?;
+        let cut = answers.file.set_len(whole).and_then(|()| answers.file.seek(SeekFrom::End(0)));
+        // Before more is written: the name of a new file, and its length without a partial answer.
+        cut.and_then(|_| answers.file.sync_all()).and_then(|()| sync_folder(folder_of(path))).map_err(io)?;
         Ok(answers)
     }
 
@@ -76,11 +88,8 @@ impl Answers {
         for number in 1.. {
             line.clear();
             let read = reader.read_until(b'\n', &mut line).map_err(|error| Error::io(&self.name, &error))?;
-            if line.last() != Some(&b'\n') {
-                let common = line.len().min(START.len());
-                if line[..common] != START[..common] {
-                    return Err(Error::request(&self.name, format!("line {number} is no answer of a batch")));
-                }
+            let is_last = reader.fill_buf().map_err(|error| Error::io(&self.name, &error))?.is_empty();
+            if line.is_empty() || is_last && is_partial(&line, whole > 0) {
                 break;
             }
             let answered: Answered = serde_json::from_slice(&line).map_err(|error| {

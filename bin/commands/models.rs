@@ -1,14 +1,15 @@
 //! `ocelli list` and `ocelli rm`: the models in the cache folder.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use clap::Args;
+use ocelli::package::durable::{folder_of, sync_folder};
 use ocelli::package::manifest::{MANIFEST_FILE, Manifest};
 use ocelli::{Error, Result};
 use serde::Serialize;
 
-use crate::shared::io;
+use crate::shared::io as console;
 use crate::shared::models;
 
 /// List the models that were pulled.
@@ -41,17 +42,17 @@ pub(crate) fn list(args: &ListArgs) -> Result<()> {
     let pulled = pulled();
     for Pulled { name, bytes, quantization, license, path } in pulled.iter().filter(|_| !args.json) {
         let license = license.as_deref().unwrap_or("licence unknown");
-        io::print(&format!(
+        console::print(&format!(
             "{name}  {:.1} GB, {quantization}, {license}\n    {}",
             *bytes as f64 / 1e9,
             path.display()
         ))?;
     }
     for model in pulled.iter().filter(|_| args.json) {
-        io::print(&io::json(model)?)?;
+        console::print(&console::json(model)?)?;
     }
     if pulled.is_empty() {
-        io::inform("no models yet: `ocelli pull` lists known ones");
+        console::inform("no models yet: `ocelli pull` lists known ones");
     }
     Ok(())
 }
@@ -84,9 +85,16 @@ pub(crate) fn remove(args: &RemoveArgs) -> Result<()> {
             return Err(missing());
         }
         for folder in existing {
-            fs::remove_dir_all(&folder).map_err(|error| Error::io(folder.display(), &error))?;
+            // Without its manifest it is no model, even if the rest remains.
+            let forget = match fs::remove_file(folder.join(MANIFEST_FILE)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                removed => removed.and_then(|()| sync_folder(&folder)),
+            };
+            let removed =
+                forget.and_then(|()| fs::remove_dir_all(&folder)).and_then(|()| sync_folder(folder_of(&folder)));
+            removed.map_err(|error| Error::io(folder.display(), &error))?;
         }
-        io::print(&format!("{name} is removed"))?;
+        console::print(&format!("{name} is removed"))?;
     }
     Ok(())
 }

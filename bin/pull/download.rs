@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use ocelli::package::durable;
 use ocelli::{Error, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -24,6 +25,8 @@ const ATTEMPTS: u32 = 5;
 const REDIRECTS: usize = 8;
 /// Time without a byte after which a connection is stalled and the download resumes.
 const STALL: Duration = Duration::from_secs(60);
+/// Received bytes after which those so far are written to disk.
+const STORE_EVERY: u64 = 16 << 20;
 
 /// State of an unfinished file, stored beside it.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +36,9 @@ struct Version {
     bytes: Option<u64>,
     /// SHA-256 of the whole file, if the server sends it.
     sha256: Option<String>,
+    /// Bytes that are on disk. After a power failure those beyond may be zeros.
+    #[serde(default)]
+    stored: u64,
 }
 
 /// The end of an attempt.
@@ -128,7 +134,7 @@ impl Downloader {
         let known: Version =
             fs::read(&noted).ok().and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
         // Without an ETag the rest may belong to another version of the file.
-        let have = fs::metadata(part).map_or(0, |data| data.len()) * u64::from(known.etag.is_some());
+        let have = fs::metadata(part).map_or(0, |data| data.len()).min(known.stored) * u64::from(known.etag.is_some());
         let (response, sha256) = self.get(url, have, known.etag.as_deref())?;
         match response.status() {
             StatusCode::OK | StatusCode::PARTIAL_CONTENT => {}
@@ -147,23 +153,22 @@ impl Downloader {
         let etag = strong_etag(&response);
         // A digest of an earlier response belongs to the ETag of that response.
         let sha256 = sha256.or_else(|| known.sha256.clone().filter(|_| etag == known.etag));
-        let version = pinned(Version { etag, bytes, sha256 }, url, pin).map_err(Failure::Final)?;
+        let version = pinned(Version { etag, bytes, sha256, stored: start }, url, pin).map_err(Failure::Final)?;
         if start != 0 && (start != have || (&version.etag, version.bytes) != (&known.etag, known.bytes)) {
             fs::remove_file(part).map_err(fail)?;
             return Err(Failure::Passing("the file has changed".into()));
         }
         disk::check_room(part, version.bytes.unwrap_or(0).saturating_sub(start)).map_err(Failure::Final)?;
         *begun = start;
-        let json = serde_json::to_vec(&version).map_err(|error| fail(error.into()))?;
-        fs::write(&noted, json).map_err(fail)?;
         let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(part).map_err(fail)?;
         file.set_len(start).and_then(|()| file.seek(SeekFrom::Start(start))).map_err(fail)?;
-        append(response.into_body(), &mut file, &label(path), start, version.bytes)?;
-        verify(url, part, &version, pin)?;
-        // The content must be on disk before its name is.
-        file.sync_all().and_then(|()| fs::rename(part, path)).map_err(fail)?;
+        let mut part = Part { file, path: part, noted: &noted, version };
+        part.store(start).map_err(fail)?;
+        append(response.into_body(), &mut part, &label(path), start)?;
+        verify(url, &part, pin)?;
+        durable::rename(part.path, path).map_err(fail)?;
         // No longer needed.
-        drop(fs::remove_file(noted));
+        drop(fs::remove_file(&noted));
         Ok(true)
     }
 
@@ -199,6 +204,24 @@ impl Downloader {
             }
         }
         Err(Failure::Final(Error::Io { path: url.into(), reason: "too many redirections".into() }))
+    }
+}
+
+/// An unfinished file.
+struct Part<'a> {
+    file: File,
+    path: &'a Path,
+    /// Path of its version.
+    noted: &'a Path,
+    version: Version,
+}
+
+impl Part<'_> {
+    /// Writes the first `bytes` to disk, and then their number.
+    fn store(&mut self, bytes: u64) -> io::Result<()> {
+        self.file.sync_data()?;
+        self.version.stored = bytes;
+        fs::write(self.noted, serde_json::to_vec(&self.version)?)
     }
 }
 
@@ -239,34 +262,35 @@ fn extent(response: &Response<Body>) -> Option<Extent> {
     Some(Extent { start: 0, bytes: text(response, "content-length").and_then(|length| length.parse().ok()) })
 }
 
-fn append(
-    body: Body,
-    file: &mut File,
-    label: &str,
-    start: u64,
-    bytes: Option<u64>,
-) -> std::result::Result<(), Failure> {
+fn append(body: Body, part: &mut Part, label: &str, start: u64) -> std::result::Result<(), Failure> {
+    let bytes = part.version.bytes;
     let bar = bar("{msg} {bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left")
         .with_message(harmless(label).into_owned());
     bar.set_length(bytes.unwrap_or(0));
     bar.set_position(start);
     bar.reset_eta();
+    let fail = |error: io::Error| Failure::Final(Error::io(label, &error));
     let (mut body, mut buffer, mut at) = (body.into_reader(), vec![0; 1 << 18], start);
-    loop {
+    let ended = loop {
         let read = match body.read(&mut buffer) {
-            Ok(0) => break,
+            Ok(0) => break Ok(()),
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error.into()),
+            Err(error) => break Err(error),
         };
-        file.write_all(&buffer[..read]).map_err(|error| Failure::Final(Error::io(label, &error)))?;
+        part.file.write_all(&buffer[..read]).map_err(fail)?;
         at += read as u64;
         bar.set_position(at);
         if bytes.is_some_and(|bytes| at > bytes) {
-            break;
+            break Ok(());
         }
-    }
+        if at >= part.version.stored + STORE_EVERY {
+            part.store(at).map_err(fail)?;
+        }
+    };
+    part.store(at).map_err(fail)?;
     bar.finish_and_clear();
+    ended?;
     match bytes {
         Some(bytes) if at > bytes => {
             let reason = format!("the server sends more than the {bytes} bytes of the file");
@@ -278,10 +302,10 @@ fn append(
 }
 
 /// Removes a damaged file, so that the next attempt starts from the beginning.
-fn verify(url: &str, part: &Path, version: &Version, pin: Option<&Pin>) -> std::result::Result<(), Failure> {
-    let Some(expected) = &version.sha256 else { return Ok(()) };
+fn verify(url: &str, part: &Part, pin: Option<&Pin>) -> std::result::Result<(), Failure> {
+    let Some(expected) = &part.version.sha256 else { return Ok(()) };
     let mut hash = Sha256::new();
-    let (mut file, mut buffer) = (File::open(part)?, vec![0; 1 << 18]);
+    let (mut file, mut buffer) = (File::open(part.path)?, vec![0; 1 << 18]);
     loop {
         match file.read(&mut buffer)? {
             0 => break,
@@ -292,7 +316,7 @@ fn verify(url: &str, part: &Path, version: &Version, pin: Option<&Pin>) -> std::
     if actual == *expected {
         return Ok(());
     }
-    fs::remove_file(part)?;
+    fs::remove_file(part.path)?;
     let promise = pin.map_or("the server promised", |_| "the known file has");
     let reason = format!("SHA-256 is {actual}, {promise} {expected}");
     Err(Failure::Final(Error::Io { path: url.into(), reason }))

@@ -19,6 +19,7 @@ use ocelli::import::{ImportOptions, hf};
 use ocelli::layout::Layout;
 use ocelli::package::DirectorySink;
 use ocelli::package::Package;
+use ocelli::package::durable::create_folder;
 use ocelli::package::manifest::{MANIFEST_FILE, Manifest};
 use ocelli::package::source::{Directory, FileSet, FileSource};
 use ocelli::package::writer::{PackageSink, PackageWriter};
@@ -115,7 +116,7 @@ fn list() -> Result<()> {
 }
 
 fn create(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|error| Error::io(folder.display(), &error))
+    create_folder(&mut fs::DirBuilder::new(), folder).map_err(|error| Error::io(folder.display(), &error))
 }
 
 /// Locks the folder for this process; the lock ends with the process.

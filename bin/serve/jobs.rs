@@ -254,18 +254,21 @@ impl Client for Connected {
     }
 
     fn end(self: Box<Self>, outcome: Result<String>) {
-        let (ms, used) = (self.arrived.elapsed().as_millis() as u64, Counts::of_outcome(&outcome));
+        let Self { id, flow, bill, place, arrived, .. } = *self;
+        let (ms, used) = (arrived.elapsed().as_millis() as u64, Counts::of_outcome(&outcome));
         match &outcome {
             Ok(_) => {
-                self.place.shared.monitor.answered(&used, self.arrived);
+                place.shared.monitor.answered(&used, arrived);
                 let Counts { prompt_tokens, cached_tokens, completion_tokens, .. } = used;
-                tracing::info!(id = self.id, ms, prompt_tokens, cached_tokens, completion_tokens, "answered");
+                tracing::info!(id, ms, prompt_tokens, cached_tokens, completion_tokens, "answered");
             }
-            Err(error) => tracing::info!(id = self.id, ms, code = error.code(), "failed"),
+            Err(error) => tracing::info!(id, ms, code = error.code(), "failed"),
         }
-        if let Some(bill) = self.bill {
-            bill.close(&used);
+        let end = move || flow.send(Answer::End(outcome));
+        match bill {
+            // After a power failure the client has no answer that is not counted.
+            Some(bill) => bill.close_then(&used, Box::new(end)),
+            None => end(),
         }
-        self.flow.send(Answer::End(outcome));
     }
 }

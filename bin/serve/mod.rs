@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -164,7 +165,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let (_temporary, batches) = (Temporary(batches.store.clone()), Arc::new(batches));
     let (loaded, shares_cache) = (OnceLock::new(), args.share_cache);
     let album = Album { store: batches.store.clone(), folder: args.media_path.clone() };
-    let server = Server { access, shares_cache, loaded, monitor, jobs, batches: batches.clone(), accounts, album };
+    let (usage, batches_of) = (accounts.clone(), batches.clone());
+    let server = Server { access, shares_cache, loaded, monitor, jobs, batches: batches_of, accounts, album };
     let server = Arc::new(server);
     let address = SocketAddr::new(args.host, args.port);
     let listener = runtime.block_on(connections::listen(address))?;
@@ -185,5 +187,13 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let outcome = queue.work(&mut engine);
     runtime.shutdown_timeout(LAST_TIME);
     batches.close();
+    if let Some(usage) = usage {
+        let (stored, waiting) = channel();
+        usage.when_stored(Box::new(move || {
+            let _ = stored.send(());
+        }));
+        // A disk that hangs does not hold up the end.
+        let _ = waiting.recv_timeout(LAST_TIME);
+    }
     outcome
 }

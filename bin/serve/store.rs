@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ocelli::api::Reply;
 use ocelli::engine::snapshots::{private_append, private_file, private_folder};
+use ocelli::package::durable;
 use ocelli::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -186,7 +187,7 @@ impl Store {
             file.write_all(json.as_bytes())?;
             // The new content must be on disk before its name is.
             file.sync_all()?;
-            fs::rename(&part, &path)
+            durable::rename(&part, &path)
         };
         let written = write();
         written.map_err(|error| Error::io(path.display(), &error))
@@ -195,7 +196,7 @@ impl Store {
     /// Removes a file and its bytes.
     pub(super) fn remove(&self, id: &str) {
         // Without its JSON the object does not exist, even if the bytes remain. There may be none.
-        let _ = fs::remove_file(self.path(id));
+        let _ = fs::remove_file(self.path(id)).and_then(|()| durable::sync_folder(&self.folder));
         let path = self.bytes(id);
         let bytes = fs::metadata(&path).map_or(0, |data| data.len());
         if fs::remove_file(path).is_ok() {

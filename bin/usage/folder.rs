@@ -1,11 +1,14 @@
-//! Usage in append-only files: one file a day. A killed process leaves at most half a line.
+//! Usage in append-only files: one file a day. A killed process leaves at most half a line, and an answer ends after its usage is on disk.
 
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
 
 use ocelli::engine::snapshots::{private_append, private_folder};
-use ocelli::usage::{Counts, Ledger, Sums, is_day};
+use ocelli::package::durable::sync_folder;
+use ocelli::usage::{Counts, Ledger, Sums, Then, is_day};
 use ocelli::{Error, Result};
 
 use crate::shared::io::{self, inform};
@@ -33,21 +36,16 @@ pub(super) fn read(folder: &Path) -> Result<Sums> {
     Ok(sums)
 }
 
-/// The files of a folder.
+/// Usage that is stored in a folder by a thread of its own, so that nothing waits for the disk but the ends of answers.
 #[derive(Debug)]
 pub(crate) struct Folder {
     /// Nothing is stored if it is `None`.
-    path: Option<PathBuf>,
-    /// The file of a day.
-    file: Option<(String, File)>,
+    writer: Option<Writer>,
     /// Counts that are not written, and the time of the last write.
     unsaved: Sums,
     saved_at: u64,
     /// Seconds since 1970.
     clock: fn() -> u64,
-    has_complained: bool,
-    /// Lock file, held while this value exists.
-    _lock: Option<File>,
 }
 
 impl Folder {
@@ -56,40 +54,24 @@ impl Folder {
     /// # Errors
     /// `io`, also if another process has locked it.
     pub(super) fn open(path: Option<&Path>, clock: fn() -> u64) -> Result<(Sums, Self)> {
-        let (mut sums, mut lock) = (Sums::default(), None);
+        let (mut sums, mut writer) = (Sums::default(), None);
         if let Some(path) = path {
             let io = |error: &std::io::Error| Error::io(path.display(), error);
             private_folder(path).map_err(|error| io(&error))?;
-            let file = private_append(&path.join("lock")).map_err(|error| io(&error))?;
-            file.try_lock().map_err(|_| io(&std::io::Error::other("another process counts there")))?;
-            (sums, lock) = (read(path)?, Some(file));
+            let lock = private_append(&path.join("lock")).map_err(|error| io(&error))?;
+            lock.try_lock().map_err(|_| io(&std::io::Error::other("another process counts there")))?;
+            (sums, writer) = (read(path)?, Some(Writer::start(path, lock)));
         }
-        let (path, unsaved) = (path.map(Path::to_path_buf), Sums::default());
-        Ok((sums, Self { path, file: None, unsaved, saved_at: 0, clock, has_complained: false, _lock: lock }))
+        Ok((sums, Self { writer, unsaved: Sums::default(), saved_at: 0, clock }))
     }
 
-    /// If writing fails, usage is still counted in memory.
     fn save(&mut self) {
-        for (day, line) in std::mem::take(&mut self.unsaved).lines() {
-            if let Err(error) = self.write(day, &line)
-                && !std::mem::replace(&mut self.has_complained, true)
-            {
-                io::complain(&error);
-            }
+        let unsaved = std::mem::take(&mut self.unsaved);
+        if let Some(writer) = &self.writer {
+            let entries = unsaved.lines().map(|(day, line)| Entry::Line { day: day.to_owned(), line });
+            entries.for_each(|entry| writer.send(entry));
         }
         self.saved_at = (self.clock)();
-    }
-
-    fn write(&mut self, day: &str, line: &str) -> Result<()> {
-        let Some(folder) = &self.path else { return Ok(()) };
-        let path = folder.join(format!("{day}.jsonl"));
-        let io = |error: std::io::Error| Error::io(path.display(), &error);
-        let file = match self.file.take() {
-            Some((known, file)) if known == day => file,
-            _ => open_to_append(&path).map_err(io)?,
-        };
-        let (_, file) = self.file.insert((day.to_owned(), file));
-        file.write_all(line.as_bytes()).map_err(io)
     }
 }
 
@@ -100,6 +82,13 @@ impl Ledger for Folder {
             self.save();
         }
     }
+
+    fn when_stored(&mut self, then: Then) {
+        match &self.writer {
+            Some(writer) => writer.send(Entry::Stored(then)),
+            None => then(),
+        }
+    }
 }
 
 impl Drop for Folder {
@@ -108,11 +97,107 @@ impl Drop for Folder {
     }
 }
 
-/// Ends a partial line.
-fn open_to_append(path: &Path) -> std::io::Result<File> {
-    let mut file = private_append(path)?;
-    if fs::read(path)?.last().is_some_and(|byte| *byte != b'\n') {
-        file.write_all(b"\n")?;
+/// Messages to the thread that writes.
+enum Entry {
+    Line {
+        day: String,
+        line: String,
+    },
+    /// To be called when all earlier lines are on disk.
+    Stored(Then),
+}
+
+/// A thread that writes lines to the files of a folder. Dropping this value waits for it.
+#[derive(Debug)]
+struct Writer {
+    /// `None` once it ends.
+    sender: Option<Sender<Entry>>,
+    thread: Option<JoinHandle<()>>,
+    /// Lock file, held while this value exists.
+    _lock: File,
+}
+
+impl Writer {
+    fn start(folder: &Path, lock: File) -> Self {
+        let (sender, entries) = channel();
+        let mut files = Files { folder: folder.to_path_buf(), file: None, has_complained: false };
+        let thread = std::thread::spawn(move || files.work(&entries));
+        Self { sender: Some(sender), thread: Some(thread), _lock: lock }
     }
-    Ok(file)
+
+    fn send(&self, entry: Entry) {
+        if let Some(sender) = &self.sender {
+            // Sending fails only after a panic of the thread.
+            let _ = sender.send(entry);
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.sender = None;
+        // A panic of the thread was reported by it.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// The files of a folder.
+struct Files {
+    folder: PathBuf,
+    /// The file of a day.
+    file: Option<(String, File)>,
+    has_complained: bool,
+}
+
+impl Files {
+    /// Writes lines until there is no sender. Those that wait together are written to disk together.
+    fn work(&mut self, entries: &Receiver<Entry>) {
+        while let Ok(first) = entries.recv() {
+            let mut stored = Vec::new();
+            for entry in std::iter::once(first).chain(entries.try_iter()) {
+                match entry {
+                    Entry::Line { day, line } => self.attempt(|files| files.write(&day, &line)),
+                    Entry::Stored(then) => stored.push(then),
+                }
+            }
+            self.attempt(Self::sync);
+            stored.into_iter().for_each(|then| then());
+        }
+    }
+
+    /// If writing fails, usage is still counted in memory.
+    fn attempt(&mut self, work: impl FnOnce(&mut Self) -> std::io::Result<()>) {
+        if let Err(error) = work(self)
+            && !std::mem::replace(&mut self.has_complained, true)
+        {
+            io::complain(&Error::io(self.folder.display(), &error));
+        }
+    }
+
+    fn write(&mut self, day: &str, line: &str) -> std::io::Result<()> {
+        let file = match self.file.take() {
+            Some((known, file)) if known == day => file,
+            earlier => {
+                earlier.map_or(Ok(()), |(_, file)| file.sync_data())?;
+                self.open(day)?
+            }
+        };
+        let (_, file) = self.file.insert((day.to_owned(), file));
+        file.write_all(line.as_bytes())
+    }
+
+    fn sync(&mut self) -> std::io::Result<()> {
+        self.file.as_ref().map_or(Ok(()), |(_, file)| file.sync_data())
+    }
+
+    /// Opens the file of a day, and ends a partial line.
+    fn open(&self, day: &str) -> std::io::Result<File> {
+        let path = self.folder.join(format!("{day}.jsonl"));
+        let mut file = private_append(&path)?;
+        sync_folder(&self.folder)?;
+        if fs::read(path)?.last().is_some_and(|byte| *byte != b'\n') {
+            file.write_all(b"\n")?;
+        }
+        Ok(file)
+    }
 }

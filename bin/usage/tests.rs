@@ -1,6 +1,7 @@
 //! Usage in a folder over days, restarts, parallel requests and aborted answers, with a test clock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::channel;
 
 use ocelli::api::{Asker, Limit};
 use ocelli::usage::{Counts, Limits, Sums};
@@ -57,6 +58,9 @@ fn a_budget_is_one_for_all_requests_of_a_key_and_starts_anew_with_the_day() {
     assert_eq!(row("ann", &accounts), wanted);
 
     // The process is killed without any destructor, and leaves half a line.
+    let (stored, waiting) = channel();
+    accounts.when_stored(Box::new(move || stored.send(()).expect("a receiver")));
+    waiting.recv().expect("it is stored");
     let file = path.join("2026-11-23.jsonl");
     let text = std::fs::read_to_string(&file).expect("the file of the day");
     drop(accounts);

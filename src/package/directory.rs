@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::durable;
 use super::manifest::{FORMAT, MANIFEST_FILE, MAX_MANIFEST_BYTES, TOKENIZER_FILE};
 use super::writer::PackageSink;
 use crate::error::{Error, Result};
@@ -27,16 +28,26 @@ impl DirectorySink {
         Ok(Self { target: target.to_path_buf(), partial, published: false })
     }
 
-    /// Replaces `target` by the finished directory; restores it if that fails.
+    /// Gives the finished directory its name, in place of an older package.
     fn replace(&self) -> Result<()> {
         refuse_foreign(&self.target)?;
         let fail = |e: io::Error| Error::io(self.target.display(), &e);
         if !self.target.exists() {
-            return fs::rename(&self.partial, &self.target).map_err(fail);
+            return durable::rename(&self.partial, &self.target).map_err(fail);
         }
+        match durable::exchange(&self.partial, &self.target) {
+            Ok(()) => fs::remove_dir_all(&self.partial).map_err(|e| Error::io(self.partial.display(), &e)),
+            Err(e) if e.kind() == io::ErrorKind::Unsupported => self.replace_in_steps(),
+            Err(e) => Err(fail(e)),
+        }
+    }
+
+    /// The same on systems that cannot exchange two names at once; restores the older package if it fails.
+    fn replace_in_steps(&self) -> Result<()> {
+        let fail = |e: io::Error| Error::io(self.target.display(), &e);
         let old = fresh_sibling(&self.target, "old")?;
         fs::rename(&self.target, &old).map_err(fail)?;
-        if let Err(e) = fs::rename(&self.partial, &self.target) {
+        if let Err(e) = durable::rename(&self.partial, &self.target) {
             fs::rename(&old, &self.target).map_err(fail)?;
             return Err(fail(e));
         }
@@ -57,8 +68,7 @@ impl PackageSink for DirectorySink {
     }
 
     async fn publish(&mut self) -> Result<()> {
-        // The names of the files, on systems that open folders.
-        let _ = fs::File::open(&self.partial).and_then(|folder| folder.sync_all());
+        durable::sync_folder(&self.partial).map_err(|e| Error::io(self.partial.display(), &e))?;
         self.replace()?;
         self.published = true;
         Ok(())

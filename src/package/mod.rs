@@ -5,6 +5,7 @@
 //! model.json -> manifest -> upload (shards, in any order) -> planes in GPU buffers
 //! ```
 
+pub mod durable;
 pub mod manifest;
 pub mod selection;
 pub mod source;

@@ -33,12 +33,22 @@ pub struct Limits {
 pub trait Ledger {
     /// Adds counts of a key on a day.
     fn add(&mut self, day: &str, key: &str, counts: Counts);
+
+    /// Calls `then` when everything that was added is stored.
+    fn when_stored(&mut self, then: Then);
 }
+
+/// Work that waits for counts to be stored.
+pub type Then = Box<dyn FnOnce() + Send>;
 
 /// Counts that are stored later, see [`Accounts::merge`].
 impl Ledger for Sums {
     fn add(&mut self, day: &str, key: &str, counts: Counts) {
         self.add(day, key, counts);
+    }
+
+    fn when_stored(&mut self, then: Then) {
+        then();
     }
 }
 
@@ -170,6 +180,11 @@ impl<L: Ledger> Accounts<L> {
         Ok(bill)
     }
 
+    /// Calls `then` when all counts so far are stored.
+    pub fn when_stored(&self, then: Then) {
+        self.state().ledger.when_stored(then);
+    }
+
     /// Usage by day and key, except of answers in progress.
     pub fn sums(&self) -> Sums {
         self.state().sums.clone()
@@ -252,6 +267,13 @@ impl<L: Ledger> Bill<L> {
     /// Ends the bill with the usage of the whole answer.
     pub fn close(mut self, used: &Counts) {
         self.cached_tokens = used.cached_tokens;
+    }
+
+    /// The same, and calls `then` when the usage is stored.
+    pub fn close_then(self, used: &Counts, then: Then) {
+        let accounts = self.accounts.clone();
+        self.close(used);
+        accounts.when_stored(then);
     }
 
     /// Checks that a prompt of so many tokens is allowed. Returns today and the key's budget.

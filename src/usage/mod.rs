@@ -8,6 +8,6 @@ mod sums;
 #[cfg(test)]
 mod tests;
 
-pub use accounts::{Accounts, BatchBudget, Bill, Ledger, Limits};
+pub use accounts::{Accounts, BatchBudget, Bill, Ledger, Limits, Then};
 pub use rules::Spent;
 pub use sums::{Counts, Sums, is_day};

@@ -17,6 +17,8 @@ mod memory_files;
 mod memory_snapshots;
 mod model;
 mod packages;
+#[cfg(target_os = "linux")]
+mod power;
 mod races;
 mod recovery;
 mod sampling;

@@ -10,29 +10,29 @@ use super::client::{Reply, Server, request};
 use super::{CHAT, WANTED, about_a_picture, base64, endless, said};
 
 /// An unused folder for this test; any older one is removed.
-pub(super) fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("serve").join(name);
     let _ = std::fs::remove_dir_all(&folder);
     folder
 }
 
 /// A form with a purpose and a file, like those of official clients.
-pub(super) fn form(purpose: &str, file: &str) -> (String, String) {
+pub(crate) fn form(purpose: &str, file: &str) -> (String, String) {
     let part = |name: &str, text: &str| format!("--edge\r\ncontent-disposition: form-data; {name}\r\n\r\n{text}\r\n");
     let parts = [part("name=\"purpose\"", purpose), part("name=\"file\"; filename=\"in.jsonl\"", file)];
     ("content-type: multipart/form-data; boundary=edge".into(), parts.concat() + "--edge--\r\n")
 }
 
-pub(super) fn upload(server: &Server, purpose: &str, file: &str) -> Reply {
+pub(crate) fn upload(server: &Server, purpose: &str, file: &str) -> Reply {
     let (kind, body) = form(purpose, file);
     server.exchange(&request("POST", "/v1/files", &[&kind], body.as_bytes()))
 }
 
-pub(super) fn line(id: &str, body: &Value) -> String {
+pub(crate) fn line(id: &str, body: &Value) -> String {
     json!({"custom_id": id, "method": "POST", "url": CHAT, "body": body}).to_string()
 }
 
-pub(super) fn create(server: &Server, file: &str) -> Value {
+pub(crate) fn create(server: &Server, file: &str) -> Value {
     let batch =
         json!({"input_file_id": file, "endpoint": CHAT, "completion_window": "24h", "metadata": {"album": "1"}});
     server.post("/v1/batches", &batch).json()
@@ -43,7 +43,7 @@ fn batch(server: &Server, id: &Value) -> Value {
 }
 
 /// Waits until `is_done` is true for a batch.
-pub(super) fn wait(server: &Server, id: &Value, is_done: impl Fn(&Value) -> bool) -> Value {
+pub(crate) fn wait(server: &Server, id: &Value, is_done: impl Fn(&Value) -> bool) -> Value {
     let began = Instant::now();
     loop {
         let batch = batch(server, id);
@@ -55,12 +55,12 @@ pub(super) fn wait(server: &Server, id: &Value, is_done: impl Fn(&Value) -> bool
     }
 }
 
-pub(super) fn has_ended(batch: &Value) -> bool {
+pub(crate) fn has_ended(batch: &Value) -> bool {
     ["completed", "failed", "cancelled"].contains(&batch["status"].as_str().expect("a status"))
 }
 
 /// The lines of an output file.
-pub(super) fn content(server: &Server, id: &Value) -> Vec<Value> {
+pub(crate) fn content(server: &Server, id: &Value) -> Vec<Value> {
     let reply = server.get(&format!("/v1/files/{}/content", id.as_str().expect("an id")), &[]);
     assert_eq!(reply.status, 200, "{reply:?}");
     reply.body.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()

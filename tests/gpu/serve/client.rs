@@ -8,21 +8,26 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// A server process, killed on drop.
-pub(super) struct Server {
-    pub(super) child: Child,
-    pub(super) address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) child: Child,
+    pub(crate) address: SocketAddr,
 }
 
 impl Server {
     /// Serves the demo model.
-    pub(super) fn start(more: &[&str]) -> Self {
+    pub(crate) fn start(more: &[&str]) -> Self {
         Self::of("www/models/demo", more)
     }
 
     /// Serves any package.
-    pub(super) fn of(package: &str, more: &[&str]) -> Self {
+    pub(crate) fn of(package: &str, more: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ocelli"));
         command.args(["serve", package, "--port", "0"]).args(more);
+        Self::run(command)
+    }
+
+    /// Runs a command `ocelli serve`.
+    pub(crate) fn run(mut command: Command) -> Self {
         // Location of files that a killed server leaves.
         command.env("TMPDIR", env!("CARGO_TARGET_TMPDIR"));
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the command");
@@ -39,7 +44,7 @@ impl Server {
     }
 
     /// Error output of a server that does not start.
-    pub(super) fn attempt(more: &[&str]) -> String {
+    pub(crate) fn attempt(more: &[&str]) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ocelli"));
         let output =
             command.args(["serve", "www/models/demo", "--port", "0"]).args(more).output().expect("the command");
@@ -47,7 +52,7 @@ impl Server {
         String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
-    pub(super) fn connect(&self) -> TcpStream {
+    pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).expect("a connection");
         // A limit for a server that hangs, not for a busy machine.
         stream.set_read_timeout(Some(Duration::from_secs(900))).expect("a timeout");
@@ -55,18 +60,18 @@ impl Server {
     }
 
     /// Sends bytes and reads until the connection is closed.
-    pub(super) fn exchange(&self, request: &[u8]) -> Reply {
+    pub(crate) fn exchange(&self, request: &[u8]) -> Reply {
         let mut stream = self.connect();
         // The server may answer and close before it has read everything.
         let _ = stream.write_all(request);
         Reply::read(stream)
     }
 
-    pub(super) fn post(&self, path: &str, body: &Value) -> Reply {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Reply {
         self.exchange(&post(path, &[], body.to_string().as_bytes()))
     }
 
-    pub(super) fn get(&self, path: &str, headers: &[&str]) -> Reply {
+    pub(crate) fn get(&self, path: &str, headers: &[&str]) -> Reply {
         self.exchange(&request("GET", path, headers, b""))
     }
 }
@@ -78,7 +83,7 @@ impl Drop for Server {
     }
 }
 
-pub(super) fn request(method: &str, path: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
+pub(crate) fn request(method: &str, path: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
     let more: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
     let length = body.len();
     let head = format!(
@@ -87,20 +92,20 @@ pub(super) fn request(method: &str, path: &str, headers: &[&str], body: &[u8]) -
     [head.as_bytes(), body].concat()
 }
 
-pub(super) fn post(path: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
+pub(crate) fn post(path: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
     request("POST", path, &[headers, &["content-type: application/json"]].concat(), body)
 }
 
 /// A whole reply.
 #[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: String,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
 }
 
 impl Reply {
-    pub(super) fn read(mut stream: TcpStream) -> Self {
+    pub(crate) fn read(mut stream: TcpStream) -> Self {
         let mut bytes = Vec::new();
         // A reset after the reply does not matter.
         let _ = stream.read_to_end(&mut bytes);
@@ -116,27 +121,27 @@ impl Reply {
         Self { status, headers, body: String::from_utf8(body).expect("text") }
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// Status, code and field of an error.
-    pub(super) fn error(&self) -> (u16, String, Value) {
+    pub(crate) fn error(&self) -> (u16, String, Value) {
         let error = &self.json()["error"];
         (self.status, error["code"].as_str().expect("a code").into(), error["param"].clone())
     }
 
     /// The data of a stream's events.
-    pub(super) fn events(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn events(&self) -> impl Iterator<Item = &str> {
         self.body.lines().filter_map(|line| line.strip_prefix("data: "))
     }
 
     /// The text of a streamed chat, which must be complete.
-    pub(super) fn streamed_text(&self) -> String {
+    pub(crate) fn streamed_text(&self) -> String {
         let events: Vec<&str> = self.events().collect();
         assert_eq!(events.last(), Some(&"[DONE]"), "{self:?}");
         let text = |event: &&str| {

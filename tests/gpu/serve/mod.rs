@@ -1,9 +1,9 @@
 //! `ocelli serve` over real sockets: answers are those of the engine, errors are OpenAI's, and slow, broken, malicious or many clients do
 //! not affect others.
 
-mod batches;
+pub(crate) mod batches;
 mod budgets;
-mod client;
+pub(crate) mod client;
 mod hostile;
 mod keys;
 mod pictures;
@@ -17,11 +17,11 @@ use std::process::Command;
 use client::{Reply, Server, post, request};
 use serde_json::{Value, json};
 
-const CHAT: &str = "/v1/chat/completions";
-const WANTED: &str = "An orange circle above the purple word \"SEA\" on a gray background.";
+pub(crate) const CHAT: &str = "/v1/chat/completions";
+pub(crate) const WANTED: &str = "An orange circle above the purple word \"SEA\" on a gray background.";
 
 /// A greedy question about a picture from the gallery.
-fn about_a_picture(more: Value) -> Value {
+pub(crate) fn about_a_picture(more: Value) -> Value {
     let bytes = std::fs::read("www/models/demo/gallery/scene-01.png").expect("a picture");
     let url = format!("data:image/png;base64,{}", base64(&bytes));
     let content =
@@ -30,7 +30,7 @@ fn about_a_picture(more: Value) -> Value {
 }
 
 /// A question with an answer of exactly `tokens` tokens.
-fn endless(tokens: usize, more: Value) -> Value {
+pub(crate) fn endless(tokens: usize, more: Value) -> Value {
     let bias = json!({"2": -100});
     let request = json!({"messages": [{"role": "user", "content": "Hello"}], "max_tokens": tokens, "temperature": 0, "logit_bias": bias});
     with(request, more)
@@ -54,7 +54,7 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-fn said(reply: &Reply) -> String {
+pub(crate) fn said(reply: &Reply) -> String {
     reply.json()["choices"][0]["message"]["content"].as_str().unwrap_or_else(|| panic!("{reply:?}")).to_owned()
 }
 

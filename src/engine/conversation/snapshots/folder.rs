@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use super::format::MAGIC;
 use super::store::{Pending, SnapshotStore, StoredFile};
 use crate::error::{Error, Result};
+use crate::package::durable;
 use crate::package::source::{ByteSource, FileSource};
 
 /// File extension of snapshots.
@@ -72,7 +73,7 @@ impl Folder {
         let Some((file, name)) = self.begun.borrow_mut().take() else { return Ok(()) };
         // The content must be on disk before its name is, and some systems rename only closed files.
         let written = { file }.sync_all();
-        self.fail(&name, written.and_then(|()| fs::rename(self.part(&name), self.file(&name))))
+        self.fail(&name, written.and_then(|()| durable::rename(&self.part(&name), &self.file(&name))))
     }
 
     fn given_up(&self) -> Result<()> {
@@ -111,10 +112,9 @@ fn is_part(path: &Path) -> bool {
 /// The system's error.
 pub fn private_folder(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+    durable::create_folder(&mut builder, path)
 }
 
 /// Creates or empties a file; a new one may be read by its owner only, on systems with owners.
