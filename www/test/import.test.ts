@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
@@ -15,6 +16,8 @@ const MAX_DIFFERENCE = 2e-3;
 /** Small shards, so that there are many points of interruption. */
 const SHARD_BYTES = 64 << 10;
 const SMALL = { shardBytes: SHARD_BYTES, network: { blockBytes: 8 << 10, readAhead: 2 } };
+/** The same, with the contents of the files. */
+const PINNED = { ...SMALL, pins: Object.fromEntries(["q4_k.gguf", "mmproj.gguf"].map((name) => [name, pinOf(name)])) };
 /** Number of times that an import is killed. */
 const kills = (browser: string) => Number(process.env["OCELLI_KILLS"] ?? (browser === "Chromium" ? 10 : 6));
 
@@ -150,16 +153,16 @@ inBrowsers("imports", (browser) => {
 
   test("an import killed at many moments resumes and ends with the same bytes", async (t) => {
     const count = kills(browser().name);
-    const expected = await make(tab, PAIR, SMALL);
+    const expected = await make(tab, PAIR, PINNED);
     const random = randomNumbers(20261121);
     let resumed = 0;
     for (let kill = 0; kill < count; kill++) {
       await forget(tab, expected.packageUrl);
-      await interrupt(tab, Math.floor((70 * (kill + random())) / count), kill % 2 === 0);
+      await interrupt(tab, Math.floor((70 * (kill + random())) / count), kill % 2 === 0, PINNED);
       await new Promise((resolve) => setTimeout(resolve, 30));
       const [interrupted] = await listInterrupted(tab);
       site.sent.clear();
-      const { manifest, firstLoaded } = await make(tab, PAIR, SMALL);
+      const { manifest, firstLoaded } = await make(tab, PAIR, PINNED);
       assert.equal(manifest, expected.manifest, `kill ${kill}`);
       const missing = SIZE - (interrupted?.loaded ?? 0);
       assert.ok(bytesSent() <= missing + SHARD_BYTES, `kill ${kill}: ${bytesSent()} bytes for ${missing} missing ones`);
@@ -185,6 +188,27 @@ inBrowsers("imports", (browser) => {
     const expected = await make(tab, { ...PAIR, gguf: "/gguf/q5_k.gguf" }, SMALL);
     assert.equal(changed.manifest, expected.manifest);
     await forget(tab, packageUrl);
+  });
+
+  test("a file with another content than the known one is refused, and nothing is left of it", async () => {
+    const options = { ...PINNED, name: "Known" };
+    const path = "/gguf/q4_k.gguf";
+    const file = readFileSync(`${fixtures}/q4_k.gguf`);
+    const changed = Buffer.from(file);
+    changed[changed.length - 1] = (changed.at(-1) as number) ^ 1;
+    site.replaced.set(path, changed);
+    const other = await failure(tab, options);
+    site.replaced.set(path, file.subarray(0, file.length - 1));
+    const shorter = await failure(tab, options);
+    site.replaced.clear();
+    const { sha256, bytes } = pinOf("q4_k.gguf");
+    const actual = createHash("sha256").update(changed).digest("hex");
+    assert.deepEqual([other.code, other.detail], ["integrity", { file: "q4_k.gguf", expected: sha256, actual }]);
+    assert.deepEqual([shorter.code, shorter.detail?.["expected"]], ["integrity", `${bytes} bytes`]);
+    assert.deepEqual(await listInterrupted(tab), []);
+    site.sent.clear();
+    assert.equal((await make(tab, PAIR, options)).name, "Known");
+    assert.ok(bytesSent() <= SIZE, `${bytesSent()} of ${SIZE} bytes were sent`);
   });
 
   test("a damaged stored shard is detected and made again", async () => {
@@ -230,7 +254,7 @@ async function makeInPage({ source, options }: { source: unknown; options?: Impo
 }
 
 /** Begins an import and ends its worker, or the whole page, after this many reports of progress. */
-async function interrupt(tab: Tab, reports: number, byLeaving: boolean): Promise<void> {
+async function interrupt(tab: Tab, reports: number, byLeaving: boolean, options: ImportOptions = SMALL): Promise<void> {
   await tab.run(
     async ({ pair, options, reports, byLeaving }) => {
       const { importModel } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
@@ -249,12 +273,35 @@ async function interrupt(tab: Tab, reports: number, byLeaving: boolean): Promise
       void made.then(() => Object.assign(window, { reached: true }));
       if (!byLeaving) await made;
     },
-    { pair: PAIR, options: SMALL, reports, byLeaving },
+    { pair: PAIR, options, reports, byLeaving },
   );
   if (!byLeaving) return;
   await until(tab, "the import is under way", () => "reached" in window);
   const url = await tab.run(() => location.href);
   await tab.goto(url);
+}
+
+/** The error of an import. */
+function failure(tab: Tab, options: ImportOptions): Promise<ErrorData> {
+  return tab.run(
+    async ({ pair, options }) => {
+      const { importModel } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+      return importModel(pair, { import: options }).then(
+        () => ({ code: "internal" as const, message: "it did not fail", detail: null }),
+        (thrown: unknown) => {
+          const { code, message, detail } = thrown as ErrorData;
+          return { code, message, detail };
+        },
+      );
+    },
+    { pair: PAIR, options },
+  );
+}
+
+/** Hash and size of a file of the fixtures. */
+function pinOf(name: string): { sha256: string; bytes: number } {
+  const file = readFileSync(`${fixtures}/${name}`);
+  return { sha256: createHash("sha256").update(file).digest("hex"), bytes: file.length };
 }
 
 function listInterrupted(tab: Tab): Promise<{ url: string; loaded: number; total: number; source: object }[]> {

@@ -3,6 +3,8 @@
 
 #![cfg(target_arch = "wasm32")]
 
+mod file_hash;
+
 use std::ops::{ControlFlow, Range};
 
 use js_sys::{Array, Function, Promise, Reflect, Uint8Array};

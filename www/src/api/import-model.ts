@@ -15,7 +15,7 @@ import type { LoadReport } from "../store/report.js";
 import { Connection } from "../worker/connection.js";
 import { PROTOCOL_VERSION } from "../worker/protocol.js";
 import { startWorker, type Parts } from "../worker/start-worker.js";
-import { sourceOf } from "./registry.js";
+import { pinsOf, sourceOf } from "./registry.js";
 
 /** Options of an import, with the meaning that they have in `LoadOptions`. */
 export interface MakeOptions extends Parts {
@@ -53,7 +53,8 @@ export async function importModel(source: GgufSource | SafetensorsSource | strin
 /** Like `importModel`, in a worker that already runs. */
 export function importThrough(connection: Connection, source: WireSource, options: MakeOptions): Promise<ImportResult> {
   const { storage = "prefer", credentials = "omit" } = options;
-  const settings = { ...options.import, network: { credentials, ...options.import?.network } };
+  const pins = pinsOf(source);
+  const settings = { ...(pins && { pins }), ...options.import, network: { credentials, ...options.import?.network } };
   const request = { version: PROTOCOL_VERSION, source, options: settings, storage, modules: moduleUrls(options) };
   return connection.call("import", request, { signal: options.signal, onEvent: options.onProgress });
 }

@@ -1,5 +1,12 @@
 /** Models that are known to run, and their requirements. */
-import type { GgufSource, ModelSource, SafetensorsSource } from "../import/model-source.js";
+import {
+  wireSource,
+  type FilePin,
+  type GgufSource,
+  type ModelSource,
+  type SafetensorsSource,
+  type WireSource,
+} from "../import/model-source.js";
 import models from "./models.json" with { type: "json" };
 
 /** A task that a model does well. */
@@ -28,6 +35,8 @@ export interface RegisteredModel {
   source: GgufSource | SafetensorsSource;
   /** The commit of the repository on huggingface.co whose sizes and hashes are listed. */
   commit?: string;
+  /** Contents of the files that are read, by name. An import checks them. */
+  files?: Readonly<Record<string, FilePin>>;
   /** Bytes over the network; `null` if not known, which no row of `registry` has. */
   downloadBytes: number | null;
   /** Size of the package made from it: what the browser stores, and the weights on the GPU. */
@@ -52,6 +61,12 @@ export function known(id: string): RegisteredModel | undefined {
 /** The source that a text names: that of the known model of this id, else the text as an address. Other sources are unchanged. */
 export function sourceOf(source: ModelSource): ModelSource {
   return typeof source === "string" ? (known(source)?.source ?? source) : source;
+}
+
+/** Contents of the files of a known model with this source. */
+export function pinsOf(source: WireSource): RegisteredModel["files"] {
+  const text = JSON.stringify(source);
+  return registry.find(({ files, source }) => files && JSON.stringify(wireSource(source)) === text)?.files;
 }
 
 /** The model with addresses of its commit in place of the branch `main`. */

@@ -1,5 +1,6 @@
 /** Checkpoint of an unfinished import: one line of JSON from here, followed by the importer's own checkpoint. */
 import type { ImportOptions } from "./model-source.js";
+import type { HashState } from "./pinned-file.js";
 
 /** Name of the file in the package's folder. */
 export const CHECKPOINT = "import-checkpoint";
@@ -20,6 +21,8 @@ export interface CheckpointHead {
   description: ImportDescription;
   /** Versions of the source's files by name. If one has changed, the checkpoint is invalid. */
   versions: Record<string, string>;
+  /** Hashes of the pinned files so far, by name. */
+  hashes?: Record<string, HashState>;
   /** Imported bytes, and all bytes, of the source. */
   loaded: number;
   total: number;

@@ -1,5 +1,5 @@
 /** Writes an imported package into its folder, and beside it the checkpoints from which an interrupted import resumes. */
-import { ocelliError } from "../errors.js";
+import { OcelliError, ocelliError } from "../errors.js";
 import type { Sha256 } from "../store/hash.js";
 import { parseFiles } from "../store/manifest.js";
 import type { PackageFolder } from "../store/package-folder.js";
@@ -18,7 +18,7 @@ export class FolderSink implements ImportSink {
     private readonly folder: PackageFolder,
     private readonly files: SourceFiles,
     private readonly sha256: Sha256,
-    private readonly head: () => Omit<CheckpointHead, "versions">,
+    private readonly head: () => Omit<CheckpointHead, "versions" | "hashes">,
   ) {}
 
   async put(file: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
@@ -29,6 +29,7 @@ export class FolderSink implements ImportSink {
 
   async publish(): Promise<void> {
     if (!this.manifest) throw new Error("published without a manifest");
+    await this.verify();
     await this.store(MANIFEST, this.manifest);
     const { tokenizer, shards } = parseFiles(this.manifest);
     const files = [tokenizer, ...shards].map(({ file, sha256 }) => [file, sha256] as const);
@@ -45,7 +46,8 @@ export class FolderSink implements ImportSink {
   }
 
   async putCheckpoint(checkpoint: Uint8Array<ArrayBuffer>, parts: string[]): Promise<void> {
-    await this.store(CHECKPOINT, joinCheckpoint({ ...this.head(), versions: this.files.versions }, checkpoint));
+    const { versions, hashes } = this.files;
+    await this.store(CHECKPOINT, joinCheckpoint({ ...this.head(), versions, hashes }, checkpoint));
     const needed = new Set(parts);
     for (const part of this.parts) if (!needed.has(part)) await this.folder.delete(part);
     this.parts = needed;
@@ -56,6 +58,16 @@ export class FolderSink implements ImportSink {
     const checkpoint = await this.usableCheckpoint();
     this.files.startReadAhead();
     return checkpoint;
+  }
+
+  /** Nothing is left of a package whose files are not the known ones. */
+  private async verify(): Promise<void> {
+    try {
+      await this.files.verify();
+    } catch (thrown) {
+      if (thrown instanceof OcelliError && thrown.code === "integrity") await this.folder.deleteOthers([]);
+      throw thrown;
+    }
   }
 
   private async store(file: string, bytes: Uint8Array<ArrayBuffer>, sha256?: string): Promise<void> {
@@ -71,6 +83,7 @@ export class FolderSink implements ImportSink {
     const { shards, parts } = referencedFiles(stored.checkpoint);
     for (const { file, sha256 } of shards) if (!(await this.folder.has(file, sha256))) return null;
     this.parts = new Set(parts);
+    this.files.resumeHashes(stored.head.hashes ?? {});
     return stored.checkpoint;
   }
 }

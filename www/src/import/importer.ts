@@ -40,9 +40,9 @@ export async function importCheckpoint(source: WireSource, context: ImportContex
 
 async function run(source: WireSource, folder: PackageFolder, context: ImportContext): Promise<string> {
   const { signal, onReport } = context;
-  const { network, ...settings } = context.options;
+  const { network, pins, ...settings } = context.options;
   onReport({ kind: "progress", stage: "manifest", loaded: 0, total: 0, cached: false });
-  const files = new SourceFiles(source, { ...network, signal }, await folder.has(CHECKPOINT));
+  const files = new SourceFiles(source, { ...network, signal }, await folder.has(CHECKPOINT), pins);
   let position = { loaded: 0, total: 0 };
   let isQuotaChecked = false;
   const onProgress = ({ doneBytes, totalBytes }: ImportProgress) => {
@@ -82,7 +82,7 @@ async function storedName(folder: PackageFolder): Promise<string | null> {
   return name ?? "";
 }
 
-function describe(source: WireSource, settings: Omit<ImportOptions, "network">): ImportDescription {
+function describe(source: WireSource, settings: Omit<ImportOptions, "network" | "pins">): ImportDescription {
   const place = (file: string | Blob) =>
     typeof file === "string" ? file : { file: file instanceof File ? file.name : "", bytes: file.size };
   if (source.kind === "safetensors") return { source: { safetensors: source.folder }, options: settings };

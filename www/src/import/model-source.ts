@@ -25,6 +25,18 @@ export type ModelSource = string | URL | GgufSource | SafetensorsSource;
 export interface ImportOptions extends ImportSettings {
   /** Options of the network. */
   network?: ImportNetwork;
+  /**
+   * Contents of the checkpoint's files by name: files that differ fail with `integrity`, and no others are read. Default: for a known
+   * model, those of `registry`; else none.
+   */
+  pins?: Readonly<Record<string, FilePin>>;
+}
+
+/** The content of a file. */
+export interface FilePin {
+  /** SHA-256 in lower-case hexadecimal. */
+  sha256: string;
+  bytes: number;
 }
 
 /** Options of the network for the files of a checkpoint. */

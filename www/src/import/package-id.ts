@@ -3,6 +3,9 @@ import type { Sha256 } from "../store/hash.js";
 import { importedUrl } from "../store/package-folder.js";
 import type { ImportOptions, WireSource } from "./model-source.js";
 
+/** Options that do not change the package. */
+const UNRELATED = new Set(["network", "pins"]);
+
 /**
  * The address of the package of `source`, equal for equal sources and options. A remote source is identified by its address alone: changes
  * of its files are detected when an import resumes, not when its package is loaded.
@@ -10,7 +13,7 @@ import type { ImportOptions, WireSource } from "./model-source.js";
 export async function importedPackage(source: WireSource, options: ImportOptions, digest: Sha256): Promise<string> {
   const parts = source.kind === "gguf" ? [source.text, source.mmproj] : [source.folder];
   const ids = await Promise.all(parts.map((part) => (part instanceof Blob ? fileId(part, digest) : part)));
-  const settings = Object.entries(options).filter(([name, value]) => name !== "network" && value !== undefined);
+  const settings = Object.entries(options).filter(([name, value]) => !UNRELATED.has(name) && value !== undefined);
   const text = JSON.stringify([source.kind, ids, settings.sort()]);
   return importedUrl((await digest(new TextEncoder().encode(text))).slice(0, 32));
 }

@@ -3,17 +3,11 @@ import { ocelliError, OcelliError } from "../errors.js";
 import { RemoteFile, type RemoteFileOptions } from "../net/remote-file.js";
 import { decoded } from "../url.js";
 import type { ImportFile, ImportFiles } from "../wasm/ocelli_import.js";
-import type { WireSource } from "./model-source.js";
+import type { FilePin, WireSource } from "./model-source.js";
+import { PinnedFile, type HashState, type OpenFile } from "./pinned-file.js";
 
 /** Bytes per request before read-ahead has started. */
 const HEADER_BLOCK_BYTES = 1 << 20;
-
-interface OpenFile extends ImportFile {
-  /** Identifies this version of the file. */
-  version: string;
-  startReadAhead?(): void;
-  close?(): void;
-}
 
 export class SourceFiles implements ImportFiles {
   private readonly opened = new Map<string, OpenFile>();
@@ -24,6 +18,8 @@ export class SourceFiles implements ImportFiles {
     private readonly options: RemoteFileOptions & { signal: AbortSignal },
     /** True if this import resumes an earlier one: read-ahead then waits until the position is known. */
     private isResuming: boolean,
+    /** Contents of the files by name; there are no others, unless it is empty. */
+    private readonly pins: Readonly<Record<string, FilePin>> = {},
   ) {
     if (source.kind === "gguf") {
       this.located.set(this.text, source.text);
@@ -46,9 +42,31 @@ export class SourceFiles implements ImportFiles {
   async open(name: string): Promise<ImportFile | null> {
     const location = this.locate(name);
     if (location === null) return null;
-    const file = typeof location === "string" ? await this.openRemote(location) : new LocalFile(location, name);
+    const pin = this.pins[name];
+    if (pin === undefined && Object.keys(this.pins).length > 0) return null;
+    const opened = typeof location === "string" ? await this.openRemote(location) : new LocalFile(location, name);
+    const file = opened && pin ? new PinnedFile(opened, name, pin) : opened;
     if (file) this.opened.set(name, file);
     return file;
+  }
+
+  /** Hashes of the pinned files so far, by name. */
+  get hashes(): Record<string, HashState> {
+    return Object.fromEntries([...this.pinned()].map(([name, file]) => [name, file.state]));
+  }
+
+  /** Continues the hashes of an earlier page. */
+  resumeHashes(hashes: Readonly<Record<string, HashState>>): void {
+    for (const [name, file] of this.pinned()) if (hashes[name]) file.resume(hashes[name]);
+  }
+
+  /** Throws `integrity` unless all pinned files have the content that they must have. */
+  async verify(): Promise<void> {
+    for (const [, file] of this.pinned()) await file.verify();
+  }
+
+  private *pinned(): Generator<[string, PinnedFile]> {
+    for (const [name, file] of this.opened) if (file instanceof PinnedFile) yield [name, file];
   }
 
   /** Versions of all files opened so far, by name. */
