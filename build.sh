@@ -35,6 +35,10 @@ usage: ./build.sh VERB
                    the same shape beside onnxruntime-web in Chromium, in turns; ARGS as of www/bench/peer.mjs
   bench --against-llama-cpp [ARGS]
                    the same shape as Q4_0 on the processor beside llama.cpp, in turns; ARGS as of benches/llama-cpp/duel.mjs
+  bench --attacks [ARGS]
+                   attacks on ocelli serve: gaps between the tokens of another client, and memory; ARGS as of benches/serve/attacks.mjs
+  bench --soak [ARGS]
+                   an hour of mixed traffic of 16 clients: memory, handles, wrong answers; ARGS as of benches/serve/soak.mjs
   bench --scale 3b a random model of Ministral 3 3B's size, natively and in Chromium, within 2 GiB of GPU memory; takes hours on
                    a software GPU, 9 GB of disk, and stops the native tower after OCELLI_FULL_LAYERS layers
   notices          THIRD-PARTY.txt anew: the licences of all dependencies
@@ -394,7 +398,7 @@ test_native() {
 
 # The tests of devices on the processor itself, except those of shaders, of drivers, and of what they count.
 test_on_processor() {
-  local skipped=(batch:: counters:: engine::compile engine::tuning in_every_tier kernels::alone model::hardware races:: self_test:: serve::
+  local skipped=(batch:: counters:: engine::compile engine::tuning in_every_tier kernels::alone model::hardware power:: races:: self_test:: serve::
     a_pass_gives a_pass_of_a_model a_plan_is_tight growing_takes nothing_is_guessed only_the_likeliest passes_are_judged_anew)
   say "the tests of devices on the processor"
   OCELLI_DEVICE=cpu OCELLI_THREADS=1 cargo_native test --test gpu -- "${skipped[@]/#/--skip=}"
@@ -541,6 +545,7 @@ bench() {
     --model) bench_model "${@:2}" ;;
     --against-ort) bench_against_ort "${@:2}" ;;
     --against-llama-cpp) bench_against_llama_cpp "${@:2}" ;;
+    --attacks | --soak) bench_serve "${1#--}" "${@:2}" ;;
     --scale)
       [[ ${2:-} == 3b ]] || fail "the only scale there is: 3b"
       setup_build
@@ -632,6 +637,14 @@ bench_against_llama_cpp() {
   fi
   node benches/llama-cpp/duel.mjs --ocelli target/release/ocelli --package "$folder/package" --llama "$llama" \
     --model "$folder/synth-mid-Q4_0.gguf" --out target/bench "$@"
+}
+
+# A release build of the server under attacks or under mixed traffic.
+bench_serve() {
+  setup_rust
+  mkdir -p target/bench
+  cargo build --locked --quiet --release --bin ocelli
+  node "benches/serve/$1.mjs" --ocelli target/release/ocelli --package www/models/demo --out target/bench "${@:2}"
 }
 
 # A package and a GGUF pair of random numbers in the model's shape, kept in target/scale; then an answer natively and in Chromium.
