@@ -9,12 +9,12 @@ const MARKED = /^(\s*[=+\-@]|[\t\r\n']|')/;
 export function csvOf(rows: readonly AlbumRow[]): string {
   const lines = rows.map((row) => {
     const record = recordOf(row);
-    return COLUMNS.map((column) => quoted(valueOf(record[column]))).join(",");
+    return COLUMNS.map((column) => quoted(textOf(record[column]))).join(",");
   });
   return `\uFEFF${[COLUMNS.map(quoted).join(","), ...lines].join("\r\n")}\r\n`;
 }
 
-function valueOf(value: AlbumRecord[keyof AlbumRecord]): string {
+function textOf(value: AlbumRecord[keyof AlbumRecord]): string {
   if (typeof value === "boolean") return value ? "yes" : "no";
   return Array.isArray(value) ? value.join(" ") : String(value ?? "");
 }

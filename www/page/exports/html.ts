@@ -43,10 +43,14 @@ export function htmlOf(
 }
 
 function figureOf(row: AlbumRow, address: string, words: HtmlWords): string {
-  const size = row.width && row.height ? ` width="${row.width}" height="${row.height}"` : "";
-  const caption = row.caption || row.path;
   const long = row.long ? `<details><summary>${escaped(words.longDescription)}</summary><p>${escaped(row.long)}</p></details>` : "";
-  return `<figure><img src="${escaped(address)}" alt="${escaped(row.isDecorative ? "" : row.alt)}"${size}><figcaption>${escaped(caption)}${long}</figcaption></figure>`;
+  return `<figure>${imageTag(row, address)}<figcaption>${escaped(row.caption || row.path)}${long}</figcaption></figure>`;
+}
+
+/** The `<img>` of a row. */
+export function imageTag(row: AlbumRow, address = relativeAddress(row.path)): string {
+  const size = row.width && row.height ? ` width="${row.width}" height="${row.height}"` : "";
+  return `<img src="${escaped(address)}" alt="${escaped(row.isDecorative ? "" : row.alt)}"${size}>`;
 }
 
 const ENTITIES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
@@ -55,10 +59,4 @@ const ENTITIES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", 
 export function escaped(text: string): string {
   // HTML has no place for NUL, and reads CR as LF.
   return text.replaceAll("\0", "").replace(/[&<>"']/g, (letter) => ENTITIES[letter] ?? letter);
-}
-
-/** The `<img>` of one row. */
-export function imageTag(row: AlbumRow): string {
-  const size = row.width && row.height ? ` width="${row.width}" height="${row.height}"` : "";
-  return `<img src="${escaped(relativeAddress(row.path))}" alt="${escaped(row.isDecorative ? "" : row.alt)}"${size}>`;
 }

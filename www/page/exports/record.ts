@@ -51,7 +51,7 @@ export function recordOf(row: AlbumRow): AlbumRecord {
   return {
     path: row.path,
     file: row.path.split("/").at(-1) ?? row.path,
-    alt: row.alt,
+    alt: row.isDecorative ? "" : row.alt,
     decorative: row.isDecorative,
     long_description: row.long || null,
     caption: row.caption || null,

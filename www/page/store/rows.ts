@@ -59,6 +59,13 @@ export class Rows {
     return all.sort((one, other) => one.order - other.order);
   }
 
+  /** A few rows of an album, in no order. */
+  async someAlbumRows(album: string, most: number): Promise<Tables["albumRows"][]> {
+    const stored = ((await this.database?.getAllFromIndex("albumRows", "album", album, most).catch(() => [])) ??
+      []) as Tables["albumRows"][];
+    return this.merged("albumRows", stored, (row) => row.album === album).slice(0, most);
+  }
+
   /** The number of an album's rows in each state. */
   async albumCounts(album: string): Promise<Record<RowState, number>> {
     const counts = { waiting: 0, done: 0, reviewed: 0, failed: 0, missing: 0 };
