@@ -50,7 +50,9 @@ function figureOf(row: AlbumRow, address: string, words: HtmlWords): string {
 /** The `<img>` of a row. */
 export function imageTag(row: AlbumRow, address = relativeAddress(row.path)): string {
   const size = row.width && row.height ? ` width="${row.width}" height="${row.height}"` : "";
-  return `<img src="${escaped(address)}" alt="${escaped(row.isDecorative ? "" : row.alt)}"${size}>`;
+  // White space alone would be read aloud as a picture without a text.
+  const alt = row.isDecorative ? "" : escaped(row.alt);
+  return `<img src="${escaped(address)}" alt="${alt.trim() === "" ? "" : alt}"${size}>`;
 }
 
 const ENTITIES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
