@@ -64,7 +64,16 @@ async function buildPage() {
   // Chunks are loaded when they are first wanted. They lie beside the page, so that the package has the same address for all.
   await build({ ...options, entryPoints: ["page/page.tsx"], splitting: true, chunkNames: "[name]-[hash]" });
   await build({ ...options, entryPoints: ["page/bench/bench.ts"] });
-  for (const file of ["index.html", "style.css", "models.css", "albums.css", "icon.svg", "manifest.webmanifest", "bench/bench.html", "bench/bench.css"]) {
+  for (const file of [
+    "index.html",
+    "style.css",
+    "models.css",
+    "albums.css",
+    "icon.svg",
+    "manifest.webmanifest",
+    "bench/bench.html",
+    "bench/bench.css",
+  ]) {
     await cp(join(www, "page", file), join(dist, basename(file)));
   }
   await writeFile(join(dist, "_headers"), headersFile());

@@ -21,6 +21,7 @@ export function stubFiles(): void {
   const folder = async () => (await navigator.storage.getDirectory()).getDirectoryHandle("Holiday", { create: true });
   const saved: { name: string; blob: Blob }[] = [];
   const { createObjectURL } = URL;
+  const { click } = HTMLAnchorElement.prototype;
   const blobs = new Map<string, Blob>();
   URL.createObjectURL = (blob: Blob) => {
     const url = createObjectURL(blob);
@@ -30,6 +31,7 @@ export function stubFiles(): void {
   HTMLAnchorElement.prototype.click = function () {
     const blob = blobs.get(this.href);
     if (blob) saved.push({ name: this.download, blob });
+    else click.call(this);
   };
   Object.assign(window, { showDirectoryPicker: folder, saved });
 }

@@ -24,9 +24,8 @@ const containers = readdirSync(join(fixtures, "containers"));
 const base = (name: string) => readFileSync(join(fixtures, containers.includes(name) ? "containers" : "images", name));
 /** Files of `images` that are not damaged. */
 const IMAGES =
-  "baseline.jpg chroma420.jpg grey.jpg progressive.jpg turned.jpg turned_xmp.jpg bilevel.png flipped.png grey16.png palette_clear.png rgb.png " +
-  "rgba.png turned_exif_and_xmp.png turned_last.png turned_profile.png turned_xmp.png lossless_alpha.webp lossy.webp lossy_alpha.webp turned.webp " +
-  "turned_xmp.webp";
+  "baseline.jpg chroma420.jpg grey.jpg progressive.jpg turned.jpg bilevel.png flipped.png grey16.png palette_clear.png rgb.png " +
+  "rgba.png turned_last.png turned_profile.png lossless_alpha.webp lossy.webp lossy_alpha.webp turned.webp";
 const NAMESPACE = "http://ns.adobe.com/xap/1.0/\0";
 const IPTC = "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/";
 const TEXTS: Texts = { alt: "A “dog” & a <cat>, Où ? \u{1F436}", long: "First line.\nSecond line.", isDecorative: false, language: "fr" };
@@ -271,6 +270,10 @@ inBrowsers("alternative texts in files", (browser) => {
       broken,
       entities,
       full,
+      // Their packets name a prefix that is not bound.
+      base("turned_xmp.jpg"),
+      base("turned_xmp.png"),
+      base("turned_xmp.webp"),
     ];
     const large = { ...TEXTS, long: "y".repeat(8000) };
     for (const [index, { bytes, sidecar }] of (await embedded(files, large)).entries()) {

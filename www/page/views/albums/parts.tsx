@@ -23,8 +23,8 @@ export function Labelled({ id, label, children }: { id: string; label: string; c
 
 /** A text is written this long after the last key. */
 const WRITE_MS = 300;
-/** Letters in a line of a field, roughly. */
-const LINE = 60;
+/** Letters in a line of a field, roughly, for browsers whose fields do not grow by themselves. */
+const LINE = matchMedia("(max-width: 40rem)").matches ? 32 : 56;
 
 export interface TextFieldProps {
   id?: string;

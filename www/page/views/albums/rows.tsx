@@ -9,7 +9,7 @@ import { focusPart } from "./focus.js";
 import { fieldOf, Row, rowId } from "./row.js";
 
 /** Rows in the document, those before the first visible one, and the steps in which they change. */
-const [MOST, BEFORE, STEP] = [60, 20, 10];
+const [MOST, BEFORE, STEP] = [36, 12, 6];
 /** Height of a row that has not been shown yet, in pixels. */
 const ESTIMATE = 210;
 
