@@ -91,7 +91,7 @@ inBrowsers("accessibility", (browser) => {
   test("albums, their dialogs and their rows cause no violations", async () => {
     await fill(tab, { "a.png": { from: "models/demo/gallery/scene-01.png" }, "b.png": "broken", "c.png": "ornament", "notes.txt": "text" });
     await tab.run(() => (location.hash = "#/albums"));
-    await until(tab, "the list", () => document.getElementById("new-album-open"));
+    await until(tab, "the list", () => document.getElementById("new-album-open") !== null);
     await assertNoViolations();
     await tab.click("#new-album-open");
     await tab.click("#album-folder");
@@ -106,7 +106,11 @@ inBrowsers("accessibility", (browser) => {
       document.querySelector<HTMLInputElement>(".row-picture input")?.click();
       for (const summary of document.querySelectorAll<HTMLElement>(".row-more summary, .album-settings summary")) summary.click();
     });
-    await until(tab, "all is open", () => document.getElementById("selection") && document.getElementById("settings-title"));
+    await until(
+      tab,
+      "all is open",
+      () => document.getElementById("selection") !== null && document.getElementById("settings-title") !== null,
+    );
     await assertNoViolations();
     const small = await tab.run(() =>
       [...document.querySelectorAll<HTMLElement>(".albums button, .albums .switch, .albums summary")]
@@ -119,7 +123,7 @@ inBrowsers("accessibility", (browser) => {
     await assertNoViolations(10);
     await tab.press("Escape");
     await tab.run(() => (location.hash = "#/"));
-    await until(tab, "the conversation", () => document.getElementById("question"));
+    await until(tab, "the conversation", () => document.getElementById("question") !== null);
   });
 
   test("all controls can be reached with the keyboard and are large enough to touch", async () => {

@@ -61,13 +61,13 @@ export function fill(tab: Tab, files: Record<string, string | { from: string } |
 /** Makes an album of the folder, and opens it. */
 export async function makeAlbum(tab: Tab): Promise<void> {
   await tab.run(() => (location.hash = "#/albums"));
-  await until(tab, "the list of albums", () => document.getElementById("new-album-open"));
+  await until(tab, "the list of albums", () => document.getElementById("new-album-open") !== null);
   await tab.click("#new-album-open");
   await until(tab, "the dialog", () => document.querySelector<HTMLDialogElement>("#new-album")?.open);
   await tab.click("#album-folder");
   await until(tab, "the folder is read", () => document.querySelector<HTMLButtonElement>("#album-make")?.disabled === false);
   await tab.click("#album-make");
-  await until(tab, "the album is open", () => document.getElementById("album-rows"));
+  await until(tab, "the album is open", () => document.getElementById("album-rows") !== null);
 }
 
 export function keptRows(tab: Tab): Promise<KeptRow[]> {
@@ -109,7 +109,7 @@ export async function download(tab: Tab, format: string): Promise<{ name: string
     select?.dispatchEvent(new Event("change", { bubbles: true }));
   }, format);
   await tab.click("#export-run");
-  await until(tab, "the export is told", () => document.querySelector("#export-told p"), undefined, 60);
+  await until(tab, "the export is told", () => document.querySelector("#export-told p") !== null, undefined, 60);
   const file = await tab.run(async () => {
     const [first] = (window as unknown as { saved: { name: string; blob: Blob }[] }).saved;
     const bytes = new Uint8Array((await first?.blob.arrayBuffer()) ?? new ArrayBuffer(0));

@@ -62,15 +62,16 @@ inBrowsers("albums", (browser) => {
       ".hidden.png": "hidden",
     });
     await tab.run(() => (location.hash = "#/albums"));
-    await until(tab, "the list", () => document.getElementById("new-album-open"));
+    await until(tab, "the list", () => document.getElementById("new-album-open") !== null);
     await tab.click("#new-album-open");
+    await until(tab, "the dialog", () => document.querySelector<HTMLDialogElement>("#new-album")?.open);
     await tab.click("#album-folder");
-    await until(tab, "files are left out", () => document.querySelector(".left-out summary"));
+    await until(tab, "files are left out", () => document.querySelector(".left-out summary") !== null);
     assert.equal(await tab.run(() => document.querySelector(".left-out summary")?.textContent), "2 files are left out");
     const reasons = await tab.run(() => [...document.querySelectorAll(".left-out li")].map((item) => item.textContent).sort());
     assert.deepEqual(reasons, ["empty.png: the file is empty", "notes.txt: not a picture"]);
     await tab.click("#album-make");
-    await until(tab, "the album is open", () => document.getElementById("album-rows"));
+    await until(tab, "the album is open", () => document.getElementById("album-rows") !== null);
     await written(tab, 6);
     const rows = new Map((await keptRows(tab)).map((row) => [row.path, row]));
     assert.deepEqual([...rows.keys()], ["b.png", "broken.png", "line.png", "sub/a.jpg", "sub/deep/c.webp", "talk.png"]);
@@ -165,7 +166,7 @@ inBrowsers("albums", (browser) => {
     await makeAlbum(tab);
     await until(tab, "some are written", () => (window as unknown as Faked).described.length >= 4);
     await tab.run(() => (location.hash = "#/"));
-    await until(tab, "the conversation", () => document.getElementById("question"));
+    await until(tab, "the conversation", () => document.getElementById("question") !== null);
     assert.match(await tab.run(() => document.title), /^\(\d+ %\) Holiday – Ocelli$/);
     await askByKeyboard(tab, "endless");
     await until(tab, "it is being answered", () => document.querySelector("#underway .words")?.textContent);
@@ -186,7 +187,7 @@ inBrowsers("albums", (browser) => {
     await tab.run(() => new Promise((resolve) => setTimeout(resolve, 300)));
     assert.equal((await described(tab)).length, paused);
     await tab.run(() => history.back());
-    await until(tab, "the album", () => document.getElementById("album-run"));
+    await until(tab, "the album", () => document.getElementById("album-run") !== null);
     await tab.click("#album-run");
     await until(tab, "it runs", (paused) => (window as unknown as Faked).described.length > paused, paused);
     await reload();
@@ -230,7 +231,7 @@ inBrowsers("albums", (browser) => {
       ["done", "missing"],
     );
     await fill(tab, { "b.png": "picture b" });
-    await until(tab, "the folder can be opened again", () => document.querySelector("#find-again button"));
+    await until(tab, "the folder can be opened again", () => document.querySelector("#find-again button") !== null);
     await tab.click("#find-again button");
     await until(tab, "it is found", () => !document.getElementById("find-again"));
     await tab.click("#album-run");
@@ -240,7 +241,7 @@ inBrowsers("albums", (browser) => {
 
   test("single files are copied, and last over a reload", async () => {
     await tab.run(() => (location.hash = "#/albums"));
-    await until(tab, "the list", () => document.getElementById("new-album-open"));
+    await until(tab, "the list", () => document.getElementById("new-album-open") !== null);
     await setPace(tab, { delayMs: 5000 });
     await tab.run(() => {
       const transfer = new DataTransfer();
@@ -249,9 +250,9 @@ inBrowsers("albums", (browser) => {
     });
     await until(tab, "they are listed", () => document.querySelector<HTMLButtonElement>("#album-make")?.disabled === false);
     await tab.click("#album-make");
-    await until(tab, "the album is open", () => document.getElementById("album-rows"));
+    await until(tab, "the album is open", () => document.getElementById("album-rows") !== null);
     await reload();
-    await until(tab, "it can continue", () => document.getElementById("album-run"));
+    await until(tab, "it can continue", () => document.getElementById("album-run") !== null);
     await tab.click("#album-run");
     await written(tab, 2);
     assert.match((await keptRows(tab))[1]?.alt ?? "", /picture two.png/);
@@ -307,7 +308,7 @@ inBrowsers("albums", (browser) => {
       await until(
         current,
         "it can continue or is complete",
-        () => document.getElementById("album-run") ?? /Waiting 0/.test(document.getElementById("filters")?.textContent ?? ""),
+        () => document.getElementById("album-run") !== null || /Waiting 0/.test(document.getElementById("filters")?.textContent ?? ""),
       );
       await current.run(() => document.querySelector<HTMLButtonElement>("#album-run")?.click());
     }
@@ -397,7 +398,7 @@ inBrowsers("albums", (browser) => {
     for (let visit = 0; visit < 3; visit++) {
       await tab.goto("about:blank");
       await openPage(tab, `${site.url}#/albums`);
-      await until(tab, "the list", () => document.querySelector('#albums a[href="#/albums/many"]'));
+      await until(tab, "the list", () => document.querySelector('#albums a[href="#/albums/many"]') !== null);
       const times = await tab.run(async () => {
         const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
         const timed = async (act: () => void, isDone: () => boolean) => {

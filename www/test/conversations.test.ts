@@ -500,7 +500,7 @@ inBrowsers("the page's database", (browser) => {
       const problems: unknown[] = [];
       const later = await openRows(
         (problem) => problems.push(problem),
-        [...migrations, (database) => void database.createObjectStore("albums", { keyPath: "id" })],
+        [...migrations, (database) => void database.createObjectStore("later", { keyPath: "id" })],
       );
       const kept = [
         (await later.all("conversations"))[0]?.title,
@@ -527,6 +527,6 @@ inBrowsers("the page's database", (browser) => {
       await new Promise((resolve) => (all.onsuccess = resolve));
       return { problems, seen, version: open.result.version, stored: all.result.length };
     });
-    assert.deepEqual(found, { problems: ["newer", "none"].slice(0, 1), seen: 1, version: 2, stored: 0 });
+    assert.deepEqual(found, { problems: ["newer", "none"].slice(0, 1), seen: 1, version: 3, stored: 0 });
   });
 });

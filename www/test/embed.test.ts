@@ -141,10 +141,12 @@ function read(file: Buffer): { alt: Record<string, string>; long: Record<string,
   const groups = ExifReader.load(file, { async: false, expanded: true, includeUnknown: true }) as Record<string, Record<string, unknown>>;
   const { xmp = {}, ...others } = groups;
   const byLanguage = (name: string) => {
-    const { value } = (xmp[name] ?? {}) as { value?: { value: string; attributes?: { "xml:lang"?: string } }[] };
-    return Object.fromEntries((value ?? []).map((item) => [item.attributes?.["xml:lang"] ?? "", item.value]));
+    const { value = [] } = (xmp[name] ?? {}) as { value?: string | { value: string; attributes?: { lang?: string } }[] };
+    const items = typeof value === "string" ? [{ value, attributes: {} as { lang?: string } }] : value;
+    return Object.fromEntries(items.map((item) => [item.attributes?.lang ?? "", item.value]));
   };
-  const { mpf: _, Thumbnail: __, file: ___, ...rest } = others;
+  // The index of pictures is compared apart; simple WebP files have no header of their own.
+  const { mpf: _, Thumbnail: __, file: ___, riff: ____, ...rest } = others;
   return { alt: byLanguage("AltTextAccessibility"), long: byLanguage("ExtDescrAccessibility"), others: JSON.stringify(rest) };
 }
 
