@@ -240,6 +240,26 @@ export const en = {
     longestOf: (tokens: number) => `${number(tokens)} tokens, about ${number(Math.round(tokens * WORDS_OF_TOKEN))} words`,
   },
 
+  albums: {
+    link: "Albums",
+    loading: "Opening albums …",
+    label: "Albums under way",
+    begun: (title: string, done: number, of: number) => `${title} is ${percent(done / (of || 1))} done.`,
+    states: {
+      begun: "",
+      running: "",
+      held: "Continues when your answer is done.",
+      model: "Waiting for a model.",
+      folder: "Its folder has to be opened again.",
+      elsewhere: "Another tab writes it.",
+      failed: "It has stopped.",
+    },
+    pause: "Pause",
+    resume: "Continue",
+    of: (act: string, title: string) => `${act}: ${title}`,
+    tabTitle: (done: number, of: number, title: string) => `(${percent(done / (of || 1))}) ${title} – Ocelli`,
+  },
+
   downloads: {
     label: "Downloads",
     queued: (name: string) => `${name} waits for the download before it.`,
