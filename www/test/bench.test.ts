@@ -40,9 +40,11 @@ inBrowsers("bench", (browser) => {
     }
     assert.ok(report.loadMs > 0);
     const checks = report.checks.map(({ name, isOk }) => [name, isOk]);
-    // Of a GPU that is emulated no speed is expected.
-    const speeds = ["token", "prompt", "picture"].map((kind) => [`Speed of a ${kind}`, null]);
-    assert.deepEqual(checks, [["Kernels", true], ["Known answers", true], ...speeds]);
+    // Of an emulated GPU no speed is expected.
+    assert.deepEqual(checks, [
+      ["Kernels", true],
+      ["Known answers", true],
+    ]);
     const shown = await tab.run(() => (document.getElementById("markdown") as HTMLTextAreaElement).value);
     assert.match(shown, /\| Known answers \| ✓ \| 3 of 3 pictures/);
     const json = /```json\n(.*)\n```/.exec(shown)?.[1] ?? "";

@@ -110,7 +110,7 @@ function table(caption: string, heads: string[], rows: string[][]): HTMLElement 
 }
 
 function verdict(checks: Check[]): HTMLElement {
-  const isOk = checks.every((check) => check.isOk !== false);
+  const isOk = checks.every((check) => check.isOk);
   const words = isOk ? "This device computes correctly." : "Something is not as it should be. A report helps to find out why.";
   const rows = checks.map(({ name, isOk, detail }) => [`${mark(isOk)} ${name}`, detail]);
   return element(

@@ -21,8 +21,8 @@ export const WHAT: Record<BenchMeasure["what"], string> = {
   picture_to_first_token: "picture to first token",
 };
 
-export function mark(isOk: boolean | null): string {
-  return isOk === null ? "–" : isOk ? "✓" : "✗";
+export function mark(isOk: boolean): string {
+  return isOk ? "✓" : "✗";
 }
 
 export function deviceName({ name, driver, threads }: DeviceReport): string {
