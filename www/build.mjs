@@ -33,8 +33,11 @@ async function buildPackage() {
     minify: true,
   });
   const own = external("own-package", /^\.\.\/index\.js$/, "../index.js");
-  const entryPoints = ["react", "img-alt", "prompt-api"].map((name) => `src/${name}/index.ts`);
+  const entryPoints = ["ai-sdk", "react", "img-alt", "prompt-api"].map((name) => `src/${name}/index.ts`);
   await build({ ...shared, entryPoints, outbase: "src", outdir: "dist/ocelli", external: ["react"], plugins: [own] });
+  // Hooks run in the browser alone: frameworks with server components refuse them without this mark.
+  const react = join(dist, "ocelli/react/index.js");
+  await writeFile(react, `"use client";\n${await readFile(react, "utf8")}`);
   for (const licence of ["LICENSE-APACHE", "LICENSE-MIT", "THIRD-PARTY.txt"]) {
     await cp(join(www, "..", licence), join(dist, "ocelli", licence));
   }

@@ -5,7 +5,8 @@
  * <img-alt lang="en" context="A shop's page about a chair"><img src="chair.jpg"></img-alt>
  * ```
  *
- * Nothing is registered until `defineImgAlt(model)` is called, and no model is loaded before a picture needs it.
+ * Nothing is registered until `defineImgAlt(model)` is called, and no model is loaded before a picture near the visible part of the page
+ * needs it.
  */
 import { Engine, type LoadOptions, type ModelSource } from "../index.js";
 import { Once } from "../once.js";
@@ -26,48 +27,69 @@ export interface AltDetail {
 export interface ImgAltOptions extends LoadOptions {
   /** The element's name. Default `img-alt`. */
   name?: string;
+  /** Asked once before a model is loaded, for example whether the user agrees to the download. After `false` no picture gets a text. */
+  consent?: () => boolean | Promise<boolean>;
 }
 
+/** Pictures are described before they are scrolled into view, by this share of the window's height. */
+const AHEAD = "50%";
+
 /** Registers the element, over a model or a loaded engine. Returns its class. */
-export function defineImgAlt(model: ModelSource | Engine, { name = "img-alt", ...options }: ImgAltOptions = {}): CustomElementConstructor {
+export function defineImgAlt(
+  model: ModelSource | Engine,
+  { name = "img-alt", consent, ...options }: ImgAltOptions = {},
+): CustomElementConstructor {
+  const agreed = new Once(async () => (consent ? await consent() : true));
   const loaded = new Once(() => (model instanceof Engine ? Promise.resolve(model) : Engine.load(model, options)));
-  const element = elementOver(() => loaded.get());
+  const element = elementOver(async () => ((await agreed.get()) ? loaded.get() : null));
   customElements.define(name, element);
   return element;
 }
 
-function elementOver(load: () => Promise<Engine>): CustomElementConstructor {
+/** The class of the element. `load` resolves to `null` without the user's consent. */
+function elementOver(load: () => Promise<Engine | null>): CustomElementConstructor {
   return class ImgAlt extends HTMLElement {
     private left = new AbortController();
-    private observer: MutationObserver | null = null;
+    private added: MutationObserver | null = null;
+    private near: IntersectionObserver | null = null;
     /** Pictures already described or in progress. */
     private readonly known = new WeakSet<HTMLImageElement>();
 
     connectedCallback(): void {
       this.left = new AbortController();
-      this.observer = new MutationObserver(() => this.look());
-      this.observer.observe(this, { childList: true, subtree: true });
+      this.added = new MutationObserver(() => this.look());
+      this.added.observe(this, { childList: true, subtree: true });
+      this.near = new IntersectionObserver((entries) => this.describe(entries), { rootMargin: AHEAD });
       this.look();
     }
 
     disconnectedCallback(): void {
-      this.observer?.disconnect();
+      this.added?.disconnect();
+      this.near?.disconnect();
       this.left.abort();
     }
 
     private look(): void {
-      for (const image of this.querySelectorAll("img")) {
-        // An empty text counts: it marks a decorative picture.
-        if (image.hasAttribute("alt") || this.known.has(image)) continue;
-        this.known.add(image);
-        void this.write(image, this.left.signal);
+      // An empty text counts: it marks a decorative picture.
+      for (const image of this.querySelectorAll("img")) if (!image.hasAttribute("alt") && !this.known.has(image)) this.near?.observe(image);
+    }
+
+    private describe(entries: IntersectionObserverEntry[]): void {
+      for (const { isIntersecting, target } of entries) {
+        if (!isIntersecting || !(target instanceof HTMLImageElement)) continue;
+        this.near?.unobserve(target);
+        if (target.hasAttribute("alt") || this.known.has(target)) continue;
+        this.known.add(target);
+        void this.write(target, this.left.signal);
       }
     }
 
     private async write(image: HTMLImageElement, signal: AbortSignal): Promise<void> {
       try {
         await image.decode();
-        const detail = await altText(await load(), image, this, signal);
+        const engine = await load();
+        if (!engine) return;
+        const detail = await altText(engine, image, this, signal);
         // The page may have set a text meanwhile.
         if (image.hasAttribute("alt")) return;
         if (!detail.isDecorative) {
