@@ -1,4 +1,4 @@
-/** Picture files of folders: chosen, dropped, or opened for good. */
+/** Picture files of folders that were chosen, dropped, or opened for later visits too. */
 
 /** The folder that this page writes copies into. */
 export const OUTPUT = "with-alt-texts";
@@ -12,7 +12,7 @@ export interface FoundFile {
   file: File;
 }
 
-/** Why a file is left out. */
+/** The reason to leave a file out. */
 export type LeftOut = "type" | "empty" | "output" | "unreadable";
 
 /** The pictures of a folder, or of single files. */
@@ -69,7 +69,7 @@ export async function listFolder(folder: FileSystemDirectoryHandle, signal?: Abo
   return { ...listing, leftOut: [...listing.leftOut, ...unreadable] };
 }
 
-/** What was dropped: a single folder is opened for good where the browser can. Must be called while the event is handled. */
+/** The files of a drop. A single folder is opened for later visits too, where the browser can. Must be called while the event is handled. */
 export function listDropped(transfer: DataTransfer): Promise<Listing> {
   const items = [...transfer.items].filter(({ kind }) => kind === "file");
   const files = [...transfer.files];

@@ -32,7 +32,7 @@ const CODES: Readonly<Record<string, string>> = {
 export interface Run {
   /** Rows whose texts are being written. */
   working: Signal<ReadonlySet<Id>>;
-  /** Why the run has stopped. */
+  /** The error that has stopped the run. */
   problem: Signal<Problem | null>;
   /** Milliseconds a picture takes; `null` until some are done. */
   pace: Signal<number | null>;

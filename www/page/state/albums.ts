@@ -142,7 +142,7 @@ async function restore(album: Id, before: readonly AlbumRow[]): Promise<void> {
   tellAlbumChange({ album, rows: before.map(({ id }) => id) });
 }
 
-/** Changes rows, with a way back. */
+/** Changes rows; this can be undone. */
 export async function changeWithUndo(
   album: Id,
   ids: readonly Id[],
@@ -154,7 +154,7 @@ export async function changeWithUndo(
   offerUndo(words, () => void restore(album, before));
 }
 
-/** Takes rows out of an album, with a way back. */
+/** Removes rows from an album; this can be undone. */
 export async function removeRows(album: Id, ids: readonly Id[], words: string): Promise<void> {
   const shelf = await shelfOf(album);
   const before = ids.flatMap((id) => shelf.value.get(id) ?? []);
@@ -165,7 +165,7 @@ export async function removeRows(album: Id, ids: readonly Id[], words: string): 
   offerUndo(words, () => void restore(album, before));
 }
 
-/** Deletes an album, with a way back. */
+/** Deletes an album; this can be undone. */
 export async function deleteAlbum(id: Id, words: string): Promise<void> {
   await changeAlbum(id, { deletedAt: Date.now(), isStarted: false });
   offerUndo(words, () => void changeAlbum(id, { deletedAt: null }));

@@ -111,7 +111,7 @@ function RunButton({ id }: { id: Id }) {
   );
 }
 
-/** How far the album is, and why it does not continue. */
+/** Progress of the album, and the reason if it does not continue. */
 function RunState({ id }: { id: Id }) {
   const { pace, problem } = runOf(id);
   const state = activityOf(id)?.state ?? "idle";

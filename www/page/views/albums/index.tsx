@@ -11,7 +11,7 @@ import { OpenAlbum } from "./album.js";
 import { List } from "./list.js";
 import { NewAlbum } from "./make.js";
 
-/** What was given for a new album: nothing yet, a listing that is on its way, or a fault. */
+/** Files for a new album: none yet, or a listing that may still be read. */
 export type Given = Promise<Listing> | null;
 
 export function AlbumsView() {

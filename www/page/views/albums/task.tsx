@@ -1,4 +1,4 @@
-/** What is written about the pictures of an album. */
+/** Fields for the texts of an album. */
 import type { AlbumTask, Writing } from "../../store/schema.js";
 import { albumWords, LANGUAGES } from "../../words/albums.js";
 import { Labelled, Switch } from "./parts.js";
