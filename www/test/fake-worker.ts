@@ -17,6 +17,10 @@ export function fakeWorker(): void {
       const { messages } = body;
       if (kind === "answer") asked.push(body);
       const question = JSON.stringify(messages.at(-1) ?? "");
+      const { content } = messages.at(-1) ?? {};
+      const texts = Array.isArray(content) ? (content as { text?: string }[]).map(({ text }) => text ?? "") : [String(content)];
+      /** The answer that the question asks for. */
+      const wanted = /say: ([\s\S]*)/.exec(texts.join(""))?.[1];
       const frame = (data: unknown) => reply({ kind: "event", id, event: { kind: "frame", event: null, data: JSON.stringify(data) } });
       const chunk = (choices: unknown[], more = {}) =>
         frame({ id: "chatcmpl-1", object: "chat.completion.chunk", created: 1, model: "fake", choices, ...more });
@@ -32,6 +36,9 @@ export function fakeWorker(): void {
         reply({ kind: "result", id, result: { device, kvPrecision: "f32", memory, config: {} } });
       } else if (kind === "cancel") {
         cancelled.push(id);
+      } else if (wanted !== undefined) {
+        for (const piece of wanted.match(/[\s\S]{1,9}/g) ?? []) say(piece);
+        finish();
       } else if (question.includes("endless")) {
         const timer = setInterval(() => (cancelled.includes(id) ? clearInterval(timer) : say("word ")), 20);
       } else if (messages.at(-1)?.role === "assistant") {

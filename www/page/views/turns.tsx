@@ -7,6 +7,7 @@ import { edit, retry } from "../state/session.js";
 import { versionsOf } from "../state/tree.js";
 import type { Message, PictureName } from "../store/schema.js";
 import { words } from "../words/index.js";
+import { Markdown } from "./markdown.js";
 import { adviceOf } from "./problem.js";
 
 export function QuestionTurn({ message }: { message: Message }) {
@@ -57,9 +58,9 @@ export function AnswerTurn({ message }: { message: Message }) {
           <p dir="auto">{thoughts}</p>
         </details>
       )}
-      <p class="words" dir="auto">
-        {text}
-      </p>
+      <div class="words" dir="auto">
+        <Markdown text={text} />
+      </div>
       <EndLine message={message} />
       <div class="turn-foot">
         <Copy text={text} />
