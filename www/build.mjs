@@ -68,7 +68,9 @@ async function buildPage() {
   const jsx = { jsx: "automatic", jsxImportSource: "preact" };
   const { metafile } = await build({ ...options, ...split, ...jsx, entryPoints: ["page/page.tsx"] });
   await writeFile(join(dist, "index.html"), await indexHtml(metafile.outputs["dist/page.js"].imports));
-  for (const file of ["style.css", "models.css", "icon.svg", "manifest.webmanifest", "bench/bench.html", "bench/bench.css"]) {
+  const styles = ["style", "models", "looks", "bench/bench"].map((name) => `page/${name}.css`);
+  await build({ ...shared, entryPoints: styles, entryNames: "[name]", outdir: "dist", minify: true, sourcemap: false });
+  for (const file of ["icon.svg", "manifest.webmanifest", "bench/bench.html"]) {
     await cp(join(www, "page", file), join(dist, basename(file)));
   }
   await writeFile(join(dist, "_headers"), headersFile());

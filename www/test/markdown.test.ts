@@ -100,7 +100,7 @@ inBrowsers("Markdown", (browser) => {
     await tab.beforeLoad(fakeWorker);
     await openPage(tab, site.url);
     await ask(tab, "say: **first**");
-    await until(tab, "Markdown is there", () => document.querySelector("#log .words strong"));
+    await until(tab, "Markdown is there", () => document.querySelector("#log .words strong") !== null);
     await tab.run(async () => {
       for (const src of ["test/marked.js", "test/purify.js"]) {
         const script = document.createElement("script");

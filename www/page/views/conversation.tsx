@@ -126,7 +126,7 @@ function UnderwayTurn() {
         </details>
       )}
       <div class="words" dir="auto">
-        <Markdown text={text.value} />
+        {message.format ? text.value && <pre>{text}</pre> : <Markdown text={text.value} />}
       </div>
       {stage.value && <StageLine stage={stage.value} />}
     </article>

@@ -2,31 +2,21 @@
 import type { Token, Tokens } from "marked";
 import type { ComponentChildren } from "preact";
 import { useRef } from "preact/hooks";
-import { signal } from "@preact/signals";
+import { lazy } from "./lazy.js";
 import type { MarkdownBlocks } from "./markdown-blocks.js";
 
-const loaded = signal<typeof MarkdownBlocks | null>(null);
-let isLoading = false;
+/** Without the script answers stay as they were written. */
+export const Markdown = lazy(
+  () => import("./markdown-blocks.js").then((module) => elementsOf(module.MarkdownBlocks)),
+  ({ text }: { text: string }) => <p>{text}</p>,
+);
 
-function load(): void {
-  if (isLoading) return;
-  isLoading = true;
-  const keep = (module: { MarkdownBlocks: typeof MarkdownBlocks }) => {
-    loaded.value = module.MarkdownBlocks;
+function elementsOf(Blocks: typeof MarkdownBlocks) {
+  return function Elements({ text }: { text: string }) {
+    const blocks = useRef<MarkdownBlocks | null>(null);
+    blocks.current ??= new Blocks();
+    return <>{blocks.current.of(text).map(block)}</>;
   };
-  // Without it answers stay as they were written.
-  void import("./markdown-blocks.js").then(keep, () => undefined);
-}
-
-export function Markdown({ text }: { text: string }) {
-  const blocks = useRef<MarkdownBlocks | null>(null);
-  const Blocks = loaded.value;
-  if (!Blocks) {
-    load();
-    return <p>{text}</p>;
-  }
-  blocks.current ??= new Blocks();
-  return <>{blocks.current.of(text).map(block)}</>;
 }
 
 function block(token: Token, key: number): ComponentChildren {

@@ -5,16 +5,49 @@ import { count, duration, number, percent, rough } from "./format.js";
 /** A token is about this many words. */
 const WORDS_OF_TOKEN = 0.75;
 
-/** Instructions for models. The demo model has learnt fixed ones. */
-const instructions = {
-  describe: "Describe this picture in two to four sentences: what it shows, where, what is unusual. Then any words in it, as they stand.",
-  describeDemo: "Describe this image.",
-  suggestedDemo: ["Describe this image.", "How many shapes are there?", "What does the word say?"],
-  suggested: ["What is in this picture?", "Write down all text in this picture.", "Write a caption for this picture, at most 15 words."],
+/** Tasks and their instructions. The demo model has learnt fixed ones. */
+const all = {
+  describe: {
+    name: "Describe",
+    instruction:
+      "Describe this picture in two to four sentences: what it shows, where, what is unusual. Then any words in it, as they stand.",
+    demo: "Describe this image.",
+  },
+  alt: {
+    name: "Alt text",
+    instruction:
+      'Write the alternative text of this picture for people who cannot see it: one sentence, at most 125 characters. Say what it shows and what matters. Words in the picture that carry meaning stand as they are, however long the text becomes. Do not begin with "image of", "picture of" or the like. No quotation marks around the whole.',
+    demo: "Describe this image.",
+  },
+  caption: {
+    name: "Caption",
+    instruction: "Write a caption for this picture: one sentence, at most 15 words.",
+    demo: "Describe this image.",
+  },
+  read: {
+    name: "Read the text",
+    instruction:
+      "Write down all text in this picture, line by line, exactly as it stands, in the order of reading. Write nothing else. If there is none, write: (no text)",
+    demo: "What does the word say?",
+  },
+  fields: {
+    name: "Fill in fields …",
+    instruction: "Fill in the fields from the picture. Where it does not say, use null.",
+    demo: "Describe the scene as JSON.",
+  },
+  rules: {
+    name: "Check rules …",
+    instruction: "Judge the picture by these rules and no others. Rules:",
+    demo: "",
+  },
+  find: {
+    name: "Find …",
+    instruction: "",
+    demo: "",
+  },
 };
 
 export const en = {
-  instructions,
   title: "Ocelli: ask about your pictures, on your own device",
   name: "Ocelli",
   about: "Ask about your pictures. Everything happens on this device.",
@@ -93,7 +126,12 @@ export const en = {
     drop: "Drop or paste pictures, or",
     choose: "Choose pictures",
     atOnce: "Describe them at once",
-    everyDetail: "Every detail, slower",
+    look: "Look",
+    looks: { low: "Quick look", auto: "Automatic", high: "Every detail" },
+    seconds: (look: string, seconds: number) => `${look} (about ${duration(seconds)})`,
+    heic: "This browser cannot read HEIC pictures. Save it as JPEG, or share it from the photo app as JPEG.",
+    camera: "Camera",
+    screenshot: "Screenshot",
     pictures: "Pictures of the next question",
     remove: (name: string) => `Remove ${name}`,
     suggestions: "Suggested questions",
@@ -102,6 +140,150 @@ export const en = {
     enter: " sends, ",
     shiftEnter: " starts a new line, ",
     escape: " stops.",
+  },
+
+  tasks: {
+    all,
+    label: "Tasks",
+    own: "New task …",
+    chosen: (name: string) => `${name.replace(" …", "")}: will be done with the next picture.`,
+    cancel: "Cancel",
+  },
+
+  fields: {
+    heading: "Fill in fields",
+    about: "The model answers with exactly these fields, as data for other programs.",
+    template: "Begin with",
+    templates: { receipt: "Receipt", card: "Business card", product: "Product", sign: "Sign", table: "Table" },
+    name: "Name",
+    kind: "Kind",
+    kinds: {
+      text: "text",
+      number: "number",
+      integer: "whole number",
+      boolean: "yes or no",
+      date: "date",
+      texts: "list of texts",
+      choice: "one of …",
+    },
+    choices: "Values, separated by commas",
+    needed: "Needed",
+    hint: "Hint for the model",
+    remove: (name: string) => `Remove the field ${name || "without a name"}`,
+    add: "Add a field",
+    json: "As JSON schema",
+    more: "This schema says more than the table can show.",
+    field: (position: number) => `Field ${position}`,
+    syntax: (line: number, column: number) => `This is not JSON: line ${line}, column ${column}.`,
+    noObject: "A schema is an object in braces.",
+    refused: (line: number, column: number, keyword: string, reason: string) =>
+      `The model cannot be held to this: line ${line}, column ${column}${keyword ? `, ${keyword}` : ""}: ${reason}`,
+    fits: "The model can be held to these fields.",
+    none: "Name at least one field.",
+    start: "Fill in",
+    change: "Change the fields",
+  },
+
+  rules: {
+    heading: "Check rules",
+    label: "Rules, one a line",
+    example: "Everybody wears a helmet.\nThe exit is free.",
+    start: "Check",
+  },
+
+  find: {
+    heading: "Find",
+    label: "What to find, separated by commas",
+    example: "person, red car",
+    boxes: "As boxes",
+    points: "As points",
+    picture: "In which picture?",
+    start: "Find",
+    boxesOf: (what: string) =>
+      `Locate every instance that belongs to the following categories: "${what}". Report bbox coordinates in JSON format.`,
+    pointsOf: (what: string) =>
+      `Locate every instance that belongs to the following categories: "${what}". Report point coordinates in JSON format.`,
+    found: (places: number) => (places === 0 ? "Nothing was found." : `${count(places, "place", "places")} found.`),
+    unreadable: "This answer has no places that could be drawn.",
+    entry: (label: string, left: number, top: number, width: number, height: number) =>
+      `${label}: ${left} % from the left, ${top} % from the top, ${width} × ${height} %`,
+    point: (label: string, left: number, top: number) => `${label}: ${left} % from the left, ${top} % from the top`,
+    shown: (name: string, places: number) => `${name} with ${count(places, "place", "places")} marked`,
+    asJson: "Save as JSON",
+    asCoco: "Save as COCO",
+    asPicture: "Save the picture with marks",
+  },
+
+  viewer: {
+    open: (name: string) => `Open ${name}`,
+    part: (name: string) => `Part of ${name}`,
+    image: (name: string) => `${name}, with a frame around a part of it`,
+    zoom: "Zoom",
+    closer: "Closer",
+    farther: "Farther",
+    turn: "Turn by 90°",
+    frame: "The part to ask about",
+    frameHelp: "Arrow keys move the frame, with Shift by 10 %, with Alt its lower right corner. Enter takes it.",
+    left: "Left, %",
+    top: "Top, %",
+    width: "Width, %",
+    height: "Height, %",
+    take: "Ask about this part",
+    reset: "Reset",
+    original: "Show it in the whole picture",
+    failed: "The part could not be cut out.",
+  },
+
+  capture: {
+    camera: "Camera",
+    live: "Live picture of the camera",
+    taken: "The picture that was taken",
+    choose: "Which camera",
+    unnamed: (position: number) => `Camera ${position}`,
+    take: "Take the picture",
+    again: "Take another",
+    use: "Use it",
+    starting: "Starting the camera …",
+    denied: "The browser does not let this page use the camera. Allow it in the address bar, or choose a file.",
+    none: "No camera was found.",
+    ended: "The camera is not there any more.",
+    busy: "The camera cannot be used. Another program may use it.",
+    hidden: "The camera was switched off, because this page was hidden.",
+    restart: "Start the camera again",
+    file: "photo",
+    screen: "screenshot",
+    video: "Frame of a video",
+    position: "Position in the video",
+    frame: "Take this frame",
+    noVideo: "This browser cannot play that video.",
+  },
+
+  structured: {
+    copy: "Copy JSON",
+    copied: "Copied",
+    save: "Save as JSON",
+    edit: "Edit",
+    done: "Done",
+    cancel: "Cancel",
+    label: "The answer as JSON",
+    misfits: "This does not match the fields:",
+    misfit: (path: string, message: string) => `${path || "the whole"}: ${message}`,
+    yes: "yes",
+    no: "no",
+    nothing: "not said",
+  },
+
+  ownTask: {
+    heading: "A task of your own",
+    name: "Name",
+    instruction: "Instruction",
+    format: "Answers in fields",
+    temperature: "Same answer each time",
+    longest: "Longest answer, in tokens",
+    keep: "Keep this task",
+    start: "Keep it and start",
+    delete: "Delete this task",
+    edit: (name: string) => `Change the task ${name}`,
   },
 
   answer: {
