@@ -100,7 +100,11 @@ inBrowsers("find", (browser) => {
     await openPage(tab, `${site.url}?model=models/other/`);
     await tab.click("#describe-at-once");
   });
-  beforeEach(() => tab.click("#new-conversation"));
+  beforeEach(async () => {
+    // One that a failed test has left open.
+    await tab.run(() => document.querySelector<HTMLDialogElement>("dialog[open]")?.close());
+    await tab.click("#new-conversation");
+  });
   after(async () => {
     await tab?.close();
     await site?.stop();

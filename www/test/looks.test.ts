@@ -304,7 +304,11 @@ inBrowsers("parts of pictures", (browser) => {
     await openPage(tab, `${site.url}?model=models/other/`);
     await tab.click("#describe-at-once");
   });
-  beforeEach(() => tab.click("#new-conversation"));
+  beforeEach(async () => {
+    // One that a failed test has left open.
+    await tab.run(() => document.querySelector<HTMLDialogElement>("dialog[open]")?.close());
+    await tab.click("#new-conversation");
+  });
   after(async () => {
     await tab?.close();
     await site?.stop();
@@ -393,14 +397,19 @@ inBrowsers("parts of pictures", (browser) => {
       });
     const { left, top, width, height } = await sheet();
     const at = (x: number, y: number) => ({ x: left + x * width, y: top + y * height });
-    await tab.drag(at(0.1, 0.1), at(0.4, 0.4));
-    await tab.drag(at(0.4, 0.4), at(0.5, 0.5));
-    await tab.drag(at(0.1, 0.1), at(0.005, 0.005));
-    await tab.drag(at(0.25, 0.25), at(0.75, 0.75));
-    const part = await tab.run(() =>
-      ["left", "top", "width", "height"].map((name) => Number(document.querySelector<HTMLInputElement>(`#frame-${name}`)?.value)),
-    );
-    for (const [index, wanted] of [50, 50, 50, 50].entries()) assert.ok(Math.abs((part[index] ?? 0) - wanted) <= 1.6, part.join());
+    const drags = [
+      { what: "a new frame", from: at(0.1, 0.1), to: at(0.4, 0.4), wanted: [10, 10, 30, 30] },
+      { what: "its lower right corner", from: at(0.4, 0.4), to: at(0.5, 0.5), wanted: [10, 10, 40, 40] },
+      { what: "its left side", from: at(0.1, 0.3), to: at(0.2, 0.3), wanted: [20, 10, 30, 40] },
+      { what: "the whole frame", from: at(0.35, 0.3), to: at(0.65, 0.7), wanted: [50, 50, 30, 40] },
+    ];
+    for (const { what, from, to, wanted } of drags) {
+      await tab.drag(from, to);
+      const part = await tab.run(() =>
+        ["left", "top", "width", "height"].map((name) => Number(document.querySelector<HTMLInputElement>(`#frame-${name}`)?.value)),
+      );
+      for (const [index, value] of wanted.entries()) assert.ok(Math.abs((part[index] ?? 0) - value) <= 1.6, `${what}: ${part.join()}`);
+    }
     for (const [name, value] of Object.entries({ left: 50, top: 50, width: 50, height: 50 })) await number(name, value);
     await click(tab, "#picture-take");
     await assertSent([WIDTH / 2, HEIGHT / 2], ["yellow", "yellow", "yellow", "yellow"]);

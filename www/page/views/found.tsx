@@ -28,22 +28,24 @@ export function FoundAnswer({ found, picture: shown }: { found: readonly Found[]
           <Marks found={found} current={current} onHover={setCurrent} />
         </button>
       )}
-      <p>{words.find.found(found.length)}</p>
-      <ol class="places">
-        {found.map(({ label, place: { x, y, width, height }, isPoint }, index) => (
-          <li
-            key={String(index)}
-            class={current === index ? "current" : undefined}
-            onMouseEnter={() => setCurrent(index)}
-            onMouseLeave={() => setCurrent(null)}
-          >
-            {isPoint
-              ? words.find.point(label, percent(x), percent(y))
-              : words.find.entry(label, percent(x), percent(y), percent(width), percent(height))}
-          </li>
-        ))}
-      </ol>
-      {picture && <Exports found={found} picture={picture} name={shown.name} />}
+      <div class="beside">
+        <p>{words.find.found(found.length)}</p>
+        <ol class="places">
+          {found.map(({ label, place: { x, y, width, height }, isPoint }, index) => (
+            <li
+              key={String(index)}
+              class={current === index ? "current" : undefined}
+              onMouseEnter={() => setCurrent(index)}
+              onMouseLeave={() => setCurrent(null)}
+            >
+              {isPoint
+                ? words.find.point(label, percent(x), percent(y))
+                : words.find.entry(label, percent(x), percent(y), percent(width), percent(height))}
+            </li>
+          ))}
+        </ol>
+        {picture && <Exports found={found} picture={picture} name={shown.name} />}
+      </div>
     </div>
   );
 }

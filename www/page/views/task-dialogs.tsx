@@ -30,7 +30,7 @@ export function FieldsDialog() {
     ask("fields", { format: schema });
   };
   return (
-    <Modal id="fields-dialog" heading={words.fields.heading} first="fields-start">
+    <Modal id="fields-dialog" heading={words.fields.heading} first="fields-template">
       <p class="fine">{words.fields.about}</p>
       <FieldsEditor edited={edited} onChange={setEdited} />
       <div class="choices">

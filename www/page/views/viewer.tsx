@@ -45,8 +45,8 @@ function Viewer({ picture, first }: { picture: Picture; first: { part: Part; tur
     <>
       <div class="stage">
         <Sheet picture={picture} turn={turn} zoom={zoom}>
-          <Marks found={foundOn(picture.id)} turn={turn} />
           <Frame part={part} onChange={setPart} onTake={take} />
+          <Marks found={foundOn(picture.id)} turn={turn} />
         </Sheet>
       </div>
       <div class="viewer-tools">
@@ -173,6 +173,11 @@ function Frame({ part, onChange, onTake }: FrameProps) {
     drag.current = { from: pointOf(event), part, handle: handle === null || (handle === "inside" && isWhole) ? "new" : handle };
     layer.current?.setPointerCapture(event.pointerId);
   };
+  // The browser would scroll to what it gives the focus, away from the pointer.
+  const focus = (event: MouseEvent) => {
+    event.preventDefault();
+    layer.current?.querySelector<HTMLElement>(".crop")?.focus({ preventScroll: true });
+  };
   const follow = (event: PointerEvent) => {
     if (!drag.current) return;
     const { from, part: before, handle } = drag.current;
@@ -201,7 +206,16 @@ function Frame({ part, onChange, onTake }: FrameProps) {
     height: `${100 * part.height}%`,
   };
   return (
-    <div class="frame-layer" ref={layer} onPointerDown={begin} onPointerMove={follow} onPointerUp={end} onPointerCancel={end}>
+    // biome-ignore lint/a11y/noStaticElementInteractions: the frame in it works by keys, and the number fields do the same.
+    <div
+      class="frame-layer"
+      ref={layer}
+      onPointerDown={begin}
+      onPointerMove={follow}
+      onPointerUp={end}
+      onPointerCancel={end}
+      onMouseDown={focus}
+    >
       {/* biome-ignore lint/a11y/useSemanticElements: a frame over a picture is no set of form fields. */}
       <div
         class="crop"
