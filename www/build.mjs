@@ -10,8 +10,6 @@ import { headersFile } from "./headers.mjs";
 
 const www = fileURLToPath(new URL(".", import.meta.url));
 const dist = join(www, "dist");
-/** The beginning of the names of scripts that the page loads when they are needed. */
-const PART = "part-";
 const shared = { bundle: true, format: "esm", target: "es2022", sourcemap: true, logLevel: "warning", absWorkingDir: www };
 
 await buildPackage();
@@ -35,8 +33,11 @@ async function buildPackage() {
     minify: true,
   });
   const own = external("own-package", /^\.\.\/index\.js$/, "../index.js");
-  const entryPoints = ["react", "img-alt", "prompt-api"].map((name) => `src/${name}/index.ts`);
+  const entryPoints = ["ai-sdk", "react", "img-alt", "prompt-api"].map((name) => `src/${name}/index.ts`);
   await build({ ...shared, entryPoints, outbase: "src", outdir: "dist/ocelli", external: ["react"], plugins: [own] });
+  // Hooks run in the browser alone: frameworks with server components refuse them without this mark.
+  const react = join(dist, "ocelli/react/index.js");
+  await writeFile(react, `"use client";\n${await readFile(react, "utf8")}`);
   for (const licence of ["LICENSE-APACHE", "LICENSE-MIT", "THIRD-PARTY.txt"]) {
     await cp(join(www, "..", licence), join(dist, "ocelli", licence));
   }
@@ -60,21 +61,21 @@ async function buildPage() {
   if (existsSync(join(dist, "ocelli/wasm/ocelli_bench.js")))
     await buildWorker("src/bench-worker.ts", "dist/bench-worker.js", (name) => (name === "ocelli.js" ? "ocelli_bench.js" : name));
   const builtPackage = external("built-package", /^\.\.\/\.\.\/src\/index\.js$/, "./ocelli/index.js");
-  for (const file of await readdir(dist)) if (file.startsWith(PART)) await rm(join(dist, file));
+  for (const file of await readdir(dist)) if (/-[A-Z0-9]{8}\.js(\.map)?$/.test(file)) await rm(join(dist, file));
   const options = { ...shared, outdir: "dist", minify: true, plugins: [builtPackage] };
   await build({ ...options, entryPoints: ["page/bench/bench.ts"] });
-  // Beside the entry, so that the address of the package is the same from each of them.
-  const split = { splitting: true, chunkNames: `${PART}[name]-[hash]`, metafile: true };
+  // Chunks are loaded when they are first wanted. They lie beside the page, so that the package has the same address for all.
+  const split = { splitting: true, chunkNames: "[name]-[hash]", metafile: true };
   const jsx = { jsx: "automatic", jsxImportSource: "preact" };
   const { metafile } = await build({ ...options, ...split, ...jsx, entryPoints: ["page/page.tsx"] });
   await writeFile(join(dist, "index.html"), await indexHtml(metafile.outputs["dist/page.js"].imports));
-  const styles = ["style", "models", "looks", "bench/bench"].map((name) => `page/${name}.css`);
+  const styles = ["style", "models", "albums", "looks", "bench/bench"].map((name) => `page/${name}.css`);
   await build({ ...shared, entryPoints: styles, entryNames: "[name]", outdir: "dist", minify: true, sourcemap: false });
   for (const file of ["icon.svg", "manifest.webmanifest", "bench/bench.html"]) {
     await cp(join(www, "page", file), join(dist, basename(file)));
   }
   await writeFile(join(dist, "_headers"), headersFile());
-  const libraries = ["preact", "@preact/signals", "@preact/signals-core", "idb", "marked", "@cfworker/json-schema"];
+  const libraries = ["preact", "@preact/signals", "@preact/signals-core", "fflate", "idb", "marked", "@cfworker/json-schema"];
   const licences = await Promise.all(libraries.map(async (name) => `${name}\n\n${await licenceOf(name)}`));
   await writeFile(join(dist, "LICENSES-page.txt"), licences.join("\n\n"));
   await rm(join(dist, "models"), { recursive: true, force: true });

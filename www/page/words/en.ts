@@ -1,4 +1,5 @@
 /** English. */
+import { altInstruction } from "../../src/img-alt/text.js";
 import { readableBytes } from "../../src/store/quota.js";
 import { count, duration, number, percent, rough } from "./format.js";
 
@@ -15,8 +16,7 @@ const all = {
   },
   alt: {
     name: "Alt text",
-    instruction:
-      'Write the alternative text of this picture for people who cannot see it: one sentence, at most 125 characters. Say what it shows and what matters. Words in the picture that carry meaning stand as they are, however long the text becomes. Do not begin with "image of", "picture of" or the like. No quotation marks around the whole.',
+    instruction: altInstruction({ language: "English" }),
     demo: "Describe this image.",
   },
   caption: {
@@ -420,6 +420,26 @@ export const en = {
     longest: "Longest answer",
     longestOwn: "By the model",
     longestOf: (tokens: number) => `${number(tokens)} tokens, about ${number(Math.round(tokens * WORDS_OF_TOKEN))} words`,
+  },
+
+  albums: {
+    link: "Albums",
+    loading: "Opening albums …",
+    label: "Albums under way",
+    begun: (title: string, done: number, of: number) => `${title} is ${percent(done / (of || 1))} done.`,
+    states: {
+      begun: "",
+      running: "",
+      held: "Continues when your answer is done.",
+      model: "Waiting for a model.",
+      folder: "Its folder has to be opened again.",
+      elsewhere: "Another tab writes it.",
+      failed: "It has stopped.",
+    },
+    pause: "Pause",
+    resume: "Continue",
+    of: (act: string, title: string) => `${act}: ${title}`,
+    tabTitle: (done: number, of: number, title: string) => `(${percent(done / (of || 1))}) ${title} – Ocelli`,
   },
 
   downloads: {
