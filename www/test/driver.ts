@@ -16,7 +16,10 @@ export interface Tab {
   press(key: Key): Promise<void>;
   /** Presses the mouse at a point of the window, moves it to another one, and lets go. */
   drag(from: Point, to: Point): Promise<void>;
+  /** Of the whole page. */
   screenshot(path: string): Promise<void>;
+  /** A screenshot of the window as it is. */
+  view(path: string): Promise<void>;
   /** Uncaught exceptions and violations of the content security policy so far. */
   faults: string[];
   /** Another tab of the same profile; it is closed with the first one. */
@@ -131,6 +134,7 @@ async function launchChromium(): Promise<TestBrowser> {
       press: (key) => page.keyboard.press(key),
       drag: (from, to) => drag(page.mouse, from, to),
       screenshot: async (path) => void (await page.screenshot({ path, fullPage: true })),
+      view: async (path) => void (await page.screenshot({ path })),
       another: () => chromiumTabOf(context),
       closeAlone: () => page.close(),
       async kill() {
@@ -187,6 +191,7 @@ async function launchFirefox(): Promise<TestBrowser> {
       },
       drag: (from, to) => drag(page.mouse, from, to),
       screenshot: async (path) => void (await page.screenshot({ path: path as `${string}.png`, fullPage: true })),
+      view: async (path) => void (await page.screenshot({ path: path as `${string}.png` })),
       another: () => firefoxTabOf(context),
       closeAlone: () => page.close(),
       kill: async () => void (await page.goto("about:blank")),

@@ -73,7 +73,7 @@ test("texts are read as JSON.parse reads them, and faults have a place", () => {
   }
   assert.ok(faults > 1000, `${faults}`);
   const broken = '{\n  "a": [1, 2,],\n  "b": 3\n}';
-  assert.deepEqual(placeOf(broken, readJson(broken).fault ?? 0), { line: 2, column: 15 });
+  assert.deepEqual(placeOf(broken, readJson(broken).fault ?? 0), { line: 2, column: 14 });
 });
 
 test("values are found by their JSON pointers", () => {

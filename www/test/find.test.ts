@@ -137,9 +137,12 @@ inBrowsers("find", (browser) => {
       for (const turn of document.querySelectorAll<HTMLElement>(".turn.user")) turn.hidden = true;
       (document.activeElement as HTMLElement | null)?.blur();
       await Promise.all([...document.images].map((image) => image.decode().catch(() => undefined)));
+      const marks = [...document.querySelectorAll(".mark")];
+      marks.at(-1)?.scrollIntoView({ block: "center", inline: "center" });
+      await new Promise(requestAnimationFrame);
     });
     const path = `${folder}/find-${browser().name}.png`;
-    await tab.screenshot(path);
+    await tab.view(path);
     const [mark, marked] = await boundsOf(tab, path, [MARK, colour]);
     assert.ok(mark && marked, `${what}: ${JSON.stringify([mark, marked])}`);
     assert.ok(marked.right - marked.left > 20 && marked.bottom - marked.top > 10, `${what}: ${JSON.stringify(marked)}`);

@@ -16,9 +16,6 @@ export interface CameraName {
   label: string;
 }
 
-/** Browsers offer cameras to secure pages only. */
-export const canUseCamera = (navigator.mediaDevices as Partial<MediaDevices> | undefined)?.getUserMedia !== undefined;
-
 /** Starts a camera: the one with this id, else the one that looks away from the user. */
 export async function startCamera(id: string | null): Promise<Camera | CameraFault> {
   const choice = id === null ? { facingMode: { ideal: "environment" } } : { deviceId: { exact: id } };

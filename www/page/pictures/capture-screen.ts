@@ -1,8 +1,6 @@
 /** A picture of the screen, of a window or of a tab, as the user chooses. */
 import { frameOf, playing } from "./pixels.js";
 
-export const canShareScreen = (navigator.mediaDevices as Partial<MediaDevices> | undefined)?.getDisplayMedia !== undefined;
-
 /** One picture; `null` if the user does not want to share one. */
 export async function takeScreenshot(name: string): Promise<File | null> {
   let stream: MediaStream;

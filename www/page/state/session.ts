@@ -1,9 +1,7 @@
 /** Actions of a visitor: to begin, to give files, to ask, to choose a model. */
 import { computed, effect, signal } from "@preact/signals-core";
 import { packages } from "../../src/index.js";
-import { takeScreenshot } from "../pictures/capture-screen.js";
-import { cut } from "../pictures/pixels.js";
-import type { Message, Part, PartOf, PictureName } from "../store/schema.js";
+import type { Message, PictureName } from "../store/schema.js";
 import { words } from "../words/index.js";
 import { loadActivities } from "./album-start.js";
 import { announce } from "./announce.js";
@@ -21,7 +19,7 @@ import { DEMO, isDemo, keyOf, savedChoice, type Choice } from "./model-choice.js
 import { forgetModelFiles, isModelFile, modelFiles, takeModelFiles } from "./model-files.js";
 import { refreshModels } from "./models.js";
 import { keepForOffline } from "./offline.js";
-import { takePicture, type Picture } from "./pictures.js";
+import { takePicture } from "./pictures.js";
 import { clearProblem, showProblem } from "./problem.js";
 import { go, listenForRoutes, rename, route, type Route } from "./route.js";
 import { describesAtOnce, loadSettings } from "./settings.js";
@@ -166,18 +164,12 @@ async function sortFiles(files: readonly File[]): Promise<void> {
 /** Adds a picture of the screen, if the user shares one. */
 export async function addScreenshot(): Promise<void> {
   try {
-    const file = await takeScreenshot(words.capture.screen);
+    const { takeScreenshot } = await import("../pictures/capture-screen.js");
+    const file = await takeScreenshot(words.question.screenshotName);
     if (file) addFiles([file]);
   } catch (thrown) {
-    showProblem(thrown, words.capture.screen);
+    showProblem(thrown, words.question.screenshotName);
   }
-}
-
-/** Attaches a part of a picture, to be asked about. */
-export async function addPart(picture: Picture, part: Part, turn: PartOf["turn"]): Promise<void> {
-  const file = await cut(picture.blob, words.viewer.part(picture.name), part, turn);
-  attach(await takePicture(file, isTemporary.value, { id: picture.id, part, turn }));
-  focusOn("question");
 }
 
 export async function addModelFiles(files: readonly File[]): Promise<void> {

@@ -4,7 +4,7 @@ import { cameras, startCamera, stopCamera, type Camera, type CameraFault, type C
 import { frameOf } from "../pictures/pixels.js";
 import { closeDialog } from "../state/dialog.js";
 import { addFiles } from "../state/session.js";
-import { words } from "../words/index.js";
+import { lookWords } from "../words/looks.js";
 import { Modal } from "./modal.js";
 
 /** A camera of a hidden page is switched off after this time. */
@@ -72,54 +72,54 @@ export function CameraDialog() {
     if (element && isLive && element.srcObject !== state.stream) element.srcObject = state.stream;
   };
   const take = () => {
-    if (video.current && video.current.videoWidth > 0) void frameOf(video.current, words.capture.file).then(setTaken);
+    if (video.current && video.current.videoWidth > 0) void frameOf(video.current, lookWords.capture.file).then(setTaken);
   };
   const use = (file: File) => {
     closeDialog();
     addFiles([file]);
   };
   return (
-    <Modal id="camera-dialog" heading={words.capture.camera} isWide>
+    <Modal id="camera-dialog" heading={lookWords.capture.camera} isWide>
       {taken ? (
         <Taken file={taken} />
       ) : isLive ? (
-        <video id="camera-live" ref={show} autoplay muted playsinline aria-label={words.capture.live} />
+        <video id="camera-live" ref={show} autoplay muted playsinline aria-label={lookWords.capture.live} />
       ) : (
         <p role="status" id="camera-told">
-          {state === "starting" ? words.capture.starting : words.capture[state]}
+          {state === "starting" ? lookWords.capture.starting : lookWords.capture[state]}
         </p>
       )}
       <div class="choices">
         {taken ? (
           <>
             <button type="button" class="primary" id="camera-use" onClick={() => use(taken)}>
-              {words.capture.use}
+              {lookWords.capture.use}
             </button>
             <button type="button" id="camera-again" onClick={() => setTaken(null)}>
-              {words.capture.again}
+              {lookWords.capture.again}
             </button>
           </>
         ) : isLive ? (
           <button type="button" class="primary" id="camera-take" onClick={take}>
-            {words.capture.take}
+            {lookWords.capture.take}
           </button>
         ) : (
           state !== "starting" && (
             <button type="button" id="camera-restart" onClick={() => start(null)}>
-              {words.capture.restart}
+              {lookWords.capture.restart}
             </button>
           )
         )}
         {isLive && !taken && names.length > 1 && (
           <select
             id="camera-choice"
-            aria-label={words.capture.choose}
+            aria-label={lookWords.capture.choose}
             value={state.id}
             onChange={(event) => start(event.currentTarget.value)}
           >
             {names.map(({ id, label }, index) => (
               <option key={id} value={id}>
-                {label || words.capture.unnamed(index + 1)}
+                {label || lookWords.capture.unnamed(index + 1)}
               </option>
             ))}
           </select>
@@ -141,7 +141,7 @@ function useAddress(file: File): string | undefined {
 }
 
 function Taken({ file }: { file: File }) {
-  return <img src={useAddress(file)} alt={words.capture.taken} />;
+  return <img src={useAddress(file)} alt={lookWords.capture.taken} />;
 }
 
 export function VideoDialog({ file }: { file: File }) {
@@ -158,9 +158,9 @@ export function VideoDialog({ file }: { file: File }) {
     });
   };
   return (
-    <Modal id="video-dialog" heading={words.capture.video} isWide>
+    <Modal id="video-dialog" heading={lookWords.capture.video} isWide>
       {isBroken ? (
-        <p role="alert">{words.capture.noVideo}</p>
+        <p role="alert">{lookWords.capture.noVideo}</p>
       ) : (
         <>
           <video
@@ -174,7 +174,7 @@ export function VideoDialog({ file }: { file: File }) {
             onError={() => setBroken(true)}
           />
           <label>
-            {words.capture.position}
+            {lookWords.capture.position}
             <input
               type="range"
               id="video-position"
@@ -191,7 +191,7 @@ export function VideoDialog({ file }: { file: File }) {
           </label>
           <div class="choices">
             <button type="button" class="primary" id="video-take" disabled={seconds === null} onClick={take}>
-              {words.capture.frame}
+              {lookWords.capture.frame}
             </button>
           </div>
         </>

@@ -1,8 +1,7 @@
 /** The next question: its pictures, its words, and ways to give pictures. */
 import type { Signal } from "@preact/signals";
 import type { Detail } from "../../src/index.js";
-import { canUseCamera } from "../pictures/capture-camera.js";
-import { canShareScreen } from "../pictures/capture-screen.js";
+import { canShareScreen, canUseCamera } from "../pictures/capture.js";
 import { underway } from "../state/answer.js";
 import { openDialog } from "../state/dialog.js";
 import { lookSeconds } from "../state/look.js";

@@ -4,7 +4,7 @@ import { underway } from "../state/answer.js";
 import { blankField, fieldsOf, KINDS, schemaOf, TEMPLATES, type Field, type Kind, type Schema } from "../state/fields.js";
 import { extentOf, placeOf, readJson, type Extent, type JsonText } from "../state/json-places.js";
 import { refusalOf, type Refusal } from "../state/schema-check.js";
-import { words } from "../words/index.js";
+import { lookWords } from "../words/looks.js";
 
 /** After this time without a change the engine is asked. */
 const CHECK_MS = 800;
@@ -42,32 +42,32 @@ export function FieldsEditor({ edited, onChange }: { edited: Edited; onChange: (
   return (
     <div class="fields">
       <label>
-        {words.fields.template}
+        {lookWords.fields.template}
         <select id="fields-template" value="" onChange={(event) => onChange(editedOf(TEMPLATES[templateOf(event.currentTarget.value)]))}>
           <option value="" disabled>
             –
           </option>
           {Object.keys(TEMPLATES).map((name) => (
             <option key={name} value={name}>
-              {words.fields.templates[templateOf(name)]}
+              {lookWords.fields.templates[templateOf(name)]}
             </option>
           ))}
         </select>
       </label>
       {rows === null ? (
         <p class="note" id="fields-more">
-          {words.fields.more}
+          {lookWords.fields.more}
         </p>
       ) : (
         <FieldsTable rows={rows} refused={refused ?? null} onChange={withRows} />
       )}
       <details class="json" open={rows === null || undefined}>
-        <summary>{words.fields.json}</summary>
+        <summary>{lookWords.fields.json}</summary>
         <textarea
           id="fields-json"
           rows={10}
           spellcheck={false}
-          aria-label={words.fields.json}
+          aria-label={lookWords.fields.json}
           aria-describedby="fields-told"
           aria-invalid={edited.json.fault !== null || refusal !== null}
           value={edited.text}
@@ -113,11 +113,11 @@ function Told({ edited, refusal }: { edited: Edited; refusal: Refusal | null }) 
   return (
     <div id="fields-told" role="status">
       {json.fault !== null ? (
-        <p class="fault">{words.fields.syntax(line, column)}</p>
+        <p class="fault">{lookWords.fields.syntax(line, column)}</p>
       ) : refusal ? (
-        <p class="fault">{words.fields.refused(line, column, refusal.keyword, refusal.reason)}</p>
+        <p class="fault">{lookWords.fields.refused(line, column, refusal.keyword, refusal.reason)}</p>
       ) : (
-        !schemaIn(json) && <p>{isObject ? words.fields.none : words.fields.noObject}</p>
+        !schemaIn(json) && <p>{isObject ? lookWords.fields.none : lookWords.fields.noObject}</p>
       )}
       {at !== undefined && <Line text={text} extent={extent && json.fault === null ? extent : { from: at, to: at + 1 }} />}
     </div>
@@ -164,7 +164,7 @@ function FieldsTable({ rows, refused, onChange }: TableProps) {
         ))}
       </ul>
       <button type="button" id="fields-add" onClick={() => onChange([...rows, blankField])}>
-        {words.fields.add}
+        {lookWords.fields.add}
       </button>
     </>
   );
@@ -179,49 +179,49 @@ interface RowProps {
 
 function FieldRow({ row, position, onChange, onRemove }: RowProps) {
   const { name, kind, choices, isNeeded, hint } = row;
-  const label = (what: string) => `${words.fields.field(position)}: ${what}`;
+  const label = (what: string) => `${lookWords.fields.field(position)}: ${what}`;
   return (
     <fieldset>
-      <legend class="visually-hidden">{words.fields.field(position)}</legend>
+      <legend class="visually-hidden">{lookWords.fields.field(position)}</legend>
       <input
         class="field-name"
-        aria-label={label(words.fields.name)}
-        placeholder={words.fields.name}
+        aria-label={label(lookWords.fields.name)}
+        placeholder={lookWords.fields.name}
         value={name}
         onInput={(event) => onChange({ name: event.currentTarget.value })}
       />
       <select
         class="field-kind"
-        aria-label={label(words.fields.kind)}
+        aria-label={label(lookWords.fields.kind)}
         value={kind}
         onChange={(event) => onChange({ kind: event.currentTarget.value as Kind })}
       >
         {KINDS.map((each) => (
           <option key={each} value={each}>
-            {words.fields.kinds[each]}
+            {lookWords.fields.kinds[each]}
           </option>
         ))}
       </select>
       <label class="switch">
         <input type="checkbox" checked={isNeeded} onChange={(event) => onChange({ isNeeded: event.currentTarget.checked })} />
-        {words.fields.needed}
+        {lookWords.fields.needed}
       </label>
-      <button type="button" class="quiet" aria-label={words.fields.remove(name)} onClick={onRemove}>
+      <button type="button" class="quiet" aria-label={lookWords.fields.remove(name)} onClick={onRemove}>
         ✕
       </button>
       {kind === "choice" && (
         <input
           class="field-choices"
-          aria-label={label(words.fields.choices)}
-          placeholder={words.fields.choices}
+          aria-label={label(lookWords.fields.choices)}
+          placeholder={lookWords.fields.choices}
           value={choices.join(",")}
           onInput={(event) => onChange({ choices: event.currentTarget.value.split(",") })}
         />
       )}
       <input
         class="field-hint"
-        aria-label={label(words.fields.hint)}
-        placeholder={words.fields.hint}
+        aria-label={label(lookWords.fields.hint)}
+        placeholder={lookWords.fields.hint}
         value={hint}
         onInput={(event) => onChange({ hint: event.currentTarget.value })}
       />

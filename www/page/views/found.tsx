@@ -7,9 +7,12 @@ import type { Found } from "../state/find.js";
 import { pictures, type Picture } from "../state/pictures.js";
 import type { PictureName } from "../store/schema.js";
 import { words } from "../words/index.js";
+import { lookWords } from "../words/looks.js";
 import { Marks } from "./marks.js";
 import { saveFile, stemOf } from "./save.js";
 
+/** Thousandths of pixels: models do not know more. */
+const pixels = (part: number, whole: number) => Math.round(1000 * part * whole) / 1000;
 const percent = (part: number) => Math.round(100 * part);
 
 export function FoundAnswer({ found, picture: shown }: { found: readonly Found[]; picture: PictureName }) {
@@ -21,15 +24,15 @@ export function FoundAnswer({ found, picture: shown }: { found: readonly Found[]
         <button
           type="button"
           class="marked"
-          aria-label={words.viewer.open(shown.name)}
+          aria-label={words.question.openPicture(shown.name)}
           onClick={() => openDialog({ kind: "picture", picture: shown })}
         >
-          <img src={picture.url} alt={words.find.shown(shown.name, found.length)} width={picture.width} height={picture.height} />
+          <img src={picture.url} alt={lookWords.find.shown(shown.name, found.length)} width={picture.width} height={picture.height} />
           <Marks found={found} current={current} onHover={setCurrent} />
         </button>
       )}
       <div class="beside">
-        <p>{words.find.found(found.length)}</p>
+        <p>{lookWords.find.found(found.length)}</p>
         <ol class="places">
           {found.map(({ label, place: { x, y, width, height }, isPoint }, index) => (
             <li
@@ -39,8 +42,8 @@ export function FoundAnswer({ found, picture: shown }: { found: readonly Found[]
               onMouseLeave={() => setCurrent(null)}
             >
               {isPoint
-                ? words.find.point(label, percent(x), percent(y))
-                : words.find.entry(label, percent(x), percent(y), percent(width), percent(height))}
+                ? lookWords.find.point(label, percent(x), percent(y))
+                : lookWords.find.entry(label, percent(x), percent(y), percent(width), percent(height))}
             </li>
           ))}
         </ol>
@@ -57,27 +60,27 @@ function Exports({ found, picture, name }: { found: readonly Found[]; picture: P
   const places = found.map(
     ({ label, place, isPoint }): PixelPlace => ({
       label,
-      x: place.x * width,
-      y: place.y * height,
-      width: place.width * width,
-      height: place.height * height,
+      x: pixels(place.x, width),
+      y: pixels(place.y, height),
+      width: pixels(place.width, width),
+      height: pixels(place.height, height),
       isPoint,
     }),
   );
   return (
     <div class="choices tools">
       <button type="button" class="quiet save-json" onClick={() => saveFile(`${stem}.json`, placesJson(placed, places))}>
-        {words.find.asJson}
+        {lookWords.find.asJson}
       </button>
       <button type="button" class="quiet save-coco" onClick={() => saveFile(`${stem}-coco.json`, placesCoco(placed, places))}>
-        {words.find.asCoco}
+        {lookWords.find.asCoco}
       </button>
       <button
         type="button"
         class="quiet save-picture"
         onClick={() => void withMarks(blob, name, places).then((file) => saveFile(`${stem}-marked.png`, file))}
       >
-        {words.find.asPicture}
+        {lookWords.find.asPicture}
       </button>
     </div>
   );

@@ -1,6 +1,7 @@
 /** Views whose script is loaded when they are first shown. */
 import type { ComponentChildren, FunctionComponent } from "preact";
 import { signal } from "@preact/signals";
+import { loadStyles } from "./dom.js";
 
 /** The view that `load` resolves to. Until then, and if it cannot be loaded, `fallback` is shown. */
 export function lazy<Props extends object>(
@@ -36,8 +37,7 @@ export function look<Props extends object>(
   fallback?: (props: Props) => ComponentChildren,
 ): FunctionComponent<Props> {
   const load = async () => {
-    const module = await import("./looks.js");
-    await module.styled;
+    const [module] = await Promise.all([import("./looks.js"), loadStyles("looks.css")]);
     return pick(module);
   };
   return lazy(load, fallback);

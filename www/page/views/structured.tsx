@@ -5,7 +5,7 @@ import { save } from "../state/conversation.js";
 import { foundIn } from "../state/find.js";
 import { placeOf, readJson } from "../state/json-places.js";
 import type { Message } from "../store/schema.js";
-import { words } from "../words/index.js";
+import { lookWords } from "../words/looks.js";
 import { FoundAnswer } from "./found.js";
 import { saveFile } from "./save.js";
 
@@ -24,11 +24,11 @@ export function Structured({ message, question }: { message: Message; question: 
         <Copy text={JSON.stringify(value, null, 2)} />
         {!found && (
           <button type="button" class="quiet" onClick={() => saveFile("answer.json", `${JSON.stringify(value, null, 2)}\n`)}>
-            {words.structured.save}
+            {lookWords.structured.save}
           </button>
         )}
         <button type="button" class="quiet edit-json" onClick={() => setEdited(true)}>
-          {words.structured.edit}
+          {lookWords.structured.edit}
         </button>
       </div>
     </>
@@ -60,8 +60,8 @@ function isLine(value: unknown): boolean {
 }
 
 function Entry({ value }: { value: unknown }) {
-  if (value === null) return <span class="nothing">{words.structured.nothing}</span>;
-  if (typeof value === "boolean") return <>{value ? words.structured.yes : words.structured.no}</>;
+  if (value === null) return <span class="nothing">{lookWords.structured.nothing}</span>;
+  if (typeof value === "boolean") return <>{value ? lookWords.structured.yes : lookWords.structured.no}</>;
   if (!Array.isArray(value)) return <>{String(value)}</>;
   return (
     <ul>
@@ -76,7 +76,7 @@ function Copy({ text }: { text: string }) {
   const [isCopied, setCopied] = useState(false);
   return (
     <button type="button" class="quiet" onClick={() => void navigator.clipboard.writeText(text).then(() => setCopied(true))}>
-      {isCopied ? words.structured.copied : words.structured.copy}
+      {isCopied ? lookWords.structured.copied : lookWords.structured.copy}
     </button>
   );
 }
@@ -119,18 +119,18 @@ function Editor({ message, onDone }: { message: Message; onDone: () => void }) {
       <textarea
         rows={Math.min(16, text.split("\n").length + 1)}
         spellcheck={false}
-        aria-label={words.structured.label}
+        aria-label={lookWords.structured.label}
         value={text}
         onInput={(event) => setText(event.currentTarget.value)}
       />
       <div role="status">
-        {fault !== null && <p class="fault">{words.fields.syntax(line, column)}</p>}
+        {fault !== null && <p class="fault">{lookWords.fields.syntax(line, column)}</p>}
         {fault === null && misfits.length > 0 && (
           <>
-            <p>{words.structured.misfits}</p>
+            <p>{lookWords.structured.misfits}</p>
             <ul class="misfits">
               {misfits.map(({ path, message }) => (
-                <li key={`${path} ${message}`}>{words.structured.misfit(path, message)}</li>
+                <li key={`${path} ${message}`}>{lookWords.structured.misfit(path, message)}</li>
               ))}
             </ul>
           </>
@@ -138,10 +138,10 @@ function Editor({ message, onDone }: { message: Message; onDone: () => void }) {
       </div>
       <div class="choices">
         <button type="button" disabled={fault !== null} onClick={keep}>
-          {words.structured.done}
+          {lookWords.structured.done}
         </button>
         <button type="button" class="quiet" onClick={onDone}>
-          {words.structured.cancel}
+          {lookWords.structured.cancel}
         </button>
       </div>
     </div>

@@ -10,6 +10,7 @@ import { attached } from "../state/tray.js";
 import { shownPictures } from "../state/shown.js";
 import type { OwnTask, PictureName } from "../store/schema.js";
 import { words } from "../words/index.js";
+import { lookWords } from "../words/looks.js";
 import { editedOf, FieldsEditor, schemaIn } from "./fields.js";
 import { Modal } from "./modal.js";
 import { Thumbnail } from "./thumbnail.js";
@@ -30,12 +31,12 @@ export function FieldsDialog() {
     ask("fields", { format: schema });
   };
   return (
-    <Modal id="fields-dialog" heading={words.fields.heading} first="fields-template">
-      <p class="fine">{words.fields.about}</p>
+    <Modal id="fields-dialog" heading={lookWords.fields.heading} first="fields-template">
+      <p class="fine">{lookWords.fields.about}</p>
       <FieldsEditor edited={edited} onChange={setEdited} />
       <div class="choices">
         <button type="button" class="primary" id="fields-start" disabled={!schema} onClick={start}>
-          {words.fields.start}
+          {lookWords.fields.start}
         </button>
       </div>
     </Modal>
@@ -51,21 +52,21 @@ export function RulesDialog() {
     ask("rules", { instruction });
   };
   return (
-    <Modal id="rules-dialog" heading={words.rules.heading} first="rules">
+    <Modal id="rules-dialog" heading={lookWords.rules.heading} first="rules">
       <label>
-        {words.rules.label}
+        {lookWords.rules.label}
         <textarea
           id="rules"
           rows={5}
           dir="auto"
-          placeholder={words.rules.example}
+          placeholder={lookWords.rules.example}
           value={rules}
           onInput={(event) => setRules(event.currentTarget.value)}
         />
       </label>
       <div class="choices">
         <button type="button" class="primary" id="rules-start" disabled={lines.length === 0} onClick={start}>
-          {words.rules.start}
+          {lookWords.rules.start}
         </button>
       </div>
     </Modal>
@@ -87,12 +88,12 @@ export function FindDialog() {
     if (!task || !picture || !named) return;
     lastFind.value = what;
     closeDialog();
-    const instruction = shape === "box" ? words.find.boxesOf(named) : words.find.pointsOf(named);
+    const instruction = shape === "box" ? lookWords.find.boxesOf(named) : lookWords.find.pointsOf(named);
     // Places are those of one picture, so the model sees no other.
     void submit(instruction, { isTopic: true, task: { ...task, format: formatOf(shape) }, pictures: [picture] });
   };
   return (
-    <Modal id="find-dialog" heading={words.find.heading} first="find-what">
+    <Modal id="find-dialog" heading={lookWords.find.heading} first="find-what">
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -100,11 +101,11 @@ export function FindDialog() {
         }}
       >
         <label>
-          {words.find.label}
+          {lookWords.find.label}
           <input
             id="find-what"
             dir="auto"
-            placeholder={words.find.example}
+            placeholder={lookWords.find.example}
             value={what}
             onInput={(event) => setWhat(event.currentTarget.value)}
           />
@@ -113,13 +114,13 @@ export function FindDialog() {
           {(["box", "point"] as const).map((each) => (
             <label key={each} class="switch">
               <input type="radio" name="shape" checked={shape === each} onChange={() => setShape(each)} />
-              {each === "box" ? words.find.boxes : words.find.points}
+              {each === "box" ? lookWords.find.boxes : lookWords.find.points}
             </label>
           ))}
         </div>
         {pictures.length > 1 && (
           <fieldset class="which">
-            <legend>{words.find.picture}</legend>
+            <legend>{lookWords.find.picture}</legend>
             {pictures.map((each) => (
               <label key={each.id}>
                 <input type="radio" name="picture" checked={picture?.id === each.id} onChange={() => setPicture(each)} />
@@ -129,7 +130,7 @@ export function FindDialog() {
           </fieldset>
         )}
         <button type="submit" class="primary" id="find-start" disabled={what.trim() === ""}>
-          {words.find.start}
+          {lookWords.find.start}
         </button>
       </form>
     </Modal>
@@ -153,22 +154,22 @@ export function OwnTaskDialog({ task }: { task: OwnTask | null }) {
     closeDialog();
   };
   return (
-    <Modal id="task-dialog" heading={words.ownTask.heading} first="task-name">
+    <Modal id="task-dialog" heading={lookWords.ownTask.heading} first="task-name">
       {!task && ownTasks.value.length > 0 && (
         <div class="choices">
           {ownTasks.value.map((own) => (
             <button key={own.id} type="button" class="quiet" onClick={() => openDialog({ kind: "task", task: own })}>
-              {words.ownTask.edit(own.name)}
+              {lookWords.ownTask.edit(own.name)}
             </button>
           ))}
         </div>
       )}
       <label>
-        {words.ownTask.name}
+        {lookWords.ownTask.name}
         <input id="task-name" dir="auto" value={name} onInput={(event) => setName(event.currentTarget.value)} />
       </label>
       <label>
-        {words.ownTask.instruction}
+        {lookWords.ownTask.instruction}
         <textarea
           id="task-instruction"
           rows={3}
@@ -179,7 +180,7 @@ export function OwnTaskDialog({ task }: { task: OwnTask | null }) {
       </label>
       <label class="switch">
         <input type="checkbox" id="task-fields" checked={hasFields} onChange={(event) => setHasFields(event.currentTarget.checked)} />
-        {words.ownTask.format}
+        {lookWords.ownTask.format}
       </label>
       {hasFields && <FieldsEditor edited={edited} onChange={setEdited} />}
       <label class="switch">
@@ -188,10 +189,10 @@ export function OwnTaskDialog({ task }: { task: OwnTask | null }) {
           checked={sampling.temperature === 0}
           onChange={(event) => setSampling({ ...sampling, temperature: event.currentTarget.checked ? 0 : null })}
         />
-        {words.ownTask.temperature}
+        {lookWords.ownTask.temperature}
       </label>
       <label>
-        {words.ownTask.longest}
+        {lookWords.ownTask.longest}
         <select
           value={String(sampling.max_tokens ?? "")}
           onChange={(event) => setSampling({ ...sampling, max_tokens: Number(event.currentTarget.value) || null })}
@@ -206,7 +207,7 @@ export function OwnTaskDialog({ task }: { task: OwnTask | null }) {
       </label>
       <div class="choices">
         <button type="button" class="primary" id="task-keep" disabled={!isReady} onClick={keep}>
-          {words.ownTask.keep}
+          {lookWords.ownTask.keep}
         </button>
         {task && (
           <button
@@ -216,7 +217,7 @@ export function OwnTaskDialog({ task }: { task: OwnTask | null }) {
               closeDialog();
             }}
           >
-            {words.ownTask.delete}
+            {lookWords.ownTask.delete}
           </button>
         )}
       </div>

@@ -11,7 +11,7 @@ export function PictureButton({ picture }: { picture: PictureName }) {
     <button
       type="button"
       class="picture"
-      aria-label={words.viewer.open(picture.name)}
+      aria-label={words.question.openPicture(picture.name)}
       onClick={() => openDialog({ kind: "picture", picture })}
     >
       <Thumbnail picture={picture} />

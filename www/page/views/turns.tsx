@@ -106,7 +106,7 @@ export function Unanswered({ question, answer = null }: { question: Message; ans
       </button>
       {answer?.error?.code === "unsupported-schema" && (
         <button type="button" class="quiet" onClick={() => openDialog({ kind: "fields" })}>
-          {words.fields.change}
+          {words.tasks.changeFields}
         </button>
       )}
     </div>

@@ -6,9 +6,9 @@ import { turned, type Turn } from "../pictures/pixels.js";
 import { closeDialog, openDialog } from "../state/dialog.js";
 import { foundOn } from "../state/found.js";
 import { pictures, type Picture } from "../state/pictures.js";
-import { addPart } from "../state/session.js";
+import { addPart } from "../state/part.js";
 import type { Part, PictureName } from "../store/schema.js";
-import { words } from "../words/index.js";
+import { lookWords } from "../words/looks.js";
 import { Marks } from "./marks.js";
 import { Modal } from "./modal.js";
 
@@ -51,7 +51,7 @@ function Viewer({ picture, first }: { picture: Picture; first: { part: Part; tur
       </div>
       <div class="viewer-tools">
         <label>
-          {words.viewer.zoom}
+          {lookWords.viewer.zoom}
           <input
             type="range"
             id="picture-zoom"
@@ -63,17 +63,17 @@ function Viewer({ picture, first }: { picture: Picture; first: { part: Part; tur
           />
         </label>
         <button type="button" id="picture-turn" onClick={turnOnce}>
-          {words.viewer.turn}
+          {lookWords.viewer.turn}
         </button>
         <Numbers part={part} onChange={setPart} />
       </div>
       <p class="fine" id="frame-help">
-        {words.viewer.frameHelp}
+        {lookWords.viewer.frameHelp}
       </p>
-      {isFailed && <p role="alert">{words.viewer.failed}</p>}
+      {isFailed && <p role="alert">{lookWords.viewer.failed}</p>}
       <div class="choices">
         <button type="button" class="primary" id="picture-take" disabled={isWhole} onClick={take}>
-          {words.viewer.take}
+          {lookWords.viewer.take}
         </button>
         <button
           type="button"
@@ -85,7 +85,7 @@ function Viewer({ picture, first }: { picture: Picture; first: { part: Part; tur
             setZoom(1);
           }}
         >
-          {words.viewer.reset}
+          {lookWords.viewer.reset}
         </button>
         {whole && picture.from && (
           <button
@@ -93,7 +93,7 @@ function Viewer({ picture, first }: { picture: Picture; first: { part: Part; tur
             id="picture-original"
             onClick={() => picture.from && openDialog({ kind: "picture", picture: whole, frame: picture.from })}
           >
-            {words.viewer.original}
+            {lookWords.viewer.original}
           </button>
         )}
       </div>
@@ -130,7 +130,7 @@ function Sheet({ picture, turn, zoom, children }: SheetProps) {
   };
   return (
     <div class="sheet" style={size}>
-      <img src={picture.url} alt={words.viewer.image(picture.name)} style={image} draggable={false} />
+      <img src={picture.url} alt={lookWords.viewer.image(picture.name)} style={image} draggable={false} />
       {children}
     </div>
   );
@@ -221,7 +221,7 @@ function Frame({ part, onChange, onTake }: FrameProps) {
         class="crop"
         id="picture-frame"
         role="group"
-        aria-label={words.viewer.frame}
+        aria-label={lookWords.viewer.frame}
         aria-describedby="frame-help"
         // biome-ignore lint/a11y/noNoninteractiveTabindex: it is moved by keys.
         tabIndex={0}
@@ -247,10 +247,10 @@ const NUMBERS = [
 function Numbers({ part, onChange }: { part: Part; onChange: (part: Part) => void }) {
   return (
     <fieldset class="numbers">
-      <legend class="visually-hidden">{words.viewer.frame}</legend>
+      <legend class="visually-hidden">{lookWords.viewer.frame}</legend>
       {NUMBERS.map(([name, word]) => (
         <label key={name}>
-          {words.viewer[word]}
+          {lookWords.viewer[word]}
           <input
             type="number"
             id={`frame-${word}`}
