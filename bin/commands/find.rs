@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 const FAMILIES: [&str; 2] = ["qwen3_vl", "qwen3_5"];
 /// The largest coordinate.
 const WHOLE: u32 = 1000;
-/// An answer has at most this many places, so that a model that repeats itself comes to an end.
+/// An answer has at most this many places, so that one of a model that repeats itself ends.
 const MOST: u32 = 100;
 /// The engine's own limit of a picture.
 const MEGAPIXELS: u32 = 100;

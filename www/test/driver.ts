@@ -16,7 +16,7 @@ export interface Tab {
   press(key: Key): Promise<void>;
   /** Presses the mouse at a point of the window, moves it to another one, and lets go. */
   drag(from: Point, to: Point): Promise<void>;
-  /** Of the whole page. */
+  /** A screenshot of the whole page. */
   screenshot(path: string): Promise<void>;
   /** A screenshot of the window as it is. */
   view(path: string): Promise<void>;

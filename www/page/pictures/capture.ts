@@ -1,4 +1,4 @@
-/** What this browser can take pictures of. Browsers offer cameras and screens to secure pages only. */
+/** Capabilities of this browser. Cameras and screens are offered to secure pages only. */
 
 const devices = navigator.mediaDevices as Partial<MediaDevices> | undefined;
 

@@ -6,7 +6,7 @@ export type Kind = (typeof KINDS)[number];
 export interface Field {
   name: string;
   kind: Kind;
-  /** Of the kind `choice`; spaces around them do not count. */
+  /** Values of the kind `choice`; spaces around them do not count. */
   choices: readonly string[];
   /** False if the answer may be `null`. */
   isNeeded: boolean;

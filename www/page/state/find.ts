@@ -16,7 +16,7 @@ export interface Found {
 export type Shape = "box" | "point";
 
 const WHOLE = 1000;
-/** Answers have at most this many places, so that a model that repeats itself comes to an end. */
+/** Answers have at most this many places, so that one of a model that repeats itself ends. */
 const MOST = 100;
 
 /** The schema of an answer, with keys in the order that the models were trained with. */

@@ -103,7 +103,7 @@ function useRefusal(text: string): Refusal | null {
   return refusal;
 }
 
-/** What is wrong, with the line it is in. */
+/** The fault of the schema, and the line that it is in. */
 function Told({ edited, refusal }: { edited: Edited; refusal: Refusal | null }) {
   const { json, text } = edited;
   const extent = refusal && extentOf(json, refusal.pointer);
