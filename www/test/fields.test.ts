@@ -318,6 +318,15 @@ inBrowsers("fields by the demo model", (browser) => {
         const isValid = ajv.validate(TEMPLATES[name as keyof typeof TEMPLATES], JSON.parse(kept.text));
         assert.ok(isValid, `${name}: ${kept.text} ${ajv.errorsText()}`);
       }
+      await drop(tab, { from: SCENE, name: "scene.png" });
+      // Once answers have been measured, each size of pictures has its time.
+      await until(
+        tab,
+        "times are shown",
+        () => [...document.querySelectorAll("#look option")].every(({ textContent }) => /\(about \d+ (s|min)\)$/.test(textContent ?? "")),
+        undefined,
+        30,
+      );
       assert.ok(valid >= 3, `${valid} answers were whole`);
       assert.deepEqual(tab.faults, []);
     } finally {
