@@ -1,5 +1,5 @@
 /** Pictures with marks drawn into them. */
-import { contextOf, fileOf } from "./pixels.js";
+import { contextOf, fileOf, upright } from "./pixels.js";
 
 /** A mark in pixels; a point has no size. */
 export interface Mark {
@@ -17,7 +17,7 @@ const [LINE, LETTERS] = [1 / 300, 1 / 45];
 
 /** The upright picture with its marks and their labels, as PNG. */
 export async function withMarks(file: Blob, name: string, marks: readonly Mark[]): Promise<File> {
-  const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
+  const bitmap = await upright(file);
   const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
   const context = contextOf(canvas);
   context.drawImage(bitmap, 0, 0);

@@ -20,7 +20,7 @@ export function turned({ width, height }: Size, turn: Turn): Size {
 
 /** A part of a picture, turned clockwise before it is cut from the upright picture, as a PNG of at most 4 megapixels. */
 export async function cut(file: Blob, name: string, part: Part, turn: Turn): Promise<File> {
-  const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
+  const bitmap = await upright(file);
   try {
     const whole = turned(bitmap, turn);
     // Whole pixels of the original, so that nothing is blurred.
@@ -53,6 +53,24 @@ function matrixOf({ width, height }: Size, turn: Turn): [number, number, number,
       return [-1, 0, 0, -1, width, height];
     case 270:
       return [0, -1, 1, 0, 0, width];
+  }
+}
+
+/** The upright picture. Firefox reads some JPEG files with EXIF as elements only. */
+export async function upright(file: Blob): Promise<ImageBitmap> {
+  try {
+    return await createImageBitmap(file, { imageOrientation: "from-image" });
+  } catch {
+    const image = new Image();
+    image.src = URL.createObjectURL(file);
+    try {
+      await image.decode();
+      const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight);
+      contextOf(canvas).drawImage(image, 0, 0);
+      return canvas.transferToImageBitmap();
+    } finally {
+      URL.revokeObjectURL(image.src);
+    }
   }
 }
 
