@@ -7,7 +7,7 @@ import { inBrowsers, until, type Tab } from "./driver.js";
 import { fakeWorker } from "./fake-worker.js";
 import { startSite, type Site } from "./site.js";
 
-/** What the fake worker has been asked, and how fast it answers. */
+/** Requests to the fake worker, and its speed. */
 interface Faked {
   described: { file: string; turns: string[] }[];
   pace: { delayMs: number; isLost: boolean };

@@ -40,7 +40,7 @@ const titles = (tab: Tab) =>
   tab.run(async () => {
     if (!document.querySelector("#rail, #rail-dialog")) document.querySelector<HTMLButtonElement>(".menu-button")?.click();
     await new Promise((resolve) => setTimeout(resolve, 100));
-    const found = [...document.querySelectorAll(".conversations a")].map((link) => link.firstChild?.textContent ?? "");
+    const found = [...document.querySelectorAll(".conversations a[href^='#/c/']")].map((link) => link.firstChild?.textContent ?? "");
     document.querySelector<HTMLButtonElement>("#rail-dialog .close")?.click();
     return found;
   });

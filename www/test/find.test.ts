@@ -128,7 +128,7 @@ inBrowsers("find", (browser) => {
     );
     await until(tab, "it can be sent", () => document.querySelector<HTMLButtonElement>("#find-start")?.disabled === false, undefined, 30);
     await click(tab, "#find-start");
-    await until(tab, "the places are listed", (count) => document.querySelectorAll("#log .places li").length === count, found.length, 30);
+    await until(tab, "the places are listed", (count) => document.querySelectorAll("#log .found-list li").length === count, found.length, 30);
   }
 
   /** Checks on a screenshot that a mark is around what has this colour. */
@@ -249,7 +249,7 @@ inBrowsers("find", (browser) => {
     ]);
     const current = (act: string) =>
       tab.run(async (act) => {
-        document.querySelectorAll("#log .places li")[1]?.dispatchEvent(new MouseEvent(act));
+        document.querySelectorAll("#log .found-list li")[1]?.dispatchEvent(new MouseEvent(act));
         await new Promise(requestAnimationFrame);
         await new Promise(requestAnimationFrame);
         return [...document.querySelectorAll("#log .mark")].map((mark) => mark.classList.contains("current"));

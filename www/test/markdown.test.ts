@@ -115,7 +115,7 @@ inBrowsers("Markdown", (browser) => {
     await site?.stop();
   });
 
-  /** What is shown of an answer, and what DOMPurify leaves of marked's markup for it. */
+  /** The elements and the text of an answer, and the text that DOMPurify leaves of marked's markup for it. */
   async function shown(text: string): Promise<{ elements: string[]; text: string; oracle: string; links: string[] }> {
     await tab.click("#new-conversation");
     await ask(tab, `say: ${text}`);

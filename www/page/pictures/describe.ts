@@ -50,7 +50,7 @@ export function* describe(row: AlbumRow, task: AlbumTask, learnt: Learnt | null)
   return written;
 }
 
-/** True if nothing is to be asked about the row. */
+/** True if the row has all of its texts. */
 export function isWritten(row: AlbumRow, task: AlbumTask, learnt: Learnt | null): boolean {
   return describe(row, task, learnt).next().done ?? false;
 }

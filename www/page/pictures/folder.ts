@@ -69,7 +69,7 @@ export async function listFolder(folder: FileSystemDirectoryHandle, signal?: Abo
   return { ...listing, leftOut: [...listing.leftOut, ...unreadable] };
 }
 
-/** What was dropped: a single folder is opened for good where the browser can. Must be called while the event is handled. */
+/** The files that were dropped: a single folder is opened for good where the browser can. Must be called while the event is handled. */
 export function listDropped(transfer: DataTransfer): Promise<Listing> {
   const items = [...transfer.items].filter(({ kind }) => kind === "file");
   const files = [...transfer.files];

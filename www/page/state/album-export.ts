@@ -26,7 +26,7 @@ export interface Wanted {
   folder: FileSystemDirectoryHandle | null;
 }
 
-/** What was written. */
+/** The files that were written. */
 export interface Exported {
   rows: number;
   /** Paths of pictures whose texts stand in a file beside them. */

@@ -123,7 +123,7 @@ export function changedByHand(ids: readonly Id[]): number {
   return ids.filter((id) => shown.value?.shelf.value.get(id)?.isByHand).length;
 }
 
-/** Has texts written once more, with a way back. */
+/** Asks for texts once more, with a way back. */
 export async function writeAgain(album: Id, ids: readonly Id[]): Promise<void> {
   const blank = { alt: "", caption: "", words: "", long: "", flags: [], error: null };
   const marks = { isDecorative: false, maybeDecorative: false, isByHand: false };

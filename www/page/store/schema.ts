@@ -123,7 +123,7 @@ export interface Measure {
 /** The kinds of text that an album writes: alternative texts, captions, and the words in the picture. */
 export type Writing = "alt" | "caption" | "words";
 
-/** What is written about the pictures of an album. */
+/** The texts that are written about the pictures of an album. */
 export interface AlbumTask {
   writes: Writing[];
   /** A language tag, or the name of a language. */

@@ -33,7 +33,7 @@ export function FoundAnswer({ found, picture: shown }: { found: readonly Found[]
       )}
       <div class="beside">
         <p>{lookWords.find.found(found.length)}</p>
-        <ol class="places">
+        <ol class="found-list">
           {found.map(({ label, place: { x, y, width, height }, isPoint }, index) => (
             <li
               key={String(index)}
