@@ -128,7 +128,13 @@ inBrowsers("find", (browser) => {
     );
     await until(tab, "it can be sent", () => document.querySelector<HTMLButtonElement>("#find-start")?.disabled === false, undefined, 30);
     await click(tab, "#find-start");
-    await until(tab, "the places are listed", (count) => document.querySelectorAll("#log .found-list li").length === count, found.length, 30);
+    await until(
+      tab,
+      "the places are listed",
+      (count) => document.querySelectorAll("#log .found-list li").length === count,
+      found.length,
+      30,
+    );
   }
 
   /** Checks on a screenshot that a mark is around what has this colour. */

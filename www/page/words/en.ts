@@ -222,6 +222,7 @@ export const en = {
     demoAbout: "Comes with this page. Tiny: it knows generated scenes of coloured shapes and short words, nothing else.",
     demoDownload: "Nothing more to download.",
     runsOn: (device: string) => `Models run on ${device}.`,
+    test: "Test this device",
     room: (free: number) => `This browser has room for ${readableBytes(free)}.`,
     memory: "Graphics memory",
     memoryUnknown: "I don't know",
