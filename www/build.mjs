@@ -61,33 +61,42 @@ async function buildPage() {
   if (existsSync(join(dist, "ocelli/wasm/ocelli_bench.js")))
     await buildWorker("src/bench-worker.ts", "dist/bench-worker.js", (name) => (name === "ocelli.js" ? "ocelli_bench.js" : name));
   const builtPackage = external("built-package", /^\.\.\/\.\.\/src\/index\.js$/, "./ocelli/index.js");
-  const jsx = { jsx: "automatic", jsxImportSource: "preact" };
-  const options = { ...shared, ...jsx, entryNames: "[name]", outdir: "dist", minify: true, plugins: [builtPackage] };
   for (const file of await readdir(dist)) if (/-[A-Z0-9]{8}\.js(\.map)?$/.test(file)) await rm(join(dist, file));
-  // Chunks are loaded when they are first wanted. They lie beside the page, so that the package has the same address for all.
-  await build({ ...options, entryPoints: ["page/page.tsx"], splitting: true, chunkNames: "[name]-[hash]" });
+  const options = { ...shared, outdir: "dist", minify: true, plugins: [builtPackage] };
   await build({ ...options, entryPoints: ["page/bench/bench.ts"] });
-  for (const file of [
-    "index.html",
-    "style.css",
-    "models.css",
-    "albums.css",
-    "icon.svg",
-    "manifest.webmanifest",
-    "bench/bench.html",
-    "bench/bench.css",
-  ]) {
+  // Chunks are loaded when they are first wanted. They lie beside the page, so that the package has the same address for all.
+  const split = { splitting: true, chunkNames: "[name]-[hash]", metafile: true };
+  const jsx = { jsx: "automatic", jsxImportSource: "preact" };
+  const { metafile } = await build({ ...options, ...split, ...jsx, entryPoints: ["page/page.tsx"] });
+  await writeFile(join(dist, "index.html"), await indexHtml(metafile.outputs["dist/page.js"].imports));
+  const styles = ["style", "models", "albums", "looks", "bench/bench"].map((name) => `page/${name}.css`);
+  await build({ ...shared, entryPoints: styles, entryNames: "[name]", outdir: "dist", minify: true, sourcemap: false });
+  for (const file of ["icon.svg", "manifest.webmanifest", "bench/bench.html"]) {
     await cp(join(www, "page", file), join(dist, basename(file)));
   }
   await writeFile(join(dist, "_headers"), headersFile());
-  const libraries = ["preact", "@preact/signals", "@preact/signals-core", "fflate", "idb"];
-  const licences = await Promise.all(
-    libraries.map(async (name) => `${name}\n\n${await readFile(join(www, "node_modules", name, "LICENSE"), "utf8")}`),
-  );
+  const libraries = ["preact", "@preact/signals", "@preact/signals-core", "fflate", "idb", "marked", "@cfworker/json-schema"];
+  const licences = await Promise.all(libraries.map(async (name) => `${name}\n\n${await licenceOf(name)}`));
   await writeFile(join(dist, "LICENSES-page.txt"), licences.join("\n\n"));
   await rm(join(dist, "models"), { recursive: true, force: true });
   await mkdir(join(dist, "models"), { recursive: true });
   await cp(join(www, "models"), join(dist, "models"), { recursive: true });
+}
+
+/** The page's document. Scripts that the first one imports are requested at the same time as it. */
+async function indexHtml(imports) {
+  const first = imports.filter(({ kind, external }) => kind === "import-statement" && !external).map(({ path }) => basename(path));
+  const preloads = first.map((file) => `<link rel="modulepreload" href="${file}" />\n    `).join("");
+  const html = await readFile(join(www, "page/index.html"), "utf8");
+  return html.replace('<script type="module"', `${preloads}<script type="module"`);
+}
+
+/** The text of a library's licence, or what its `package.json` says if it comes without one. */
+async function licenceOf(name) {
+  const folder = join(www, "node_modules", name);
+  if (existsSync(join(folder, "LICENSE"))) return readFile(join(folder, "LICENSE"), "utf8");
+  const { author, license, homepage } = JSON.parse(await readFile(join(folder, "package.json"), "utf8"));
+  return `Licence: ${license}. Author: ${author?.name ?? author}. ${homepage}\n`;
 }
 
 /** The service worker with the list of files to precache: the page, the package, the example pictures; not the weights, which the engine stores. */

@@ -11,6 +11,7 @@ use ocelli::{Error, Result};
 use serde_json::{Value, json};
 
 use super::doctags::{self, Form};
+use super::find;
 use crate::batch::{self, Job};
 use crate::shared::api::NameArgs;
 use crate::shared::args::SamplingArgs;
@@ -45,6 +46,13 @@ pub(crate) struct DescribeArgs {
     /// Convert answers in `DocTags`, the markup of Granite-Docling, when they are complete.
     #[arg(long, value_name = "FORM", conflicts_with_all = ["json", "out"])]
     doctags: Option<Form>,
+    /// Find these things, separated by commas: the answer lists them with boxes, from 0 to 1000 over the width and the height. For models
+    /// that were trained to give coordinates: Qwen3-VL and Qwen3.5.
+    #[arg(long, value_name = "WORDS", conflicts_with_all = ["prompt", "together", "out", "doctags", "json_schema", "regex", "lark"])]
+    find: Option<String>,
+    /// Write the picture with the boxes that were found, as PNG.
+    #[arg(long, value_name = "FILE", requires = "find")]
+    draw: Option<PathBuf>,
     #[command(flatten)]
     sampling: SamplingArgs,
 }
@@ -69,6 +77,9 @@ pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
     let images = expand(&args.images)?;
     if let Some(out) = &args.out {
         return to_file(args, &images, out);
+    }
+    if args.draw.is_some() && images.len() > 1 {
+        return Err(Error::request("draw", format!("one picture is drawn into, not {}", images.len())));
     }
     let mut engine = pollster::block_on(open::engine(&args.package, args.sampling.context, &args.sampling.memory))?;
     let groups: Vec<&[PathBuf]> = if args.together { vec![&images] } else { images.chunks(1).collect() };
@@ -146,19 +157,29 @@ fn request(args: &DescribeArgs, image: &Path, temperature: Option<f32>) -> Resul
 /// Answers the question about some pictures. The title is printed once they are read.
 fn describe(engine: &mut Engine, args: &DescribeArgs, images: &[PathBuf], title: Option<&str>) -> Result<()> {
     let pictures = images.iter().map(|path| ask::picture(path, args.sampling.detail)).collect::<Result<Vec<_>>>()?;
+    let found = args.find.as_ref().map(|what| find::question(what, engine.manifest().config.family())).transpose()?;
+    let prompt = found.as_ref().unwrap_or(&args.prompt);
     title.map_or(Ok(()), io::print_text)?;
-    let conversation = (vec![ask::question(0..pictures.len(), &args.prompt)], pictures);
+    let conversation = (vec![ask::question(0..pictures.len(), prompt)], pictures);
     let tell = |event: Event| match event {
         Event::Note { picture, message } => io::inform(&format!("{}: {message}", images[picture].display())),
         event => io::tell(&event),
     };
     let prints = !args.json && args.doctags.is_none();
-    let completion = ask::answer(engine, conversation, &args.sampling, prints, tell)?;
+    let completion = if found.is_some() {
+        let format = Format::JsonSchema(find::schema().to_string());
+        ask::answer_in(engine, conversation, &args.sampling, Some(&format), prints, tell)?
+    } else {
+        ask::answer(engine, conversation, &args.sampling, prints, tell)?
+    };
+    if let (Some(out), [image]) = (&args.draw, images) {
+        find::draw(&io::read(image)?, &find::places(&completion.text)?, out)?;
+    }
     if let Some(form) = args.doctags {
         io::print(&doctags::convert(&completion.text, form))?;
     }
     if args.json {
-        io::print(&io::json(&Description { images, prompt: &args.prompt, completion: &completion })?)?;
+        io::print(&io::json(&Description { images, prompt, completion: &completion })?)?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ pub(crate) mod cache;
 pub(crate) mod chat;
 pub(crate) mod describe;
 mod doctags;
+mod find;
 pub(crate) mod inspect;
 pub(crate) mod keys;
 pub(crate) mod models;

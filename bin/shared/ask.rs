@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ocelli::chat::{ContentPart, Message, Role};
 use ocelli::engine::{Completion, Detail, Engine, Event, Picture, Prompt, Request, RequestControl};
+use ocelli::grammar::Format;
 use ocelli::{Error, Result};
 use percent_encoding::percent_decode_str;
 
@@ -21,7 +22,8 @@ pub(crate) fn question(pictures: impl IntoIterator<Item = usize>, text: &str) ->
     Message { role: Role::User, content: shown.chain([ContentPart::Text(text.into())]).collect() }
 }
 
-/// Answers `messages`. If `is_printed`, the text is streamed to standard output; other events go to `tell`.
+/// Answers `messages` in the format of the arguments, which is added to them. If `is_printed`, the text is streamed to standard output; other
+/// events go to `tell`.
 pub(crate) fn answer(
     engine: &mut Engine,
     (mut messages, pictures): (Vec<Message>, Vec<Picture>),
@@ -29,10 +31,22 @@ pub(crate) fn answer(
     is_printed: bool,
     tell: impl Fn(Event),
 ) -> Result<Completion> {
-    let sampling = args.options(engine);
     let format = args.format.format()?;
     format.iter().for_each(|format| format.tell(&mut messages));
-    let grammar = format.map(|format| engine.grammar(&format)).transpose()?;
+    answer_in(engine, (messages, pictures), args, format.as_ref(), is_printed, tell)
+}
+
+/// Answers `messages` in a format that they describe already.
+pub(crate) fn answer_in(
+    engine: &mut Engine,
+    (messages, pictures): (Vec<Message>, Vec<Picture>),
+    args: &SamplingArgs,
+    format: Option<&Format>,
+    is_printed: bool,
+    tell: impl Fn(Event),
+) -> Result<Completion> {
+    let sampling = args.options(engine);
+    let grammar = format.map(|format| engine.grammar(format)).transpose()?;
     let prompt = Prompt::Messages(messages);
     let (max_tokens, stop) = (args.max_tokens, args.stop.clone());
     let request = Request { prompt, pictures, sampling, max_tokens, stop, grammar };

@@ -88,6 +88,38 @@ inBrowsers("accessibility", (browser) => {
     await assertNoViolations();
   });
 
+  const dialogs = { fields: "[data-task=fields]", task: "#new-task", camera: "#camera" };
+  for (const [name, opener] of Object.entries(dialogs)) {
+    test(`the dialog "${name}" causes no violations`, async () => {
+      await tab.click("#new-conversation");
+      await tab.click("#describe-at-once");
+      await drop(tab, { from: "models/demo/gallery/scene-01.png", name: "scene.png" });
+      await until(tab, "the picture waits", () => document.querySelectorAll("#tray li").length === 1);
+      await tab.click(opener);
+      await until(tab, "it is open", (name) => document.querySelector<HTMLDialogElement>(`#${name}-dialog`)?.open === true, name);
+      await assertNoViolations(10);
+      await tab.press("Escape");
+      await until(tab, "it is closed", (name) => document.querySelector(`#${name}-dialog`) === null, name);
+      await tab.click("#describe-at-once");
+    });
+  }
+
+  test("a picture that is looked at closely, and an answer in fields, cause no violations", async () => {
+    await tab.click("#tray button.picture");
+    await until(tab, "it is open", () => document.querySelector<HTMLDialogElement>("#picture-dialog")?.open === true);
+    await assertNoViolations(10);
+    await tab.press("Escape");
+    await tab.run(() => void Object.assign(window, { sayNext: '{"shop":"SEA","items":["a","b"],"total":null}' }));
+    await tab.click("[data-task=fields]");
+    await until(tab, "fields can be filled in", () => document.querySelector("#fields-start") !== null);
+    await tab.click("#fields-start");
+    await until(tab, "the answer is a table", () => document.querySelector("#log .words table") !== null);
+    await assertNoViolations();
+    await tab.click("#log .edit-json");
+    await assertNoViolations();
+    await tab.click("#new-conversation");
+  });
+
   test("albums, their dialogs and their rows cause no violations", async () => {
     await fill(tab, { "a.png": { from: "models/demo/gallery/scene-01.png" }, "b.png": "broken", "c.png": "ornament", "notes.txt": "text" });
     await tab.run(() => (location.hash = "#/albums"));
@@ -135,7 +167,7 @@ inBrowsers("accessibility", (browser) => {
     assert.deepEqual(small, []);
     const reached = new Set<string>();
     await tab.run(() => document.body.focus());
-    for (let i = 0; i < 40; i++) {
+    for (let i = 0; i < 50; i++) {
       await tab.press("Tab");
       reached.add(await tab.run(() => document.activeElement?.id || document.activeElement?.className || ""));
     }

@@ -1,16 +1,18 @@
 /**
  * Replaces the engine's worker in the page, for answers that no small model gives on demand. Runs before the page's own scripts and
- * implements `worker/protocol.ts`; the question determines the answer.
+ * implements `worker/protocol.ts`; the question, or `sayNext` of the window, determines the answer.
  */
 export function fakeWorker(): void {
   const cancelled: number[] = [];
   /** Bodies of all requests for answers. */
   const asked: unknown[] = [];
+  /** Their pictures. */
+  const sent: unknown[][] = [];
   /** Requests of albums: what was in the picture's file, and the turns about it. */
   const described: { file: string; turns: string[] }[] = [];
   /** `delayMs`: time that a picture of an album takes. `isLost`: the device is. */
   const pace = { delayMs: 10, isLost: false };
-  Object.assign(window, { cancelled, asked, described, pace });
+  const page = Object.assign(window as Window & { sayNext?: string; fakeFamily?: string }, { cancelled, asked, sent, described, pace });
 
   /** Describes a picture by the text in its file. */
   async function describe(body: string): Promise<{ status: number; body: string; may_retry: null }> {
@@ -62,8 +64,22 @@ export function fakeWorker(): void {
       }
       const body = JSON.parse(message.body ?? '{"messages":[]}') as { messages: { role?: string; content?: unknown }[] };
       const { messages } = body;
-      if (kind === "answer") asked.push(body);
+      // Counts of tokens, and questions about a schema, are no requests for answers.
+      const isCount = (message as { path?: string }).path === "/v1/tokenize";
+      if (isCount) {
+        reply({ kind: "result", id, result: JSON.stringify({ count: 100, max_model_len: 4096, tokens: [] }) });
+        return;
+      }
+      const isCheck = (body as { max_tokens?: number }).max_tokens === 1;
+      if (kind === "answer" && !isCheck) {
+        asked.push(body);
+        sent.push((message as { pictures?: unknown[] }).pictures ?? []);
+      }
       const question = JSON.stringify(messages.at(-1) ?? "");
+      const { content } = messages.at(-1) ?? {};
+      const texts = Array.isArray(content) ? (content as { text?: string }[]).map(({ text }) => text ?? "") : [String(content)];
+      /** The answer that the question asks for. */
+      const wanted = page.sayNext ?? /say: ([\s\S]*)/.exec(texts.join(""))?.[1];
       const frame = (data: unknown) => reply({ kind: "event", id, event: { kind: "frame", event: null, data: JSON.stringify(data) } });
       const chunk = (choices: unknown[], more = {}) =>
         frame({ id: "chatcmpl-1", object: "chat.completion.chunk", created: 1, model: "fake", choices, ...more });
@@ -76,9 +92,18 @@ export function fakeWorker(): void {
       if (kind === "load") {
         const device = { name: "fake", backend: "none", features: [] };
         const memory = { plan: {}, purposes: [], peak: 0 };
-        reply({ kind: "result", id, result: { device, kvPrecision: "f32", memory, config: {}, mostTogether: 2 } });
+        reply({ kind: "result", id, result: { device, kvPrecision: "f32", memory, config: { family: page.fakeFamily }, mostTogether: 2 } });
       } else if (kind === "cancel") {
         cancelled.push(id);
+      } else if (kind === "answer" && (message.body ?? "").includes('"not":')) {
+        const detail = { pointer: "/properties/a", keyword: "not", reason: "this cannot be held" };
+        reply({ kind: "error", id, error: { code: "unsupported-schema", message: "/properties/a: not: this cannot be held", detail } });
+      } else if (isCheck) {
+        finish();
+      } else if (wanted !== undefined) {
+        delete page.sayNext;
+        for (const piece of wanted.match(/[\s\S]{1,9}/g) ?? []) say(piece);
+        finish();
       } else if (question.includes("endless")) {
         const timer = setInterval(() => (cancelled.includes(id) ? clearInterval(timer) : say("word ")), 20);
       } else if (messages.at(-1)?.role === "assistant") {

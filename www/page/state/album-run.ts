@@ -168,8 +168,8 @@ class Pass {
     private readonly model: Engine,
     private readonly stop: AbortSignal,
   ) {
-    const { describeDemo, suggestedDemo } = words.instructions;
-    this.learnt = current.value && isDemo(current.value) ? { describe: describeDemo, read: suggestedDemo.at(-1) ?? "" } : null;
+    const { describe, read } = words.tasks.all;
+    this.learnt = current.value && isDemo(current.value) ? { describe: describe.demo, read: read.demo } : null;
   }
 
   async run(): Promise<void> {

@@ -15,6 +15,7 @@ import { Albums } from "./albums.js";
 import { Conversation } from "./conversation.js";
 import { deviceWords } from "./device.js";
 import { isWide } from "./dom.js";
+import { Dialogs } from "./dialogs.js";
 import { Downloads } from "./downloads.js";
 import { Linked } from "./linked.js";
 import { Loading } from "./loading.js";
@@ -79,6 +80,7 @@ export function App() {
       </div>
       {isRailOpen.value && !isWide.value && <RailDialog onClose={() => (isRailOpen.value = false)} />}
       <Linked />
+      <Dialogs />
       <Undo />
       <div class="visually-hidden" id="announcer" role="status">
         {announcement.value}
