@@ -48,6 +48,14 @@ pub(crate) fn inform(text: &str) {
     }
 }
 
+/// Writes text to standard error, unless the command is quiet.
+pub(crate) fn remark(text: &str) {
+    if !is_quiet() {
+        let mut out = std::io::stderr();
+        let _ = write!(out, "{}", shown(text, &out));
+    }
+}
+
 /// Writes a line to standard error.
 pub(crate) fn warn(text: &str) {
     let mut out = std::io::stderr();

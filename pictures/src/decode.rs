@@ -7,6 +7,8 @@ use image::metadata::Orientation;
 use image::{ColorType, ImageDecoder, ImageFormat, ImageReader, ImageResult, Limits, RgbImage, imageops};
 
 use crate::error::{PictureError, Result};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::native;
 use crate::orientation::Metadata;
 use crate::rgb::{Rgb8, on_white};
 use crate::{jpeg, png, webp};
@@ -18,11 +20,20 @@ const DECODER_BYTES: u64 = 16 << 20;
 /// Longest side, for any number of pixels: resampling needs memory for each position of a side.
 const MAX_SIDE: u32 = 65_536;
 
-/// Width and height in the header of a PNG, JPEG or WebP file, before it is turned upright; none for other bytes.
+/// The formats that are read.
+#[cfg(not(target_arch = "wasm32"))]
+const FORMATS: &str = "PNG, JPEG, WebP, GIF, BMP or TIFF";
+#[cfg(target_arch = "wasm32")]
+const FORMATS: &str = "PNG, JPEG or WebP";
+
+/// Width and height in the header of a file of the [formats](crate), before it is turned upright; none for other bytes.
 pub fn size(bytes: &[u8]) -> Option<(u32, u32)> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?;
-    if !matches!(reader.format()?, ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP) {
-        return None;
+    match reader.format()? {
+        ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP => {}
+        #[cfg(not(target_arch = "wasm32"))]
+        ImageFormat::Gif | ImageFormat::Bmp | ImageFormat::Tiff => {}
+        _ => return None,
     }
     reader.into_dimensions().ok()
 }
@@ -47,15 +58,24 @@ pub fn decode(bytes: &[u8], limit_megapixels: u32) -> Result<Rgb8> {
             webp::fault(bytes).map_or(Ok(()), |reason| Err(PictureError::invalid(reason)))?;
             read(WebPDecoder::new(reader), &webp::metadata(bytes), limit_megapixels)
         }
+        #[cfg(not(target_arch = "wasm32"))]
+        Ok(format @ (ImageFormat::Gif | ImageFormat::Bmp | ImageFormat::Tiff)) => {
+            native::decode(bytes, format, limit_megapixels)
+        }
         Ok(other) => {
             let name = other.extensions_str().first().copied().unwrap_or("this format");
-            Err(PictureError::invalid(format!("{name} is not supported, only PNG, JPEG and WebP are")))
+            Err(PictureError::invalid(format!("{name} is not supported, only {FORMATS}")))
         }
-        Err(_) => Err(PictureError::invalid("not a PNG, JPEG or WebP")),
+        Err(_) => Err(PictureError::invalid(format!("not a {FORMATS}"))),
     }
 }
 
-fn read(decoder: ImageResult<impl ImageDecoder>, metadata: &Metadata, limit_megapixels: u32) -> Result<Rgb8> {
+/// Decodes the pixels after a check of the size.
+pub(crate) fn read(
+    decoder: ImageResult<impl ImageDecoder>,
+    metadata: &Metadata,
+    limit_megapixels: u32,
+) -> Result<Rgb8> {
     let mut decoder = decoder.map_err(|error| PictureError::invalid(error.to_string()))?;
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
