@@ -92,7 +92,9 @@ fn write_requests(path: &Path, ids: impl Iterator<Item = usize>) {
 fn batch(scratch: &Scratch, servers: &[&Server], more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ocelli"));
     command.arg("batch").args([scratch.0.join("in.jsonl"), scratch.0.join("out.jsonl")]).args(more);
-    servers.iter().for_each(|server| drop(command.args(["--endpoint", &server.address])));
+    for server in servers {
+        command.args(["--endpoint", &server.address]);
+    }
     command.env_remove("OPENAI_API_KEY").env("OCELLI_ENDPOINT_KEY", "secret");
     command
 }
