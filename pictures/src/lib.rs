@@ -11,6 +11,7 @@ mod jpeg;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
 mod orientation;
+mod pixels;
 mod png;
 mod rgb;
 mod webp;

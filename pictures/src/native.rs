@@ -5,9 +5,9 @@ use std::io::Cursor;
 use image::ImageFormat;
 use image::codecs::{bmp::BmpDecoder, gif::GifDecoder, tiff::TiffDecoder};
 
-use crate::decode::read;
 use crate::error::{PictureError, Result};
 use crate::orientation::Metadata;
+use crate::pixels::read;
 use crate::rgb::Rgb8;
 
 /// Decodes a GIF (its first frame), BMP or TIFF file (its first picture).
