@@ -152,3 +152,13 @@ fn man(folder: &Path) -> ocelli::Result<()> {
     std::fs::create_dir_all(folder).map_err(failed)?;
     clap_mangen::generate_to(Cli::command(), folder).map_err(failed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_contradict_one_another_nowhere() {
+        Cli::command().debug_assert();
+    }
+}

@@ -52,7 +52,8 @@ use tally::Tally;
 /// lines and refused requests are reported among the answers.
 #[derive(Args)]
 pub(crate) struct BatchArgs {
-    /// The requests. Pictures are data: URLs, or paths of files in this file's folder or below it, relative to it.
+    /// The requests. Pictures are data: URLs, or paths of files in this file's folder or below it, relative to it; `-` is
+    /// standard input.
     input: PathBuf,
     /// The answers.
     output: PathBuf,
@@ -97,7 +98,14 @@ pub(crate) fn run(args: &BatchArgs) -> Result<()> {
         return Err(Error::request("output", "is the file of the requests"));
     }
     let pictures = PictureFolder { base: input.parent().unwrap_or(Path::new("")), any_path: *any_path };
-    let open = || File::open(input).map(BufReader::new).map_err(|error| Error::io(name, &error));
+    // It is read twice.
+    let standard = if input == Path::new("-") { Some(io::read_standard(usize::MAX)?) } else { None };
+    let open = || -> Result<Box<dyn BufRead + Send + '_>> {
+        match &standard {
+            Some(text) => Ok(Box::new(text.as_slice())),
+            None => Ok(Box::new(BufReader::new(File::open(input).map_err(|error| Error::io(name, &error))?))),
+        }
+    };
     if !args.endpoints.is_empty() {
         let endpoints = Endpoints::new(&args.endpoints, endpoint_key())?;
         let (concurrency, model) = (args.concurrency as usize, names.model());

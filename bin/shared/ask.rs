@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 
 use super::args::SamplingArgs;
 use super::fetch;
-use super::io::{inform, print, print_text, read, remark};
+use super::io::{inform, print, print_text, read, read_standard, remark};
 use super::pdf;
 
 /// Most bytes of a picture that a request names.
@@ -101,10 +101,7 @@ pub(crate) fn picture(name: &str, detail: Detail) -> Result<Picture> {
     if path != "-" {
         return encoded(read(Path::new(path))?, page, detail);
     }
-    let mut bytes = Vec::new();
-    let read = std::io::stdin().lock().take(MOST_BYTES).read_to_end(&mut bytes);
-    read.map_err(|error| Error::io("standard input", &error))?;
-    encoded(bytes, page, detail)
+    encoded(read_standard(MOST_BYTES as usize)?, page, detail)
 }
 
 /// The picture in a file, or on a page of a document.

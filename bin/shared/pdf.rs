@@ -78,8 +78,11 @@ pub(crate) fn pages(document: &[u8], first: usize, count: usize) -> Result<Pages
     let program = std::env::current_exe().map_err(failed)?;
     let mut command = Command::new(program);
     command.arg(VERB).arg(first.to_string()).arg(count.to_string());
-    // Nothing of the environment is of use there.
-    command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // Nothing of the environment is of use there. Windows starts no process without some of it.
+    if cfg!(unix) {
+        command.env_clear();
+    }
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(failed)?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (output, told, is_right) = thread::scope(|scope| {
