@@ -1,5 +1,6 @@
 //! The tools: their names, arguments and descriptions for agents.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use ocelli::engine::Detail;
@@ -7,7 +8,7 @@ use rmcp::handler::server::common::schema_for_type;
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 use rmcp::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 /// Most pictures of a comparison.
 pub(super) const MOST_PICTURES: usize = 8;
@@ -63,7 +64,7 @@ pub(super) struct Extract {
     /// document there, such as invoice.pdf#page=2.
     pub(super) image: String,
     /// The JSON schema that the result must match; with descriptions of its fields it is understood better.
-    pub(super) schema: Map<String, serde_json::Value>,
+    pub(super) schema: Map<String, Value>,
     /// Instructions, if the names in the schema do not say enough.
     pub(super) instructions: Option<String>,
 }
@@ -134,6 +135,23 @@ fn tool(name: &'static str, title: &str, about: &'static str, arguments: Arc<Jso
     Tool::new(name, about, arguments).with_title(title).with_annotations(annotations)
 }
 
+/// The schema of a type. The formats of numbers (`uint`) are left out, because clients warn of those that they do not know.
+fn schema_of<T: JsonSchema + Any>() -> Arc<JsonObject> {
+    fn without_formats(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                fields.retain(|name, value| name != "format" || !value.is_string());
+                fields.values_mut().for_each(without_formats);
+            }
+            Value::Array(values) => values.iter_mut().for_each(without_formats),
+            _ => {}
+        }
+    }
+    let mut schema = JsonObject::clone(&schema_for_type::<T>());
+    schema.values_mut().for_each(without_formats);
+    Arc::new(schema)
+}
+
 /// All tools.
 pub(super) fn all() -> Vec<Tool> {
     vec![
@@ -141,27 +159,27 @@ pub(super) fn all() -> Vec<Tool> {
             DESCRIBE,
             "Describe a picture",
             "Describes a picture, or answers a question about it. The picture does not leave this machine.",
-            schema_for_type::<Describe>(),
+            schema_of::<Describe>(),
         ),
-        tool(READ_TEXT, "Read text in a picture", "Transcribes the text in a picture.", schema_for_type::<ReadText>()),
+        tool(READ_TEXT, "Read text in a picture", "Transcribes the text in a picture.", schema_of::<ReadText>()),
         tool(
             EXTRACT,
             "Extract data from a picture",
             "Extracts data from a picture, such as a receipt, as JSON that always matches the given schema.",
-            schema_for_type::<Extract>(),
+            schema_of::<Extract>(),
         ),
         tool(
             COMPARE,
             "Compare pictures",
             "Compares 2 to 8 pictures, or answers a question about them together.",
-            schema_for_type::<Compare>(),
+            schema_of::<Compare>(),
         ),
         tool(
             FIND,
             "Find pictures in a folder",
             "Asks a question of yes or no about every picture in a folder, and returns the paths of those with yes. Takes seconds a picture.",
-            schema_for_type::<Find>(),
+            schema_of::<Find>(),
         )
-        .with_raw_output_schema(schema_for_type::<Findings>()),
+        .with_raw_output_schema(schema_of::<Findings>()),
     ]
 }
