@@ -4,6 +4,7 @@ mod command;
 mod common;
 mod damaged;
 mod directory;
+mod endpoint;
 mod gguf;
 mod idefics3;
 mod manifest;

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::answering::Answering;
 use super::batch::{Batch, Departure};
-use super::options::AnswerOptions;
+use super::options::{AnswerOptions, ThoughtOptions};
 use crate::engine::control::RequestControl;
 use crate::engine::device::backend::Backend;
 use crate::engine::events::{Completion, Event};
@@ -25,12 +25,26 @@ impl<B: Backend> Engine<B> {
         control: &RequestControl,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<Completion> {
+        self.generate_thinking(request, None, control, on_event).await
+    }
+
+    /// Answers a request whose prompt ends with the beginning of reasoning, if there are `thoughts`.
+    ///
+    /// # Errors
+    /// The errors of [`Self::generate`].
+    pub async fn generate_thinking(
+        &mut self,
+        request: &Request,
+        thoughts: Option<ThoughtOptions>,
+        control: &RequestControl,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<Completion> {
         request.sampling.validate()?;
         let reading = Reading { control, scope: Scope::SHARED };
         let encoded = Rc::new(self.encoder.encode(&request.prompt, &request.pictures, reading)?);
         let Request { sampling, max_tokens, stop, grammar, .. } = request;
         let (sampling, stop) = (sampling.clone(), stop.clone());
-        let options = AnswerOptions { sampling, max_tokens: *max_tokens, stop, ..AnswerOptions::default() };
+        let options = AnswerOptions { sampling, max_tokens: *max_tokens, stop, thoughts, calls: None };
         let answering = Answering::new(encoded, options, grammar.clone());
         let mut batch = Batch::default();
         let mut tell = |_, event| on_event(event);
