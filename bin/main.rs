@@ -16,7 +16,7 @@ mod serve;
 mod shared;
 mod usage;
 
-use commands::{bench, cache, chat, describe, inspect, keys, models, pack, score, synth};
+use commands::{bench, cache, chat, describe, inspect, keys, models, pack, score, search, synth};
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 other errors; 2 a wrong argument or request; 3 a file or model is missing or cannot be read; \
     4 too little memory; 5 the GPU or processor cannot be used.";
@@ -41,6 +41,7 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Describe(describe::DescribeArgs),
     Chat(chat::ChatArgs),
+    Search(search::SearchArgs),
     Score(score::ScoreArgs),
     Batch(batch::BatchArgs),
     Serve(serve::ServeArgs),
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Describe(args) => describe::run(&args),
         Command::Chat(args) => chat::run(&args),
+        Command::Search(args) => search::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Batch(args) => batch::run(&args),
         Command::Serve(args) => serve::run(&args),

@@ -173,7 +173,7 @@ fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         }
         let entries = std::fs::read_dir(path).map_err(|e| Error::io(path.display(), &e))?;
         let files = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_file());
-        let (mut pictures, others): (Vec<PathBuf>, Vec<PathBuf>) = files.partition(|path| is_picture(path));
+        let (mut pictures, others): (Vec<PathBuf>, Vec<PathBuf>) = files.partition(|path| io::is_picture(path));
         if !others.is_empty() {
             let text =
                 format!("{}: {} files are neither PNG, JPEG nor WebP and are skipped", path.display(), others.len());
@@ -186,9 +186,4 @@ fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         return Err(Error::request("images", "there are no PNG, JPEG or WebP files"));
     }
     Ok(images)
-}
-
-fn is_picture(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    extension.is_some_and(|extension| ["png", "jpg", "jpeg", "webp"].contains(&extension.as_str()))
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use ocelli::api::Service;
 use ocelli::{Error, Result};
 
-use crate::shared::api::NameArgs;
+use crate::shared::api::{NameArgs, embedder};
 use crate::shared::args::MemoryArgs;
 use crate::shared::disk;
 use crate::shared::io;
@@ -76,6 +76,9 @@ pub(crate) struct ServeArgs {
     /// described.
     #[arg(long, value_name = "FOLDER")]
     media_path: Option<PathBuf>,
+    /// Answer requests for embeddings though the model was not trained for them: the hidden state of the last token.
+    #[arg(long)]
+    embeddings: bool,
     /// Let all users share the cached prompts. By default the KV cache is kept apart by `prompt_cache_key` and by `safety_identifier` or `user`.
     #[arg(long)]
     share_cache: bool,
@@ -175,7 +178,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     runtime.spawn(async move { watching.access.keys.watch().await });
     let mut engine = pollster::block_on(open::engine(&args.package, args.context, &args.memory))?;
     args.keep.open(&mut engine)?;
-    let service = Service { keeps_files: true, ..args.names.service(&engine, &args.package) };
+    let embedder = embedder(&engine, args.embeddings);
+    let service = Service { keeps_files: true, embedder, ..args.names.service(&engine, &args.package) };
     let intake = Intake::new(&engine);
     let told = format!("{} answers at http://{listening}/v1", service.model);
     // Nothing else sets it.

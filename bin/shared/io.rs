@@ -13,6 +13,12 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|e| Error::io(path.display(), &e))
 }
 
+/// Returns true for the name of a picture in a format that is decoded.
+pub(crate) fn is_picture(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    extension.is_some_and(|extension| ["png", "jpg", "jpeg", "webp"].contains(&extension.as_str()))
+}
+
 /// The text without control characters other than line breaks and tabs: a terminal obeys them, and text of models and files has any.
 pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
     let is_harmless = |letter: char| !letter.is_control() || matches!(letter, '\n' | '\t');

@@ -5,6 +5,7 @@ mod batch;
 mod counters;
 mod demo;
 mod device;
+mod embeddings;
 mod engine;
 mod injection;
 mod kernels;

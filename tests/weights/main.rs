@@ -15,5 +15,6 @@ mod qwen;
 mod resume;
 mod row_shards;
 mod safetensors;
+mod search;
 mod settings;
 mod synth;
