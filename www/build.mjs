@@ -33,8 +33,11 @@ async function buildPackage() {
     minify: true,
   });
   const own = external("own-package", /^\.\.\/index\.js$/, "../index.js");
-  const entryPoints = ["react", "img-alt", "prompt-api"].map((name) => `src/${name}/index.ts`);
+  const entryPoints = ["ai-sdk", "react", "img-alt", "prompt-api"].map((name) => `src/${name}/index.ts`);
   await build({ ...shared, entryPoints, outbase: "src", outdir: "dist/ocelli", external: ["react"], plugins: [own] });
+  // Hooks run in the browser alone: frameworks with server components refuse them without this mark.
+  const react = join(dist, "ocelli/react/index.js");
+  await writeFile(react, `"use client";\n${await readFile(react, "utf8")}`);
   for (const licence of ["LICENSE-APACHE", "LICENSE-MIT", "THIRD-PARTY.txt"]) {
     await cp(join(www, "..", licence), join(dist, "ocelli", licence));
   }
@@ -58,14 +61,26 @@ async function buildPage() {
   if (existsSync(join(dist, "ocelli/wasm/ocelli_bench.js")))
     await buildWorker("src/bench-worker.ts", "dist/bench-worker.js", (name) => (name === "ocelli.js" ? "ocelli_bench.js" : name));
   const builtPackage = external("built-package", /^\.\.\/\.\.\/src\/index\.js$/, "./ocelli/index.js");
-  const entryPoints = ["page/page.tsx", "page/bench/bench.ts"];
   const jsx = { jsx: "automatic", jsxImportSource: "preact" };
-  await build({ ...shared, ...jsx, entryPoints, entryNames: "[name]", outdir: "dist", minify: true, plugins: [builtPackage] });
-  for (const file of ["index.html", "style.css", "models.css", "icon.svg", "manifest.webmanifest", "bench/bench.html", "bench/bench.css"]) {
+  const options = { ...shared, ...jsx, entryNames: "[name]", outdir: "dist", minify: true, plugins: [builtPackage] };
+  for (const file of await readdir(dist)) if (/-[A-Z0-9]{8}\.js(\.map)?$/.test(file)) await rm(join(dist, file));
+  // Chunks are loaded when they are first wanted. They lie beside the page, so that the package has the same address for all.
+  await build({ ...options, entryPoints: ["page/page.tsx"], splitting: true, chunkNames: "[name]-[hash]" });
+  await build({ ...options, entryPoints: ["page/bench/bench.ts"] });
+  for (const file of [
+    "index.html",
+    "style.css",
+    "models.css",
+    "albums.css",
+    "icon.svg",
+    "manifest.webmanifest",
+    "bench/bench.html",
+    "bench/bench.css",
+  ]) {
     await cp(join(www, "page", file), join(dist, basename(file)));
   }
   await writeFile(join(dist, "_headers"), headersFile());
-  const libraries = ["preact", "@preact/signals", "@preact/signals-core", "idb"];
+  const libraries = ["preact", "@preact/signals", "@preact/signals-core", "fflate", "idb"];
   const licences = await Promise.all(
     libraries.map(async (name) => `${name}\n\n${await readFile(join(www, "node_modules", name, "LICENSE"), "utf8")}`),
   );

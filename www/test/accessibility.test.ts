@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { fill, makeAlbum, stubFiles, written } from "./album-page.js";
 import { askByKeyboard, drop, nextAnswer, openPage, problem } from "./demo-page.js";
 import { inBrowsers, until, type Tab } from "./driver.js";
 import { fakeWorker } from "./fake-worker.js";
@@ -16,6 +17,7 @@ inBrowsers("accessibility", (browser) => {
     site = await startSite();
     tab = await browser().newTab();
     await tab.beforeLoad(fakeWorker);
+    await tab.beforeLoad(stubFiles);
     await openPage(tab, site.url);
     await until(tab, "the gallery is there", () => document.querySelectorAll("#gallery img").length > 0);
   });
@@ -84,6 +86,40 @@ inBrowsers("accessibility", (browser) => {
     await askByKeyboard(tab, "short");
     await nextAnswer(tab, 1);
     await assertNoViolations();
+  });
+
+  test("albums, their dialogs and their rows cause no violations", async () => {
+    await fill(tab, { "a.png": { from: "models/demo/gallery/scene-01.png" }, "b.png": "broken", "c.png": "ornament", "notes.txt": "text" });
+    await tab.run(() => (location.hash = "#/albums"));
+    await until(tab, "the list", () => document.getElementById("new-album-open"));
+    await assertNoViolations();
+    await tab.click("#new-album-open");
+    await tab.click("#album-folder");
+    await until(tab, "the folder is read", () => document.querySelector<HTMLButtonElement>("#album-make")?.disabled === false);
+    await assertNoViolations(10);
+    await tab.press("Escape");
+    await until(tab, "the dialog is closed", () => !document.getElementById("new-album"));
+    assert.equal(await tab.run(() => document.activeElement?.id), "new-album-open");
+    await makeAlbum(tab);
+    await written(tab, 3);
+    await tab.run(() => {
+      document.querySelector<HTMLInputElement>(".row-picture input")?.click();
+      for (const summary of document.querySelectorAll<HTMLElement>(".row-more summary, .album-settings summary")) summary.click();
+    });
+    await until(tab, "all is open", () => document.getElementById("selection") && document.getElementById("settings-title"));
+    await assertNoViolations();
+    const small = await tab.run(() =>
+      [...document.querySelectorAll<HTMLElement>(".albums button, .albums .switch, .albums summary")]
+        .filter((control) => control.offsetParent !== null && control.getBoundingClientRect().height < 44)
+        .map((control) => control.outerHTML),
+    );
+    assert.deepEqual(small, []);
+    await tab.click("#album-export");
+    await until(tab, "the dialog", () => document.querySelector<HTMLDialogElement>("#export-dialog")?.open);
+    await assertNoViolations(10);
+    await tab.press("Escape");
+    await tab.run(() => (location.hash = "#/"));
+    await until(tab, "the conversation", () => document.getElementById("question"));
   });
 
   test("all controls can be reached with the keyboard and are large enough to touch", async () => {

@@ -6,13 +6,60 @@ export function fakeWorker(): void {
   const cancelled: number[] = [];
   /** Bodies of all requests for answers. */
   const asked: unknown[] = [];
-  Object.assign(window, { cancelled, asked });
+  /** Requests of albums: what was in the picture's file, and the turns about it. */
+  const described: { file: string; turns: string[] }[] = [];
+  /** `delayMs`: time that a picture of an album takes. `isLost`: the device is. */
+  const pace = { delayMs: 10, isLost: false };
+  Object.assign(window, { cancelled, asked, described, pace });
+
+  /** Describes a picture by the text in its file. */
+  async function describe(body: string): Promise<{ status: number; body: string; may_retry: null }> {
+    const failed = (status: number, code: string) => ({
+      status,
+      body: JSON.stringify({ error: { code, message: `a ${code}` } }),
+      may_retry: null,
+    });
+    interface Part {
+      text?: string;
+      image_url?: { url: string };
+    }
+    const { messages } = JSON.parse(body) as { messages: { content: string | Part[] }[] };
+    const parts = messages.flatMap(({ content }): Part[] => (typeof content === "string" ? [{ text: content }] : content));
+    const url = parts.find(({ image_url }) => image_url)?.image_url?.url ?? "";
+    const file = (await (await fetch(url)).text()).slice(0, 60);
+    const turns = parts.flatMap(({ text }) => text ?? []);
+    described.push({ file, turns });
+    await new Promise((resolve) => setTimeout(resolve, pace.delayMs));
+    if (pace.isLost) return failed(503, "device_lost");
+    if (file.includes("broken")) return failed(400, "image_parse_error");
+    if (file.includes("faulty")) return failed(500, "internal");
+    const asked = turns.at(-1) ?? "";
+    const nonce = Math.random().toString(36).slice(2, 8);
+    const text = file.includes("ornament")
+      ? "DECORATIVE."
+      : /^Shorten/.test(asked)
+        ? "A short one."
+        : /in full for somebody/.test(asked)
+          ? `Everything about ${file}.`
+          : file.includes("verbose")
+            ? "word ".repeat(60)
+            : `“A text about ${file} ${nonce}”`;
+    const choices = [
+      { index: 0, message: { role: "assistant", content: text }, finish_reason: file.includes("endless") ? "length" : "stop" },
+    ];
+    const usage = { prompt_tokens: 5, completion_tokens: 3, total_tokens: 8, ocelli: {} };
+    return { status: 200, body: JSON.stringify({ choices, usage }), may_retry: null };
+  }
 
   class FakeWorker extends EventTarget {
     postMessage(message: { kind: string; id: number; body?: string }): void {
       const reply = (data: unknown) => setTimeout(() => this.dispatchEvent(new MessageEvent("message", { data })));
       const { kind, id } = message;
       if (kind === "read") return;
+      if (kind === "fetch") {
+        void describe(message.body ?? "").then((result) => cancelled.includes(id) || reply({ kind: "result", id, result }));
+        return;
+      }
       const body = JSON.parse(message.body ?? '{"messages":[]}') as { messages: { role?: string; content?: unknown }[] };
       const { messages } = body;
       if (kind === "answer") asked.push(body);
@@ -29,7 +76,7 @@ export function fakeWorker(): void {
       if (kind === "load") {
         const device = { name: "fake", backend: "none", features: [] };
         const memory = { plan: {}, purposes: [], peak: 0 };
-        reply({ kind: "result", id, result: { device, kvPrecision: "f32", memory, config: {} } });
+        reply({ kind: "result", id, result: { device, kvPrecision: "f32", memory, config: {}, mostTogether: 2 } });
       } else if (kind === "cancel") {
         cancelled.push(id);
       } else if (question.includes("endless")) {

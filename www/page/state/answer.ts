@@ -58,6 +58,9 @@ const underways = signal<ReadonlyMap<Id, Underway>>(new Map());
 /** The one of the open conversation. */
 export const underway = computed(() => underways.value.get(open.value.id) ?? null);
 
+/** True while a question of a conversation is being answered. */
+export const isAnswering = computed(() => underways.value.size > 0);
+
 /** Stops all answers, such as before their model is unloaded. */
 export function stopAll(): void {
   for (const each of underways.value.values()) each.stop();

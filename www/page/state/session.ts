@@ -3,6 +3,7 @@ import { computed, effect, signal } from "@preact/signals-core";
 import { packages } from "../../src/index.js";
 import type { Message, PictureName } from "../store/schema.js";
 import { words } from "../words/index.js";
+import { loadActivities } from "./album-start.js";
 import { announce } from "./announce.js";
 import { addQuestion, loadMeasures, saveAll, stopAll, underway } from "./answer.js";
 import { beginConversation, isTemporary, loadList, messages, open, openConversation, path, tidy } from "./conversation.js";
@@ -55,6 +56,7 @@ export async function start(): Promise<void> {
 /** Reads what was kept, and opens the conversation that the address names. */
 async function openFirst(): Promise<void> {
   await Promise.all([loadList(), loadHeld(), loadMeasures()]);
+  void loadActivities();
   const first = route.value;
   if (first.view === "conversation" && first.id !== null) await show(first);
   listenForRoutes((next) => void show(next));

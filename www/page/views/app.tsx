@@ -6,9 +6,12 @@ import { underway } from "../state/answer.js";
 import { device, loadWarning } from "../state/engine.js";
 import { focusOn, focusRequest } from "../state/focus.js";
 import { update, worksOffline } from "../state/offline.js";
+import { route } from "../state/route.js";
 import { addFiles } from "../state/session.js";
 import { undoable } from "../state/undo.js";
 import { words } from "../words/index.js";
+import { AlbumStrip } from "./album-strip.js";
+import { Albums } from "./albums.js";
 import { Conversation } from "./conversation.js";
 import { deviceWords } from "./device.js";
 import { isWide } from "./dom.js";
@@ -61,8 +64,15 @@ export function App() {
             <PageProblem />
             <StoreNote />
             <Interrupted />
-            <Models />
-            <Conversation />
+            <AlbumStrip />
+            {route.value.view === "albums" ? (
+              <Albums />
+            ) : (
+              <>
+                <Models />
+                <Conversation />
+              </>
+            )}
           </main>
           <Footer />
         </div>

@@ -67,7 +67,7 @@ function Device({ check: { device, runsOn, freeBytes, reasons } }: { check: Devi
   return (
     <div class="device">
       <p id="room" class="fine">
-        {[on, ...reasons.map(({ message }) => message), room].filter(Boolean).join(" ")}
+        {[on, ...reasons.map(({ message }) => message), room].filter(Boolean).join(" ")} <a href="bench.html">{models.test}</a>
       </p>
       <label for="graphics-memory">{models.memory}</label>
       <select

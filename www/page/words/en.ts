@@ -173,6 +173,7 @@ export const en = {
     demoAbout: "Comes with this page. Tiny: it knows generated scenes of coloured shapes and short words, nothing else.",
     demoDownload: "Nothing more to download.",
     runsOn: (device: string) => `Models run on ${device}.`,
+    test: "Test this device",
     room: (free: number) => `This browser has room for ${readableBytes(free)}.`,
     memory: "Graphics memory",
     memoryUnknown: "I don't know",
@@ -238,6 +239,26 @@ export const en = {
     longest: "Longest answer",
     longestOwn: "By the model",
     longestOf: (tokens: number) => `${number(tokens)} tokens, about ${number(Math.round(tokens * WORDS_OF_TOKEN))} words`,
+  },
+
+  albums: {
+    link: "Albums",
+    loading: "Opening albums …",
+    label: "Albums under way",
+    begun: (title: string, done: number, of: number) => `${title} is ${percent(done / (of || 1))} done.`,
+    states: {
+      begun: "",
+      running: "",
+      held: "Continues when your answer is done.",
+      model: "Waiting for a model.",
+      folder: "Its folder has to be opened again.",
+      elsewhere: "Another tab writes it.",
+      failed: "It has stopped.",
+    },
+    pause: "Pause",
+    resume: "Continue",
+    of: (act: string, title: string) => `${act}: ${title}`,
+    tabTitle: (done: number, of: number, title: string) => `(${percent(done / (of || 1))}) ${title} – Ocelli`,
   },
 
   downloads: {

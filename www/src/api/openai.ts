@@ -83,7 +83,8 @@ export interface ToolMessage {
   role: "tool";
   /** Id of the call. */
   tool_call_id: string;
-  content: string | TextPart[];
+  /** Pictures are for models that see them in results: Qwen3.5 and Qwen3-VL. */
+  content: string | (TextPart | ImagePart)[];
 }
 
 /** A message of the OpenAI API that the engine refuses: functions are called as tools. */
