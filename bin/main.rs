@@ -18,7 +18,7 @@ mod serve;
 mod shared;
 mod usage;
 
-use commands::{bench, cache, chat, describe, inspect, keys, models, pack, score, synth};
+use commands::{bench, cache, chat, describe, inspect, keys, models, pack, score, search, synth};
 use pull::Consent;
 use shared::models::PackagePath;
 use shared::pdf;
@@ -51,6 +51,7 @@ enum Command {
     Chat(chat::ChatArgs),
     /// Talk to a model, which is downloaded if it is not here: `ocelli run smolvlm2-500m`.
     Run(chat::ChatArgs),
+    Search(search::SearchArgs),
     Score(score::ScoreArgs),
     Batch(batch::BatchArgs),
     Serve(serve::ServeArgs),
@@ -91,6 +92,7 @@ impl Command {
             Self::Inspect(args) => &mut args.package,
             Self::Describe(args) => args.settled_package(),
             Self::Chat(args) | Self::Run(args) => &mut args.package,
+            Self::Search(args) => &mut args.model,
             Self::Score(args) => &mut args.package,
             Self::Batch(args) => return args.package(),
             Self::Serve(args) => &mut args.package,
@@ -126,6 +128,7 @@ fn run(mut command: Command, pulls: bool) -> ocelli::Result<()> {
         Command::Inspect(args) => inspect::run(&args),
         Command::Describe(args) => describe::run(&args),
         Command::Chat(args) | Command::Run(args) => chat::run(&args),
+        Command::Search(args) => search::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Batch(args) => batch::run(&args),
         Command::Serve(args) => serve::run(&args),

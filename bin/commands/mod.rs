@@ -11,4 +11,5 @@ pub(crate) mod keys;
 pub(crate) mod models;
 pub(crate) mod pack;
 pub(crate) mod score;
+pub(crate) mod search;
 pub(crate) mod synth;

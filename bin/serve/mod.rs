@@ -12,7 +12,7 @@ use ocelli::{Error, Result};
 
 use crate::mcp::Roots;
 use crate::shared::access::Access;
-use crate::shared::api::NameArgs;
+use crate::shared::api::{NameArgs, embedder};
 use crate::shared::args::MemoryArgs;
 use crate::shared::disk;
 use crate::shared::io;
@@ -80,6 +80,9 @@ pub(crate) struct ServeArgs {
     /// described.
     #[arg(long, value_name = "FOLDER", env = "OCELLI_MEDIA_PATH")]
     media_path: Option<PathBuf>,
+    /// Answer requests for embeddings though the model was not trained for them: the hidden state of the last token.
+    #[arg(long, env = "OCELLI_EMBEDDINGS")]
+    embeddings: bool,
     /// Let all users share the cached prompts. By default the KV cache is kept apart by `prompt_cache_key` and by `safety_identifier` or `user`.
     #[arg(long, env = "OCELLI_SHARE_CACHE")]
     share_cache: bool,
@@ -196,7 +199,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
         Ok(engine)
     };
     let engine = open()?;
-    let service = Service { keeps_files: true, ..args.names.service(&engine, &args.package) };
+    let embedder = embedder(&engine, args.embeddings);
+    let service = Service { keeps_files: true, embedder, ..args.names.service(&engine, &args.package) };
     let intake = Intake::new(&engine);
     let told = format!("{} answers at http://{listening}/v1", service.model);
     let roots = Roots::new(args.media_path.as_slice())?;

@@ -8,7 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use clap::Args;
-use ocelli::api::{PictureUrl, Service, Stamp};
+use ocelli::api::{Embedder, PictureUrl, Service, Stamp};
+use ocelli::chat::EmbeddingSettings;
 use ocelli::engine::{Detail, Engine, Picture};
 use ocelli::responses::Responses;
 use ocelli::{Error, Result};
@@ -48,9 +49,16 @@ impl NameArgs {
             thinking: engine.thinking(),
             tokenizer: engine.tokenizer().clone(),
             responses: Arc::new(Responses::new(MOST_RESPONSE_BYTES)),
+            embedder: embedder(engine, false),
             keeps_files: false,
         }
     }
+}
+
+/// Embeddings of a model; of one that was not trained for them only if its owner `allows` it.
+pub(crate) fn embedder(engine: &Engine, allows: bool) -> Option<Embedder> {
+    let settings = engine.embedding().cloned().or_else(|| allows.then(EmbeddingSettings::untrained))?;
+    Some(Embedder { settings, width: engine.config().text().hidden_size })
 }
 
 /// The name of a folder without its path.

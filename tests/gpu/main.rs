@@ -7,6 +7,7 @@ mod counters;
 mod demo;
 mod device;
 mod documents;
+mod embeddings;
 mod engine;
 mod injection;
 mod kernels;

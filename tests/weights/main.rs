@@ -16,5 +16,6 @@ mod qwen;
 mod resume;
 mod row_shards;
 mod safetensors;
+mod search;
 mod settings;
 mod synth;

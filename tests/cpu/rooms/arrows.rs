@@ -36,8 +36,8 @@ pub(super) const ARROWS: [(&str, &[&str]); 26] = [
             "weights",
         ],
     ),
-    ("package", &["error", "families", "gpu", "layout", "sampling", "weights"]),
-    ("import", &["error", "config", "chat::layout", "checkpoint", "families", "layout", "package", "sampling"]),
+    ("package", &["error", "chat", "families", "gpu", "layout", "sampling", "weights"]),
+    ("import", &["error", "config", "chat", "checkpoint", "families", "layout", "package", "sampling"]),
     ("model", &["error", "config", "families", "gpu", "kernels", "layers", "package", "sampling", "state", "weights"]),
     ("memory", &["error", "config", "families", "gpu", "kernels", "layers", "model", "package", "sampling", "state"]),
     (
