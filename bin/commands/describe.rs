@@ -193,7 +193,8 @@ fn request(args: &DescribeArgs, path: &str, temperature: Option<f32>) -> Result<
 fn describe(engine: &mut Engine, args: &DescribeArgs, images: &[String], title: Option<&str>) -> Result<()> {
     let encoded = images.iter().map(|name| ask::encoded(name)).collect::<Result<Vec<_>>>()?;
     let drawn = encoded.first().filter(|_| args.draw.is_some()).cloned();
-    let pictures = encoded.into_iter().map(|bytes| Picture::encoded(bytes).at(args.sampling.detail)).collect::<Vec<_>>();
+    let pictures =
+        encoded.into_iter().map(|bytes| Picture::encoded(bytes).at(args.sampling.detail)).collect::<Vec<_>>();
     let found = args.find.as_ref().map(|what| find::question(what, engine.manifest().config.family())).transpose()?;
     let prompt = found.as_ref().unwrap_or(&args.prompt);
     title.map_or(Ok(()), io::print_text)?;

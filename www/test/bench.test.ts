@@ -40,7 +40,7 @@ inBrowsers("bench", (browser) => {
     }
     assert.ok(report.loadMs > 0);
     const checks = report.checks.map(({ name, isOk }) => [name, isOk]);
-    // Of an emulated GPU no speed is expected.
+    // No speed is expected of an emulated GPU.
     assert.deepEqual(checks, [
       ["Kernels", true],
       ["Known answers", true],

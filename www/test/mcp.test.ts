@@ -210,7 +210,10 @@ test("a server has the same tools at /mcp, protected by its key", async () => {
     assert.equal(text(await call(other, "describe", { image: "scene-01.png", question: "Do you see a circle?" })), "Yes.");
     await other.close();
     await assert.rejects(connect(server, { authorization: "Bearer wrong" }), /401|incorrect API key/);
-    await assert.rejects(connect(server, { ...server.headers, origin: "https://evil.example", authorization: "" }), /this origin|incorrect API key/);
+    await assert.rejects(
+      connect(server, { ...server.headers, origin: "https://evil.example", authorization: "" }),
+      /this origin|incorrect API key/,
+    );
   } finally {
     server.stop();
   }

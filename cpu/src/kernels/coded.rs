@@ -15,7 +15,7 @@ const FP4: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
 /// Table and scales of a layout.
 ///
 /// # Safety
-/// As of [`Format`].
+/// The conditions of [`Format`].
 pub(crate) trait Codes {
     /// Integers that quants select.
     const TABLE: [i8; 16];

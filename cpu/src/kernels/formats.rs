@@ -1,7 +1,5 @@
 //! Blocks of 32 numbers in every layout. A number is `scale * quant + least`.
 
-pub(crate) use super::coded::{Coded, Iq4Nl, Iq4Xs, Mxfp4};
-pub(crate) use super::halved::{Q2K, Q3K, Q6K};
 use super::matrix::{GROUP, Matrix};
 use super::scales::{Scales, UNSCALED, block_minima, plain_scales, super_scales, wide_plain, wide_super};
 use crate::isa::Isa;

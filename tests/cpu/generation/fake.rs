@@ -141,7 +141,7 @@ impl LanguageModel for FakeModel {
 
     async fn hidden(&mut self, row: usize) -> Result<Vec<f32>> {
         self.operate()?;
-        Ok(self.rows[row].logits(self.vocab))
+        Ok(self.rows[row].hidden(self.vocab))
     }
 
     async fn drawn_logits(&mut self, _: usize) -> Result<Vec<f32>> {

@@ -26,6 +26,22 @@ export interface PictureName {
   name: string;
 }
 
+/** The sampling of a task; `null` is the model's own. */
+export interface Sampling {
+  temperature: number | null;
+  max_tokens: number | null;
+}
+
+/** A task that the user has made. */
+export interface OwnTask {
+  id: Id;
+  name: string;
+  instruction: string;
+  /** The JSON schema of its answers; `null` for text. */
+  format: Record<string, unknown> | null;
+  sampling: Sampling;
+}
+
 /** The end of an answer: by the model, by its longest length, by the user, by an error. */
 export type End = "stop" | "length" | "stopped" | "failed";
 
@@ -43,6 +59,10 @@ export interface Message {
   /** Ids of `pictures`, for the index. */
   pictureIds: PictureId[];
   detail: Detail;
+  /** The task of a question and of its answers, the JSON schema that they must match, and their sampling. */
+  task?: Id | null;
+  format?: Record<string, unknown> | null;
+  sampling?: Sampling | null;
   /** True for a question that the model answers without the messages before it. */
   isTopic: boolean;
   model: { name: string; url: string } | null;
@@ -53,6 +73,21 @@ export interface Message {
   /** `null` for a question, and for an answer that is being written or was interrupted. */
   end: End | null;
   error: { code: string; message: string } | null;
+}
+
+/** A rectangle in parts of the width and height of a picture. */
+export interface Part {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+/** A part of a picture, which was turned clockwise before it was cut. */
+export interface PartOf {
+  id: PictureId;
+  part: Part;
+  turn: 0 | 90 | 180 | 270;
 }
 
 /** A picture file. */
@@ -66,6 +101,8 @@ export interface StoredPicture {
   /** True for pictures with more colours than a drawn scene. */
   isPhotograph: boolean;
   usedAt: number;
+  /** The picture that it is a part of; `null` for one that was given. */
+  from?: PartOf | null;
 }
 
 export interface Setting {

@@ -147,7 +147,9 @@ export async function checkModels(options: CheckOptions = {}): Promise<DeviceChe
       checkModel(model, await isStored(model, whole, options.import ?? {}).catch(() => false), context),
     ),
   );
-  const fitting = models.filter(({ fits, model }) => fits && !model.goodAt.includes("search")).sort((one, other) => other.model.packageBytes - one.model.packageBytes);
+  const fitting = models
+    .filter(({ fits, model }) => fits && !model.goodAt.includes("search"))
+    .sort((one, other) => other.model.packageBytes - one.model.packageBytes);
   for (const checked of models) if (!checked.fits) checked.alternatives = fitting.map(({ model }) => model.id);
   const isUsable = !reasons.some(({ isFatal }) => isFatal);
   return { isUsable, runsOn, threads, reasons, device, freeBytes: free, bytesPerSecond, models };

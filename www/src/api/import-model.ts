@@ -36,7 +36,10 @@ export interface MakeOptions extends Parts {
  * Makes a package from a checkpoint, or from that of a known model by its id, or finds the one made earlier, without loading it: no GPU is
  * needed. After an interruption, by `signal` or the end of the page, the next call resumes.
  */
-export async function importModel(source: GgufSource | SafetensorsSource | PackageSource | string, options: MakeOptions = {}): Promise<ImportResult> {
+export async function importModel(
+  source: GgufSource | SafetensorsSource | PackageSource | string,
+  options: MakeOptions = {},
+): Promise<ImportResult> {
   options.signal?.throwIfAborted();
   const checkpoint = await wireSource(sourceOf(source));
   if (checkpoint === null) {

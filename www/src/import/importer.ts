@@ -34,7 +34,9 @@ export async function importCheckpoint(source: WireSource, context: ImportContex
   return exclusively(packageUrl, context.signal, async () => {
     const keepInMemory = context.storage === "prefer";
     const folder = await PackageFolder.open(packageUrl, { keepInMemory, onProblem: (code) => keepInMemory && warn(code, context) });
-    const name = (await storedName(folder)) ?? (await (source.kind === "package" ? copyPackage(source.folder, folder, context) : run(source, folder, context)));
+    const name =
+      (await storedName(folder)) ??
+      (await (source.kind === "package" ? copyPackage(source.folder, folder, context) : run(source, folder, context)));
     return { packageUrl, name, wasmBytes: wasmMemory() };
   });
 }

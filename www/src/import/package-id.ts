@@ -18,7 +18,9 @@ export async function importedPackage(source: WireSource, options: ImportOptions
 function partsOf(source: WireSource): (string | Blob | null)[] {
   if (source.kind === "gguf") return [source.text, source.mmproj];
   if (typeof source.folder === "string") return [source.folder];
-  return Object.entries(source.folder.files).sort(([one], [other]) => (one < other ? -1 : 1)).flat();
+  return Object.entries(source.folder.files)
+    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .flat();
 }
 
 async function fileId(file: Blob, digest: Sha256): Promise<unknown> {

@@ -70,7 +70,9 @@ export class SourceFiles implements ImportFiles {
     const { source } = this;
     if (source.kind !== "gguf") {
       const { folder } = source;
-      return typeof folder === "string" ? new URL(name.split("/").map(encodeURIComponent).join("/"), folder).href : (folder.files[name] ?? null);
+      return typeof folder === "string"
+        ? new URL(name.split("/").map(encodeURIComponent).join("/"), folder).href
+        : (folder.files[name] ?? null);
     }
     const known = this.located.get(name);
     if (known !== undefined) return known;
