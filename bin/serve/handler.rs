@@ -1,9 +1,11 @@
 //! One request and its response.
 
 use std::convert::Infallible;
-use std::sync::{Arc, OnceLock};
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
@@ -13,12 +15,11 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use ocelli::Error;
 use ocelli::api::{Asker, Opened, Priority, Reply, Service, Stamp, Work};
-use ocelli::engine::{RequestControl, Scope};
+use ocelli::engine::{Engine, RequestControl, Scope};
 use ocelli::gpu::Ledger;
 use ocelli::usage::BatchBudget;
 use serde_json::json;
 
-use super::access::{Access, Refusal};
 use super::album::Album;
 use super::batches::Batches;
 use super::files;
@@ -27,9 +28,22 @@ use super::intake::{Intake, Lane, Leaving, Memory, Prepared, Text, busy};
 use super::jobs::Jobs;
 use super::monitor::{Health, Monitor};
 use super::stream::Events;
+use crate::shared::access::{Access, Refusal};
 use crate::shared::api;
 use crate::shared::callers::Caller;
+use crate::shared::documents;
 use crate::usage::{self, Accounts, Bill};
+
+/// Path of the tools for agents.
+const TOOLS: &str = "/mcp";
+
+/// Sender of a message to the tools.
+#[derive(Clone)]
+pub(super) struct Sender {
+    pub(super) caller: Arc<Caller>,
+    /// The part of the memory of all requests that the message takes.
+    _memory: Arc<Memory>,
+}
 
 /// State that all connections share.
 pub(super) struct Server {
@@ -45,13 +59,23 @@ pub(super) struct Server {
     pub(super) accounts: Option<Accounts>,
     /// Pictures that requests name.
     pub(super) album: Album,
+    /// Tools for agents, once the model is loaded.
+    pub(super) tools: OnceLock<Tools>,
+}
+
+/// The service of tools for agents. A function, because it needs the server.
+pub(super) struct Tools {
+    pub(super) answer: Box<dyn Fn(Request<Full<Bytes>>) -> BoxFuture<'static, Answer> + Send + Sync>,
+    /// Ends all its streams.
+    pub(super) stop: Box<dyn Fn() + Send + Sync>,
 }
 
 /// Parts of the server that need the model.
 pub(super) struct Loaded {
     pub(super) service: Service,
     pub(super) intake: Intake,
-    pub(super) ledger: Arc<Ledger>,
+    /// Memory of the device, which is another one after the model was unloaded.
+    pub(super) ledger: Mutex<Arc<Ledger>>,
 }
 
 impl Server {
@@ -62,6 +86,13 @@ impl Server {
     pub(super) fn loaded(&self) -> Result<&Loaded, Reply> {
         let loading = || Reply::error("loading", "the model is loading, try again later", None);
         self.loaded.get().ok_or_else(loading)
+    }
+
+    /// The model was loaded again.
+    pub(super) fn opened(&self, engine: &Engine) {
+        if let Some(loaded) = self.loaded.get() {
+            *loaded.ledger.lock().unwrap_or_else(PoisonError::into_inner) = engine.gpu().ledger().clone();
+        }
     }
 
     /// Keeps the prompts of work apart from those of other users.
@@ -101,7 +132,10 @@ impl Server {
     }
 
     fn metrics(&self) -> Answer {
-        let gpu_bytes = self.loaded.get().map_or(0, |loaded| loaded.ledger.total().0);
+        let gpu_bytes = self
+            .loaded
+            .get()
+            .map_or(0, |loaded| loaded.ledger.lock().unwrap_or_else(PoisonError::into_inner).total().0);
         let mut answer = plain(&Reply::ok(self.monitor.text(&self.jobs.counts(), gpu_bytes)));
         let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
         answer.headers_mut().insert(CONTENT_TYPE, kind);
@@ -149,30 +183,21 @@ impl Server {
             return caller.is_admin.then(|| self.metrics()).ok_or_else(refused);
         }
         let (intake, path) = (&self.loaded()?.intake, head.uri.path().to_owned());
+        if let Some(tools) = self.tools.get().filter(|_| path == TOOLS) {
+            return self.tools(tools, caller, (head, body)).await;
+        }
         let text = intake.read(body).await?;
         let stamp = Stamp { id: id.to_owned(), owner: Some(caller.name.clone()), ..api::stamp() };
-        let (server, control) = (self.clone(), RequestControl::new());
+        let control = RequestControl::new();
         let leaving = Leaving::new(&control);
-        let (lane, owner) = (Lane::of_body(text.text.len()), caller.clone());
-        let opening = intake.places(lane).elsewhere(move || server.open((&head, &owner), text, stamp));
-        let (work, bill, memory) = match opening.await {
-            Ok(Read::Answer(body)) => return Ok(plain(&Reply::ok(body))),
-            Ok(Read::Work(billed)) => (billed.work, billed.bill, billed.memory),
-            Err(error) => return Ok(failed(&error, &path)),
-        };
-        let (server, lane, id) = (self.clone(), Lane::of(&work, lane), id.to_owned());
-        let preparing = intake.places(lane).elsewhere(move || {
-            // The work has the pictures of the body.
-            let _memory = memory;
-            server.prepare((id, work), &caller, bill, control)
-        });
-        let mut prepared = match preparing.await {
-            Ok(prepared) => prepared,
+        let mut prepared = match self.prepared((head, caller), text, stamp, control).await {
+            Ok(Ready::Answer(body)) => return Ok(plain(&Reply::ok(body))),
+            Ok(Ready::Request(prepared)) => prepared,
             Err(error) => return Ok(failed(&error, &path)),
         };
         let (is_stream, is_counted) = (prepared.work.stream, prepared.bill.is_some());
         intake.reserve(&mut prepared)?;
-        let mut reader = self.jobs.submit(prepared, Priority::Person).ok_or_else(busy)?;
+        let mut reader = self.jobs.submit(*prepared, Priority::Person).ok_or_else(busy)?;
         leaving.submitted();
         if !is_stream {
             let answered = reader.whole().await;
@@ -187,45 +212,88 @@ impl Server {
         Ok(answer)
     }
 
+    /// Hands a message to the tools. What reads it finds the sender in the extensions, and with it the memory that the message takes.
+    async fn tools(
+        &self,
+        tools: &Tools,
+        caller: Arc<Caller>,
+        (mut head, body): (Parts, Incoming),
+    ) -> Result<Answer, Reply> {
+        let Text { text, memory } = self.loaded()?.intake.read(body).await?;
+        head.extensions.insert(Sender { caller, _memory: Arc::new(memory) });
+        Ok((tools.answer)(Request::from_parts(head, Full::new(text.into()))).await)
+    }
+
+    /// Reads a request and prepares it for the engine, each in a place of its lane.
+    async fn prepared(
+        self: &Arc<Self>,
+        (head, caller): (Parts, Arc<Caller>),
+        body: Text,
+        stamp: Stamp,
+        control: RequestControl,
+    ) -> ocelli::Result<Ready> {
+        let Ok(Loaded { intake, .. }) = self.loaded() else { return Err(Error::Aborted) };
+        let (server, sender, lane) = (self.clone(), caller.clone(), Lane::of_body(&body.text));
+        let reading =
+            intake.places(lane).elsewhere(move || match server.open((&head, &sender), body, stamp, control)? {
+                Continue(billed) if Lane::of(&billed.work, lane) == lane => server.prepare(*billed, &sender).map(Break),
+                opened => Ok(opened),
+            });
+        match reading.await? {
+            Break(ready) => Ok(ready),
+            Continue(billed) => {
+                let (server, lane) = (self.clone(), Lane::of(&billed.work, lane));
+                intake.places(lane).elsewhere(move || server.prepare(*billed, &caller)).await
+            }
+        }
+    }
+
     /// Reads a request and opens its bill.
-    fn open(&self, (head, caller): (&Parts, &Caller), body: Text, stamp: Stamp) -> ocelli::Result<Read> {
+    fn open(
+        &self,
+        (head, caller): (&Parts, &Caller),
+        body: Text,
+        stamp: Stamp,
+        control: RequestControl,
+    ) -> ocelli::Result<ControlFlow<Ready, Box<Billed>>> {
         let Ok(Loaded { service, .. }) = self.loaded() else { return Err(Error::Aborted) };
-        let Text { text, memory } = body;
+        let (id, Text { text, memory }) = (stamp.id.clone(), body);
+        let expanded = documents::expanded(&text, &|id| self.album.document(id, caller))?;
+        let text = expanded.unwrap_or(text);
         match service.open((head.method.as_str(), head.uri.path()), &text, stamp)? {
-            Opened::Ready(body) => Ok(Read::Answer(body)),
+            Opened::Ready(body) => Ok(Break(Ready::Answer(body))),
             Opened::Work(mut work) => {
                 self.own(&mut work, caller);
                 let bill = self.bill(&work.asker, caller, None)?;
-                Ok(Read::Work(Box::new(Billed { work, bill, memory })))
+                Ok(Continue(Box::new(Billed { id, work, bill, control, memory })))
             }
         }
     }
 
     /// Prepares a request for the engine. Takes long for pictures and formats.
-    fn prepare(
-        &self,
-        work: (String, Box<Work>),
-        caller: &Caller,
-        bill: Option<Bill>,
-        control: RequestControl,
-    ) -> ocelli::Result<Prepared> {
+    fn prepare(&self, billed: Billed, caller: &Caller) -> ocelli::Result<Ready> {
         let Ok(Loaded { intake, .. }) = self.loaded() else { return Err(Error::Aborted) };
+        // The work has the pictures of the body.
+        let Billed { id, work, bill, control, memory: _memory } = billed;
         let pictures = |work: &Work| self.album.pictures(work, caller);
-        intake.prepare(work, &pictures, bill, control)
+        intake.prepare((id, work), &pictures, bill, control).map(|prepared| Ready::Request(Box::new(prepared)))
     }
 }
 
-/// A request that has been read.
-enum Read {
+/// A request that has been prepared.
+enum Ready {
     /// The answer, for which no engine is needed.
     Answer(String),
-    Work(Box<Billed>),
+    Request(Box<Prepared>),
 }
 
 /// Work for the engine that has not been prepared.
 struct Billed {
+    /// Id of the request in the log.
+    id: String,
     work: Box<Work>,
     bill: Option<Bill>,
+    control: RequestControl,
     /// Part of the memory of all requests for the pictures in the body.
     memory: Memory,
 }
@@ -289,7 +357,10 @@ fn set_headers(headers: &mut HeaderMap, id: &str, page: Option<(HeaderValue, Opt
             "access-control-allow-headers",
             wanted.unwrap_or(HeaderValue::from_static("authorization, content-type, x-api-key, anthropic-version")),
         );
-        set("access-control-expose-headers", HeaderValue::from_static("x-request-id, x-should-retry, retry-after"));
+        set(
+            "access-control-expose-headers",
+            HeaderValue::from_static("x-request-id, x-should-retry, retry-after, mcp-session-id"),
+        );
         set("access-control-max-age", HeaderValue::from_static("600"));
     }
 }

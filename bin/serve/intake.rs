@@ -12,6 +12,7 @@ use ocelli::grammar::native::NativeGrammar;
 use ocelli::{Error, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::shared::documents;
 use crate::shared::formats::Formats;
 use crate::usage::Bill;
 
@@ -35,28 +36,46 @@ pub(super) enum Lane {
     Large,
     Pictures,
     Formats,
+    /// All of a request with documents, whose pages take memory that is not counted: it never waits between two places.
+    Documents,
 }
 
 /// Number of lanes.
-const LANES: usize = 4;
+const LANES: usize = 5;
 
 impl Lane {
     /// The lane of a body that has not been read.
-    pub(super) fn of_body(bytes: usize) -> Self {
-        if bytes > SMALL { Self::Large } else { Self::Text }
+    pub(super) fn of_body(text: &str) -> Self {
+        match text.len() {
+            _ if documents::may_be_in(text) => Self::Documents,
+            ..=SMALL => Self::Text,
+            _ => Self::Large,
+        }
     }
 
     /// The lane in which a request is prepared whose body came by this lane.
     pub(super) fn of(work: &Work, body: Self) -> Self {
         match (&work.format, work.pictures.is_empty()) {
+            _ if body == Self::Documents => body,
             (Some(_), _) => Self::Formats,
             (None, false) => Self::Pictures,
             (None, true) => body,
         }
     }
+
+    /// Number of places. Kinds that take long leave a core to the engine and to short texts, where there are several.
+    fn places(lane: usize, cores: usize) -> usize {
+        let most = cores.saturating_sub(1).max(1);
+        match lane {
+            _ if lane == Self::Text as usize => cores,
+            // The memory of pages is bounded by a place and the limits of a request.
+            _ if lane == Self::Documents as usize => 1,
+            _ => most,
+        }
+    }
 }
 
-/// Places of work that takes long: one for each core.
+/// Places of one kind of work.
 #[derive(Clone)]
 pub(super) struct Places(Arc<Semaphore>);
 
@@ -147,7 +166,7 @@ pub(super) fn busy() -> Reply {
 impl Intake {
     pub(super) fn new(engine: &Engine) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let places = std::array::from_fn(|_| Places::new(cores));
+        let places = std::array::from_fn(|lane| Places::new(Lane::places(lane, cores)));
         let memory = Arc::new(Semaphore::new(MOST_IN_FLIGHT / UNIT));
         Self { encoder: engine.encoder().clone(), formats: Formats::new(engine), places, memory }
     }

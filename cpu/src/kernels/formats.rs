@@ -1,7 +1,7 @@
 //! Blocks of 32 numbers in every layout. A number is `scale * quant + least`.
 
-use super::matrix::{GROUP, Matrix, SUPER};
-use super::scales::{SUPER_UNIT, Scales, UNSCALED, pairs, plain_scales, super_scales, wide_plain, wide_super};
+use super::matrix::{GROUP, Matrix};
+use super::scales::{Scales, UNSCALED, block_minima, plain_scales, super_scales, wide_plain, wide_super};
 use crate::isa::Isa;
 
 /// How a layout stores blocks.
@@ -165,6 +165,31 @@ impl Format for Q8_0 {
     }
 }
 
+/// [`Layout::Q5_1`].
+pub(crate) struct Q5_1;
+
+impl Format for Q5_1 {
+    const BITS: u32 = 5;
+
+    #[inline(always)]
+    unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
+        // SAFETY: As of the trait.
+        unsafe { Q5_0::quants::<I>(matrix, row, block) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Scales {
+        // SAFETY: As of the trait.
+        unsafe { block_minima::<I>(matrix, 2, group, block) }
+    }
+
+    #[inline(always)]
+    unsafe fn integers<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> [I::B; 2] {
+        // SAFETY: As of the trait.
+        unsafe { Q5_0::integers::<I>(matrix, row, block) }
+    }
+}
+
 /// [`Layout::Q5_0`].
 pub(crate) struct Q5_0;
 
@@ -267,10 +292,7 @@ impl Format for Q4_1 {
     #[inline(always)]
     unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Scales {
         // SAFETY: As of the trait.
-        unsafe {
-            let (scale, least) = pairs::<I>(matrix.at(1, (group * matrix.blocks + block) * 16));
-            Scales { scale, least }
-        }
+        unsafe { block_minima::<I>(matrix, 1, group, block) }
     }
 }
 
@@ -322,78 +344,13 @@ impl Format for Q5K {
 
     #[inline(always)]
     unsafe fn integers<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> [I::B; 2] {
-        let unit = row * matrix.blocks + block;
         // SAFETY: As of the trait.
-        unsafe {
-            let (nibbles, high) =
-                (I::split(I::load_bytes(matrix.at(0, unit * 16))), I::fifth_bits(matrix.at(1, unit * 4)));
-            [I::or(nibbles[0], high[0]), I::or(nibbles[1], high[1])]
-        }
+        unsafe { Q5_0::integers::<I>(matrix, row, block) }
     }
 
     #[inline(always)]
     unsafe fn wide_scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [[I::F; GROUP]; 2] {
         // SAFETY: As of the trait.
         unsafe { wide_super::<I>(matrix, [2, 3], group, block) }
-    }
-}
-
-/// [`Layout::Q6K`].
-pub(crate) struct Q6K;
-
-impl Format for Q6K {
-    const BITS: u32 = 6;
-    const IS_HALVED: bool = true;
-    const HAS_LEAST: bool = false;
-
-    #[inline(always)]
-    unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
-        let unit = row * matrix.blocks + block;
-        // SAFETY: As of the trait.
-        unsafe {
-            // The scales of both halves of a block are whole numbers: so are the products, without a rounding.
-            let at = ((row / GROUP * matrix.blocks + block) * GROUP + row % GROUP) * 2;
-            let [low, high] = matrix.at(2, at).cast::<[i8; 2]>().read();
-            let quants = I::six_bits(matrix.at(0, unit * 16), matrix.at(1, unit * 8));
-            I::scaled(quants, 32.0, [f32::from(low), f32::from(high)])
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Scales {
-        // SAFETY: As of the trait.
-        unsafe {
-            let unit = group * matrix.blocks.div_ceil(SUPER) + block / SUPER;
-            let scale = I::four_halves(matrix.at(3, unit * 8).cast()).map(|scale| scale * SUPER_UNIT);
-            Scales { scale, least: [0.0; GROUP] }
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn integers<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> [I::B; 2] {
-        let unit = row * matrix.blocks + block;
-        // SAFETY: As of the trait.
-        unsafe {
-            let (nibbles, high) =
-                (I::split(I::load_bytes(matrix.at(0, unit * 16))), I::sixth_bits(matrix.at(1, unit * 8)));
-            [I::or(nibbles[0], high[0]), I::or(nibbles[1], high[1])]
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn halves<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [Scales; 2] {
-        // SAFETY: As of the trait.
-        unsafe {
-            let Scales { scale: d, .. } = Self::scales::<I>(matrix, group, block);
-            let integers = matrix.at(2, (group * matrix.blocks + block) * 8).cast::<[[i8; 2]; GROUP]>().read();
-            let mut halves = [UNSCALED; 2];
-            for (half, scales) in halves.iter_mut().enumerate() {
-                for row in 0..GROUP {
-                    scales.scale[row] = d[row] * f32::from(integers[row][half]);
-                    scales.least[row] = -32.0 * scales.scale[row];
-                }
-            }
-            halves
-        }
     }
 }
