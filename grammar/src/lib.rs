@@ -10,6 +10,7 @@ mod lark;
 mod matcher;
 pub mod pattern;
 pub mod schema;
+mod shortest;
 mod vocabulary;
 
 pub use error::{GrammarError, Result};

@@ -10,6 +10,7 @@ use llguidance::{Logger, ParserFactory};
 use crate::error::{GrammarError, Result};
 use crate::lark;
 use crate::schema::Schema;
+use crate::shortest;
 use crate::vocabulary::{TokenTable, Vocabulary};
 
 /// Longest text of a regular expression or Lark grammar in bytes.
@@ -76,6 +77,7 @@ impl Grammars {
     /// [`GrammarError::InvalidGrammar`].
     pub fn regex(&self, text: &str) -> Result<Grammar> {
         check_length(text)?;
+        shortest::check(text).map_err(GrammarError::invalid)?;
         with_stack(|| self.compile(TopLevelGrammar::from_regex(text)))
     }
 

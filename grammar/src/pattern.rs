@@ -3,6 +3,8 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
+use crate::shortest;
+
 /// JavaScript's meanings of `\d`, `\w` and `\s`.
 const CLASSES: [(char, &str); 3] = [
     ('d', "0-9"),
@@ -15,8 +17,14 @@ const MOST: u32 = 1000;
 /// Expressions that must all match somewhere in a text for `pattern` to match it: one, and one for each look-ahead at its beginning.
 ///
 /// # Errors
-/// The syntax that has no equivalent.
+/// The syntax that has no equivalent, or the length of texts that are too long for an answer.
 pub fn to_rust(pattern: &str) -> Result<Vec<String>, String> {
+    let all = expressions(pattern)?;
+    all.iter().try_for_each(|expression| shortest::check(expression))?;
+    Ok(all)
+}
+
+fn expressions(pattern: &str) -> Result<Vec<String>, String> {
     let mut all = Vec::new();
     if let Some(mut rest) = pattern.strip_prefix('^') {
         while let Some(inner) = rest.strip_prefix("(?=") {

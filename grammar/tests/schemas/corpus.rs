@@ -141,7 +141,8 @@ pub(crate) const REFUSED: [(&str, &str, &str); 29] = [
 ];
 
 /// Regular expressions that explode.
-pub(crate) const BOMBS: [&str; 5] = [
+pub(crate) const BOMBS: [&str; 6] = [
+    "((a{1000}){1000}){1000}",
     "(a{1000}){1000}",
     "((a|b)*a(a|b){200})",
     "(x+x+)+y",

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use cpu_time::cpu_time;
 use ocelli_grammar::{Grammar, GrammarError, Grammars};
-use serde_json::Value;
+use serde_json::{Value, json};
 use vocabulary::{Dice, END, grammars};
 
 /// Tokens of an answer at most; longer ones are given up.
@@ -235,4 +235,19 @@ fn hostile_schemas_take_neither_long_nor_much() {
         });
         println!("{bomb}: {outcome:?}");
     }
+}
+
+#[test]
+fn expressions_that_match_only_long_texts_are_refused_at_once() {
+    let (grammars, _) = grammars();
+    let expression = "((a{1000}){1000}){1000}";
+    let schema = json!({ "type": "string", "pattern": format!("^{expression}$") }).to_string();
+    let began = cpu_time();
+    let refused = [grammars.regex(expression), grammars.json_schema(&schema)].map(|outcome| outcome.err());
+    let took = cpu_time() - began;
+    for error in refused {
+        let told = error.expect("a refusal").to_string();
+        assert!(told.contains("the shortest match has 1000000000 characters"), "{told}");
+    }
+    assert!(took < Duration::from_millis(100), "{took:?}");
 }
