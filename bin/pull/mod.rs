@@ -7,13 +7,13 @@ mod here;
 mod hub;
 #[cfg(test)]
 mod tests;
+mod unfinished;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use clap::Args;
-use ocelli::engine::snapshots::private_append;
 use ocelli::import::gguf::{self, GgufImport};
 use ocelli::import::layouts::Layouts;
 use ocelli::import::{ImportOptions, hf};
@@ -35,6 +35,7 @@ use address::{Token, folder_and_name, name, source};
 use download::Downloader;
 pub(crate) use here::{Consent, here, is_package};
 use hub::Repository;
+use unfinished::{lock, reserve};
 
 /// Download a model and make it a package in the cache folder, where every command finds it by name. Without a model: list the known
 /// models.
@@ -129,10 +130,11 @@ fn run(args: &PullArgs) -> Result<Pulled> {
     let tokens = tokens(args.token.clone(), source.address())?;
     let folder = target.with_file_name(format!(".{id}.download"));
     create(&folder)?;
+    let _lock = lock(&folder)?;
+    reserve(&folder, &source)?;
     if let Some(known) = &known {
         check_space(known, &folder)?;
     }
-    let _lock = lock(&folder)?;
     let manifest = fetch(args, (known.as_ref(), &source, tokens), (&folder, &target))?;
     fs::remove_dir_all(&folder).map_err(|error| Error::io(folder.display(), &error))?;
     let (bytes, name) = (manifest.total_bytes() as f64 / 1e6, &manifest.name);
@@ -191,21 +193,6 @@ fn list(is_json: bool) -> Result<()> {
 
 fn create(folder: &Path) -> Result<()> {
     create_folder(&mut fs::DirBuilder::new(), folder).map_err(|error| Error::io(folder.display(), &error))
-}
-
-/// Locks the folder for this process; the lock ends with the process.
-fn lock(folder: &Path) -> Result<File> {
-    let path = folder.join(".lock");
-    let fail = |error: &std::io::Error| Error::io(path.display(), error);
-    let file = private_append(&path).map_err(|error| fail(&error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Io {
-            path: folder.display().to_string(),
-            reason: "another `ocelli pull` is downloading it".into(),
-        }),
-        Err(TryLockError::Error(error)) => Err(fail(&error)),
-    }
 }
 
 /// Files at addresses, downloaded when opened.

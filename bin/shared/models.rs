@@ -9,7 +9,7 @@ use std::{env, fs};
 use etcetera::BaseStrategy;
 use ocelli::package::manifest::MANIFEST_FILE;
 use ocelli::{Error, Result};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A tested model: a row of the file that the npm package also reads.
 #[derive(Debug, Deserialize)]
@@ -43,7 +43,7 @@ pub(crate) struct Pin {
 }
 
 /// Source of a known model.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(untagged)]
 pub(crate) enum KnownSource {
     Gguf { gguf: String, mmproj: Option<String> },
