@@ -4,6 +4,7 @@
 use std::io::{Read, Write};
 use std::ops::Range;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use hayro::hayro_syntax::{LoadPdfError, Pdf};
 use hayro::vello_cpu::color::palette::css::WHITE;
 use hayro::{PixmapSettings, RenderCache, RenderSettings, render};
 use ocelli::{Error, Result};
+use tokio::sync::Semaphore;
 
 use super::io;
 
@@ -20,14 +22,15 @@ use super::io;
 pub(crate) const VERB: &str = "render-pdf";
 /// Pixels of the longer side of a page: small print of a page of paper is readable.
 const LONGEST: f32 = 2048.0;
-/// Time limit of the process, and of each page.
-const TIME: Duration = Duration::from_secs(20);
+/// Time limit of a page. The first one includes reading the document.
 const PAGE_TIME: Duration = Duration::from_secs(20);
-/// Most bytes of a page as PNG.
-const MOST_PAGE_BYTES: u64 = 64 << 20;
-/// Memory of the process.
+/// Most bytes of the pages together, as PNG.
+const MOST_BYTES: u64 = 256 << 20;
+/// Memory of a process.
 #[cfg(unix)]
 const MEMORY: u64 = 3 << 30;
+/// Places of processes, whoever asks for pages: the other bound of their memory.
+static PLACES: Semaphore = Semaphore::const_new(2);
 
 /// Pages of a document.
 pub(crate) struct Pages {
@@ -72,8 +75,7 @@ pub(crate) fn page(document: &[u8], number: usize) -> Result<Vec<u8>> {
 /// # Errors
 /// [`Error::InvalidImage`] for a document that is damaged, encrypted, or exceeds the limits.
 pub(crate) fn pages(document: &[u8], first: usize, count: usize) -> Result<Pages> {
-    let limit = TIME + PAGE_TIME * u32::try_from(count).unwrap_or(u32::MAX);
-    let most = 1024 + (MOST_PAGE_BYTES + 8).saturating_mul(count as u64);
+    let _place = pollster::block_on(PLACES.acquire());
     let failed = |error: std::io::Error| Error::io("the process that reads documents", &error);
     let program = std::env::current_exe().map_err(failed)?;
     let mut command = Command::new(program);
@@ -85,16 +87,18 @@ pub(crate) fn pages(document: &[u8], first: usize, count: usize) -> Result<Pages
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(failed)?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let arrived = AtomicUsize::new(0);
     let (output, told, is_right) = thread::scope(|scope| {
         // A process that ends early does not read everything.
         scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(document)));
-        let output = scope.spawn(move || read(stdout, most));
-        let told = scope.spawn(move || read(stderr, 1 << 10));
-        let is_right = wait(&mut child, limit);
+        let output = scope.spawn(|| read(stdout, MOST_BYTES, &arrived));
+        let told = scope.spawn(move || read(stderr, 1 << 10, &AtomicUsize::new(0)));
+        let is_right = wait(&mut child, &arrived);
         (output.join().unwrap_or_default(), told.join().unwrap_or_default(), is_right)
     });
     let told = String::from_utf8_lossy(&told);
     let reason = match told.trim() {
+        _ if output.len() as u64 == MOST_BYTES => "its pages take too many bytes",
         "" => "the document takes too much memory or time",
         told => told,
     };
@@ -102,20 +106,29 @@ pub(crate) fn pages(document: &[u8], first: usize, count: usize) -> Result<Pages
     if is_right { parse(&output).ok_or_else(invalid) } else { Err(invalid()) }
 }
 
-fn read(pipe: Option<impl Read>, most: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
+/// Reads at most so many bytes; `arrived` is the number of those so far.
+fn read(pipe: Option<impl Read>, most: u64, arrived: &AtomicUsize) -> Vec<u8> {
+    let (mut bytes, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
+    let Some(mut pipe) = pipe.map(|pipe| pipe.take(most)) else { return bytes };
     // The reader of a broken pipe has what was written before.
-    drop(pipe.map(|pipe| pipe.take(most).read_to_end(&mut bytes)));
+    while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+        bytes.extend_from_slice(&buffer[..count]);
+        arrived.store(bytes.len(), Ordering::Relaxed);
+    }
     bytes
 }
 
-/// Waits for the process, and kills it after a time. Returns true if it succeeds.
-fn wait(child: &mut Child, limit: Duration) -> bool {
-    let began = Instant::now();
+/// Waits for the process, and kills it if nothing arrives for the time of a page. Returns true if it succeeds.
+fn wait(child: &mut Child, arrived: &AtomicUsize) -> bool {
+    let (mut began, mut known) = (Instant::now(), 0);
     loop {
+        let now = arrived.load(Ordering::Relaxed);
+        if now > known {
+            (began, known) = (Instant::now(), now);
+        }
         match child.try_wait() {
             Ok(Some(status)) => return status.success(),
-            Ok(None) if began.elapsed() < limit => thread::sleep(Duration::from_millis(5)),
+            Ok(None) if began.elapsed() < PAGE_TIME => thread::sleep(Duration::from_millis(5)),
             _ => break,
         }
     }

@@ -16,6 +16,8 @@ enum Page {
     /// A purple word in a standard font.
     Word(&'static str),
     Empty,
+    /// Any content, and a picture of 256 million pixels in few bytes.
+    Hostile(String),
 }
 
 /// A document of square pages.
@@ -45,6 +47,7 @@ fn pdf(pages: &[Page]) -> Vec<u8> {
                 let content = format!("BT /F 110 Tf 0.5 0 0.5 rg 80 170 Td ({word}) Tj ET");
                 (content, stream("", b""))
             }
+            Page::Hostile(content) => (content.clone(), large_picture()),
             Page::Empty => (String::new(), stream("", b"")),
         };
         objects.push(stream("", content.as_bytes()));
@@ -64,6 +67,27 @@ fn pdf(pages: &[Page]) -> Vec<u8> {
     let size = offsets.len() + 1;
     bytes.extend(format!("trailer\n<< /Size {size} /Root 1 0 R >>\nstartxref\n{start}\n%%EOF\n").into_bytes());
     bytes
+}
+
+/// A black picture, compressed by the encoder of PNG files.
+fn large_picture() -> Vec<u8> {
+    const SIDE: u32 = 16_000;
+    let (mut png, mut data, mut at) = (Vec::new(), Vec::new(), 8);
+    image::GrayImage::new(SIDE, SIDE)
+        .write_to(&mut std::io::Cursor::new(&mut png), image::ImageFormat::Png)
+        .expect("a picture");
+    while at < png.len() {
+        let length = u32::from_be_bytes(png[at..at + 4].try_into().expect("4 bytes")) as usize;
+        if &png[at + 4..at + 8] == b"IDAT" {
+            data.extend_from_slice(&png[at + 8..at + 8 + length]);
+        }
+        at += 12 + length;
+    }
+    let about = format!(
+        "/Type /XObject /Subtype /Image /Width {SIDE} /Height {SIDE} /ColorSpace /DeviceGray /BitsPerComponent 8 \
+         /Filter /FlateDecode /DecodeParms << /Predictor 15 /Colors 1 /BitsPerComponent 8 /Columns {SIDE} >>"
+    );
+    stream(&about, &data)
 }
 
 fn stream(about: &str, content: &[u8]) -> Vec<u8> {
@@ -194,4 +218,63 @@ fn a_server_shows_the_pages_of_documents_in_requests() {
         {"type": "input_text", "text": "Describe this image."}]}]);
     let response = server.post("/v1/responses", &json!({"input": input, "temperature": 0})).json();
     assert_eq!(response["output"][0]["content"][0]["text"], alt("scene-01.png"));
+}
+
+/// Largest resident memory of a process so far, in MiB.
+#[cfg(target_os = "linux")]
+fn peak(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("a process");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") >> 10
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn documents_that_take_any_amount_of_time_and_memory_hold_up_no_text() {
+    let server = Server::start(&["--context", "1000"]);
+    let hello = json!({"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 3});
+    assert_eq!(server.post(CHAT, &hello).status, 200);
+    let before = peak(server.child.id());
+    let slow = "0 0 m 420 0 l 0 420 l f 420 420 m 3 1 l 1 3 l f\n".repeat(200_000);
+    let large = "q 420 0 0 420 0 0 cm /X Do Q\n".repeat(200);
+    let documents = [slow, large].map(|content| pdf(&[Page::Hostile(content)]));
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let asked = documents.each_ref().map(|document| {
+            let data = format!("data:application/pdf;base64,{}", crate::serve::base64(document));
+            let content = json!([{"type": "file", "file": {"file_data": data}}]);
+            let body = json!({"messages": [{"role": "user", "content": content}], "max_tokens": 3});
+            let server = &server;
+            scope.spawn(move || (server.post(CHAT, &body), std::time::Instant::now()))
+        });
+        let texts = scope.spawn(|| {
+            let (mut longest, mut count) = (std::time::Duration::ZERO, 0);
+            while !is_over.load(std::sync::atomic::Ordering::Relaxed) || count == 0 {
+                let began = std::time::Instant::now();
+                assert_eq!(server.post(CHAT, &hello).status, 200);
+                (longest, count) = (longest.max(began.elapsed()), count + 1);
+            }
+            (longest, count)
+        });
+        let began = std::time::Instant::now();
+        for asked in asked {
+            let (reply, at) = asked.join().expect("a reply");
+            println!("{} after {:?}: {:.200}", reply.status, at - began, reply.body);
+            assert!([200, 400].contains(&reply.status), "{reply:?}");
+            // Each page has 20 seconds.
+            assert!((at - began).as_secs() < 60);
+        }
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        let (longest, count) = texts.join().expect("answers");
+        println!("{count} texts meanwhile, the longest took {longest:?}");
+        assert!(longest.as_secs() < 10, "a text took {longest:?}");
+    });
+    let more = peak(server.child.id()) - before;
+    println!("{more} MiB more");
+    assert!(more < 300, "{more} MiB");
+    let flat = String::from_utf8(pdf(&[Page::Empty])).expect("text").replace("[0 0 420 420]", "[0 0 900000000 1]");
+    let data = format!("data:application/pdf;base64,{}", crate::serve::base64(flat.as_bytes()));
+    let content = json!([{"type": "file", "file": {"file_data": data}}]);
+    let refused = server.post(CHAT, &json!({"messages": [{"role": "user", "content": content}]}));
+    assert!(refused.status == 400 && refused.body.contains("900000000 x 1 points"), "{refused:?}");
 }
