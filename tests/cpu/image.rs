@@ -195,6 +195,16 @@ fn gif_bmp_and_tiff_are_read() {
     }
 }
 
+/// A frame larger than the screen takes no more memory than the screen allows.
+#[test]
+fn gif_frames_beyond_their_screen_are_bounded() {
+    let mut gif = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0".to_vec();
+    // A frame of 65,535 x 65,535 pixels, all of which are compressed to nothing.
+    gif.extend([0xff, 0xff, 0xff, 0xff, 0, 2, 2, 0x4c, 1, 0, 0x3b]);
+    assert_eq!(ocelli_pictures::size(&gif), Some((1, 1)));
+    assert!(decode(&gif, 1).is_err());
+}
+
 /// A picture of one row that lies on its side: red above blue.
 #[test]
 fn tiff_files_are_turned_upright() {

@@ -1,6 +1,7 @@
 //! `ocelli serve` over real sockets: answers are those of the engine, errors are OpenAI's, and slow, broken, malicious or many clients do
 //! not affect others.
 
+mod agents;
 pub(crate) mod batches;
 mod budgets;
 pub(crate) mod client;
