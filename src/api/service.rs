@@ -115,6 +115,10 @@ impl Work {
     /// The errors of [`Encoder::encode`], and [`Error::ContextOverflow`] for a prompt that leaves no room for an answer.
     pub fn encode(&self, encoder: &Encoder, pictures: &[Picture], control: &RequestControl) -> Result<Vec<Encoded>> {
         let reading = Reading { control, scope: self.scope };
+        // The pictures of a single prompt are checked with it.
+        if !self.shares.is_empty() {
+            encoder.check_pictures(pictures)?;
+        }
         let encode = |(index, prompt): (usize, &Prompt)| {
             let pictures = self.shares.get(index).map_or(pictures, |share| &pictures[share.clone()]);
             let encoded = match self.truncates {

@@ -34,6 +34,20 @@ impl Identity {
     }
 }
 
+fn pixels(size: PixelSize) -> u64 {
+    (size.width as u64) * (size.height as u64)
+}
+
+/// Checks the number of pixels of all pictures of a request.
+fn check_pixels(pixels: u64) -> Result<()> {
+    let megapixels = pixels.div_ceil(1_000_000);
+    if megapixels <= REQUEST_MEGAPIXELS {
+        return Ok(());
+    }
+    let reason = format!("the pictures have {megapixels} megapixels together, more than {REQUEST_MEGAPIXELS}");
+    Err(Error::request("pictures", reason))
+}
+
 impl Encoder {
     /// The pictures at the sizes at which they are shown. A picture that some conversation or prompt holds keeps its size, although the
     /// device's rate may have changed, since its entries are in the KV cache; and its file is not decoded again.
@@ -61,31 +75,38 @@ impl Encoder {
         self.find_held(|source, picture| *source == identity.source && identity.is_of(picture))
     }
 
+    /// Refuses the pictures of several prompts of a request that are too large together, before any is decoded.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`].
+    pub fn check_pictures(&self, pictures: &[Picture]) -> Result<()> {
+        let mut seen = HashSet::new();
+        let new = pictures.iter().filter(|Picture { content, .. }| seen.insert(content.source()));
+        check_pixels(new.filter_map(|Picture { content, .. }| self.size_in_header(content)).map(pixels).sum())
+    }
+
     /// Refuses pictures by the sizes in the headers of their files, before any is decoded.
     fn check_sizes(&self, rules: &dyn Pictures, new: &[(&Picture, Identity)]) -> Result<()> {
-        let Some(read_size) = self.read_size else { return Ok(()) };
-        let (mut seen, mut pixels, mut tokens) = (HashSet::new(), 0, 0);
+        let (mut seen, mut sum, mut tokens) = (HashSet::new(), 0, 0);
         for (Picture { content, .. }, Identity { source, .. }) in new {
-            let size = match content {
-                PictureContent::Rgb(rgb) => PixelSize::from(rgb),
-                // Other files are refused when they are decoded.
-                PictureContent::Encoded(bytes) => match read_size(bytes) {
-                    Some(size) if size.width > 0 && size.height > 0 => size,
-                    _ => continue,
-                },
-            };
+            let Some(size) = self.size_in_header(content) else { continue };
             if seen.insert(*source) {
-                pixels += (size.width as u64) * (size.height as u64);
+                sum += pixels(size);
             }
             // The fewest tokens of a picture of this shape at any size.
             tokens += rules.tokens(rules.grid(size, rules.cell())?).len();
         }
-        let megapixels = pixels.div_ceil(1_000_000);
-        if megapixels > REQUEST_MEGAPIXELS {
-            let reason = format!("the pictures have {megapixels} megapixels together, more than {REQUEST_MEGAPIXELS}");
-            return Err(Error::request("pictures", reason));
-        }
+        check_pixels(sum)?;
         self.check_tokens(tokens)
+    }
+
+    /// The size of a picture; `None` for files that are refused when they are decoded, and where headers are not read.
+    fn size_in_header(&self, content: &PictureContent) -> Option<PixelSize> {
+        let read_size = self.read_size?;
+        match content {
+            PictureContent::Rgb(rgb) => Some(PixelSize::from(rgb)),
+            PictureContent::Encoded(bytes) => read_size(bytes).filter(|size| size.width > 0 && size.height > 0),
+        }
     }
 
     fn size(

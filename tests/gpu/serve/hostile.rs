@@ -115,7 +115,7 @@ fn formats_that_take_seconds_to_compile_do_not_hold_up_text() {
     std::thread::scope(|scope| {
         for _ in 0..16 {
             scope.spawn(|| {
-                let format = json!({"type": "regex", "regex": "((a{700}){700}b){0,1000}"});
+                let format = json!({"type": "regex", "regex": "(a{700}){700}b"});
                 let reply = server.post(CHAT, &endless(3, json!({"response_format": format})));
                 ended.fetch_add(1, Ordering::SeqCst);
                 assert!([200, 400].contains(&reply.status), "{reply:?}");
