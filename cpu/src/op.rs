@@ -40,11 +40,6 @@ impl Layout {
         Self::Q4_0,
         Self::Q4_64,
     ];
-
-    /// Numbers are integers with scales.
-    pub(crate) fn is_quantised(self) -> bool {
-        !matches!(self, Self::F32 | Self::F16)
-    }
 }
 
 /// The number format of keys and values.

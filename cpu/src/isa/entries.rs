@@ -55,6 +55,8 @@ macro_rules! entries {
                 unpack: unpack::<L>,
                 columns: columns::<L>,
                 has_nibbles: L::HAS_NIBBLES,
+                is_halved: L::IS_HALVED,
+                bits: L::BITS,
             }
         }
 

@@ -1,7 +1,9 @@
 //! Blocks of 32 numbers in every layout. A number is `scale * quant + least`.
 
 use super::matrix::{GROUP, Matrix, SUPER};
-use super::scales::{SUPER_UNIT, Scales, UNSCALED, pairs, plain_scales, super_scales, wide_plain, wide_super};
+use super::scales::{
+    SUPER_UNIT, Scales, UNSCALED, pairs, plain_scales, super_scales, wide, wide_plain, wide_signed, wide_super,
+};
 use crate::isa::Isa;
 
 /// How a layout stores blocks.
@@ -17,6 +19,10 @@ pub(crate) trait Format {
     const HAS_NIBBLES: bool = false;
     /// Bits of a quant; 0 for floats.
     const BITS: u32;
+    /// Bytes of a block in the first plane.
+    const BYTES: usize = 16;
+    /// What is added to scaled quants is stored for each block.
+    const HAS_MINIMA: bool = false;
     /// Both halves of a block have their own scales.
     const IS_HALVED: bool = false;
 
@@ -41,45 +47,32 @@ pub(crate) trait Format {
 
     /// The scales of the upper halves of blocks, if they have their own; those of [`Self::wide_scales`] are of the lower halves then.
     #[inline(always)]
-    unsafe fn wide_upper_scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Option<[[I::F; GROUP]; 2]> {
-        // SAFETY: As of the trait.
-        if Self::IS_HALVED { Some(unsafe { wide::<I, Self>(matrix, group, block, 1) }) } else { None }
+    unsafe fn wide_upper_scales<I: Isa>(_: &Matrix<'_>, _: usize, _: usize) -> Option<[I::F; GROUP]> {
+        None
     }
 
     /// The scales of as many blocks as a vector has fours: of each row, a vector of scales and one of what is added.
     #[inline(always)]
     unsafe fn wide_scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [[I::F; GROUP]; 2] {
         // SAFETY: As of the trait.
-        unsafe { wide::<I, Self>(matrix, group, block, 0) }
+        unsafe {
+            let mut scales = [UNSCALED; 4];
+            for four in 0..I::FOURS {
+                scales[four] = Self::scales::<I>(matrix, group, block + four);
+            }
+            wide::<I>(&scales)
+        }
     }
 }
 
-/// [`Format::wide_scales`] of one half of the blocks, from the scales of single blocks.
+/// [`Format::integers`] of nibbles with a fifth bit.
 #[inline(always)]
-unsafe fn wide<I: Isa, L: Format + ?Sized>(
-    matrix: &Matrix<'_>,
-    group: usize,
-    block: usize,
-    half: usize,
-) -> [[I::F; GROUP]; 2] {
-    // SAFETY: As of `Format`; there is room for the lanes of every set.
+unsafe fn five_bits<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> [I::B; 2] {
+    let unit = row * matrix.blocks + block;
+    // SAFETY: As of `Format`.
     unsafe {
-        let mut lanes = [[[0.0_f32; 16]; GROUP]; 2];
-        for four in 0..I::FOURS {
-            let scales = L::halves::<I>(matrix, group, block + four)[half];
-            for row in 0..GROUP {
-                for lane in 4 * four..4 * four + 4 {
-                    lanes[0][row][lane] = scales.scale[row];
-                    lanes[1][row][lane] = scales.least[row];
-                }
-            }
-        }
-        let mut wide = [[I::splat(0.0); GROUP]; 2];
-        for row in 0..GROUP {
-            wide[0][row] = I::load(lanes[0][row].as_ptr());
-            wide[1][row] = I::load(lanes[1][row].as_ptr());
-        }
-        wide
+        let (nibbles, high) = (I::split(I::load_bytes(matrix.at(0, unit * 16))), I::fifth_bits(matrix.at(1, unit * 4)));
+        [I::or(nibbles[0], high[0]), I::or(nibbles[1], high[1])]
     }
 }
 
@@ -87,6 +80,7 @@ unsafe fn wide<I: Isa, L: Format + ?Sized>(
 pub(crate) struct F32;
 
 impl Format for F32 {
+    const BYTES: usize = 128;
     const BITS: u32 = 0;
     const HAS_SCALES: bool = false;
     const HAS_LEAST: bool = false;
@@ -108,6 +102,7 @@ impl Format for F32 {
 pub(crate) struct F16;
 
 impl Format for F16 {
+    const BYTES: usize = 64;
     const BITS: u32 = 0;
     const HAS_SCALES: bool = false;
     const HAS_LEAST: bool = false;
@@ -129,6 +124,7 @@ impl Format for F16 {
 pub(crate) struct Q8_0;
 
 impl Format for Q8_0 {
+    const BYTES: usize = 32;
     const BITS: u32 = 8;
     const HAS_LEAST: bool = false;
 
@@ -153,15 +149,9 @@ impl Format for Q8_0 {
     }
 
     #[inline(always)]
-    unsafe fn halves<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [Scales; 2] {
-        // SAFETY: As of the trait.
-        [unsafe { plain_scales::<I>(matrix, 1, group * matrix.blocks + block, I::BYTE_ZERO) }; 2]
-    }
-
-    #[inline(always)]
     unsafe fn wide_scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [[I::F; GROUP]; 2] {
         // SAFETY: As of the trait.
-        unsafe { wide_plain::<I>(matrix, 1, group, block, I::BYTE_ZERO) }
+        unsafe { wide_plain::<I>(matrix, 1, group, block, 0.0) }
     }
 }
 
@@ -186,13 +176,8 @@ impl Format for Q5_0 {
 
     #[inline(always)]
     unsafe fn integers<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> [I::B; 2] {
-        let unit = row * matrix.blocks + block;
         // SAFETY: As of the trait.
-        unsafe {
-            let (nibbles, high) =
-                (I::split(I::load_bytes(matrix.at(0, unit * 16))), I::fifth_bits(matrix.at(1, unit * 4)));
-            [I::or(nibbles[0], high[0]), I::or(nibbles[1], high[1])]
-        }
+        unsafe { five_bits::<I>(matrix, row, block) }
     }
 
     #[inline(always)]
@@ -256,6 +241,7 @@ pub(crate) struct Q4_1;
 impl Format for Q4_1 {
     const BITS: u32 = 4;
     const HAS_NIBBLES: bool = true;
+    const HAS_MINIMA: bool = true;
 
     #[inline(always)]
     unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
@@ -280,6 +266,7 @@ pub(crate) struct Q4K;
 impl Format for Q4K {
     const BITS: u32 = 4;
     const HAS_NIBBLES: bool = true;
+    const HAS_MINIMA: bool = true;
 
     #[inline(always)]
     unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
@@ -306,6 +293,7 @@ pub(crate) struct Q5K;
 
 impl Format for Q5K {
     const BITS: u32 = 5;
+    const HAS_MINIMA: bool = true;
 
     #[inline(always)]
     unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
@@ -322,13 +310,8 @@ impl Format for Q5K {
 
     #[inline(always)]
     unsafe fn integers<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> [I::B; 2] {
-        let unit = row * matrix.blocks + block;
         // SAFETY: As of the trait.
-        unsafe {
-            let (nibbles, high) =
-                (I::split(I::load_bytes(matrix.at(0, unit * 16))), I::fifth_bits(matrix.at(1, unit * 4)));
-            [I::or(nibbles[0], high[0]), I::or(nibbles[1], high[1])]
-        }
+        unsafe { five_bits::<I>(matrix, row, block) }
     }
 
     #[inline(always)]
@@ -395,5 +378,17 @@ impl Format for Q6K {
             }
             halves
         }
+    }
+
+    #[inline(always)]
+    unsafe fn wide_scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [[I::F; GROUP]; 2] {
+        // SAFETY: As of the trait. What is added is taken off quants before they are multiplied.
+        [unsafe { wide_signed::<I>(matrix, [2, 3], group, block, 0) }, [unsafe { I::splat(0.0) }; GROUP]]
+    }
+
+    #[inline(always)]
+    unsafe fn wide_upper_scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Option<[I::F; GROUP]> {
+        // SAFETY: As of the trait.
+        Some(unsafe { wide_signed::<I>(matrix, [2, 3], group, block, 1) })
     }
 }

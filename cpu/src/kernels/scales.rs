@@ -96,3 +96,49 @@ pub(super) unsafe fn wide_super<I: Isa>(
         [by_row::<I>(I::mul(scales, I::repeat(d))), by_row::<I>(I::mul(minima, I::repeat(least)))]
     }
 }
+
+/// The scales of one half of blocks: signed integers times their own scale.
+#[inline(always)]
+pub(super) unsafe fn wide_signed<I: Isa>(
+    matrix: &Matrix<'_>,
+    planes: [usize; 2],
+    group: usize,
+    block: usize,
+    half: usize,
+) -> [I::F; GROUP] {
+    // SAFETY: As of `super::formats::Format`; super-blocks have whole windows.
+    unsafe {
+        let bytes = I::byte_pairs(matrix.at(planes[0], (group * matrix.blocks + block) * 8))[half];
+        let is_negative = I::min(I::max(I::sub(bytes, I::splat(127.0)), I::splat(0.0)), I::splat(1.0));
+        let signed = I::fma(is_negative, I::splat(-256.0), bytes);
+        let unit = group * matrix.blocks.div_ceil(SUPER) + block / SUPER;
+        let mut d = I::four_halves(matrix.at(planes[1], unit * 8).cast());
+        for d in &mut d {
+            *d *= SUPER_UNIT;
+        }
+        by_row::<I>(I::mul(signed, I::repeat(d)))
+    }
+}
+
+/// [`super::formats::Format::wide_scales`] from the scales of single blocks.
+#[inline(always)]
+pub(super) unsafe fn wide<I: Isa>(scales: &[Scales; 4]) -> [[I::F; GROUP]; 2] {
+    // SAFETY: As of `super::formats::Format`; there is room for the lanes of every set.
+    unsafe {
+        let mut lanes = [[[0.0_f32; 16]; GROUP]; 2];
+        for four in 0..I::FOURS {
+            for row in 0..GROUP {
+                for lane in 4 * four..4 * four + 4 {
+                    lanes[0][row][lane] = scales[four].scale[row];
+                    lanes[1][row][lane] = scales[four].least[row];
+                }
+            }
+        }
+        let mut wide = [[I::splat(0.0); GROUP]; 2];
+        for row in 0..GROUP {
+            wide[0][row] = I::load(lanes[0][row].as_ptr());
+            wide[1][row] = I::load(lanes[1][row].as_ptr());
+        }
+        wide
+    }
+}
