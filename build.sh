@@ -37,6 +37,7 @@ usage: ./build.sh VERB
                    the same shape as Q4_0 on the processor beside llama.cpp, in turns; ARGS as of benches/llama-cpp/duel.mjs
   bench --scale 3b a random model of Ministral 3 3B's size, natively and in Chromium, within 2 GiB of GPU memory; takes hours on
                    a software GPU, 9 GB of disk, and stops the native tower after OCELLI_FULL_LAYERS layers
+  docs             the documentation as a site with a search, into target/docs/site
   notices          THIRD-PARTY.txt anew: the licences of all dependencies
   fixtures         remake the golden data of tests/fixtures with Python
 TEXT
@@ -54,6 +55,7 @@ main() {
     check) setup_build; check ;;
     test) setup_build; setup_test; if (($#)); then test_some "$@"; else run_tests; fi ;;
     test-all) setup_build; setup_test; test_all ;;
+    docs) docs ;;
     notices) notices ;;
     bench) bench "$@" ;;
     fixtures) fixtures ;;
@@ -346,6 +348,17 @@ shipped_crates() {
   for target in $(sed -n 's/^targets = \[\(.*\)\]/\1/p' about.toml | tr -d '",'); do targets+=(--target "$target"); done
   cargo tree --locked --workspace --all-features --edges normal "${targets[@]}" --prefix none --format '{p}' |
     grep -v ' (/' | sed -nE 's/^(\S+) v(\S+).*/  \1 \2/p' | sort -u
+}
+
+docs() {
+  has npm || fail "Node.js 20 or later with npm is missing: https://nodejs.org"
+  [[ -d tools/docs/node_modules ]] && unchanged docs tools/docs/package-lock.json || {
+    say "installing VitePress from npm into tools/docs/node_modules (100 MB)"
+    npm ci --prefix tools/docs --ignore-scripts --no-fund --no-audit
+    done_with docs tools/docs/package-lock.json
+  }
+  (cd tools/docs && node_modules/.bin/vitepress build)
+  say "target/docs/site"
 }
 
 # The licences of what is shipped, by cargo-about, which takes minutes to compile.

@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 #![warn(clippy::expect_used, clippy::panic, clippy::todo, clippy::unreachable, clippy::unwrap_used)]
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -11,12 +12,16 @@ use ocelli::Error;
 
 mod batch;
 mod commands;
+mod mcp;
 mod pull;
 mod serve;
 mod shared;
 mod usage;
 
-use commands::{bench, cache, chat, describe, inspect, keys, models, pack, score, synth};
+use commands::{bench, cache, chat, describe, inspect, keys, models, pack, score, search, synth};
+use pull::Consent;
+use shared::models::PackagePath;
+use shared::pdf;
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 other errors; 2 a wrong argument or request; 3 a file or model is missing or cannot be read; \
     4 too little memory; 5 the GPU or processor cannot be used.";
@@ -28,6 +33,9 @@ struct Cli {
     /// Print no progress and no remarks on standard error, only errors.
     #[arg(long, short, global = true)]
     quiet: bool,
+    /// Download a known model that is not here, without a question.
+    #[arg(long, global = true)]
+    pull: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -41,9 +49,13 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Describe(describe::DescribeArgs),
     Chat(chat::ChatArgs),
+    /// Talk to a model, which is downloaded if it is not here: `ocelli run smolvlm2-500m`.
+    Run(chat::ChatArgs),
+    Search(search::SearchArgs),
     Score(score::ScoreArgs),
     Batch(batch::BatchArgs),
     Serve(serve::ServeArgs),
+    Mcp(mcp::McpArgs),
     Keys(keys::KeysArgs),
     Usage(usage::UsageArgs),
     Synth(synth::SynthArgs),
@@ -53,6 +65,13 @@ enum Command {
     Completions {
         shell: Shell,
     },
+    /// Write the manual pages of all commands into a folder.
+    #[command(hide = true)]
+    Man {
+        folder: PathBuf,
+    },
+    #[command(name = pdf::VERB, hide = true)]
+    RenderPdf(pdf::RenderArgs),
 }
 
 /// The exit code for an error.
@@ -66,28 +85,28 @@ fn exit_code(error: &Error) -> u8 {
     }
 }
 
+impl Command {
+    /// The package that the command opens.
+    fn package(&mut self) -> Option<&mut PackagePath> {
+        Some(match self {
+            Self::Inspect(args) => &mut args.package,
+            Self::Describe(args) => args.settled_package(),
+            Self::Chat(args) | Self::Run(args) => &mut args.package,
+            Self::Search(args) => &mut args.model,
+            Self::Score(args) => &mut args.package,
+            Self::Batch(args) => return args.package(),
+            Self::Serve(args) => &mut args.package,
+            Self::Mcp(args) => &mut args.package,
+            Self::Bench(args) => &mut args.package,
+            _ => return None,
+        })
+    }
+}
+
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    shared::io::set_quiet(cli.quiet);
-    let result = match cli.command {
-        Command::Pull(args) => pull::run(&args),
-        Command::List(args) => models::list(&args),
-        Command::Rm(args) => models::remove(&args),
-        Command::Pack(args) => pack::run(&args),
-        Command::Inspect(args) => inspect::run(&args),
-        Command::Describe(args) => describe::run(&args),
-        Command::Chat(args) => chat::run(&args),
-        Command::Score(args) => score::run(&args),
-        Command::Batch(args) => batch::run(&args),
-        Command::Serve(args) => serve::run(&args),
-        Command::Keys(args) => keys::run(&args),
-        Command::Usage(args) => usage::run(&args),
-        Command::Synth(args) => synth::run(&args),
-        Command::Bench(args) => bench::run(&args),
-        Command::Cache(args) => cache::run(&args),
-        Command::Completions { shell } => completions(shell),
-    };
-    match result {
+    let Cli { quiet, pull, command } = Cli::parse();
+    shared::io::set_quiet(quiet);
+    match run(command, pull) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             shared::io::complain(&error);
@@ -96,8 +115,53 @@ fn main() -> ExitCode {
     }
 }
 
+fn run(mut command: Command, pulls: bool) -> ocelli::Result<()> {
+    let consent = if pulls || matches!(command, Command::Run(_)) { Consent::Given } else { Consent::Ask };
+    if let Some(package) = command.package() {
+        *package = pull::here(package, consent)?;
+    }
+    match command {
+        Command::Pull(args) => pull::pull(&args),
+        Command::List(args) => models::list(&args),
+        Command::Rm(args) => models::remove(&args),
+        Command::Pack(args) => pack::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Describe(args) => describe::run(&args),
+        Command::Chat(args) | Command::Run(args) => chat::run(&args),
+        Command::Search(args) => search::run(&args),
+        Command::Score(args) => score::run(&args),
+        Command::Batch(args) => batch::run(&args),
+        Command::Serve(args) => serve::run(&args),
+        Command::Mcp(args) => mcp::run(args),
+        Command::Keys(args) => keys::run(&args),
+        Command::Usage(args) => usage::run(&args),
+        Command::Synth(args) => synth::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Cache(args) => cache::run(&args),
+        Command::Completions { shell } => completions(shell),
+        Command::Man { folder } => man(&folder),
+        Command::RenderPdf(args) => pdf::run(&args),
+    }
+}
+
 fn completions(shell: Shell) -> ocelli::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "ocelli", &mut script);
     shared::io::print_text(&String::from_utf8_lossy(&script))
+}
+
+fn man(folder: &Path) -> ocelli::Result<()> {
+    let failed = |error: std::io::Error| Error::io(folder.display(), &error);
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    clap_mangen::generate_to(Cli::command(), folder).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_contradict_one_another_nowhere() {
+        Cli::command().debug_assert();
+    }
 }

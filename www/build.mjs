@@ -33,8 +33,11 @@ async function buildPackage() {
     minify: true,
   });
   const own = external("own-package", /^\.\.\/index\.js$/, "../index.js");
-  const entryPoints = ["react", "img-alt", "prompt-api"].map((name) => `src/${name}/index.ts`);
+  const entryPoints = ["ai-sdk", "react", "img-alt", "prompt-api"].map((name) => `src/${name}/index.ts`);
   await build({ ...shared, entryPoints, outbase: "src", outdir: "dist/ocelli", external: ["react"], plugins: [own] });
+  // Hooks run in the browser alone: frameworks with server components refuse them without this mark.
+  const react = join(dist, "ocelli/react/index.js");
+  await writeFile(react, `"use client";\n${await readFile(react, "utf8")}`);
   for (const licence of ["LICENSE-APACHE", "LICENSE-MIT", "THIRD-PARTY.txt"]) {
     await cp(join(www, "..", licence), join(dist, "ocelli", licence));
   }
@@ -58,21 +61,42 @@ async function buildPage() {
   if (existsSync(join(dist, "ocelli/wasm/ocelli_bench.js")))
     await buildWorker("src/bench-worker.ts", "dist/bench-worker.js", (name) => (name === "ocelli.js" ? "ocelli_bench.js" : name));
   const builtPackage = external("built-package", /^\.\.\/\.\.\/src\/index\.js$/, "./ocelli/index.js");
-  const entryPoints = ["page/page.tsx", "page/bench/bench.ts"];
+  for (const file of await readdir(dist)) if (/-[A-Z0-9]{8}\.js(\.map)?$/.test(file)) await rm(join(dist, file));
+  const options = { ...shared, outdir: "dist", minify: true, plugins: [builtPackage] };
+  await build({ ...options, entryPoints: ["page/bench/bench.ts"] });
+  // Chunks are loaded when they are first wanted. They lie beside the page, so that the package has the same address for all.
+  const split = { splitting: true, chunkNames: "[name]-[hash]", metafile: true };
   const jsx = { jsx: "automatic", jsxImportSource: "preact" };
-  await build({ ...shared, ...jsx, entryPoints, entryNames: "[name]", outdir: "dist", minify: true, plugins: [builtPackage] });
-  for (const file of ["index.html", "style.css", "models.css", "icon.svg", "manifest.webmanifest", "bench/bench.html", "bench/bench.css"]) {
+  const { metafile } = await build({ ...options, ...split, ...jsx, entryPoints: ["page/page.tsx"] });
+  await writeFile(join(dist, "index.html"), await indexHtml(metafile.outputs["dist/page.js"].imports));
+  const styles = ["style", "models", "albums", "looks", "bench/bench"].map((name) => `page/${name}.css`);
+  await build({ ...shared, entryPoints: styles, entryNames: "[name]", outdir: "dist", minify: true, sourcemap: false });
+  for (const file of ["icon.svg", "manifest.webmanifest", "bench/bench.html"]) {
     await cp(join(www, "page", file), join(dist, basename(file)));
   }
   await writeFile(join(dist, "_headers"), headersFile());
-  const libraries = ["preact", "@preact/signals", "@preact/signals-core", "idb"];
-  const licences = await Promise.all(
-    libraries.map(async (name) => `${name}\n\n${await readFile(join(www, "node_modules", name, "LICENSE"), "utf8")}`),
-  );
+  const libraries = ["preact", "@preact/signals", "@preact/signals-core", "fflate", "idb", "marked", "@cfworker/json-schema"];
+  const licences = await Promise.all(libraries.map(async (name) => `${name}\n\n${await licenceOf(name)}`));
   await writeFile(join(dist, "LICENSES-page.txt"), licences.join("\n\n"));
   await rm(join(dist, "models"), { recursive: true, force: true });
   await mkdir(join(dist, "models"), { recursive: true });
   await cp(join(www, "models"), join(dist, "models"), { recursive: true });
+}
+
+/** The page's document. Scripts that the first one imports are requested at the same time as it. */
+async function indexHtml(imports) {
+  const first = imports.filter(({ kind, external }) => kind === "import-statement" && !external).map(({ path }) => basename(path));
+  const preloads = first.map((file) => `<link rel="modulepreload" href="${file}" />\n    `).join("");
+  const html = await readFile(join(www, "page/index.html"), "utf8");
+  return html.replace('<script type="module"', `${preloads}<script type="module"`);
+}
+
+/** The text of a library's licence, or what its `package.json` says if it comes without one. */
+async function licenceOf(name) {
+  const folder = join(www, "node_modules", name);
+  if (existsSync(join(folder, "LICENSE"))) return readFile(join(folder, "LICENSE"), "utf8");
+  const { author, license, homepage } = JSON.parse(await readFile(join(folder, "package.json"), "utf8"));
+  return `Licence: ${license}. Author: ${author?.name ?? author}. ${homepage}\n`;
 }
 
 /** The service worker with the list of files to precache: the page, the package, the example pictures; not the weights, which the engine stores. */

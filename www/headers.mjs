@@ -3,7 +3,7 @@
 /** The policy of documents and of the service worker: everything is of this site, so what a model writes can load nothing. Browsers ignore `frame-ancestors` in a `<meta>` element. */
 const DOCUMENT =
   "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; style-src 'self'; img-src 'self' blob: data:; " +
-  "connect-src 'self' blob: data:; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+  "media-src 'self' blob:; connect-src 'self' blob: data:; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /** The policy of the engine's worker, which fetches models and pictures of any site and starts helper threads from blobs. */
 const WORKER =
@@ -19,8 +19,8 @@ const POLICIES = {
   "/bench-worker.js": WORKER,
 };
 
-/** The page asks for nothing of these. */
-const PERMISSIONS = "microphone=(), geolocation=(), payment=(), usb=()";
+/** The page takes pictures of cameras and of the screen, if the user wants it, and asks for nothing of the others. */
+const PERMISSIONS = "camera=(self), display-capture=(self), microphone=(), geolocation=(), payment=(), usb=()";
 
 /** The page is cross-origin isolated: without a GPU the model computes on several threads, which share memory. */
 const ALL = {

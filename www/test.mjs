@@ -18,7 +18,20 @@ if (unknown.length > 0) throw new Error(`no such file in test/: ${unknown.join("
 /** Files that run only by name: they take minutes and need packages that nothing else needs. */
 const byName = ["bundlers.test.ts"];
 /** Tests of shaders, storage, events, files, locks and regular expressions; the others test this package's own scripts. */
-const browserTests = ["api", "cache", "conformance", "formats", "kernels", "page", "quota", "storage", "tabs", "tokenizer"];
+const browserTests = [
+  "api",
+  "cache",
+  "conformance",
+  "find",
+  "formats",
+  "kernels",
+  "looks",
+  "page",
+  "quota",
+  "storage",
+  "tabs",
+  "tokenizer",
+];
 const files = named.length > 0 ? named : existing.filter((file) => !byName.includes(file));
 const isRunBy = (browser, file) =>
   browser !== "Firefox" || named.length > 0 || process.env.OCELLI_TESTS === "all" || browserTests.includes(file.replace(".test.ts", ""));

@@ -18,6 +18,7 @@ use crate::shared::api::{self, NameArgs};
 use crate::shared::args::MemoryArgs;
 use crate::shared::ask::PictureFolder;
 use crate::shared::disk;
+use crate::shared::documents::{self, Uploads};
 use crate::shared::formats::Formats;
 use crate::shared::io;
 use crate::shared::models::PackagePath;
@@ -28,15 +29,22 @@ use crate::usage::{Accounts, Bill, BudgetArgs};
 
 mod answers;
 mod attempts;
+mod endpoint;
+mod inline;
+mod remote;
 mod requests;
 mod retries;
+mod tally;
 
 use answers::Response;
 pub(crate) use answers::{Answered, Answers};
 pub(crate) use attempts::Attempts;
+use endpoint::Endpoints;
+use remote::RemoteJob;
 use requests::LineError;
 pub(crate) use requests::{BatchRequest, Requests, survey};
 pub(crate) use retries::Retries;
+use tally::Tally;
 
 /// Answer a file of requests, as OpenAI's Batch API does: each line `{"custom_id", "method": "POST", "url", "body"}`.
 ///
@@ -44,13 +52,21 @@ pub(crate) use retries::Retries;
 /// lines and refused requests are reported among the answers.
 #[derive(Args)]
 pub(crate) struct BatchArgs {
-    /// The requests. Pictures are data: URLs, or paths of files in this file's folder or below it, relative to it.
+    /// The requests. Pictures are data: URLs, or paths of files in this file's folder or below it, relative to it; `-` is
+    /// standard input.
     input: PathBuf,
     /// The answers.
     output: PathBuf,
-    /// The package: a directory, or the name of a model that was pulled.
-    #[arg(long)]
+    /// The package: a directory, or the name of a model [default: the only model that was pulled].
+    #[arg(long, short, env = "OCELLI_MODEL", default_value = "", hide_default_value = true)]
     package: PackagePath,
+    /// Address of a server with OpenAI's API, such as `http://host:8000/v1`, that answers instead of this machine; may be repeated, for
+    /// several with the same model. Its API key is read from `OCELLI_ENDPOINT_KEY`, else from `OPENAI_API_KEY`.
+    #[arg(long = "endpoint", value_name = "URL", conflicts_with_all = ["context", "at_once", "BudgetArgs"])]
+    endpoints: Vec<String>,
+    /// Requests that are sent to --endpoint at the same time.
+    #[arg(long, value_name = "N", default_value_t = 8, requires = "endpoints", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    concurrency: u64,
     #[command(flatten)]
     names: NameArgs,
     /// Context size in tokens.
@@ -68,16 +84,42 @@ pub(crate) struct BatchArgs {
     memory: MemoryArgs,
 }
 
+impl BatchArgs {
+    /// The package, if it is needed.
+    pub(crate) fn package(&mut self) -> Option<&mut PackagePath> {
+        self.endpoints.is_empty().then_some(&mut self.package)
+    }
+}
+
 pub(crate) fn run(args: &BatchArgs) -> Result<()> {
     let name = &args.input.display().to_string();
-    let BatchArgs { input, output, package, names, context, at_once, any_path, budgets, memory } = args;
+    let BatchArgs { input, output, package, names, context, at_once, any_path, budgets, memory, .. } = args;
     if disk::is_same_file(input, output) {
         return Err(Error::request("output", "is the file of the requests"));
     }
     let pictures = PictureFolder { base: input.parent().unwrap_or(Path::new("")), any_path: *any_path };
+    // It is read twice.
+    let standard = if input == Path::new("-") { Some(io::read_standard(usize::MAX)?) } else { None };
+    let open = || -> Result<Box<dyn BufRead + Send + '_>> {
+        match &standard {
+            Some(text) => Ok(Box::new(text.as_slice())),
+            None => Ok(Box::new(BufReader::new(File::open(input).map_err(|error| Error::io(name, &error))?))),
+        }
+    };
+    if !args.endpoints.is_empty() {
+        let endpoints = Endpoints::new(&args.endpoints, endpoint_key())?;
+        let (concurrency, model) = (args.concurrency as usize, names.model());
+        return remote::carry_out(&RemoteJob { name, pictures, output, endpoints, concurrency, model }, open);
+    }
     let at_once = at_once.map_or(usize::MAX, |most| most as usize);
     let job = Job { name, pictures, output, package, names, context: *context, at_once, budgets, memory };
-    carry_out(&job, || File::open(input).map(BufReader::new).map_err(|error| Error::io(name, &error)))
+    carry_out(&job, open)
+}
+
+/// The API key of other servers. Not an option, because other users of the machine see those.
+fn endpoint_key() -> Option<String> {
+    let of = |name| std::env::var(name).ok().filter(|key| !key.is_empty());
+    of("OCELLI_ENDPOINT_KEY").or_else(|| of("OPENAI_API_KEY"))
 }
 
 /// Input and output of a batch.
@@ -214,7 +256,7 @@ impl<'a, R: BufRead> Lines<'a, R> {
 
     /// Prepares a request, or answers it if it does not need the engine.
     fn begin(&self, request: BatchRequest, is_alone: bool) -> Result<Option<Submission<'a>>> {
-        let (id, opened) = request.open(&self.service);
+        let (id, opened) = request.open(&self.service, &documents::none);
         let control = RequestControl::new();
         let outcome = match opened {
             Ok(Opened::Ready(body)) => Ok(body),
@@ -299,10 +341,12 @@ impl Client for LineClient<'_> {
 
 impl BatchRequest {
     /// Reads the request; also returns the id of its answer.
-    pub(crate) fn open(&self, service: &Service) -> (String, Result<Opened>) {
+    pub(crate) fn open(&self, service: &Service, uploads: Uploads<'_>) -> (String, Result<Opened>) {
         let stamp = api::stamp();
         let id = stamp.id.clone();
-        let opened = service.open(("POST", &self.url), &self.body, stamp).and_then(|opened| match opened {
+        let opened = documents::expanded(&self.body, uploads)
+            .and_then(|expanded| service.open(("POST", &self.url), expanded.as_ref().unwrap_or(&self.body), stamp));
+        let opened = opened.and_then(|opened| match opened {
             Opened::Work(work) if work.stream => Err(Error::request("stream", "a batch has no streams")),
             opened => Ok(opened),
         });
@@ -344,34 +388,5 @@ impl Answered {
     /// Returns whether the request was answered, not refused.
     pub(crate) fn is_right(&self) -> bool {
         self.response.as_ref().is_some_and(|response| response.status_code == 200)
-    }
-}
-
-#[derive(Default)]
-struct Tally {
-    answered: usize,
-    refused: usize,
-    prompt_tokens: u64,
-    completion_tokens: u64,
-}
-
-impl Tally {
-    fn count(&mut self, answered: &Answered) {
-        let is_right = answered.is_right();
-        self.answered += usize::from(is_right);
-        self.refused += usize::from(!is_right);
-        let used = answered.used();
-        self.prompt_tokens += used.prompt_tokens;
-        self.completion_tokens += used.completion_tokens;
-    }
-}
-
-impl std::fmt::Display for Tally {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { answered, refused, prompt_tokens, completion_tokens } = self;
-        write!(
-            f,
-            "{answered} now, {refused} refused; {prompt_tokens} tokens of prompts, {completion_tokens} of answers"
-        )
     }
 }

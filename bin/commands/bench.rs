@@ -18,8 +18,9 @@ use crate::shared::report::LoadReport;
 /// device's peak. Answers are noise.
 #[derive(Args)]
 pub(crate) struct BenchArgs {
-    /// The package: a directory, or the name of a model that was pulled.
-    package: PackagePath,
+    /// The package: a directory, or the name of a model [default: the only model that was pulled].
+    #[arg(env = "OCELLI_MODEL", default_value = "", hide_default_value = true)]
+    pub(crate) package: PackagePath,
     /// Tokens in the context when decoding is timed.
     #[arg(long, value_delimiter = ',', default_value = "128,1024,4096")]
     decode: Vec<usize>,

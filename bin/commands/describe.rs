@@ -1,37 +1,58 @@
 //! `ocelli describe`: pictures to text.
 
+use std::ffi::OsString;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use ocelli::engine::{Completion, Engine, Event};
+use ocelli::chat::{Message, Role};
+use ocelli::engine::{Completion, Engine, Event, Picture, RequestControl};
 use ocelli::grammar::Format;
 use ocelli::package::manifest::{MANIFEST_FILE, Manifest};
 use ocelli::{Error, Result};
 use serde_json::{Value, json};
 
 use super::doctags::{self, Form};
+use super::find;
 use crate::batch::{self, Job};
+use crate::pull;
 use crate::shared::api::NameArgs;
 use crate::shared::args::SamplingArgs;
-use crate::shared::ask::{self, PictureFolder};
+use crate::shared::ask::{self, Asking, PictureFolder};
+use crate::shared::fetch;
 use crate::shared::io;
 use crate::shared::models::PackagePath;
 use crate::shared::open;
+use crate::shared::pages::PageRange;
+use crate::shared::pdf;
+use crate::shared::pictures::{self, Skipped};
 use crate::shared::report;
 use crate::usage::BudgetArgs;
 
 /// Describe pictures, or ask about them.
 #[derive(Args)]
 pub(crate) struct DescribeArgs {
-    /// The package: a directory, or the name of a model that was pulled.
+    /// The package: a directory, or the name of a model [default: the first argument if it is one, else the only model that was pulled].
+    #[arg(long, short, env = "OCELLI_MODEL", default_value = "", hide_default_value = true)]
     package: PackagePath,
-    /// Pictures: PNG, JPEG or WebP files, or folders of them; `-` is standard input.
-    #[arg(required = true)]
-    images: Vec<PathBuf>,
+    /// Pictures (PNG, JPEG, WebP, GIF, BMP, TIFF), PDF documents, whose pages are pictures, or folders of both; `-` is standard input.
+    #[arg(required = true, value_name = "[PKG] IMAGES")]
+    images: Vec<String>,
+    /// Pages of PDF documents, such as 1-3 or 2,5- [default: all].
+    #[arg(long, value_name = "PAGES")]
+    pages: Option<PageRange>,
+    /// Also look into the folders of folders.
+    #[arg(long)]
+    recursive: bool,
+    /// Allow pictures at http(s) addresses, and download them.
+    #[arg(long, conflicts_with = "out")]
+    fetch: bool,
     /// Question about each picture.
     #[arg(long, default_value = "Describe this image.")]
     prompt: String,
+    /// System message.
+    #[arg(long)]
+    system: Option<String>,
     /// Show all pictures to the model at once, in one question.
     #[arg(long)]
     together: bool,
@@ -45,13 +66,31 @@ pub(crate) struct DescribeArgs {
     /// Convert answers in `DocTags`, the markup of Granite-Docling, when they are complete.
     #[arg(long, value_name = "FORM", conflicts_with_all = ["json", "out"])]
     doctags: Option<Form>,
+    /// Find these things, separated by commas: the answer lists them with boxes, from 0 to 1000 over the width and the height. For models
+    /// that were trained to give coordinates: Qwen3-VL and Qwen3.5.
+    #[arg(long, value_name = "WORDS", conflicts_with_all = ["prompt", "together", "out", "doctags", "json_schema", "regex", "lark"])]
+    find: Option<String>,
+    /// Write the picture with the boxes that were found, as PNG.
+    #[arg(long, value_name = "FILE", requires = "find")]
+    draw: Option<PathBuf>,
     #[command(flatten)]
     sampling: SamplingArgs,
 }
 
+impl DescribeArgs {
+    /// The package, which may be the first argument.
+    pub(crate) fn settled_package(&mut self) -> &mut PackagePath {
+        let is_first = self.images.len() > 1 && self.images.first().is_some_and(|name| pull::is_package(name));
+        if is_first {
+            self.package = PackagePath::from(OsString::from(self.images.remove(0)));
+        }
+        &mut self.package
+    }
+}
+
 #[derive(serde::Serialize)]
 struct Description<'a> {
-    images: &'a [PathBuf],
+    images: &'a [String],
     prompt: &'a str,
     #[serde(flatten)]
     completion: &'a Completion,
@@ -59,24 +98,27 @@ struct Description<'a> {
 
 #[derive(serde::Serialize)]
 struct Failure<'a> {
-    images: &'a [PathBuf],
+    images: &'a [String],
     error: String,
     code: &'static str,
 }
 
 /// Reports pictures that cannot be described on standard error and continues with the others.
 pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
-    let images = expand(&args.images)?;
+    let images = expand(args)?;
     if let Some(out) = &args.out {
         return to_file(args, &images, out);
     }
+    if args.draw.is_some() && images.len() > 1 {
+        return Err(Error::request("draw", format!("one picture is drawn into, not {}", images.len())));
+    }
     let mut engine = pollster::block_on(open::engine(&args.package, args.sampling.context, &args.sampling.memory))?;
-    let groups: Vec<&[PathBuf]> = if args.together { vec![&images] } else { images.chunks(1).collect() };
+    let groups: Vec<&[String]> = if args.together { vec![&images] } else { images.chunks(1).collect() };
     let several = groups.len() > 1;
     let mut outcome = Ok(());
     let mut failures = 0;
     for group in &groups {
-        let title = (several && !args.json).then(|| format!("{}: ", group[0].display()));
+        let title = (several && !args.json).then(|| format!("{}: ", group[0]));
         if let Err(error) = describe(&mut engine, args, group, title.as_deref()) {
             if args.json {
                 io::print(&io::json(&Failure { images: group, error: error.to_string(), code: error.code() })?)?;
@@ -97,7 +139,7 @@ pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
 }
 
 /// The pictures as a batch, each a request of its own.
-fn to_file(args: &DescribeArgs, images: &[PathBuf], out: &Path) -> Result<()> {
+fn to_file(args: &DescribeArgs, images: &[String], out: &Path) -> Result<()> {
     let manifest = Manifest::parse(&io::read(&args.package.join(MANIFEST_FILE))?)?;
     // Without a recommendation the likeliest token is taken, as on the terminal.
     let default = manifest.chat.sampling.are_none().then_some(0.0);
@@ -112,8 +154,8 @@ fn to_file(args: &DescribeArgs, images: &[PathBuf], out: &Path) -> Result<()> {
 }
 
 /// A picture's request, as a line of a batch.
-fn request(args: &DescribeArgs, image: &Path, temperature: Option<f32>) -> Result<String> {
-    let (sampling, path) = (&args.sampling, image.display().to_string());
+fn request(args: &DescribeArgs, path: &str, temperature: Option<f32>) -> Result<String> {
+    let sampling = &args.sampling;
     let content = json!([
         {"type": "image_url", "image_url": {"url": path, "detail": sampling.detail}},
         {"type": "text", "text": args.prompt},
@@ -129,8 +171,12 @@ fn request(args: &DescribeArgs, image: &Path, temperature: Option<f32>) -> Resul
         Some(Format::Lark(lark)) => json!({"type": "lark", "lark": lark}),
         Some(Format::Rules { .. }) => return Err(Error::Internal { detail: "a format of several rules".into() }),
     };
+    let system = args.system.as_ref().map(|text| json!({"role": "system", "content": text}));
+    let messages: Vec<Value> = system.into_iter().chain([json!({"role": "user", "content": content})]).collect();
     let body = json!({
-        "messages": [{"role": "user", "content": content}],
+        "messages": messages,
+        "enable_thinking": sampling.think.map(|_| true),
+        "thinking_budget": sampling.think.flatten(),
         "temperature": temperature,
         "top_k": sampling.top_k,
         "top_p": sampling.top_p,
@@ -144,51 +190,78 @@ fn request(args: &DescribeArgs, image: &Path, temperature: Option<f32>) -> Resul
 }
 
 /// Answers the question about some pictures. The title is printed once they are read.
-fn describe(engine: &mut Engine, args: &DescribeArgs, images: &[PathBuf], title: Option<&str>) -> Result<()> {
-    let pictures = images.iter().map(|path| ask::picture(path, args.sampling.detail)).collect::<Result<Vec<_>>>()?;
+fn describe(engine: &mut Engine, args: &DescribeArgs, images: &[String], title: Option<&str>) -> Result<()> {
+    let encoded = images.iter().map(|name| ask::encoded(name)).collect::<Result<Vec<_>>>()?;
+    let drawn = encoded.first().filter(|_| args.draw.is_some()).cloned();
+    let pictures =
+        encoded.into_iter().map(|bytes| Picture::encoded(bytes).at(args.sampling.detail)).collect::<Vec<_>>();
+    let found = args.find.as_ref().map(|what| find::question(what, engine.manifest().config.family())).transpose()?;
+    let prompt = found.as_ref().unwrap_or(&args.prompt);
     title.map_or(Ok(()), io::print_text)?;
-    let conversation = (vec![ask::question(0..pictures.len(), &args.prompt)], pictures);
+    let system = args.system.as_ref().map(|text| Message::text(Role::System, text));
+    let messages = system.into_iter().chain([ask::question(0..pictures.len(), prompt)]).collect();
     let tell = |event: Event| match event {
-        Event::Note { picture, message } => io::inform(&format!("{}: {message}", images[picture].display())),
+        Event::Note { picture, message } => io::inform(&format!("{}: {message}", images[picture])),
         event => io::tell(&event),
     };
     let prints = !args.json && args.doctags.is_none();
-    let completion = ask::answer(engine, conversation, &args.sampling, prints, tell)?;
+    let (control, mut said) = (RequestControl::new(), String::new());
+    let format = found.as_ref().map(|_| Format::JsonSchema(find::schema().to_string()));
+    let asking = Asking { printed: prints.then_some(&mut said), control: &control, attempt: 0, format };
+    let completion = ask::answer(engine, (messages, pictures), &args.sampling, asking, tell)?;
+    if let (Some(out), Some(picture)) = (&args.draw, drawn) {
+        find::draw(&picture, &find::places(&completion.text)?, out)?;
+    }
     if let Some(form) = args.doctags {
         io::print(&doctags::convert(&completion.text, form))?;
     }
     if args.json {
-        io::print(&io::json(&Description { images, prompt: &args.prompt, completion: &completion })?)?;
+        io::print(&io::json(&Description { images, prompt, completion: &completion })?)?;
     }
     Ok(())
 }
 
-/// Replaces folders by the pictures in them, sorted by name.
-fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut images = Vec::new();
-    for path in paths {
-        if !path.is_dir() {
-            images.push(path.clone());
-            continue;
+/// Replaces folders by the files in them, and documents by their pages.
+fn expand(args: &DescribeArgs) -> Result<Vec<String>> {
+    let (mut names, mut skipped) = (Vec::new(), Skipped::default());
+    for image in &args.images {
+        let path = Path::new(image);
+        if fetch::is_address(image) {
+            if !args.fetch {
+                return Err(Error::request("images", format!("{image} is an address: --fetch downloads it")));
+            }
+            names.push(image.clone());
+        } else if path.is_dir() {
+            for file in pictures::in_folder(path, args.recursive, &mut skipped)? {
+                let name = file.display().to_string();
+                match pages(args, &name) {
+                    Ok(mut pages) => names.append(&mut pages),
+                    Err(error) => skipped.add(&file, error.to_string()),
+                }
+            }
+        } else {
+            names.append(&mut pages(args, image)?);
         }
-        let entries = std::fs::read_dir(path).map_err(|e| Error::io(path.display(), &e))?;
-        let files = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_file());
-        let (mut pictures, others): (Vec<PathBuf>, Vec<PathBuf>) = files.partition(|path| is_picture(path));
-        if !others.is_empty() {
-            let text =
-                format!("{}: {} files are neither PNG, JPEG nor WebP and are skipped", path.display(), others.len());
-            io::inform(&text);
-        }
-        pictures.sort();
-        images.append(&mut pictures);
     }
-    if images.is_empty() {
-        return Err(Error::request("images", "there are no PNG, JPEG or WebP files"));
+    if !skipped.is_empty() {
+        io::inform(&skipped.to_string());
     }
-    Ok(images)
+    match names.is_empty() {
+        true => Err(Error::request("images", "there are no pictures and no PDF documents")),
+        false => Ok(names),
+    }
 }
 
-fn is_picture(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    extension.is_some_and(|extension| ["png", "jpg", "jpeg", "webp"].contains(&extension.as_str()))
+/// The chosen pages of a document; the name of a picture, or of a page, as it is.
+fn pages(args: &DescribeArgs, name: &str) -> Result<Vec<String>> {
+    let path = Path::new(name);
+    if !pictures::is_document(path) || !path.is_file() {
+        return Ok(vec![name.to_owned()]);
+    }
+    let total = pdf::count(&io::read(path)?)?;
+    let chosen = args.pages.as_ref().map_or_else(|| (1..=total).collect(), |pages| pages.of(total));
+    if chosen.is_empty() {
+        return Err(Error::request("--pages", format!("{name} has {total} pages")));
+    }
+    Ok(chosen.iter().map(|page| format!("{name}#page={page}")).collect())
 }

@@ -17,7 +17,7 @@ use ocelli::state::State;
 use ocelli::{Error, Result};
 use serde::Serialize;
 
-use crate::shared::args::{DeviceArgs, MemoryArgs};
+use crate::shared::args::{self, DeviceArgs, MemoryArgs};
 use crate::shared::io;
 use crate::shared::models::PackagePath;
 use crate::shared::open;
@@ -27,8 +27,9 @@ use crate::shared::units;
 /// Show the contents of a package.
 #[derive(Args)]
 pub(crate) struct InspectArgs {
-    /// The package: a directory, or the name of a model that was pulled.
-    package: PackagePath,
+    /// The package: a directory, or the name of a model [default: the only model that was pulled].
+    #[arg(env = "OCELLI_MODEL", default_value = "", hide_default_value = true)]
+    pub(crate) package: PackagePath,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -42,7 +43,7 @@ pub(crate) struct InspectArgs {
     #[arg(long)]
     tensors: bool,
     /// Open the device (auto, gpu or cpu) and run the self-test of the kernels that the package needs.
-    #[arg(long, value_name = "DEVICE", num_args = 0..=1, default_missing_value = "auto")]
+    #[arg(long, value_name = "DEVICE", num_args = 0..=1, default_missing_value = "auto", value_parser = args::device())]
     device: Option<DeviceChoice>,
 }
 

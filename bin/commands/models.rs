@@ -58,17 +58,13 @@ pub(crate) fn list(args: &ListArgs) -> Result<()> {
 
 /// The models in the cache folder by name. Others than complete packages are skipped.
 fn pulled() -> Vec<Pulled> {
-    let folder = models::cache().map(|cache| cache.join("models"));
-    let entries = folder.and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
-    let read = |entry: fs::DirEntry| {
-        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+    let read = |name: String| {
+        let path = models::folder(Path::new(&name))?;
         let manifest = Manifest::parse(&fs::read(path.join(MANIFEST_FILE)).ok()?).ok()?;
         let (bytes, quantization) = (manifest.total_bytes(), manifest.quantization.to_string());
         Some(Pulled { name, bytes, quantization, license: manifest.license, path })
     };
-    let mut pulled: Vec<Pulled> = entries.filter_map(read).collect();
-    pulled.sort_by(|one, other| one.name.cmp(&other.name));
-    pulled
+    models::pulled().into_iter().filter_map(read).collect()
 }
 
 pub(crate) fn remove(args: &RemoveArgs) -> Result<()> {

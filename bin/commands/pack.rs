@@ -14,6 +14,7 @@ use ocelli::package::manifest::Manifest;
 use ocelli::package::source::Directory;
 use ocelli::package::writer::PackageWriter;
 use ocelli::{Error, Result};
+use serde_json::json;
 
 use crate::shared::io;
 use crate::shared::progress;
@@ -42,6 +43,9 @@ pub(crate) struct PackArgs {
     /// Source of the weights, kept in the package.
     #[arg(long)]
     source: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 impl PackArgs {
@@ -64,6 +68,12 @@ pub(crate) fn run(args: &PackArgs) -> Result<()> {
     }
     let len = |shape: &[usize]| shape.iter().map(|&size| size as u64).product::<u64>();
     let weights: u64 = manifest.tensors.iter().map(|tensor| len(&tensor.shape)).sum();
+    if args.json {
+        let Manifest { name, quantization, tensors, shards, .. } = &manifest;
+        let report = json!({"path": args.out, "name": name, "quantization": quantization, "weights": weights, "tensors": tensors.len(),
+            "bytes": manifest.total_bytes(), "shards": shards.len()});
+        return io::print(&report.to_string());
+    }
     io::print(&format!(
         "{}: {weights} weights in {} tensors, {} as {}, {:.1} MB in {} shards, {:.1} s",
         args.out.display(),

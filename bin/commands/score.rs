@@ -26,7 +26,7 @@ const LONGEST: usize = 32_768;
 #[derive(Args)]
 pub(crate) struct ScoreArgs {
     /// The package: a directory, or the name of a model that was pulled.
-    package: PackagePath,
+    pub(crate) package: PackagePath,
     /// JSON: `{"messages": [..]}` or `{"input_ids": [..], "images": ["a.png", ..]}`; picture paths count from its directory.
     request: PathBuf,
     /// Also write all logits, as tensor `logits` of type F32. `// [tokens, vocab]`

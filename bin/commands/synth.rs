@@ -16,6 +16,7 @@ use ocelli::{Error, Result};
 use ocelli_synth::{FileType, GgufFile, package};
 use ocelli_synth::{published, published_names};
 use pollster::block_on;
+use serde_json::json;
 
 use crate::shared::io::{self, read};
 use crate::shared::progress::{bar, with_weights_bar};
@@ -25,9 +26,8 @@ use crate::shared::quant::QuantArgs;
 /// are noise.
 #[derive(Args)]
 pub(crate) struct SynthArgs {
-    /// The published model: ministral-3-3b, ministral-3-8b, ministral-3-14b or mistral-small-3.1-24b; or a JSON file with a shape, which
-    /// is the `config` of a `model.json`.
-    #[arg(long, value_name = "NAME|FILE")]
+    /// The published model; or a JSON file with a shape, which is the `config` of a `model.json`.
+    #[arg(long, value_name = "NAME|FILE", long_help = shape_help())]
     shape: String,
     /// Directory of the package to write; with --gguf, the directory that gets the two files.
     #[arg(long, value_name = "PKG")]
@@ -47,6 +47,9 @@ pub(crate) struct SynthArgs {
     /// Equal seeds give equal bytes.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// The types in a GGUF file's text half, as `llama-quantize` names them.
@@ -57,6 +60,12 @@ const GGUF_TYPES: [(&str, FileType); 5] = [
     ("q8_0", FileType::Q8_0),
     ("bf16", FileType::Bf16),
 ];
+
+fn shape_help() -> String {
+    let names: Vec<&str> = published_names().collect();
+    let file = "or a JSON file with a shape, which is the `config` of a `model.json`";
+    format!("The published model: {}; {file}", names.join(", "))
+}
 
 fn gguf_type() -> impl TypedValueParser<Value = FileType> {
     let find = |name: String| GGUF_TYPES.iter().find(|(known, _)| *known == name).map(|row| row.1);
@@ -77,6 +86,9 @@ pub(crate) fn run(args: &SynthArgs) -> Result<()> {
         Some(kind) => gguf(args, &name, &config, kind)?,
         None => write_package(args, &name, config)?,
     };
+    if args.json {
+        return io::print(&json!({"path": args.out, "name": name, "bytes": bytes}).to_string());
+    }
     let (megabytes, seconds) = (bytes as f64 / 1e6, start.elapsed().as_secs_f64());
     io::print(&format!("{}: {name}, {megabytes:.1} MB, {seconds:.1} s", args.out.display()))
 }

@@ -1,5 +1,7 @@
 //! Models of a hub by their names: `OWNER/REPOSITORY`, with `:QUANT` for one of several GGUF files.
 
+use std::path::PathBuf;
+
 use ocelli::{Error, Result};
 use serde::Deserialize;
 
@@ -17,6 +19,16 @@ const PREFERRED_VISION: [&str; 3] = ["BF16", "F16", "Q8_0"];
 pub(super) fn endpoint() -> String {
     let own = std::env::var("HF_ENDPOINT").ok().filter(|address| !address.is_empty());
     own.map_or_else(|| HUB.to_owned(), |address| address.trim_end_matches('/').to_owned())
+}
+
+/// The token that the hub's own client stores: in the file at `HF_TOKEN_PATH`, else in the folder `HF_HOME`, else in the cache.
+pub(super) fn stored_token() -> Option<String> {
+    let of = |variable: &str| std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let cache = || of("XDG_CACHE_HOME").or_else(|| Some(of("HOME")?.join(".cache")));
+    let folder = || of("HF_HOME").or_else(|| Some(cache()?.join("huggingface")));
+    let path = of("HF_TOKEN_PATH").or_else(|| Some(folder()?.join("token")))?;
+    let token = std::fs::read_to_string(path).ok()?.trim().to_owned();
+    (!token.is_empty()).then_some(token)
 }
 
 /// The same source at the hub's address.

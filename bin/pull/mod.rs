@@ -3,6 +3,7 @@
 mod address;
 mod download;
 mod extent;
+mod here;
 mod hub;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use ocelli::package::manifest::{MANIFEST_FILE, Manifest};
 use ocelli::package::source::{Directory, FileSet, FileSource};
 use ocelli::package::writer::{PackageSink, PackageWriter};
 use ocelli::{Error, Result};
+use serde_json::json;
 
 use crate::shared::io::{self, inform};
 use crate::shared::models::{self, KnownModel, KnownSource, Pin};
@@ -30,6 +32,7 @@ use crate::shared::progress::with_weights_bar;
 use crate::shared::quant::QuantArgs;
 use address::{Token, folder_and_name, name, source};
 use download::Downloader;
+pub(crate) use here::{Consent, here, is_package};
 use hub::Repository;
 
 /// Download a model and make it a package in the cache folder, where every command finds it by name. Without a model: list the known
@@ -51,18 +54,56 @@ pub(crate) struct PullArgs {
     out: Option<PathBuf>,
     #[command(flatten)]
     quant: QuantArgs,
-    /// Access token for gated models, sent to the host of the model's address only, over https. Without it, the token in `HF_TOKEN` is used
+    /// Access token for gated models, sent to the host of the model's address only, over https. Without it, the token in `HF_TOKEN`, else that of `hf auth login`, is used
     /// for `https://huggingface.co`, or `HF_ENDPOINT`, only.
     #[arg(long)]
     token: Option<String>,
     /// Download the model again, even if it is here.
     #[arg(long)]
     force: bool,
+    /// Print JSON: where the model is, or a line for each known model.
+    #[arg(long)]
+    json: bool,
 }
 
-pub(crate) fn run(args: &PullArgs) -> Result<()> {
-    let Some(model) = &args.model else { return list() };
-    let known = models::known()?.into_iter().find(|known| known.id == *model);
+impl PullArgs {
+    /// Options for a model under its usual name.
+    fn of(model: &str) -> Self {
+        let model = Some(model.to_owned());
+        Self {
+            model,
+            mmproj: None,
+            name: None,
+            out: None,
+            quant: QuantArgs::default(),
+            token: None,
+            force: false,
+            json: false,
+        }
+    }
+}
+
+/// A model in its folder.
+struct Pulled {
+    id: String,
+    path: PathBuf,
+    /// The outcome, for people.
+    told: String,
+}
+
+/// Pulls a model, or lists the known ones.
+pub(crate) fn pull(args: &PullArgs) -> Result<()> {
+    if args.model.is_none() {
+        return list(args.json);
+    }
+    let Pulled { id, path, told } = run(args)?;
+    io::print(&if args.json { json!({"name": id, "path": path}).to_string() } else { told })
+}
+
+/// Pulls a model.
+fn run(args: &PullArgs) -> Result<Pulled> {
+    let model = args.model.as_deref().unwrap_or_default();
+    let known = models::known()?.into_iter().find(|known| known.id == model);
     let source = match (&known, Repository::of(model)) {
         (Some(known), _) => hub::mirrored(known.source()),
         (None, Some(repository)) => {
@@ -77,18 +118,43 @@ pub(crate) fn run(args: &PullArgs) -> Result<()> {
     let target = args.out.clone().or_else(|| models::folder(Path::new(&id))).ok_or_else(no_folder)?;
     if args.out.is_none() && !args.force && models::is_here(Path::new(&id)) {
         match pollster::block_on(check(&target)) {
-            Ok(()) => return io::print(&format!("{id} is here: {}", target.display())),
+            Ok(()) => {
+                let told = format!("{id} is here: {}", target.display());
+                return Ok(Pulled { id, path: target, told });
+            }
             Err(error) => inform(&format!("{id} is damaged and is downloaded again: {error}")),
         }
     }
     let tokens = tokens(args.token.clone(), source.address())?;
     let folder = target.with_file_name(format!(".{id}.download"));
     create(&folder)?;
+    if let Some(known) = &known {
+        check_space(known, &folder)?;
+    }
     let _lock = lock(&folder)?;
     let manifest = fetch(args, (known.as_ref(), &source, tokens), (&folder, &target))?;
     fs::remove_dir_all(&folder).map_err(|error| Error::io(folder.display(), &error))?;
     let (bytes, name) = (manifest.total_bytes() as f64 / 1e6, &manifest.name);
-    io::print(&format!("{id}: {name} as {}, {bytes:.1} MB, {}", manifest.quantization, target.display()))
+    let told = format!("{id}: {name} as {}, {bytes:.1} MB, {}", manifest.quantization, target.display());
+    Ok(Pulled { id, path: target, told })
+}
+
+/// Checks that the rest of the download and the package fit the disk.
+///
+/// # Errors
+/// `io` with the numbers.
+fn check_space(known: &KnownModel, folder: &Path) -> Result<()> {
+    let parts = fs::read_dir(folder).into_iter().flatten().flatten();
+    let have: u64 = parts.filter_map(|part| part.metadata().ok()).map(|about| about.len()).sum();
+    let needed = known.download_bytes.saturating_sub(have) + known.package_bytes;
+    // If the system does not tell, the download shows whether there is room.
+    let Ok(free) = fs4::available_space(folder) else { return Ok(()) };
+    if free >= needed {
+        return Ok(());
+    }
+    let [needed, free] = [needed, free].map(|bytes| bytes as f64 / 1e9);
+    let reason = format!("{needed:.1} GB are needed for the download and the package, {free:.1} GB are free");
+    Err(Error::Io { path: folder.display().to_string(), reason })
 }
 
 /// Checks all files of a package.
@@ -100,13 +166,21 @@ async fn check(folder: &Path) -> Result<()> {
 fn tokens(token: Option<String>, address: &str) -> Result<Vec<Token>> {
     let refusal = || Error::request("--token", "is sent over https only");
     let own = token.map(|token| Token::new(token, address).ok_or_else(refusal)).transpose()?;
-    let of_hub = std::env::var("HF_TOKEN").ok().filter(|token| !token.is_empty());
+    let of_hub = std::env::var("HF_TOKEN").ok().filter(|token| !token.is_empty()).or_else(hub::stored_token);
     Ok(own.into_iter().chain(of_hub.and_then(|token| Token::new(token, &hub::endpoint()))).collect())
 }
 
 /// Prints the known models with sizes and licences.
-fn list() -> Result<()> {
+fn list(is_json: bool) -> Result<()> {
     for known in models::known()? {
+        if is_json {
+            let KnownModel { id, about, license, download_bytes, package_bytes, .. } = &known;
+            let is_here = models::is_here(Path::new(id));
+            let line = json!({"id": id, "about": about, "license": license, "download_bytes": download_bytes,
+                "package_bytes": package_bytes, "is_here": is_here});
+            io::print(&line.to_string())?;
+            continue;
+        }
         let here = if models::is_here(Path::new(&known.id)) { ", here" } else { "" };
         let KnownModel { id, about, license, .. } = &known;
         io::print(&format!("{id}  {}, {license}{here}\n    {about}", known.sizes()))?;

@@ -13,6 +13,7 @@ use super::store::{FileObject, Store};
 use crate::shared::api;
 use crate::shared::ask::{PictureFolder, picture_at};
 use crate::shared::callers::Caller;
+use crate::shared::pdf;
 
 /// Most bytes of the files that one request names.
 const MOST_BYTES: u64 = 64 << 20;
@@ -37,6 +38,13 @@ impl Album {
             _ => api::sent_picture(picture),
         };
         work.pictures.iter().map(read).collect()
+    }
+
+    /// The bytes of an uploaded document that the sender of the request may read; `None` for any other file.
+    pub(super) fn document(&self, id: &str, caller: &Caller) -> Option<Vec<u8>> {
+        let file: FileObject = self.store.get_for(caller, id).filter(|file: &FileObject| file.bytes <= MOST_BYTES)?;
+        let bytes = std::fs::read(self.store.bytes(&file.id)).ok()?;
+        pdf::is_pdf(&bytes).then_some(bytes)
     }
 
     /// An uploaded file that the sender of the request may read.

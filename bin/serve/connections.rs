@@ -57,6 +57,8 @@ pub(super) async fn serve(listener: TcpListener, mut signals: Signals, server: A
         server.batches.store.end();
         exit();
     }
+    // The streams of sessions have no end of their own.
+    server.tools.get().into_iter().for_each(|tools| (tools.stop)());
     io::inform("ending: answers under way are completed, a second signal ends them too");
     tokio::select! {
         () = graceful.shutdown() => {}

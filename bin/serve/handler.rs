@@ -1,9 +1,10 @@
 //! One request and its response.
 
 use std::convert::Infallible;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
@@ -13,12 +14,12 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use ocelli::Error;
 use ocelli::api::{Asker, Opened, Priority, Reply, Service, Stamp, Work};
-use ocelli::engine::{RequestControl, Scope};
+use ocelli::engine::{Engine, RequestControl, Scope};
 use ocelli::gpu::Ledger;
 use ocelli::usage::BatchBudget;
 use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::access::{Access, Refusal};
 use super::album::Album;
 use super::batches::Batches;
 use super::files;
@@ -27,9 +28,22 @@ use super::intake::{Intake, Leaving, Prepared, Text, busy};
 use super::jobs::Jobs;
 use super::monitor::{Health, Monitor};
 use super::stream::Events;
+use crate::shared::access::{Access, Refusal};
 use crate::shared::api;
 use crate::shared::callers::Caller;
+use crate::shared::documents;
 use crate::usage::{self, Accounts, Bill};
+
+/// Path of the tools for agents.
+const TOOLS: &str = "/mcp";
+
+/// Sender of a message to the tools.
+#[derive(Clone)]
+pub(super) struct Sender {
+    pub(super) caller: Arc<Caller>,
+    /// The part of the memory of all requests that the message takes.
+    _memory: Arc<Option<OwnedSemaphorePermit>>,
+}
 
 /// State that all connections share.
 pub(super) struct Server {
@@ -45,13 +59,23 @@ pub(super) struct Server {
     pub(super) accounts: Option<Accounts>,
     /// Pictures that requests name.
     pub(super) album: Album,
+    /// Tools for agents, once the model is loaded.
+    pub(super) tools: OnceLock<Tools>,
+}
+
+/// The service of tools for agents. A function, because it needs the server.
+pub(super) struct Tools {
+    pub(super) answer: Box<dyn Fn(Request<Full<Bytes>>) -> BoxFuture<'static, Answer> + Send + Sync>,
+    /// Ends all its streams.
+    pub(super) stop: Box<dyn Fn() + Send + Sync>,
 }
 
 /// Parts of the server that need the model.
 pub(super) struct Loaded {
     pub(super) service: Service,
     pub(super) intake: Intake,
-    pub(super) ledger: Arc<Ledger>,
+    /// Memory of the device, which is another one after the model was unloaded.
+    pub(super) ledger: Mutex<Arc<Ledger>>,
 }
 
 impl Server {
@@ -62,6 +86,13 @@ impl Server {
     pub(super) fn loaded(&self) -> Result<&Loaded, Reply> {
         let loading = || Reply::error("loading", "the model is loading, try again later", None);
         self.loaded.get().ok_or_else(loading)
+    }
+
+    /// The model was loaded again.
+    pub(super) fn opened(&self, engine: &Engine) {
+        if let Some(loaded) = self.loaded.get() {
+            *loaded.ledger.lock().unwrap_or_else(PoisonError::into_inner) = engine.gpu().ledger().clone();
+        }
     }
 
     /// Keeps the prompts of work apart from those of other users.
@@ -101,7 +132,10 @@ impl Server {
     }
 
     fn metrics(&self) -> Answer {
-        let gpu_bytes = self.loaded.get().map_or(0, |loaded| loaded.ledger.total().0);
+        let gpu_bytes = self
+            .loaded
+            .get()
+            .map_or(0, |loaded| loaded.ledger.lock().unwrap_or_else(PoisonError::into_inner).total().0);
         let mut answer = plain(&Reply::ok(self.monitor.text(&self.jobs.counts(), gpu_bytes)));
         let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
         answer.headers_mut().insert(CONTENT_TYPE, kind);
@@ -149,6 +183,9 @@ impl Server {
             return caller.is_admin.then(|| self.metrics()).ok_or_else(refused);
         }
         let (intake, path) = (&self.loaded()?.intake, head.uri.path().to_owned());
+        if let Some(tools) = self.tools.get().filter(|_| path == TOOLS) {
+            return self.tools(tools, caller, (head, body)).await;
+        }
         let text = intake.read(body).await?;
         let stamp = Stamp { id: id.to_owned(), owner: Some(caller.name.clone()), ..api::stamp() };
         let (server, control) = (self.clone(), RequestControl::new());
@@ -176,6 +213,18 @@ impl Server {
         Ok(answer)
     }
 
+    /// Hands a message to the tools. What reads it finds the sender in the extensions, and with it the memory that the message takes.
+    async fn tools(
+        &self,
+        tools: &Tools,
+        caller: Arc<Caller>,
+        (mut head, body): (Parts, Incoming),
+    ) -> Result<Answer, Reply> {
+        let (text, memory) = self.loaded()?.intake.read(body).await?.into_parts();
+        head.extensions.insert(Sender { caller, _memory: Arc::new(memory) });
+        Ok((tools.answer)(Request::from_parts(head, Full::new(text.into()))).await)
+    }
+
     /// Reads a request, opens its bill and prepares it for the engine. Takes long for large requests.
     fn prepare(
         &self,
@@ -186,8 +235,10 @@ impl Server {
     ) -> ocelli::Result<Ready> {
         let Ok(Loaded { service, intake, .. }) = self.loaded() else { return Err(Error::Aborted) };
         let id = stamp.id.clone();
-        let opened = service.open((head.method.as_str(), head.uri.path()), &body.text, stamp)?;
-        drop(body);
+        let expanded = documents::expanded(&body.text, &|id| self.album.document(id, caller))?;
+        let text = expanded.as_ref().unwrap_or(&body.text);
+        let opened = service.open((head.method.as_str(), head.uri.path()), text, stamp)?;
+        drop((expanded, body));
         let mut work = match opened {
             Opened::Ready(body) => return Ok(Ready::Answer(body)),
             Opened::Work(work) => work,
@@ -265,7 +316,10 @@ fn set_headers(headers: &mut HeaderMap, id: &str, page: Option<(HeaderValue, Opt
             "access-control-allow-headers",
             wanted.unwrap_or(HeaderValue::from_static("authorization, content-type, x-api-key, anthropic-version")),
         );
-        set("access-control-expose-headers", HeaderValue::from_static("x-request-id, x-should-retry, retry-after"));
+        set(
+            "access-control-expose-headers",
+            HeaderValue::from_static("x-request-id, x-should-retry, retry-after, mcp-session-id"),
+        );
         set("access-control-max-age", HeaderValue::from_static("600"));
     }
 }

@@ -68,7 +68,14 @@ pub(super) struct Intake {
 /// A body, and its part of the memory of all requests.
 pub(super) struct Text {
     pub(super) text: String,
-    _memory: Option<OwnedSemaphorePermit>,
+    memory: Option<OwnedSemaphorePermit>,
+}
+
+impl Text {
+    /// The text, and its part of the memory.
+    pub(super) fn into_parts(self) -> (String, Option<OwnedSemaphorePermit>) {
+        (self.text, self.memory)
+    }
 }
 
 /// A request, ready for the engine.
@@ -158,7 +165,7 @@ impl Intake {
             }
         }
         let not_text = |_| refuse("invalid-request", "body: is not UTF-8".into());
-        Ok(Text { text: String::from_utf8(bytes).map_err(not_text)?, _memory: memory })
+        Ok(Text { text: String::from_utf8(bytes).map_err(not_text)?, memory })
     }
 
     /// Decodes the pictures that `pictures` reads, encodes prompts and compiles the grammar of a request.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -98,6 +98,14 @@ pub(super) struct Queue {
     panics: usize,
 }
 
+/// Unloading of the model while nobody asks.
+pub(super) struct Idle<'a> {
+    /// Time without requests after which it is unloaded.
+    pub(super) limit: Option<Duration>,
+    /// Opens it again.
+    pub(super) open: &'a dyn Fn() -> Result<Engine>,
+}
+
 pub(super) fn queue(monitor: Arc<Monitor>) -> (Jobs, Queue) {
     let (sender, receiver) = channel();
     let shared = Arc::new(Shared { monitor, open: Mutex::default(), is_stopped: AtomicBool::new(false) });
@@ -162,29 +170,57 @@ impl Queue {
     ///
     /// # Errors
     /// [`Error::Internal`] after [`MOST_PANICS`] panics.
-    pub(super) fn work(self, engine: &mut Engine) -> Result<()> {
+    pub(super) fn work(self, mut engine: Engine, idle: &Idle<'_>) -> Result<()> {
         let mut scheduler = Scheduler::new(self);
         while !scheduler.inbox().is_paused() {
-            let run = catch_unwind(AssertUnwindSafe(|| pollster::block_on(scheduler.run(engine))));
+            let run = catch_unwind(AssertUnwindSafe(|| pollster::block_on(scheduler.run(&mut engine))));
             if run.is_err() {
-                scheduler = after_panic(scheduler, engine)?;
+                scheduler = after_panic(scheduler, &mut engine)?;
             }
-            scheduler.inbox().wait(engine);
+            // A request whose client does not read holds the engine.
+            let limit = idle.limit.filter(|_| scheduler.is_empty());
+            if scheduler.inbox().wait(&mut engine, limit) {
+                continue;
+            }
+            drop(engine);
+            tracing::info!("the model is unloaded until the next request");
+            let Some(opened) = scheduler.inbox().reopened(idle) else { return Ok(()) };
+            engine = opened;
         }
         // The last answer may be newer than the snapshots.
         let began = Instant::now();
-        kept::keep(engine, &mut || began.elapsed() < LAST_TIME);
+        kept::keep(&mut engine, &mut || began.elapsed() < LAST_TIME);
         Ok(())
+    }
+
+    /// Waits for a request, then opens the engine again. If that fails, so do the requests that wait. `None` when the server stops.
+    fn reopened(&mut self, idle: &Idle<'_>) -> Option<Engine> {
+        while !self.is_paused() {
+            let message = self.first.take().or_else(|| self.receiver.recv().ok());
+            match message {
+                None => self.shared.is_stopped.store(true, Ordering::SeqCst),
+                Some(Message::Wake) => {}
+                Some(Message::New(job)) => match (idle.open)() {
+                    Ok(engine) => {
+                        self.first = Some(Message::New(job));
+                        self.monitor().alive();
+                        return Some(engine);
+                    }
+                    Err(error) => job.flow.send(Answer::End(Err(error))),
+                },
+            }
+        }
+        None
     }
 
     fn monitor(&self) -> &Monitor {
         &self.shared.monitor
     }
 
-    /// Waits for the next message, and saves conversations until it arrives.
-    fn wait(&mut self, engine: &mut Engine) {
+    /// Waits for the next message, and saves conversations until it arrives. Returns false if none arrives within a limit.
+    fn wait(&mut self, engine: &mut Engine, limit: Option<Duration>) -> bool {
         if self.is_paused() {
-            return;
+            return true;
         }
         kept::keep(engine, &mut || {
             self.shared.monitor.alive();
@@ -193,11 +229,16 @@ impl Queue {
         });
         if self.first.is_none() {
             self.monitor().idle();
-            self.first = self.receiver.recv().ok();
+            self.first = match limit.map(|limit| self.receiver.recv_timeout(limit)) {
+                Some(Err(RecvTimeoutError::Timeout)) => return false,
+                Some(message) => message.ok(),
+                None => self.receiver.recv().ok(),
+            };
             self.monitor().alive();
             // Without connections there are no more requests.
             self.shared.is_stopped.fetch_or(self.first.is_none(), Ordering::SeqCst);
         }
+        true
     }
 }
 

@@ -2,14 +2,17 @@
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use clap::Args;
 use ocelli::api::Service;
+use ocelli::engine::Engine;
 use ocelli::{Error, Result};
 
-use crate::shared::api::NameArgs;
+use crate::mcp::Roots;
+use crate::shared::access::Access;
+use crate::shared::api::{NameArgs, embedder};
 use crate::shared::args::MemoryArgs;
 use crate::shared::disk;
 use crate::shared::io;
@@ -19,7 +22,7 @@ use crate::shared::open;
 use crate::shared::units;
 use crate::usage::BudgetArgs;
 
-mod access;
+mod agents;
 mod album;
 mod batches;
 mod connections;
@@ -34,56 +37,63 @@ mod store;
 mod stream;
 
 use crate::shared::callers::Keys;
-use access::Access;
 use album::Album;
 use batches::Batches;
 use connections::Signals;
 use handler::{Loaded, Server};
 use intake::Intake;
+use jobs::Idle;
 use monitor::Monitor;
 use store::{Store, Temporary};
 
 /// Answer requests of OpenAI's API over HTTP: chat completions, completions, responses, models, tokens, files, batches.
 #[derive(Args)]
 pub(crate) struct ServeArgs {
-    /// The package: a directory, or the name of a model that was pulled.
-    package: PackagePath,
+    /// The package: a directory, or the name of a model [default: the only model that was pulled].
+    #[arg(env = "OCELLI_MODEL", default_value = "", hide_default_value = true)]
+    pub(crate) package: PackagePath,
     /// Address to listen on. A key is required if other machines can reach it.
-    #[arg(long, default_value = "127.0.0.1", value_parser = host)]
+    #[arg(long, env = "OCELLI_HOST", default_value = "127.0.0.1", value_parser = host)]
     host: IpAddr,
     /// Port; 0 selects a free one.
-    #[arg(long, default_value_t = 8080)]
+    #[arg(long, env = "OCELLI_PORT", default_value_t = 8080)]
     port: u16,
     /// API key that clients must send. Other users of the machine see it in the list of processes: prefer the environment variable.
     #[arg(long, env = "OCELLI_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
     /// File of named API keys, made by `ocelli keys new`: each has its own files, batches, usage and cached prompts. It is read again when
     /// it changes.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "OCELLI_KEYS")]
     keys: Option<PathBuf>,
     #[command(flatten)]
     names: NameArgs,
     /// Web origin whose pages may send requests; may be repeated [default: all with a key, only those of this machine without one].
-    #[arg(long = "origin")]
+    #[arg(long = "origin", env = "OCELLI_ORIGINS", value_delimiter = ',')]
     origins: Vec<String>,
     /// Folder of files, batches and their answers; a restarted server continues them [default: a temporary folder].
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", env = "OCELLI_FILES")]
     files: Option<PathBuf>,
     /// Limit of the size of all files together, such as 2GiB.
-    #[arg(long, value_name = "SIZE", value_parser = units::bytes, default_value = "10GiB")]
+    #[arg(long, value_name = "SIZE", env = "OCELLI_FILES_BYTES", value_parser = units::bytes, default_value = "10GiB")]
     files_bytes: u64,
     /// Folder of pictures that requests may name, by `file:` URLs or paths relative to it. Every client can then have all pictures in it
     /// described.
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", env = "OCELLI_MEDIA_PATH")]
     media_path: Option<PathBuf>,
+    /// Answer requests for embeddings though the model was not trained for them: the hidden state of the last token.
+    #[arg(long, env = "OCELLI_EMBEDDINGS")]
+    embeddings: bool,
     /// Let all users share the cached prompts. By default the KV cache is kept apart by `prompt_cache_key` and by `safety_identifier` or `user`.
-    #[arg(long)]
+    #[arg(long, env = "OCELLI_SHARE_CACHE")]
     share_cache: bool,
+    /// Seconds without requests after which the model is unloaded; the next request loads it again [default: never].
+    #[arg(long, value_name = "SECONDS", env = "OCELLI_IDLE_UNLOAD", value_parser = clap::value_parser!(u64).range(1..))]
+    idle_unload: Option<u64>,
     /// Lines about requests on standard error.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, env = "OCELLI_LOG", default_value_t)]
     log: Log,
     /// Length of the context in tokens [default: 4096 to 32768, by the memory that it takes].
-    #[arg(long)]
+    #[arg(long, env = "OCELLI_CONTEXT")]
     context: Option<usize>,
     #[command(flatten)]
     keep: KeepArgs,
@@ -164,7 +174,17 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let (_temporary, batches) = (Temporary(batches.store.clone()), Arc::new(batches));
     let (loaded, shares_cache) = (OnceLock::new(), args.share_cache);
     let album = Album { store: batches.store.clone(), folder: args.media_path.clone() };
-    let server = Server { access, shares_cache, loaded, monitor, jobs, batches: batches.clone(), accounts, album };
+    let server = Server {
+        access,
+        shares_cache,
+        loaded,
+        monitor,
+        jobs,
+        batches: batches.clone(),
+        accounts,
+        album,
+        tools: OnceLock::new(),
+    };
     let server = Arc::new(server);
     let address = SocketAddr::new(args.host, args.port);
     let listener = runtime.block_on(connections::listen(address))?;
@@ -173,16 +193,30 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     runtime.spawn(connections::serve(listener, signals, server.clone()));
     let watching = server.clone();
     runtime.spawn(async move { watching.access.keys.watch().await });
-    let mut engine = pollster::block_on(open::engine(&args.package, args.context, &args.memory))?;
-    args.keep.open(&mut engine)?;
-    let service = Service { keeps_files: true, ..args.names.service(&engine, &args.package) };
+    let open = || -> Result<Engine> {
+        let mut engine = pollster::block_on(open::engine(&args.package, args.context, &args.memory))?;
+        args.keep.open(&mut engine)?;
+        Ok(engine)
+    };
+    let engine = open()?;
+    let embedder = embedder(&engine, args.embeddings);
+    let service = Service { keeps_files: true, embedder, ..args.names.service(&engine, &args.package) };
     let intake = Intake::new(&engine);
     let told = format!("{} answers at http://{listening}/v1", service.model);
-    // Nothing else sets it.
-    let _ = server.loaded.set(Loaded { service, intake, ledger: engine.gpu().ledger().clone() });
+    let roots = Roots::new(args.media_path.as_slice())?;
+    // Nothing else sets them.
+    let _ = server.tools.set(agents::tools(&server, roots));
+    let ledger = Mutex::new(engine.gpu().ledger().clone());
+    let _ = server.loaded.set(Loaded { service, intake, ledger });
     io::inform(&told);
-    std::thread::spawn(move || batches::work(&server, &waiting));
-    let outcome = queue.work(&mut engine);
+    let working = server.clone();
+    std::thread::spawn(move || batches::work(&working, &waiting));
+    let open = || -> Result<Engine> {
+        let engine = open()?;
+        server.opened(&engine);
+        Ok(engine)
+    };
+    let outcome = queue.work(engine, &Idle { limit: args.idle_unload.map(Duration::from_secs), open: &open });
     runtime.shutdown_timeout(LAST_TIME);
     batches.close();
     outcome

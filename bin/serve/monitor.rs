@@ -19,7 +19,7 @@ const HUNG: Duration = Duration::from_secs(120);
 /// Value of [`Monitor::beat`] while the engine is idle.
 const IDLE: u64 = u64::MAX;
 /// Paths that have counts of their own.
-const PATHS: [&str; 12] = [
+const PATHS: [&str; 13] = [
     "/v1/chat/completions",
     "/v1/completions",
     "/v1/responses",
@@ -30,6 +30,7 @@ const PATHS: [&str; 12] = [
     "/v1/models",
     "/v1/files",
     "/v1/batches",
+    "/mcp",
     "/v1/usage",
     "/metrics",
 ];

@@ -51,7 +51,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Next message from the engine.
+    /// Polls for the next message from the engine.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Answer> {
         if let Some(first) = self.first.take() {
             return Poll::Ready(first);
@@ -65,9 +65,14 @@ impl Reader {
         })
     }
 
+    /// Next message from the engine.
+    pub(super) async fn next(&mut self) -> Answer {
+        std::future::poll_fn(|context| self.poll(context)).await
+    }
+
     /// Waits until the answer begins; fails if it ends with an error before that.
     pub(super) async fn begin(&mut self) -> Result<()> {
-        match std::future::poll_fn(|context| self.poll(context)).await {
+        match self.next().await {
             Answer::End(Err(error)) => Err(error),
             first => {
                 self.first = Some(first);
@@ -79,7 +84,7 @@ impl Reader {
     /// The whole answer.
     pub(super) async fn whole(mut self) -> Result<String> {
         loop {
-            if let Answer::End(outcome) = std::future::poll_fn(|context| self.poll(context)).await {
+            if let Answer::End(outcome) = self.next().await {
                 return outcome;
             }
         }

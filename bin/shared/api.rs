@@ -8,8 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use clap::Args;
-use ocelli::api::{PictureUrl, Service, Stamp};
-use ocelli::engine::{Engine, Picture};
+use ocelli::api::{Embedder, PictureUrl, Service, Stamp};
+use ocelli::chat::EmbeddingSettings;
+use ocelli::engine::{Detail, Engine, Picture};
 use ocelli::responses::Responses;
 use ocelli::{Error, Result};
 
@@ -22,14 +23,19 @@ const MOST_RESPONSE_BYTES: usize = 256 << 20;
 #[derive(Args, Default)]
 pub(crate) struct NameArgs {
     /// The model's name in answers [default: the package's folder].
-    #[arg(long)]
+    #[arg(long, env = "OCELLI_MODEL_NAME")]
     model: Option<String>,
     /// Another name that requests may use; may be repeated. `*` stands for any name.
-    #[arg(long = "alias")]
+    #[arg(long = "alias", env = "OCELLI_ALIASES", value_delimiter = ',')]
     aliases: Vec<String>,
 }
 
 impl NameArgs {
+    /// The model's name, if one is given.
+    pub(crate) fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
     /// The API of a package's model.
     pub(crate) fn service(&self, engine: &Engine, package: &Path) -> Service {
         Service {
@@ -43,9 +49,16 @@ impl NameArgs {
             thinking: engine.thinking(),
             tokenizer: engine.tokenizer().clone(),
             responses: Arc::new(Responses::new(MOST_RESPONSE_BYTES)),
+            embedder: embedder(engine, false),
             keeps_files: false,
         }
     }
+}
+
+/// Embeddings of a model; of one that was not trained for them only if its owner `allows` it.
+pub(crate) fn embedder(engine: &Engine, allows: bool) -> Option<Embedder> {
+    let settings = engine.embedding().cloned().or_else(|| allows.then(EmbeddingSettings::untrained))?;
+    Some(Embedder { settings, width: engine.config().text().hidden_size })
 }
 
 /// The name of a folder without its path.
@@ -74,9 +87,19 @@ pub(crate) fn random_name() -> String {
     format!("{:016x}{:08x}", random(), random() as u32)
 }
 
-/// A picture in a client's request: only `data:` URLs, so that clients cannot make the server send requests (SSRF).
+/// A picture in a client's request.
+///
+/// # Errors
+/// The errors of [`sent_url`].
 pub(crate) fn sent_picture(picture: &PictureUrl) -> Result<Picture> {
-    let PictureUrl { url, field, detail } = picture;
+    sent_url(&picture.url, &picture.field, picture.detail)
+}
+
+/// The picture in a `data:` URL. Other URLs are refused, so that clients cannot make the server send requests (SSRF).
+///
+/// # Errors
+/// `invalid-request` that names the field.
+pub(crate) fn sent_url(url: &str, field: &str, detail: Detail) -> Result<Picture> {
     let Some(rest) = url.strip_prefix("data:") else {
         return Err(Error::request(field, "this server accepts only data: URLs of pictures"));
     };
@@ -85,7 +108,7 @@ pub(crate) fn sent_picture(picture: &PictureUrl) -> Result<Picture> {
         return Err(Error::request(field, "a data: URL of a picture must be in base64"));
     }
     let bytes = STANDARD.decode(data).or_else(|_| STANDARD_NO_PAD.decode(data));
-    let shown = |bytes| Picture::encoded(bytes).at(*detail);
+    let shown = |bytes| Picture::encoded(bytes).at(detail);
     bytes.map(shown).map_err(|error| Error::request(field, format!("not base64: {error}")))
 }
 

@@ -1,16 +1,31 @@
 //! Options that several commands have.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Arithmetic, Detail, Engine, Residency, Speculation, Tune};
+use ocelli::engine::{Arithmetic, Detail, Engine, Residency, Speculation, ThoughtOptions, Tune};
 use ocelli::gpu::{DeviceChoice, GpuOptions};
 use ocelli::grammar::Format;
 use ocelli::sampling::SamplingOptions;
 use ocelli::{Error, Result};
 
 use super::units;
+
+/// A parser of one of some names, which the help lists.
+fn one_of<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err = Error> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<T>())
+}
+
+/// A parser of a kind of device.
+pub(crate) fn device() -> impl TypedValueParser<Value = DeviceChoice> {
+    PossibleValuesParser::new(["auto", "gpu", "cpu"]).try_map(|name| name.parse::<DeviceChoice>())
+}
 
 /// Headings in the help.
 const SAMPLING: &str = "Sampling";
@@ -23,9 +38,25 @@ impl SamplingArgs {
         if self.greedy { Some(0.0) } else { self.temperature }
     }
 
+    /// Options of reasoning, if it is requested.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedOption`] for a model that does not reason.
+    pub(crate) fn thoughts(&self, engine: &Engine) -> Result<Option<ThoughtOptions>> {
+        let Some(most) = self.think else { return Ok(None) };
+        let budget = most.map(|most| most as usize);
+        let reason = || "this model has not learnt to think before it answers".into();
+        let thinking =
+            engine.thinking().ok_or_else(|| Error::UnsupportedOption { field: "--think".into(), reason: reason() })?;
+        Ok(Some(ThoughtOptions { syntax: thinking.syntax, budget }))
+    }
+
     /// Sampling options for a model: those that its publisher recommends, changed by the arguments.
-    pub(crate) fn options(&self, engine: &Engine) -> SamplingOptions {
-        let recommended = engine.sampling_defaults();
+    pub(crate) fn options(&self, engine: &Engine, shows_pictures: bool) -> SamplingOptions {
+        let recommended = match (engine.thinking(), self.think) {
+            (Some(thinking), Some(_)) => thinking.sampling[usize::from(shows_pictures)].clone(),
+            _ => engine.sampling_defaults(),
+        };
         let is_known = !engine.manifest().chat.sampling.are_none();
         let temperature = self.requested_temperature().unwrap_or(if is_known { recommended.temperature } else { 0.0 });
         SamplingOptions {
@@ -70,16 +101,16 @@ pub(crate) struct SamplingArgs {
     pub(crate) stop: Vec<String>,
     /// Size of pictures for the model: low (at most 512 pixels long), high (as large as the model supports) or auto (as large as the device
     /// can process in time).
-    #[arg(long, value_name = "SIZE", default_value = "auto")]
+    #[arg(long, value_name = "SIZE", default_value = "auto", value_parser = one_of::<Detail>(&["low", "high", "auto"]))]
     pub(crate) detail: Detail,
+    /// Let a reasoning model think before it answers, with at most this many tokens if a number is given.
+    #[arg(long, value_name = "TOKENS", num_args = 0..=1, require_equals = true, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) think: Option<Option<u32>>,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
     /// Length of the context in tokens [default: 4096 to 32768, by the memory that it takes].
     #[arg(long)]
     pub(crate) context: Option<usize>,
-    /// Print the usage and time of each answer on standard error.
-    #[arg(long, short)]
-    pub(crate) verbose: bool,
     #[command(flatten)]
     pub(crate) memory: MemoryArgs,
 }
@@ -115,7 +146,7 @@ impl FormatArgs {
 #[derive(Args, Clone, Copy)]
 pub(crate) struct DeviceArgs {
     /// Device to compute on: auto (a GPU if there is one, else the processor), gpu or cpu.
-    #[arg(help_heading = DEVICE, long, value_name = "DEVICE", default_value = "auto", env = "OCELLI_DEVICE")]
+    #[arg(help_heading = DEVICE, long, value_name = "DEVICE", default_value = "auto", env = "OCELLI_DEVICE", value_parser = device())]
     device: DeviceChoice,
     /// Threads of the processor [default: all].
     #[arg(help_heading = DEVICE, long, value_name = "N", env = "OCELLI_THREADS", value_parser = units::threads)]
@@ -145,27 +176,27 @@ impl DeviceArgs {
 pub(crate) struct MemoryArgs {
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-    /// Precision of the KV cache: f32, f16 or int8 [default: f32 for a small model, else f16].
-    #[arg(help_heading = DEVICE, long = "kv", value_name = "PRECISION")]
+    /// Precision of the KV cache [default: f32 for a small model, else f16].
+    #[arg(help_heading = DEVICE, long = "kv", env = "OCELLI_KV", value_name = "PRECISION", value_parser = one_of::<KvPrecision>(&["f32", "f16", "int8"]))]
     pub(crate) kv: Option<KvPrecision>,
     /// Limit of GPU memory in total, such as 2GiB or 900MB. Other options are chosen to fit it.
-    #[arg(help_heading = DEVICE, long, value_name = "SIZE", value_parser = units::bytes)]
+    #[arg(help_heading = DEVICE, long, value_name = "SIZE", env = "OCELLI_GPU_MEMORY_BUDGET", value_parser = units::bytes)]
     pub(crate) gpu_memory_budget: Option<u64>,
     /// Residency of the vision tower's weights: resident on the GPU, dropped after each picture, or streamed layer by layer
     /// [default: resident if the budget allows it].
-    #[arg(help_heading = DEVICE, long, value_name = "WHERE")]
+    #[arg(help_heading = DEVICE, long, value_name = "WHERE", value_parser = one_of::<Residency>(&["resident", "dropped", "streamed"]))]
     pub(crate) vision: Option<Residency>,
     /// Speculative decoding with drafts from the conversation: auto (if faster) or off. Answers are the same.
-    #[arg(help_heading = DEVICE, long, value_name = "WHEN", default_value = "auto")]
+    #[arg(help_heading = DEVICE, long, value_name = "WHEN", default_value = "auto", value_parser = one_of::<Speculation>(&["auto", "off", "always"]))]
     pub(crate) speculation: Speculation,
     /// Largest buffer binding to use, to emulate a smaller device.
     #[arg(help_heading = DEVICE, long, value_name = "SIZE", value_parser = units::bytes)]
     pub(crate) max_binding: Option<u64>,
     /// When to autotune kernels: auto (on hardware), always or never. Results are stored.
-    #[arg(help_heading = DEVICE, long, value_name = "WHEN", default_value = "auto")]
+    #[arg(help_heading = DEVICE, long, value_name = "WHEN", default_value = "auto", value_parser = one_of::<Tune>(&["auto", "always", "never"]))]
     pub(crate) tune: Tune,
     /// exact: f32 accuracy; fast: also 16-bit floats and 8-bit inputs where that is faster.
-    #[arg(help_heading = DEVICE, long, value_name = "NUMBERS", default_value = "exact")]
+    #[arg(help_heading = DEVICE, long, value_name = "NUMBERS", default_value = "exact", value_parser = one_of::<Arithmetic>(&["exact", "fast"]))]
     pub(crate) arithmetic: Arithmetic,
     /// Limit of a picture's pixels.
     #[arg(help_heading = DEVICE, long, value_name = "PIXELS", value_parser = clap::value_parser!(u64).range(1..))]
@@ -176,4 +207,7 @@ pub(crate) struct MemoryArgs {
     /// Print the memory plan and the used memory on standard error.
     #[arg(help_heading = DEVICE, long)]
     pub(crate) show_memory: bool,
+    /// Print times on standard error: that of loading, and with its usage that of each answer of `describe` and `chat`.
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
 }

@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 
 use ocelli::chat::{ContentPart, Message, Role};
 use ocelli::engine::{Completion, Detail, Engine, Event, Picture, Prompt, Request, RequestControl};
+use ocelli::grammar::Format;
 use ocelli::{Error, Result};
 use percent_encoding::percent_decode_str;
 
 use super::args::SamplingArgs;
-use super::io::{inform, print, print_text, read};
+use super::fetch;
+use super::io::{inform, print, print_text, read, read_standard, remark};
+use super::pdf;
 
 /// Most bytes of a picture that a request names.
 const MOST_BYTES: u64 = 64 << 20;
@@ -21,32 +24,60 @@ pub(crate) fn question(pictures: impl IntoIterator<Item = usize>, text: &str) ->
     Message { role: Role::User, content: shown.chain([ContentPart::Text(text.into())]).collect() }
 }
 
-/// Answers `messages`. If `is_printed`, the text is streamed to standard output; other events go to `tell`.
+/// A way to answer.
+pub(crate) struct Asking<'a> {
+    /// Receives the text of the answer, which is also streamed to standard output, and reasoning to standard error; `None` to print neither.
+    pub(crate) printed: Option<&'a mut String>,
+    pub(crate) control: &'a RequestControl,
+    /// Added to the seed: times that the same question was answered before.
+    pub(crate) attempt: u64,
+    /// A format that the messages describe already, in place of the one of the arguments.
+    pub(crate) format: Option<Format>,
+}
+
+/// Answers `messages`. Events other than text go to `tell`.
 pub(crate) fn answer(
     engine: &mut Engine,
     (mut messages, pictures): (Vec<Message>, Vec<Picture>),
     args: &SamplingArgs,
-    is_printed: bool,
+    Asking { printed: mut said, control, attempt, format }: Asking<'_>,
     tell: impl Fn(Event),
 ) -> Result<Completion> {
-    let sampling = args.options(engine);
-    let format = args.format.format()?;
-    format.iter().for_each(|format| format.tell(&mut messages));
+    let (mut sampling, thoughts) = (args.options(engine, !pictures.is_empty()), args.thoughts(engine)?);
+    sampling.seed = sampling.seed.wrapping_add(attempt);
+    let is_printed = said.is_some();
+    let format = match format {
+        Some(format) => Some(format),
+        None => args.format.format()?.inspect(|format| format.tell(&mut messages)),
+    };
     let grammar = format.map(|format| engine.grammar(&format)).transpose()?;
+    if thoughts.is_some() {
+        messages.push(Message { role: Role::Assistant, content: vec![ContentPart::Thoughts(String::new())] });
+    }
     let prompt = Prompt::Messages(messages);
     let (max_tokens, stop) = (args.max_tokens, args.stop.clone());
     let request = Request { prompt, pictures, sampling, max_tokens, stop, grammar };
-    let mut printed = Ok(());
+    let (mut printed, mut reasons) = (Ok(()), false);
     let mut show = |event: Event| match event {
-        Event::Text(text) if is_printed && printed.is_ok() => printed = print_text(&text),
+        Event::Text(text) if is_printed && printed.is_ok() => {
+            if std::mem::take(&mut reasons) {
+                remark("\n\n");
+            }
+            said.iter_mut().for_each(|said| said.push_str(&text));
+            printed = print_text(&text);
+        }
+        Event::Reasoning(text) if is_printed => {
+            reasons = true;
+            remark(&text);
+        }
         event => tell(event),
     };
-    let completion = pollster::block_on(engine.generate(&request, &RequestControl::new(), &mut show))?;
+    let completion = pollster::block_on(engine.generate_thinking(&request, thoughts, control, &mut show))?;
     printed?;
     if is_printed {
         print("")?;
     }
-    if is_printed && args.verbose {
+    if is_printed && args.memory.verbose {
         let Completion { usage, timings, .. } = &completion;
         let rate = 1e3 * usage.completion_tokens as f64 / timings.decode_ms.max(1e-3);
         inform(&format!(
@@ -66,15 +97,25 @@ pub(crate) fn answer(
     Ok(completion)
 }
 
-/// A picture file at the size given by `detail`; `-` is standard input.
-pub(crate) fn picture(path: &Path, detail: Detail) -> Result<Picture> {
-    if path != Path::new("-") {
-        return Ok(Picture::encoded(read(path)?).at(detail));
-    }
-    let mut bytes = Vec::new();
-    let read = std::io::stdin().lock().take(MOST_BYTES).read_to_end(&mut bytes);
-    read.map_err(|error| Error::io("standard input", &error))?;
-    Ok(Picture::encoded(bytes).at(detail))
+/// A picture file, or a page of a PDF document (`invoice.pdf#page=2`), at the size given by `detail`; `-` is standard input.
+pub(crate) fn picture(name: &str, detail: Detail) -> Result<Picture> {
+    Ok(Picture::encoded(encoded(name)?).at(detail))
+}
+
+/// The encoded picture in a file, at an address, or on a page of a document; `-` is standard input.
+pub(crate) fn encoded(name: &str) -> Result<Vec<u8>> {
+    let (path, page) = if fetch::is_address(name) { (name, 1) } else { pdf::split(name) };
+    let bytes = match path {
+        _ if fetch::is_address(name) => fetch::get(name)?,
+        "-" => read_standard(MOST_BYTES as usize)?,
+        path => read(Path::new(path))?,
+    };
+    shown(bytes, page)
+}
+
+/// The picture of a file: the file itself, or a page of it if it is a document.
+fn shown(bytes: Vec<u8>, page: usize) -> Result<Vec<u8>> {
+    if pdf::is_pdf(&bytes) { pdf::page(&bytes, page) } else { Ok(bytes) }
 }
 
 /// Folder of the pictures that requests name.
@@ -86,11 +127,12 @@ pub(crate) struct PictureFolder<'a> {
     pub(crate) any_path: bool,
 }
 
-/// A picture at a path or `file:` URL. Relative paths are resolved against the folder, or else the working directory.
+/// A picture at a path or `file:` URL, which may end in `#page=2` for a page of a document. Relative paths are resolved against the folder, or else the working directory.
 pub(crate) fn picture_at(url: &str, detail: Detail, folder: PictureFolder<'_>) -> Result<Picture> {
     if ["http:", "https:", "data:"].iter().any(|scheme| url.starts_with(scheme)) {
         return Err(Error::request("image_url", "must be a file, not an http or data URL"));
     }
+    let (url, page) = pdf::split(url);
     let path = path_of(url)?;
     let beside = folder.base.join(&path);
     let path = if !beside.exists() && path.exists() { path } else { beside };
@@ -108,7 +150,7 @@ pub(crate) fn picture_at(url: &str, detail: Detail, folder: PictureFolder<'_>) -
     if bytes.len() as u64 > MOST_BYTES {
         return Err(fail(format!("has more than {MOST_BYTES} bytes")));
     }
-    Ok(Picture::encoded(bytes).at(detail))
+    Ok(Picture::encoded(shown(bytes, page)?).at(detail))
 }
 
 /// The path of a `file:` URL, or the path itself.

@@ -1,7 +1,7 @@
 //! Files, standard output and standard error.
 
 use std::borrow::Cow;
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,6 +11,13 @@ use ocelli::{Error, Result};
 /// Reads a file.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|e| Error::io(path.display(), &e))
+}
+
+/// Reads standard input, at most a number of bytes.
+pub(crate) fn read_standard(most: usize) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().lock().take(most as u64).read_to_end(&mut bytes);
+    read.map(|_| bytes).map_err(|error| Error::io("standard input", &error))
 }
 
 /// The text without control characters other than line breaks and tabs: a terminal obeys them, and text of models and files has any.
@@ -45,6 +52,14 @@ pub(crate) fn is_quiet() -> bool {
 pub(crate) fn inform(text: &str) {
     if !is_quiet() {
         warn(text);
+    }
+}
+
+/// Writes text to standard error, unless the command is quiet.
+pub(crate) fn remark(text: &str) {
+    if !is_quiet() {
+        let mut out = std::io::stderr();
+        let _ = write!(out, "{}", shown(text, &out));
     }
 }
 

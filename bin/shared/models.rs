@@ -6,11 +6,10 @@ use std::ops::Deref;
 use std::path::{Component, Path, PathBuf};
 use std::{env, fs};
 
+use etcetera::BaseStrategy;
 use ocelli::package::manifest::MANIFEST_FILE;
 use ocelli::{Error, Result};
 use serde::Deserialize;
-
-use super::io;
 
 /// A tested model: a row of the file that the npm package also reads.
 #[derive(Debug, Deserialize)]
@@ -94,11 +93,22 @@ pub(crate) fn known() -> Result<Vec<KnownModel>> {
     serde_json::from_str(json).map_err(|error| Error::Internal { detail: error.to_string() })
 }
 
-/// The cache folder.
+/// The cache folder: that of the platform (`~/Library/Caches` on macOS), unless `XDG_CACHE_HOME` is set or `~/.cache` was used before.
 pub(crate) fn cache() -> Option<PathBuf> {
     let of = |variable: &str| env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
-    let cache = of("XDG_CACHE_HOME").or_else(|| of("LOCALAPPDATA")).or_else(|| Some(of("HOME")?.join(".cache")));
-    Some(cache?.join("ocelli"))
+    let platform = || etcetera::base_strategy::choose_native_strategy().ok().map(|dirs| dirs.cache_dir());
+    let earlier = || Some(of("HOME")?.join(".cache")).filter(|folder| folder.join("ocelli").is_dir());
+    Some(of("XDG_CACHE_HOME").or_else(earlier).or_else(platform)?.join("ocelli"))
+}
+
+/// Names of the packages in the cache.
+pub(crate) fn pulled() -> Vec<String> {
+    let folder = cache().map(|cache| cache.join("models"));
+    let entries = folder.and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter(|name| is_here(Path::new(name))).collect();
+    names.sort();
+    names
 }
 
 /// The folder of the package `id`, which may not exist; `None` if there is no cache or `id` is a path.
@@ -113,7 +123,7 @@ pub(crate) fn is_here(id: &Path) -> bool {
     folder(id).is_some_and(|folder| folder.join(MANIFEST_FILE).is_file())
 }
 
-/// A package on the command line: a directory, or the name of one that was pulled.
+/// A package on the command line: a directory, or the name of a model, which may not be here yet. Empty if none is named.
 #[derive(Debug, Clone)]
 pub(crate) struct PackagePath(PathBuf);
 
@@ -125,10 +135,6 @@ impl From<OsString> for PackagePath {
         }
         if is_here(&path) {
             return Self(folder(&path).unwrap_or(path));
-        }
-        let is_known = |known: &KnownModel| Path::new(&known.id) == path;
-        if known().is_ok_and(|models| models.iter().any(is_known)) {
-            io::inform(&format!("{0} is not here yet: `ocelli pull {0}` fetches it", path.display()));
         }
         Self(path)
     }

@@ -7,7 +7,7 @@ use ocelli::Result;
 use ocelli::engine::{Engine, LoadEvent, LoadOptions, PictureLimits, tuning_key};
 use ocelli::gpu::{Gpu, GpuOptions};
 use ocelli::package::Package;
-use ocelli::package::manifest::MANIFEST_FILE;
+use ocelli::package::manifest::{MANIFEST_FILE, Manifest};
 use ocelli::package::source::Directory;
 
 use super::args::MemoryArgs;
@@ -20,10 +20,20 @@ use super::units::{milliseconds, today};
 /// Longest context in tokens that is chosen by default.
 const LONGEST_CONTEXT: usize = 32_768;
 
+/// Checks that there is a package in a directory.
+///
+/// # Errors
+/// `io`, or that of a malformed manifest.
+pub(crate) fn check(package: &Path) -> Result<()> {
+    Manifest::parse(&read(&package.join(MANIFEST_FILE))?).map(drop)
+}
+
 /// Loads a package from a directory, with progress and a report on standard error.
 pub(crate) async fn engine(package: &Path, context: Option<usize>, memory: &MemoryArgs) -> Result<Engine> {
     let (engine, report) = load(package, context, memory).await?;
-    inform(&report.to_string());
+    if memory.verbose || memory.show_memory {
+        inform(&report.to_string());
+    }
     Ok(engine)
 }
 

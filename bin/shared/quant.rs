@@ -6,7 +6,7 @@ use ocelli::import::layouts::{Layouts, Target};
 use ocelli::layout::Layout;
 
 /// Layouts of matrices.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(crate) struct QuantArgs {
     /// Layout of the matrices [default: 4 bits]. For a GGUF file this concerns matrices of floats, which are kept by default (BF16 as f16);
     /// quantised ones are changed only by `compact` and with --requant.

@@ -18,10 +18,14 @@ fn planes(layout: Layout) -> &'static [usize] {
         Layout::Q8_0 => &[1024, 64],
         Layout::Q6K => &[512, 256, 64, 8],
         Layout::Q5K => &[512, 128, 64, 16],
+        Layout::Q5_1 => &[512, 128, 128],
         Layout::Q5_0 => &[512, 128, 64],
         Layout::Q4_1 => &[512, 128],
-        Layout::Q4K => &[512, 64, 16],
-        Layout::Q4_0 => &[512, 64],
+        Layout::Q4K | Layout::Q2K => &[512, 64, 16],
+        Layout::Iq4Xs => &[512, 32, 8],
+        Layout::Q4_0 | Layout::Iq4Nl => &[512, 64],
+        Layout::Mxfp4 => &[512, 32],
+        Layout::Q3K => &[512, 64, 8],
         Layout::Q4_64 => &[512, 32],
     }
 }

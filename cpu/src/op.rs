@@ -14,31 +14,49 @@ pub enum Layout {
     Q6K,
     /// 5-bit integers with scale and minimum for each 32, and a pair of scales of those for each 256.
     Q5K,
+    /// 5-bit integers with scale and minimum for each 32.
+    Q5_1,
     /// 5-bit integers with a scale for each 32.
     Q5_0,
     /// 4-bit integers with scale and minimum for each 32.
     Q4_1,
     /// 4-bit integers with scale and minimum for each 32, and a pair of scales of those for each 256.
     Q4K,
+    /// 4-bit indices of integers with a scale for each 32.
+    Iq4Nl,
+    /// 4-bit indices of integers with a scale for each 32, and a scale of those for each 256.
+    Iq4Xs,
     /// 4-bit integers with a scale for each 32.
     Q4_0,
     /// 4-bit integers with a scale for each 64.
     Q4_64,
+    /// 4-bit floats with a power of two for each 32.
+    Mxfp4,
+    /// 3-bit integers with a scale for each 16, and a scale of those for each 256.
+    Q3K,
+    /// 2-bit integers with scale and minimum for each 16, and a pair of scales of those for each 256.
+    Q2K,
 }
 
 impl Layout {
     /// Every layout, in the order of its numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 16] = [
         Self::F32,
         Self::F16,
         Self::Q8_0,
         Self::Q6K,
         Self::Q5K,
+        Self::Q5_1,
         Self::Q5_0,
         Self::Q4_1,
         Self::Q4K,
+        Self::Iq4Nl,
+        Self::Iq4Xs,
         Self::Q4_0,
         Self::Q4_64,
+        Self::Mxfp4,
+        Self::Q3K,
+        Self::Q2K,
     ];
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use hyper::body::Bytes;
-use ocelli::api::{Service, Stamp};
-use ocelli::chat::CallSyntax;
+use ocelli::api::{Embedder, Service, Stamp};
+use ocelli::chat::{CallSyntax, EmbeddingSettings};
 use ocelli::families::definition;
 use ocelli::responses::Responses;
 use ocelli::sampling::SamplingOptions;
@@ -39,6 +39,7 @@ pub fn wire(bytes: &[u8]) -> Result<()> {
             tokenizer: good_tokenizer().clone(),
             responses: Arc::new(Responses::new(1 << 20)),
             keeps_files: true,
+            embedder: Some(Embedder { settings: EmbeddingSettings::untrained(), width: 16 }),
         }
     });
     let text = str::from_utf8(bytes).map_err(|_| Error::request("body", "is not UTF-8"))?;

@@ -3,26 +3,29 @@
 use std::io::Cursor;
 
 use image::codecs::{jpeg::JpegDecoder, png::PngDecoder, webp::WebPDecoder};
-use image::metadata::Orientation;
-use image::{ColorType, ImageDecoder, ImageFormat, ImageReader, ImageResult, Limits, RgbImage, imageops};
+use image::{ImageFormat, ImageReader};
 
 use crate::error::{PictureError, Result};
-use crate::orientation::Metadata;
-use crate::rgb::{Rgb8, on_white};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::native;
+use crate::pixels::{DECODER_BYTES, limits, read};
+use crate::rgb::Rgb8;
 use crate::{jpeg, png, webp};
 
-/// Decoders may hold a few copies of the pixels in wider types, and memory that does not depend on the size.
-const DECODER_BYTES_PER_PIXEL: u64 = 24;
-const DECODER_BYTES: u64 = 16 << 20;
+/// The formats that are read.
+#[cfg(not(target_arch = "wasm32"))]
+const FORMATS: &str = "PNG, JPEG, WebP, GIF, BMP or TIFF";
+#[cfg(target_arch = "wasm32")]
+const FORMATS: &str = "PNG, JPEG or WebP";
 
-/// Longest side, for any number of pixels: resampling needs memory for each position of a side.
-const MAX_SIDE: u32 = 65_536;
-
-/// Width and height in the header of a PNG, JPEG or WebP file, before it is turned upright; none for other bytes.
+/// Width and height in the header of a file of the [formats](crate), before it is turned upright; none for other bytes.
 pub fn size(bytes: &[u8]) -> Option<(u32, u32)> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?;
-    if !matches!(reader.format()?, ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP) {
-        return None;
+    match reader.format()? {
+        ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP => {}
+        #[cfg(not(target_arch = "wasm32"))]
+        ImageFormat::Gif | ImageFormat::Bmp | ImageFormat::Tiff => {}
+        _ => return None,
     }
     reader.into_dimensions().ok()
 }
@@ -47,68 +50,14 @@ pub fn decode(bytes: &[u8], limit_megapixels: u32) -> Result<Rgb8> {
             webp::fault(bytes).map_or(Ok(()), |reason| Err(PictureError::invalid(reason)))?;
             read(WebPDecoder::new(reader), &webp::metadata(bytes), limit_megapixels)
         }
+        #[cfg(not(target_arch = "wasm32"))]
+        Ok(format @ (ImageFormat::Gif | ImageFormat::Bmp | ImageFormat::Tiff)) => {
+            native::decode(bytes, format, limit_megapixels)
+        }
         Ok(other) => {
             let name = other.extensions_str().first().copied().unwrap_or("this format");
-            Err(PictureError::invalid(format!("{name} is not supported, only PNG, JPEG and WebP are")))
+            Err(PictureError::invalid(format!("{name} is not supported, only {FORMATS}")))
         }
-        Err(_) => Err(PictureError::invalid("not a PNG, JPEG or WebP")),
+        Err(_) => Err(PictureError::invalid(format!("not a {FORMATS}"))),
     }
-}
-
-fn read(decoder: ImageResult<impl ImageDecoder>, metadata: &Metadata, limit_megapixels: u32) -> Result<Rgb8> {
-    let mut decoder = decoder.map_err(|error| PictureError::invalid(error.to_string()))?;
-    let (width, height) = decoder.dimensions();
-    let pixels = u64::from(width) * u64::from(height);
-    if pixels > u64::from(limit_megapixels) * 1_000_000 {
-        return Err(PictureError::ImageTooLarge { width, height, limit_megapixels });
-    }
-    if pixels == 0 || width.max(height) > MAX_SIDE {
-        return Err(PictureError::invalid(format!("its size is {width} x {height}")));
-    }
-    let limits = limits(pixels * DECODER_BYTES_PER_PIXEL + DECODER_BYTES);
-    decoder.set_limits(limits).map_err(|error| PictureError::invalid(error.to_string()))?;
-    let (color, fault) = (decoder.color_type(), |error: image::ImageError| PictureError::invalid(error.to_string()));
-    // Bounded by the limit of pixels.
-    let mut samples = vec![0; decoder.total_bytes() as usize]; // [height, width, channels]
-    decoder.read_image(&mut samples).map_err(fault)?;
-    upright(Rgb8 { width, height, pixels: flatten(samples, color)? }, metadata.orientation())
-}
-
-/// Turns a picture upright. The library's `apply_orientation` would be compiled for every sample type.
-fn upright(picture: Rgb8, orientation: Orientation) -> Result<Rgb8> {
-    let Rgb8 { width, height, pixels } = picture;
-    let lying = RgbImage::from_raw(width, height, pixels).ok_or_else(|| PictureError::invalid("pixels are missing"))?;
-    let turned = match orientation {
-        Orientation::NoTransforms => lying,
-        Orientation::Rotate90 => imageops::rotate90(&lying),
-        Orientation::Rotate180 => imageops::rotate180(&lying),
-        Orientation::Rotate270 => imageops::rotate270(&lying),
-        Orientation::FlipHorizontal => imageops::flip_horizontal(&lying),
-        Orientation::FlipVertical => imageops::flip_vertical(&lying),
-        Orientation::Rotate90FlipH => imageops::flip_horizontal(&imageops::rotate90(&lying)),
-        Orientation::Rotate270FlipH => imageops::flip_horizontal(&imageops::rotate270(&lying)),
-    };
-    Ok(Rgb8 { width: turned.width(), height: turned.height(), pixels: turned.into_raw() })
-}
-
-fn limits(max_alloc: u64) -> Limits {
-    let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(max_alloc);
-    limits
-}
-
-/// Converts any sample type to RGB.
-fn flatten(samples: Vec<u8>, color: ColorType) -> Result<Vec<u8>> {
-    let channels = color.channel_count();
-    let samples = match color.bytes_per_pixel() / channels {
-        1 => samples,
-        2 => samples.as_chunks::<2>().0.iter().map(|&sample| (u16::from_ne_bytes(sample) >> 8) as u8).collect(),
-        _ => return Err(PictureError::invalid("its samples are no integers")),
-    };
-    Ok(match channels {
-        1 => samples.into_iter().flat_map(|grey| [grey; 3]).collect(),
-        2 => samples.as_chunks::<2>().0.iter().flat_map(|&[l, a]| on_white([l, l, l, a])).collect(),
-        3 => samples,
-        _ => samples.as_chunks::<4>().0.iter().flat_map(|&pixel| on_white(pixel)).collect(),
-    })
 }

@@ -1,28 +1,18 @@
 // ggml's Q6_K: d * scale * (q - 32), with 6-bit integers, an 8-bit scale to 16 elements and d to eight blocks. The lower four bits are stored as in
 // `nibbles`; bits 2j and 2j + 1 of byte i are the upper two of element 4j + i in the first word, of element 16 + 4j + i in the second.
-//: const FLOATS=0 HAS_MIN=0 HALVES_APART=0 SPLIT_SCALE=1 WHOLE_BLOCKS TILED
-//: use unpack_bytes super_unit
+//: const FLOATS=0 HALVES_APART=0 WHOLE_BLOCKS TILED
+//: use unpack_bytes
 //: when TILED
-//: const HIGH_BITS=1 SUPER_SCALES=1 BLOCKS_OF_SCALE=1
-//: use tile_quants tile_high_bits tile_scales tile_super_scales
+//: const HIGH_BITS=1
+//: use tile_quants tile_high_bits
 
 alias HighBits = vec2u;
-alias ScaleWords = vec2u;
-alias SuperScales = vec2u;
 
 fn bytes_of(group: u32, j: u32, is_high: u32) -> vec4u {
   let high$c = high_words[group][$c]; //: each c 4
   let high = select(vec4u(high0.x, high1.x, high2.x, high3.x), vec4u(high0.y, high1.y, high2.y, high3.y), is_high == 1u);
   let nibbles = (quant_words_of(group, j) >> vec4u(4u * is_high)) & vec4u(0x0f0f0f0fu);
   return nibbles | (((high >> vec4u(2u * j)) & vec4u(0x03030303u)) << vec4u(4u));
-}
-
-fn scale_words_of(group: u32, block: u32) -> ScaleWords {
-  return scale_words[group];
-}
-
-fn super_scales_of(group: u32, block: u32) -> vec2u {
-  return super_words[group];
 }
 
 //: else
@@ -57,18 +47,9 @@ fn load_bits(at: u32, j: u32) -> vec3u {
 }
 
 //: end
-@group(0) @binding(next) var<storage, read> w_scales: array<vec2u>; // [rows / 4, blocks], four times two scales, a byte each
-@group(0) @binding(next) var<storage, read> w_super_scales: array<vec2u>; // [rows / 4, blocks / 8], four times d / SUPER_UNIT, an f16 each
-
-fn scale_words_of(group: u32, block: u32) -> vec2u {
-  return w_scales[group * p.blocks + block];
-}
-
-fn super_scales_of(group: u32, block: u32) -> vec2u {
-  return w_super_scales[group * (p.blocks >> 3u) + (block >> 3u)];
-}
-
 //: end
+//: use split_scales
+
 const OFFSET = 32.0;
 
 fn bytes0(bits: vec3u) -> u32 {
@@ -85,13 +66,4 @@ fn quants0(bits: vec3u) -> vec4f {
 
 fn quants1(bits: vec3u) -> vec4f {
   return unpack_bytes(bytes1(bits));
-}
-
-fn scales(group: u32, block: u32) -> Scales {
-  let four = bitcast<vec2i>(scale_words_of(group, block)).xxyy;
-  let super_scales = super_scales_of(group, block);
-  let d = SUPER_UNIT * vec4f(unpack2x16float(super_scales.x), unpack2x16float(super_scales.y));
-  let low = vec4f((four << vec4u(24u, 8u, 24u, 8u)) >> vec4u(24u));
-  let high = vec4f((four << vec4u(16u, 0u, 16u, 0u)) >> vec4u(24u));
-  return Scales(low, high, d);
 }

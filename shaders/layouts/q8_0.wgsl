@@ -1,5 +1,5 @@
 // ggml's Q8_0: 8-bit integers, a 16-bit scale to a block of 32.
-//: const BLOCKS_OF_SCALE=1 HALVES_APART=1 FLOATS=0 SPLIT_SCALE=0 WHOLE_BLOCKS PACKED TILED PIECES
+//: const BLOCKS_OF_SCALE=1 HALVES_APART=1 FLOATS=0 WHOLE_BLOCKS PACKED TILED PIECES
 //: when TILED
 //: const HIGH_BITS=0
 //: use tile_quants

@@ -1,5 +1,5 @@
 // 16-bit scales and minima, one of each to a block: scale * q + min.
-//: const HAS_MIN=1 BLOCKS_OF_SCALE=1 TILED
+//: const HAS_MIN=1 SPLIT_SCALE=0 BLOCKS_OF_SCALE=1 TILED
 //: when TILED
 //: const SUPER_SCALES=0
 //: use tile_scales

@@ -1,5 +1,5 @@
 // 16-bit scales, one to BLOCKS_OF_SCALE blocks of a row; those of four rows are adjacent.
-//: const HAS_MIN=0 BLOCKS_OF_SCALE TILED
+//: const HAS_MIN=0 SPLIT_SCALE=0 BLOCKS_OF_SCALE TILED
 //: when TILED
 //: const SUPER_SCALES=0
 //: use tile_scales

@@ -88,7 +88,8 @@ struct Scales { // of four rows
   min: vec4f, //: when HAS_MIN
 //: when SPLIT_SCALE
   high_scale: vec4f, // of elements 16 .. 32
-  d: vec4f, // factor of both
+  high_min: vec4f, //: when HAS_MIN
+  d: vec4f, // factor of both scales
 //: end
 }
 
@@ -98,7 +99,8 @@ fn half_scales(group: u32, block: u32) -> mat4x4f {
 //: when SPLIT_SCALE
   let low = s.d * s.scale;
   let high = s.d * s.high_scale;
-  return mat4x4f(low, OFFSET * low, high, OFFSET * high);
+  return mat4x4f(low, s.min, high, s.high_min); //: when HAS_MIN
+  return mat4x4f(low, OFFSET * low, high, OFFSET * high); //: unless HAS_MIN
 //: else
 //: when HAS_MIN
   return mat4x4f(s.scale, s.min, s.scale, s.min);
@@ -113,7 +115,8 @@ fn half_scales(group: u32, block: u32) -> mat4x4f {
 fn scaled(group: u32, block: u32, low: vec4f, high: vec4f, total: vec2f) -> vec4f {
   let s = scales(group, block);
 //: when SPLIT_SCALE
-  return s.d * (s.scale * (low - OFFSET * total.x) + s.high_scale * (high - OFFSET * total.y));
+  return s.d * (s.scale * low + s.high_scale * high) - (s.min * total.x + s.high_min * total.y); //: when HAS_MIN
+  return s.d * (s.scale * (low - OFFSET * total.x) + s.high_scale * (high - OFFSET * total.y)); //: unless HAS_MIN
 //: else
   return s.scale * (low + high) - s.min * (total.x + total.y); //: when HAS_MIN
   return s.scale * (low + high - OFFSET * (total.x + total.y)); //: unless HAS_MIN

@@ -1,5 +1,5 @@
 // 5-bit quants: the lower four are stored as in `nibbles`, and bit j of byte i of a block's word of high bits is the fifth of element 4j + i.
-//: const FLOATS=0 HALVES_APART=0 SPLIT_SCALE=0 WHOLE_BLOCKS TILED
+//: const FLOATS=0 HALVES_APART=0 WHOLE_BLOCKS TILED
 //: use unpack_bytes
 //: when TILED
 //: const HIGH_BITS=1

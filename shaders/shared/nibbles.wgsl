@@ -1,47 +1,19 @@
-// 4-bit quants: word j of a block holds elements 4j .. 4j + 4 in its low nibbles and elements 16 + 4j .. 16 + 4j + 4 in its high ones.
-//: const FLOATS=0 HALVES_APART=0 SPLIT_SCALE=0 WHOLE_BLOCKS TILED
+// 4-bit quants.
+//: const WHOLE_BLOCKS TILED
+//: use nibble_plane
 //: when TILED
-//: const HIGH_BITS=0
-//: use tile_quants
 
 fn bytes_of(group: u32, j: u32, is_high: u32) -> vec4u {
-  return (quant_words_of(group, j) >> vec4u(4u * is_high)) & vec4u(0x0f0f0f0fu);
+  return nibbles_of(group, j, is_high);
 }
-
-//: else
-//: when WHOLE_BLOCKS
-//: const HALVED HALF_LOADS
-
-@group(0) @binding(next) var<storage, read> w_quants: array<Words>; // [rows, blocks], in halves with HALVED
-
-alias Quants = Words;
-
-fn load_quants(at: u32) -> Quants {
-  return w_quants[at];
-}
-
-//: each j HALF_LOADS
-fn bits$j(quants: Quants) -> u32 {
-  return quants[$j];
-}
-
 //: end
-//: else
 
-@group(0) @binding(next) var<storage, read> w_quants: array<u32>; // [rows, blocks * 4]
-
-fn load_bits(at: u32, j: u32) -> u32 {
-  return w_quants[at * 4u + j];
-}
-
-//: end
-//: end
 fn bytes0(bits: u32) -> u32 {
-  return bits & 0x0f0f0f0fu;
+  return nibbles0(bits);
 }
 
 fn bytes1(bits: u32) -> u32 {
-  return (bits >> 4u) & 0x0f0f0f0fu;
+  return nibbles1(bits);
 }
 
 // Nibbles are masked in place and their inputs multiplied by the matching power of two, because shifts are slow on processors.

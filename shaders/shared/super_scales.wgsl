@@ -1,5 +1,5 @@
 // Scales of super-blocks: d * scale * q - dmin * min, with a 6-bit scale and minimum for each block, and d and dmin for eight blocks.
-//: const HAS_MIN=1 TILED
+//: const HAS_MIN=1 SPLIT_SCALE=0 TILED
 //: use super_unit
 //: when TILED
 //: const SUPER_SCALES=1 BLOCKS_OF_SCALE=1

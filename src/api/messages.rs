@@ -113,6 +113,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The pictures of the content that was read.
+    pub(super) fn into_pictures(self) -> Vec<PictureUrl> {
+        self.conversation.pictures
+    }
+
     /// Adds a message.
     pub(super) fn push(&mut self, role: Role, content: Vec<ContentPart>) {
         self.conversation.messages.push(Message { role, content });
@@ -264,7 +269,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn read_content(&mut self, content: &Field<'_>, dialect: Dialect) -> Result<Vec<ContentPart>> {
+    pub(super) fn read_content(&mut self, content: &Field<'_>, dialect: Dialect) -> Result<Vec<ContentPart>> {
         match content.value {
             Value::String(text) => Ok(vec![ContentPart::Text(text.clone())]),
             Value::Array(_) => content.array()?.map(|part| self.read_part(&part, dialect)).collect(),
@@ -272,7 +277,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn read_part(&mut self, part: &Field<'_>, dialect: Dialect) -> Result<ContentPart> {
+    pub(super) fn read_part(&mut self, part: &Field<'_>, dialect: Dialect) -> Result<ContentPart> {
         let fields = part.object()?;
         let kind = fields.need("type")?;
         match (kind.str()?, dialect) {

@@ -5,6 +5,7 @@
 
 pub mod chat_request;
 pub mod completion_request;
+pub mod embeddings;
 pub mod reply;
 pub mod response_request;
 pub mod run;
@@ -28,6 +29,7 @@ mod turns;
 pub use asker::{Asker, Limit};
 pub use chat_request::ChatRequest;
 pub use completion_request::CompletionRequest;
+pub use embeddings::{Embedder, EmbeddingRequest};
 pub use format::Wanted;
 pub use messages::PictureUrl;
 pub use reply::Reply;

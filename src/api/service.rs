@@ -1,5 +1,6 @@
 //! Endpoints of the API, and the work that their requests ask for.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 use super::asker::Asker;
 use super::chat_request::ChatRequest;
 use super::completion_request::CompletionRequest;
+use super::embeddings::{Embedder, EmbeddingRequest, no_embeddings};
 use super::field::parse;
 use super::format::Wanted;
 use super::message_request;
@@ -16,7 +18,7 @@ use super::response_request::{History, ResponseRequest};
 use super::thinking::Thinking;
 use super::tokenize_request::TokenizeRequest;
 use super::tools::Tools;
-use super::wire::{ChatWire, Head, Keeper, MessageWire, ResponseWire, TextWire, Wire};
+use super::wire::{ChatWire, EmbeddingWire, Head, Keeper, MessageWire, ResponseWire, TextWire, Wire};
 use crate::chat::{CallSyntax, Message, Role, Tokenizer};
 use crate::engine::{
     self, AnswerOptions, CallOptions, Encoded, Encoder, Picture, Prompt, Reading, RequestControl, Scope, ThoughtOptions,
@@ -48,6 +50,8 @@ pub struct Service {
     pub tokenizer: Arc<Tokenizer>,
     /// Responses that later requests may continue.
     pub responses: Arc<Responses>,
+    /// Embeddings of the model; `None` to refuse them.
+    pub embedder: Option<Embedder>,
     /// True if the platform has uploaded files, which pictures may name.
     pub keeps_files: bool,
 }
@@ -89,6 +93,8 @@ pub struct Work {
     /// Owner of the prompts' entries in the KV cache: the platform's choice.
     pub scope: Scope,
     pub(super) prompts: Vec<Prompt>,
+    /// Pictures of each prompt, where prompts have their own.
+    pub(super) shares: Vec<Range<usize>>,
     /// Leaves out the oldest turns if the conversation is too long for the context.
     pub(super) truncates: bool,
     /// Answers per prompt.
@@ -109,7 +115,8 @@ impl Work {
     /// The errors of [`Encoder::encode`], and [`Error::ContextOverflow`] for a prompt that leaves no room for an answer.
     pub fn encode(&self, encoder: &Encoder, pictures: &[Picture], control: &RequestControl) -> Result<Vec<Encoded>> {
         let reading = Reading { control, scope: self.scope };
-        let encode = |prompt| {
+        let encode = |(index, prompt): (usize, &Prompt)| {
+            let pictures = self.shares.get(index).map_or(pictures, |share| &pictures[share.clone()]);
             let encoded = match self.truncates {
                 true => encoder.encode_cut(prompt, pictures, (self.options.max_tokens, reading)),
                 false => encoder.encode(prompt, pictures, reading),
@@ -119,7 +126,7 @@ impl Work {
             }
             Ok(encoded)
         };
-        self.prompts.iter().map(encode).collect()
+        self.prompts.iter().enumerate().map(encode).collect()
     }
 }
 
@@ -134,6 +141,7 @@ enum Endpoint<'a> {
     Message,
     CountMessage,
     Tokenize,
+    Embed,
 }
 
 impl Service {
@@ -183,6 +191,7 @@ impl Service {
                 let request = ResponseRequest::read(&parse(body)?, history, self.defaults_for(defaults))?;
                 self.tokens(TokenizeRequest::of_response(request), true)?
             }
+            Endpoint::Embed => self.embeddings(body)?,
             Endpoint::Tokenize => self.tokens(TokenizeRequest::from_json(&parse(body)?)?, false)?,
         };
         match work.pictures.iter().find(|picture| !self.keeps_files && picture.file_id().is_some()) {
@@ -257,11 +266,11 @@ impl Service {
             format,
             truncates: request.truncates,
             n: request.n,
-            options: AnswerOptions { sampling, max_tokens, stop, thoughts, calls },
+            options: AnswerOptions { sampling, max_tokens, stop, thoughts, calls, embeds: false },
             stream: request.stream,
             asker: request.asker,
-            scope: Scope::SHARED,
             wire,
+            ..Work::default()
         })
     }
 
@@ -297,9 +306,19 @@ impl Service {
             options: AnswerOptions { sampling, max_tokens, thoughts, calls, ..AnswerOptions::default() },
             stream: request.stream,
             asker: request.asker,
-            scope: Scope::SHARED,
             wire: Wire::Response(Box::new(wire)),
+            ..Work::default()
         })
+    }
+
+    fn embeddings(&self, body: &str) -> Result<Work> {
+        let embedder = self.embedder.as_ref().ok_or_else(no_embeddings)?;
+        let request = EmbeddingRequest::from_json(&parse(body)?, embedder)?;
+        self.check_model(request.model.as_deref())?;
+        let EmbeddingRequest { prompts, pictures, shares, dimensions, encoding, asker, .. } = request;
+        let wire = Wire::Embedding(EmbeddingWire { model: self.model.clone(), dimensions, encoding });
+        let options = AnswerOptions { embeds: true, ..AnswerOptions::default() };
+        Ok(Work { prompts, pictures, shares, n: 1, options, asker, wire, ..Work::default() })
     }
 
     fn tokens(&self, request: TokenizeRequest, is_count: bool) -> Result<Work> {
@@ -331,6 +350,7 @@ fn endpoint(path: &str) -> Option<(Endpoint<'_>, &'static str)> {
         "messages" => (Endpoint::Message, "POST"),
         "messages/count_tokens" => (Endpoint::CountMessage, "POST"),
         "tokenize" => (Endpoint::Tokenize, "POST"),
+        "embeddings" => (Endpoint::Embed, "POST"),
         other if other.starts_with("responses/resp_") => {
             (Endpoint::StoredResponse(other.trim_start_matches("responses/")), "GET or DELETE")
         }

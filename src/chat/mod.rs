@@ -16,12 +16,14 @@ pub mod thoughts;
 pub mod tokenizer;
 
 mod byte_alphabet;
+mod embedding;
 mod json;
 mod nfc;
 mod pre_tokenizer;
 mod tokenizer_file;
 
 pub use calls::{CallPart, CallReader, CallSyntax, ToolForms};
+pub use embedding::{EmbeddingSettings, embedding_of};
 pub use json::definition_line;
 pub use layout::{ChatLayout, Segment};
 pub use message::{ContentPart, Message, Role, ToolCall};

@@ -177,6 +177,9 @@ pub struct Completion {
     /// Tool calls.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<ToolCall>,
+    /// Last hidden state of the prompt, after the final norm, if requested. `// [hidden]`
+    #[serde(skip)]
+    pub hidden: Vec<f32>,
     /// Its tokens.
     pub tokens: Vec<u32>,
     /// Log probabilities of the tokens, if requested.

@@ -37,7 +37,7 @@ pub use tuned::Tuned;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::chat::{CallSyntax, ThoughtSyntax, Tokenizer};
+use crate::chat::{CallSyntax, EmbeddingSettings, ThoughtSyntax, Tokenizer};
 use crate::error::Result;
 use crate::families::{ModelConfig, definition};
 use crate::gpu::ledger::LedgerRow;
@@ -149,6 +149,11 @@ impl<B: Backend> Engine<B> {
         let syntax = ThoughtSyntax::new(&layout, &self.tokenizer).ok()??;
         let published = definition.family().chat.thinking.unwrap_or([chat.sampling; 2]);
         Some(Thinking { syntax: Arc::new(syntax), sampling: published.map(|published| options_of(&published)) })
+    }
+
+    /// Prompts of the model's embeddings; `None` if it was not trained for them.
+    pub fn embedding(&self) -> Option<&EmbeddingSettings> {
+        self.backend.manifest().chat.embedding.as_ref()
     }
 
     /// Syntax of the model's tool calls; `None` if it was not trained for them, or if its vocabulary lacks the tokens.

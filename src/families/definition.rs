@@ -2,6 +2,7 @@
 
 use super::readers::Family;
 use super::tensor_spec::TensorSpec;
+use crate::chat::EmbeddingSettings;
 use crate::chat::layout::ChatLayout;
 use crate::config::{ImageGrid, PixelSize};
 use crate::error::{Error, MANIFEST_FILE, Result};
@@ -33,6 +34,11 @@ pub trait Definition {
 
     /// The tower, without its weights; `None` for a text model.
     fn tower(&self) -> Option<Tower> {
+        None
+    }
+
+    /// Prompts of the family's embedding models; `None` if it has no such models.
+    fn embedding(&self) -> Option<EmbeddingSettings> {
         None
     }
 

@@ -175,7 +175,9 @@ fn tiled(mut shader: Shader, layout: Layout, tuning: Tuning) -> Shader {
             PlaneKind::Values => shader,
             PlaneKind::Quants => shader.set("QUANT_PHASES", BLOCK / bytes),
             PlaneKind::HighBits => shader.set_all([("HIGH_LANES", lanes), ("HIGH_LOADS", loads(columns))]),
-            PlaneKind::Scales => shader.set_all([("SCALE_LANES", lanes), ("SCALE_LOADS", loads(columns / ROW_GROUP))]),
+            PlaneKind::Scales | PlaneKind::Exponents => {
+                shader.set_all([("SCALE_LANES", lanes), ("SCALE_LOADS", loads(columns / ROW_GROUP))])
+            }
             PlaneKind::SuperScales => {
                 shader.set_all([("SUPER_LANES", lanes), ("SUPER_LOADS", loads(columns / ROW_GROUP))])
             }

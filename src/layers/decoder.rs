@@ -171,7 +171,8 @@ pub struct Decoder {
     ropes: RopeTables,
     embed_tokens: Weight,
     layers: Vec<Layer>,
-    norm: Norm,
+    /// The norm after the last layer.
+    pub(crate) norm: Norm,
     lm_head: Option<Weight>,
     /// Further rows of features of each image token: each is added after one of the first layers.
     stacked_features: usize,

@@ -3,7 +3,7 @@
 use half::f16;
 
 use super::ggml::Parts;
-use super::{Layout, ROW_GROUP, SUPER_BLOCK};
+use super::{Layout, ROW_GROUP, SUPER_BLOCK, ScaleFields};
 
 /// Bytes and elements of a ggml block. `None` for layouts that ggml does not have.
 pub fn block_size(layout: Layout) -> Option<(usize, usize)> {
@@ -11,11 +11,16 @@ pub fn block_size(layout: Layout) -> Option<(usize, usize)> {
     Some((layout.spec().ggml.as_ref()?.bytes, elements))
 }
 
-/// Index of the first block with a 16-bit scale that is not finite; no quantiser writes such a scale.
+/// Index of the first block with a scale that is not finite; no quantiser writes such a scale.
 pub fn first_not_finite(layout: Layout, blocks: &[u8]) -> Option<usize> {
     let ggml = layout.spec().ggml.as_ref()?;
-    let finite = |block: &[u8], at: usize| f16::from_le_bytes([block[at], block[at + 1]]).is_finite();
-    blocks.chunks_exact(ggml.bytes).position(|block| !ggml.scales.iter().all(|&at| finite(block, at)))
+    let is_finite = |block: &[u8]| match ggml.scales {
+        ScaleFields::Halves(scales) => {
+            scales.iter().all(|&at| f16::from_le_bytes([block[at], block[at + 1]]).is_finite())
+        }
+        ScaleFields::Exponent => block[0] != u8::MAX,
+    };
+    blocks.chunks_exact(ggml.bytes).position(|block| !is_finite(block))
 }
 
 /// Appends whole rows of ggml's blocks, `blocks` to a row, to the planes of a matrix. The number of rows must be a multiple of

@@ -21,12 +21,41 @@ pub(super) fn split_q4_1(block: &[u8], [out, scales, ..]: &mut Parts) {
     scales[..4].copy_from_slice(head);
 }
 
-/// A scale, fifth bits in the order of the elements, nibbles as they are.
-pub(super) fn split_q5_0(block: &[u8], [out, high_bits, scales, _]: &mut Parts) {
-    let (d, rest) = block.split_at(2);
+/// A scale and a minimum, fifth bits in the order of the elements, nibbles as they are.
+pub(super) fn split_q5_1(block: &[u8], [out, high_bits, scales, _]: &mut Parts) {
+    let (head, rest) = block.split_at(4);
+    split_fifth_bits(rest, out, high_bits);
+    scales[..4].copy_from_slice(head);
+}
+
+fn split_fifth_bits(rest: &[u8], out: &mut [u8], high_bits: &mut [u8]) {
     let (fifth, quants) = rest.split_at(4);
     out[..quants.len()].copy_from_slice(quants);
     pack_high_bits::<1>(&mut high_bits[..4], |_, e| fifth[e / 8] >> (e % 8) & 1);
+}
+
+/// An exponent, nibbles as they are.
+pub(super) fn split_mxfp4(block: &[u8], [out, exponents, ..]: &mut Parts) {
+    exponents[0] = block[0];
+    out[..16].copy_from_slice(&block[1..]);
+}
+
+/// A scale, the upper two bits of the integer scales, their lower four, nibbles as they are.
+pub(super) fn split_iq4_xs(block: &[u8], [out, scales, super_scales, _]: &mut Parts) {
+    let (head, quants) = block.split_at(8);
+    out[..quants.len()].copy_from_slice(quants);
+    let upper = u16::from_le_bytes([head[2], head[3]]);
+    for (b, scale) in scales[..8].iter_mut().enumerate() {
+        let six_bits = nibble(head[4 + b / 2], b % 2) | ((upper >> (2 * b) & 3) as u8) << 4;
+        *scale = six_bits.wrapping_sub(32);
+    }
+    super_scales[..2].copy_from_slice(&head[..2]);
+}
+
+/// A scale, fifth bits in the order of the elements, nibbles as they are.
+pub(super) fn split_q5_0(block: &[u8], [out, high_bits, scales, _]: &mut Parts) {
+    let (d, rest) = block.split_at(2);
+    split_fifth_bits(rest, out, high_bits);
     scales[..2].copy_from_slice(d);
 }
 
@@ -55,6 +84,33 @@ pub(super) fn split_q6_k(block: &[u8], [out, high_bits, scales, super_scales]: &
     // Block `b` is quarter `b % 4` of half `b / 4`.
     pack_nibbles(out, |b, e| nibble(low[b / 4 * 64 + b % 2 * 32 + e], b % 4 / 2));
     pack_high_bits::<2>(&mut high_bits[..64], |b, e| high[b / 4 * 32 + e] >> (b % 4 * 2) & 3);
+}
+
+/// The third bits, then pairs of bits, scales of 6 bits plus 32, and their scale.
+pub(super) fn split_q3_k(block: &[u8], [out, scales, super_scales, _]: &mut Parts) {
+    let (third, rest) = block.split_at(32);
+    let (pairs, rest) = rest.split_at(64);
+    let (packed, d) = rest.split_at(12);
+    for (g, scale) in scales[..16].iter_mut().enumerate() {
+        let six_bits = nibble(packed[g % 8], g / 8) | (packed[8 + g % 4] >> (g / 4 * 2) & 3) << 4;
+        *scale = six_bits.wrapping_sub(32);
+    }
+    super_scales[..2].copy_from_slice(d);
+    pack_nibbles(out, |b, e| pair(pairs, b, e) | (third[e] >> b & 1) << 2);
+}
+
+/// Scales and minima of 4 bits, pairs of bits, and their scales.
+pub(super) fn split_q2_k(block: &[u8], [out, scales, super_scales, _]: &mut Parts) {
+    let (own_scales, rest) = block.split_at(16);
+    let (pairs, head) = rest.split_at(64);
+    scales[..16].copy_from_slice(own_scales);
+    super_scales[..4].copy_from_slice(head);
+    pack_nibbles(out, |b, e| pair(pairs, b, e));
+}
+
+/// Two bits of element `e` of block `b`, which is quarter `b % 4` of half `b / 4`.
+fn pair(pairs: &[u8], b: usize, e: usize) -> u8 {
+    pairs[b / 4 * 32 + e] >> (b % 4 * 2) & 3
 }
 
 fn nibble(byte: u8, high: usize) -> u8 {
@@ -104,6 +160,18 @@ pub(super) fn fill_q4_1(d: f16, block: &mut [u8]) {
     set(block, 2, f16::from_f32(d.to_f32() * -7.5));
 }
 
+/// The mean of the numbers is 0.
+pub(super) fn fill_q5_1(d: f16, block: &mut [u8]) {
+    set(block, 0, d);
+    set(block, 2, f16::from_f32(d.to_f32() * -15.5));
+}
+
+/// The power of two next below the scale.
+pub(super) fn fill_mxfp4(d: f16, block: &mut [u8]) {
+    let exponent = d.to_f32().to_bits() >> 23 & 255;
+    block[0] = exponent as u8 + 1;
+}
+
 /// Minima are half as large as the range: the mean of the numbers is 0.
 fn fill_k(d: f16, half_range: f32, block: &mut [u8]) {
     set(block, 0, d);
@@ -120,4 +188,14 @@ pub(super) fn fill_q5_k(d: f16, block: &mut [u8]) {
 
 pub(super) fn fill_q6_k(d: f16, block: &mut [u8]) {
     set(block, 208, d);
+}
+
+pub(super) fn fill_q3_k(d: f16, block: &mut [u8]) {
+    set(block, 108, d);
+}
+
+/// The mean of the numbers is 0.
+pub(super) fn fill_q2_k(d: f16, block: &mut [u8]) {
+    set(block, 80, d);
+    set(block, 82, f16::from_f32(d.to_f32() * 1.5));
 }

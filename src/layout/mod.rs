@@ -5,6 +5,7 @@
 //! words. A vector is plain `f32`, unpadded.
 
 pub mod blocks;
+pub mod codes;
 pub mod decode;
 mod device_bytes;
 pub mod encode;
@@ -18,7 +19,7 @@ use std::fmt;
 
 pub use device_bytes::device_bytes;
 pub use lane_layout::LaneLayout;
-pub use table::{GgmlType, Layout, LayoutSpec, SPECS};
+pub use table::{GgmlType, Layout, LayoutSpec, SPECS, ScaleFields};
 
 /// Elements that share a scale, along a row.
 pub const BLOCK: usize = 32;
@@ -42,6 +43,8 @@ pub enum PlaneKind {
     HighBits,
     /// Factors of the integers of each block, interleaved for four rows.
     Scales,
+    /// Factors that are powers of two, as their exponents plus 128, interleaved for four rows.
+    Exponents,
     /// Factors of the scales of eight blocks, interleaved for four rows.
     SuperScales,
 }

@@ -23,6 +23,8 @@ pub enum Layout {
     /// Same as [`Layout::Q4K`] with a fifth bit in `high_bits`: 4 bytes for each row and block, byte `i` holding that of element
     /// `4j + i` in bit `j`.
     Q5K,
+    /// Same as ggml: `x = scale * q + min`. `quants` and `high_bits` as in [`Layout::Q5_0`], without the 16; `scales` as in [`Layout::Q4_1`].
+    Q5_1,
     /// Same as ggml: `x = scale * (q - 16)`. `quants` and `scales` as in [`Layout::Q4_0`], `high_bits` as in [`Layout::Q5K`].
     Q5_0,
     /// Same as ggml: `x = scale * q + min`. `quants` as in [`Layout::Q4_0`], without the 8;
@@ -31,11 +33,26 @@ pub enum Layout {
     /// Same as ggml: `x = d * scale * q - dmin * min`. `quants` as in [`Layout::Q4_0`], without the 8;
     /// `scales`: `u8 (scale, min) [rows_padded / 4][cols / 32][4]`; `super_scales`: `f16 (d, dmin) [rows_padded / 4][cols / 256][4]`.
     Q4K,
+    /// Same as ggml: `x = scale * code[q]`, with the integers of [`codes::IQ4`](super::codes::IQ4). `quants` and `scales` as in [`Layout::Q4_0`].
+    Iq4Nl,
+    /// Same as ggml: `x = d * scale * code[q]`, with codes and `quants` as in [`Layout::Iq4Nl`]; `scales`: `i8 [rows_padded / 4][cols / 32][4]`;
+    /// `super_scales` as in [`Layout::Q6K`].
+    Iq4Xs,
     /// `quants`: 16 bytes for each row and block, byte `j` holding element `j` in its low and `16 + j` in its high nibble,
     /// each plus 8; `scales` as in [`Layout::Q8_0`].
     Q4_0,
     /// `quants` as in [`Layout::Q4_0`]; `scales`: `f16 [rows_padded / 4][ceil(cols / 64)][4]`, one for each 64 elements of a row.
     Q4_64,
+    /// Same as ggml: `x = 2^(exponent - 128) * code[q]`, with the integers of [`codes::FP4`](super::codes::FP4). `quants` as in [`Layout::Q4_0`];
+    /// `exponents`: `u8 [rows_padded / 4][cols_padded / 32][4]`.
+    Mxfp4,
+    /// Same as ggml: `x = d * scale * (q - 4)`. `quants` as in [`Layout::Q4_0`], with three bits in each nibble; `scales` and `super_scales` as in
+    /// [`Layout::Q6K`].
+    Q3K,
+    /// Same as ggml: `x = d * scale * q - dmin * min`. `quants` as in [`Layout::Q4_0`], with two bits in each nibble;
+    /// `scales`: `u8 [rows_padded / 4][cols / 32][4][2]`, one for each 16 elements, with the scale in its low nibble and the minimum in its high one;
+    /// `super_scales` as in [`Layout::Q4K`].
+    Q2K,
 }
 
 /// Description of a layout.
@@ -66,12 +83,21 @@ pub struct GgmlType {
     pub name: &'static str,
     /// Bytes of a block.
     pub bytes: usize,
-    /// Offsets of the 16-bit scales in a block.
-    pub scales: &'static [usize],
+    /// Scales that may be infinite or NaN in a damaged block.
+    pub scales: ScaleFields,
     /// Takes a block apart, into a part for each plane.
     pub split: fn(&[u8], &mut ggml::Parts),
     /// Gives a block of random bits scales of about the size of the one given.
     pub fill: fn(f16, &mut [u8]),
+}
+
+/// The scales in a block of ggml's.
+#[derive(Debug, Clone, Copy)]
+pub enum ScaleFields {
+    /// 16-bit floats at these offsets.
+    Halves(&'static [usize]),
+    /// The first byte is the exponent of a power of two; 255 is NaN (OCP Microscaling Formats 1.0).
+    Exponent,
 }
 
 impl GgmlType {
@@ -83,7 +109,7 @@ impl GgmlType {
         split: fn(&[u8], &mut ggml::Parts),
         fill: fn(f16, &mut [u8]),
     ) -> Option<Self> {
-        Some(Self { number, name, bytes, scales, split, fill })
+        Some(Self { number, name, bytes, scales: ScaleFields::Halves(scales), split, fill })
     }
 }
 
@@ -97,12 +123,15 @@ const fn by_group(kind: PlaneKind, cols: usize, bytes: usize, piece: usize) -> P
 
 const NIBBLES: PlaneUnit = by_row(PlaneKind::Quants, BLOCK, BLOCK / 2);
 const BLOCK_SCALES: PlaneUnit = by_group(PlaneKind::Scales, BLOCK, 2, 2);
+const BLOCK_MINIMA: PlaneUnit = by_group(PlaneKind::Scales, BLOCK, 4, 4);
 const K_NIBBLES: PlaneUnit = by_row(PlaneKind::Quants, SUPER_BLOCK, SUPER_BLOCK / 2);
 const K_SCALES: PlaneUnit = by_group(PlaneKind::Scales, SUPER_BLOCK, 16, 2);
 const SUPER_SCALES: PlaneUnit = by_group(PlaneKind::SuperScales, SUPER_BLOCK, 4, 4);
 
+const UNIFORM_SCALE: PlaneUnit = by_group(PlaneKind::SuperScales, SUPER_BLOCK, 2, 2);
+
 /// Every layout, largest first.
-pub static SPECS: [LayoutSpec; 10] = [
+pub static SPECS: [LayoutSpec; 16] = [
     LayoutSpec {
         layout: Layout::F32,
         name: "f32",
@@ -133,12 +162,7 @@ pub static SPECS: [LayoutSpec; 10] = [
     LayoutSpec {
         layout: Layout::Q6K,
         name: "q6_k",
-        planes: &[
-            K_NIBBLES,
-            by_row(PlaneKind::HighBits, SUPER_BLOCK, 64),
-            K_SCALES,
-            by_group(PlaneKind::SuperScales, SUPER_BLOCK, 2, 2),
-        ],
+        planes: &[K_NIBBLES, by_row(PlaneKind::HighBits, SUPER_BLOCK, 64), K_SCALES, UNIFORM_SCALE],
         decode: decode::q6_k,
         encode: None,
         ggml: GgmlType::new(14, "Q6_K", 210, &[208], ggml::split_q6_k, ggml::fill_q6_k),
@@ -154,6 +178,15 @@ pub static SPECS: [LayoutSpec; 10] = [
         deviation: 527.0,
     },
     LayoutSpec {
+        layout: Layout::Q5_1,
+        name: "q5_1",
+        planes: &[NIBBLES, by_row(PlaneKind::HighBits, BLOCK, 4), BLOCK_MINIMA],
+        decode: decode::q5_1,
+        encode: None,
+        ggml: GgmlType::new(7, "Q5_1", 24, &[0, 2], ggml::split_q5_1, ggml::fill_q5_1),
+        deviation: 9.23,
+    },
+    LayoutSpec {
         layout: Layout::Q5_0,
         name: "q5_0",
         planes: &[NIBBLES, by_row(PlaneKind::HighBits, BLOCK, 4), BLOCK_SCALES],
@@ -165,7 +198,7 @@ pub static SPECS: [LayoutSpec; 10] = [
     LayoutSpec {
         layout: Layout::Q4_1,
         name: "q4_1",
-        planes: &[NIBBLES, by_group(PlaneKind::Scales, BLOCK, 4, 4)],
+        planes: &[NIBBLES, BLOCK_MINIMA],
         decode: decode::q4_1,
         encode: None,
         ggml: GgmlType::new(3, "Q4_1", 20, &[0, 2], ggml::split_q4_1, ggml::fill_q4_1),
@@ -179,6 +212,24 @@ pub static SPECS: [LayoutSpec; 10] = [
         encode: None,
         ggml: GgmlType::new(12, "Q4_K", 144, &[0, 2], ggml::split_q4_k, ggml::fill_q4_k),
         deviation: 258.0,
+    },
+    LayoutSpec {
+        layout: Layout::Iq4Nl,
+        name: "iq4_nl",
+        planes: &[NIBBLES, BLOCK_SCALES],
+        decode: decode::iq4_nl,
+        encode: None,
+        ggml: GgmlType::new(20, "IQ4_NL", 18, &[0], ggml::split_scale, ggml::fill_scale),
+        deviation: 67.4,
+    },
+    LayoutSpec {
+        layout: Layout::Iq4Xs,
+        name: "iq4_xs",
+        planes: &[K_NIBBLES, by_group(PlaneKind::Scales, SUPER_BLOCK, 8, 1), UNIFORM_SCALE],
+        decode: decode::iq4_xs,
+        encode: None,
+        ggml: GgmlType::new(23, "IQ4_XS", 136, &[0], ggml::split_iq4_xs, ggml::fill_scale),
+        deviation: 1246.3,
     },
     LayoutSpec {
         layout: Layout::Q4_0,
@@ -197,5 +248,39 @@ pub static SPECS: [LayoutSpec; 10] = [
         encode: Some(encode::q4_64),
         ggml: None,
         deviation: 4.64,
+    },
+    LayoutSpec {
+        layout: Layout::Mxfp4,
+        name: "mxfp4",
+        planes: &[NIBBLES, by_group(PlaneKind::Exponents, BLOCK, 1, 1)],
+        decode: decode::mxfp4,
+        encode: None,
+        ggml: Some(GgmlType {
+            number: 39,
+            name: "MXFP4",
+            bytes: 17,
+            scales: ScaleFields::Exponent,
+            split: ggml::split_mxfp4,
+            fill: ggml::fill_mxfp4,
+        }),
+        deviation: 5.85,
+    },
+    LayoutSpec {
+        layout: Layout::Q3K,
+        name: "q3_k",
+        planes: &[K_NIBBLES, K_SCALES, UNIFORM_SCALE],
+        decode: decode::q3_k,
+        encode: None,
+        ggml: GgmlType::new(11, "Q3_K", 110, &[108], ggml::split_q3_k, ggml::fill_q3_k),
+        deviation: 43.3,
+    },
+    LayoutSpec {
+        layout: Layout::Q2K,
+        name: "q2_k",
+        planes: &[K_NIBBLES, K_SCALES, SUPER_SCALES],
+        decode: decode::q2_k,
+        encode: None,
+        ggml: GgmlType::new(10, "Q2_K", 84, &[80, 82], ggml::split_q2_k, ggml::fill_q2_k),
+        deviation: 13.9,
     },
 ];

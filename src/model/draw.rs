@@ -171,6 +171,11 @@ impl LanguageModel for Model {
         Ok(all)
     }
 
+    async fn hidden(&mut self, row: usize) -> Result<Vec<f32>> {
+        let h = self.run_norm(row).await?; // [1, hidden]
+        self.gpu.read_as(&h).await
+    }
+
     async fn drawn_logits(&mut self, row: usize) -> Result<Vec<f32>> {
         let (first, _) = self.logits_and_step()?;
         self.gpu.read_as(&Slice { offset: first.offset + row as u64 * first.bytes, ..first }).await

@@ -91,17 +91,30 @@ impl Model {
 
     /// Computes the logits of rows of the last chunk into the logits buffer.
     pub(super) async fn run_head(&self, rows: Range<usize>) -> Result<()> {
-        let work = self.work()?;
-        let row_bytes = (self.config().hidden_size * size_of::<f32>()) as u64;
-        let mut recording = self.gpu.recording();
-        // Bindings begin at multiples of 256 bytes and rows need not, so the rows are first gathered at the beginning of a buffer.
-        let range = rows.start as u64 * row_bytes..rows.end as u64 * row_bytes;
-        let gathered = work.gathered.slice(0..rows.len() as u64 * row_bytes); // [rows, hidden]
-        recording.copy(work.x.slice(range), gathered.clone());
+        let (work, mut recording) = (self.work()?, self.gpu.recording());
+        let gathered = self.gather(work, &mut recording, &rows); // [rows, hidden]
         let form = Form::Chunk { first_entry: 0 };
         let mut pass = Pass { recording: &mut recording, work, rows: rows.len(), form, features: None };
         self.decoder.record_head(&mut pass, (&gathered, rows.len()))?;
         self.gpu.run_in_pieces("head", recording, &mut || Ok(())).await
+    }
+
+    /// Computes the final norm of a row of the last chunk. Returns its place. `// [1, hidden]`
+    pub(super) async fn run_norm(&self, row: usize) -> Result<Slice> {
+        let (work, mut recording) = (self.work()?, self.gpu.recording());
+        let gathered = self.gather(work, &mut recording, &(row..row + 1)); // [1, hidden]
+        let normed = work.h.slice(0..gathered.bytes); // [1, hidden]
+        self.decoder.norm.record(&mut recording, 1, &gathered, &normed)?;
+        self.gpu.run_in_pieces("final norm", recording, &mut || Ok(())).await?;
+        Ok(normed)
+    }
+
+    /// Records a copy of rows of the last chunk to the beginning of a buffer: bindings begin at multiples of 256 bytes, and rows need not.
+    fn gather(&self, work: &Workspace, recording: &mut Recording, rows: &Range<usize>) -> Slice {
+        let row_bytes = (self.config().hidden_size * size_of::<f32>()) as u64;
+        let gathered = work.gathered.slice(0..rows.len() as u64 * row_bytes); // [rows, hidden]
+        recording.copy(work.x.slice(rows.start as u64 * row_bytes..rows.end as u64 * row_bytes), gathered.clone());
+        gathered
     }
 
     /// Logits of the next token, `[vocab]`, and the step buffer that the draw writes. [`Error::Internal`] before the first pass.

@@ -106,6 +106,9 @@ pub trait LanguageModel {
     /// Logits of rows of the last chunk. `// [rows, vocab]`
     async fn logits(&mut self, rows: Range<usize>) -> Result<Vec<f32>>;
 
+    /// Last hidden state of a row of the last chunk, after the final norm. `// [hidden]`
+    async fn hidden(&mut self, row: usize) -> Result<Vec<f32>>;
+
     /// Logits of the last draw, a row of the last step or pass over drafts, without bias and penalties. Valid until more work is submitted. `//
     /// [vocab]`
     async fn drawn_logits(&mut self, row: usize) -> Result<Vec<f32>>;

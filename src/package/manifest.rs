@@ -7,6 +7,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::hash::sha256_hex;
+use crate::chat::EmbeddingSettings;
 use crate::error::{Error, Result};
 use crate::families::ModelConfig;
 use crate::layout::{Layout, PLANE_ALIGNMENT};
@@ -82,6 +83,9 @@ pub struct ChatSettings {
     /// Sampling options for requests that set none.
     #[serde(default, skip_serializing_if = "SamplingDefaults::are_none")]
     pub sampling: SamplingDefaults,
+    /// Prompts of an embedding model; absent in other models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<EmbeddingSettings>,
 }
 
 /// A file of the package.

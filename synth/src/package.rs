@@ -61,6 +61,7 @@ pub async fn package<K: PackageSink>(
         eos_token_ids: vec![eos],
         pad_token_id: pad,
         sampling: sampling.unwrap_or_default(),
+        embedding: definition(&config).embedding().filter(|_| name.contains("embedding")),
     };
     let source = Some(format!("random numbers, seed {seed}"));
     let draft = Manifest::draft(name.into(), quantization, config, chat);

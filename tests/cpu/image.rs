@@ -85,8 +85,8 @@ fn broken_files_are_refused_with_a_reason() {
         assert!(matches!(error, Error::InvalidImage { .. } | Error::ImageTooLarge { .. }), "{name}: {error:?}");
     }
     assert_eq!(invalid(b""), "the file is empty");
-    assert_eq!(invalid(b"not a picture"), "not a PNG, JPEG or WebP");
-    assert!(invalid(b"GIF89a\x01\x00\x01\x00").contains("gif is not supported"));
+    assert_eq!(invalid(b"not a picture"), "not a PNG, JPEG, WebP, GIF, BMP or TIFF");
+    assert!(invalid(b"qoif\x01\x00\x01\x00").contains("qoi is not supported"));
     let huge = Error::ImageTooLarge { width: 100_000, height: 100_000, limit_megapixels: 64 };
     assert_eq!(decode(&fixture("images/huge.png"), 64), Err(huge));
 }
@@ -166,6 +166,59 @@ fn wide_samples_keep_their_high_byte() {
     let grey = image::ImageBuffer::from_raw(2, 1, vec![0x12ffu16, 0xffff, 0x8000, 0]).unwrap();
     let png = encoded(&DynamicImage::ImageLumaA16(grey), ImageFormat::Png);
     assert_eq!(decode(&png, 1).unwrap().pixels, [0x12, 0x12, 0x12, 255, 255, 255]);
+}
+
+#[test]
+fn gif_bmp_and_tiff_are_read() {
+    let pixels = vec![255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 255, 255, 0];
+    let rgb = DynamicImage::ImageRgb8(image::RgbImage::from_raw(3, 2, pixels.clone()).unwrap());
+    let rgba = |image: &DynamicImage| DynamicImage::ImageRgba8(image.to_rgba8());
+    for (image, format) in
+        [(rgb.clone(), ImageFormat::Bmp), (rgb.clone(), ImageFormat::Tiff), (rgba(&rgb), ImageFormat::Gif)]
+    {
+        let bytes = encoded(&image, format);
+        assert_eq!(ocelli_pictures::size(&bytes), Some((3, 2)), "{format:?}");
+        assert_eq!(decode(&bytes, 1).unwrap(), Rgb8 { width: 3, height: 2, pixels: pixels.clone() }, "{format:?}");
+        for length in 0..bytes.len() {
+            // A shortened file is refused or shown in part; nothing panics.
+            drop(decode(&bytes[..length], 1));
+        }
+    }
+    let clear = image::RgbaImage::from_raw(2, 1, vec![0, 0, 0, 0, 9, 9, 9, 255]).unwrap();
+    let gif = encoded(&DynamicImage::ImageRgba8(clear), ImageFormat::Gif);
+    assert_eq!(decode(&gif, 1).unwrap().pixels, [255, 255, 255, 9, 9, 9]);
+    let large = DynamicImage::ImageLuma8(image::GrayImage::new(2000, 1000));
+    for format in [ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::Gif] {
+        let large = if format == ImageFormat::Gif { rgba(&large) } else { large.clone() };
+        let refused = decode(&encoded(&large, format), 1);
+        assert!(matches!(refused, Err(Error::ImageTooLarge { width: 2000, height: 1000, .. })), "{format:?}");
+    }
+}
+
+/// A picture of one row that lies on its side: red above blue.
+#[test]
+fn tiff_files_are_turned_upright() {
+    let mut tiff = b"II*\0\x08\0\0\0".to_vec();
+    // Width, height, bits, compression, colours, data, orientation, samples, rows, bytes.
+    let entries: [(u16, u16, u32, u32); 10] = [
+        (256, 3, 1, 2),
+        (257, 3, 1, 1),
+        (258, 3, 1, 8),
+        (259, 3, 1, 1),
+        (262, 3, 1, 1),
+        (273, 4, 1, 8 + 2 + 10 * 12 + 4),
+        (274, 3, 1, 6),
+        (277, 3, 1, 1),
+        (278, 3, 1, 1),
+        (279, 4, 1, 2),
+    ];
+    tiff.extend((entries.len() as u16).to_le_bytes());
+    for (tag, kind, count, value) in entries {
+        tiff.extend(tag.to_le_bytes().into_iter().chain(kind.to_le_bytes()));
+        tiff.extend(count.to_le_bytes().into_iter().chain(value.to_le_bytes()));
+    }
+    tiff.extend([0, 0, 0, 0, 10, 200]);
+    assert_eq!(decode(&tiff, 1).unwrap(), Rgb8 { width: 1, height: 2, pixels: vec![10, 10, 10, 200, 200, 200] });
 }
 
 #[test]

@@ -2,9 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic on failure")]
 
 mod batch;
+mod chat;
 mod counters;
 mod demo;
 mod device;
+mod documents;
+mod embeddings;
 mod engine;
 mod injection;
 mod kernels;

@@ -70,6 +70,7 @@ pub(crate) fn manifest_of(
             eos_token_ids: vec![2],
             pad_token_id: None,
             sampling: Default::default(),
+            embedding: None,
         },
         tokenizer: file(1),
         tensors,

@@ -317,7 +317,7 @@ fn known_models_are_listed_and_unknown_names_are_told() {
         text(&unknown.stderr)
     );
     let missing = pull(&cache, &["inspect", "qwen3.5-0.8b"]);
-    assert!(text(&missing.stderr).contains("`ocelli pull qwen3.5-0.8b` fetches it"), "{}", text(&missing.stderr));
+    assert!(text(&missing.stderr).contains("`ocelli pull qwen3.5-0.8b` downloads it"), "{}", text(&missing.stderr));
 }
 
 #[test]

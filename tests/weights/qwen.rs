@@ -233,3 +233,34 @@ fn quantised_tensors_keep_their_bits() {
         assert!(read_values(&floats, "layers.0.linear_attn.rate").iter().all(|&rate| rate < 0.0));
     }
 }
+
+#[test]
+fn checkpoints_that_pool_the_last_token_are_embedding_models() {
+    let read = |modules: &Value, pooling: Option<Value>| {
+        let mut files = checkpoint("qwen3_vl");
+        files.0.insert("modules.json".into(), modules.to_string().into_bytes().into());
+        if let Some(pooling) = pooling {
+            files.0.insert("1_Pooling/config.json".into(), pooling.to_string().into_bytes().into());
+        }
+        pollster::block_on(read_settings(&files)).map(|settings| settings.chat.embedding)
+    };
+    let modules = json!([
+        {"idx": 0, "path": "", "type": "sentence_transformers.models.Transformer"},
+        {"idx": 1, "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+        {"idx": 2, "path": "2_Normalize", "type": "sentence_transformers.models.Normalize"},
+    ]);
+    for pooling in [None, Some(json!({"pooling_mode_lasttoken": true})), Some(json!({"pooling_mode": "lasttoken"}))] {
+        let embedding = read(&modules, pooling).expect("settings").expect("an embedding model");
+        assert_eq!(
+            (embedding.instruction.as_str(), embedding.least_dimensions),
+            ("Represent the user's input.", Some(64))
+        );
+    }
+    assert_eq!(read(&json!([]), None).expect("settings"), None);
+    for other in
+        [json!({"pooling_mode_lasttoken": false, "pooling_mode_mean_tokens": true}), json!({"pooling_mode": "mean"})]
+    {
+        let error = read(&modules, Some(other)).expect_err("another pooling");
+        assert!(error.to_string().contains("1_Pooling/config.json"), "{error}");
+    }
+}

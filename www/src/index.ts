@@ -6,6 +6,7 @@ export type { AiSdkOptions, AnthropicOptions, OpenAIOptions } from "./api/client
 export {
   Engine,
   type Completions,
+  type Embeddings,
   type LoadOptions,
   type RequestOptions,
   type TokenizeRequest,

@@ -185,7 +185,8 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
     if (call.cacheBytes !== null) await keep(engine, call.cacheBytes, onReport);
     signal.throwIfAborted();
     formats = new Formats(engine.vocabulary(), urls);
-    service = engine.service({ model: call.model, aliases: call.aliases, created: Math.floor(Date.now() / 1000) });
+    const { model, aliases, embeddings } = call;
+    service = engine.service({ model, aliases, embeddings, created: Math.floor(Date.now() / 1000) });
   } catch (thrown) {
     // When one shard fails, others may still be loading.
     store.abort();

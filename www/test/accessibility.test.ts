@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { fill, makeAlbum, stubFiles, written } from "./album-page.js";
 import { askByKeyboard, drop, nextAnswer, openPage, problem } from "./demo-page.js";
 import { inBrowsers, until, type Tab } from "./driver.js";
 import { fakeWorker } from "./fake-worker.js";
@@ -16,6 +17,7 @@ inBrowsers("accessibility", (browser) => {
     site = await startSite();
     tab = await browser().newTab();
     await tab.beforeLoad(fakeWorker);
+    await tab.beforeLoad(stubFiles);
     await openPage(tab, site.url);
     await until(tab, "the gallery is there", () => document.querySelectorAll("#gallery img").length > 0);
   });
@@ -86,6 +88,76 @@ inBrowsers("accessibility", (browser) => {
     await assertNoViolations();
   });
 
+  const dialogs = { fields: "[data-task=fields]", task: "#new-task", camera: "#camera" };
+  for (const [name, opener] of Object.entries(dialogs)) {
+    test(`the dialog "${name}" causes no violations`, async () => {
+      await tab.click("#new-conversation");
+      await tab.click("#describe-at-once");
+      await drop(tab, { from: "models/demo/gallery/scene-01.png", name: "scene.png" });
+      await until(tab, "the picture waits", () => document.querySelectorAll("#tray li").length === 1);
+      await tab.click(opener);
+      await until(tab, "it is open", (name) => document.querySelector<HTMLDialogElement>(`#${name}-dialog`)?.open === true, name);
+      await assertNoViolations(10);
+      await tab.press("Escape");
+      await until(tab, "it is closed", (name) => document.querySelector(`#${name}-dialog`) === null, name);
+      await tab.click("#describe-at-once");
+    });
+  }
+
+  test("a picture that is looked at closely, and an answer in fields, cause no violations", async () => {
+    await tab.click("#tray button.picture");
+    await until(tab, "it is open", () => document.querySelector<HTMLDialogElement>("#picture-dialog")?.open === true);
+    await assertNoViolations(10);
+    await tab.press("Escape");
+    await tab.run(() => void Object.assign(window, { sayNext: '{"shop":"SEA","items":["a","b"],"total":null}' }));
+    await tab.click("[data-task=fields]");
+    await until(tab, "fields can be filled in", () => document.querySelector("#fields-start") !== null);
+    await tab.click("#fields-start");
+    await until(tab, "the answer is a table", () => document.querySelector("#log .words table") !== null);
+    await assertNoViolations();
+    await tab.click("#log .edit-json");
+    await assertNoViolations();
+    await tab.click("#new-conversation");
+  });
+
+  test("albums, their dialogs and their rows cause no violations", async () => {
+    await fill(tab, { "a.png": { from: "models/demo/gallery/scene-01.png" }, "b.png": "broken", "c.png": "ornament", "notes.txt": "text" });
+    await tab.run(() => (location.hash = "#/albums"));
+    await until(tab, "the list", () => document.getElementById("new-album-open") !== null);
+    await assertNoViolations();
+    await tab.click("#new-album-open");
+    await tab.click("#album-folder");
+    await until(tab, "the folder is read", () => document.querySelector<HTMLButtonElement>("#album-make")?.disabled === false);
+    await assertNoViolations(10);
+    await tab.press("Escape");
+    await until(tab, "the dialog is closed", () => !document.getElementById("new-album"));
+    assert.equal(await tab.run(() => document.activeElement?.id), "new-album-open");
+    await makeAlbum(tab);
+    await written(tab, 3);
+    await tab.run(() => {
+      document.querySelector<HTMLInputElement>(".row-picture input")?.click();
+      for (const summary of document.querySelectorAll<HTMLElement>(".row-more summary, .album-settings summary")) summary.click();
+    });
+    await until(
+      tab,
+      "all is open",
+      () => document.getElementById("selection") !== null && document.getElementById("settings-title") !== null,
+    );
+    await assertNoViolations();
+    const small = await tab.run(() =>
+      [...document.querySelectorAll<HTMLElement>(".albums button, .albums .switch, .albums summary")]
+        .filter((control) => control.offsetParent !== null && control.getBoundingClientRect().height < 44)
+        .map((control) => control.outerHTML),
+    );
+    assert.deepEqual(small, []);
+    await tab.click("#album-export");
+    await until(tab, "the dialog", () => document.querySelector<HTMLDialogElement>("#export-dialog")?.open);
+    await assertNoViolations(10);
+    await tab.press("Escape");
+    await tab.run(() => (location.hash = "#/"));
+    await until(tab, "the conversation", () => document.getElementById("question") !== null);
+  });
+
   test("all controls can be reached with the keyboard and are large enough to touch", async () => {
     const small = await tab.run(() =>
       [...document.querySelectorAll<HTMLElement>("button, label.button, .switch, textarea")]
@@ -95,7 +167,7 @@ inBrowsers("accessibility", (browser) => {
     assert.deepEqual(small, []);
     const reached = new Set<string>();
     await tab.run(() => document.body.focus());
-    for (let i = 0; i < 40; i++) {
+    for (let i = 0; i < 50; i++) {
       await tab.press("Tab");
       reached.add(await tab.run(() => document.activeElement?.id || document.activeElement?.className || ""));
     }

@@ -6,6 +6,7 @@ import { createRoot } from "react-dom/client";
 
 export { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 export { describe, failures, objects, tools } from "./ai-calls.js";
+export { ownOnly } from "./ai-own.js";
 
 /** The last state of the chat from the hook. */
 export const shown: { chat: UseChatHelpers<UIMessage> | null } = { chat: null };

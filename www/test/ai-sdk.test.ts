@@ -1,6 +1,7 @@
 /** Vercel's AI SDK, unmodified, against `engine.fetch`. `serve.test.ts` makes the same calls over HTTP. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import type { LanguageModelV4 } from "@ai-sdk/provider";
 import { assertDescribed, assertFailed, assertObjects, assertTools } from "./ai-wanted.js";
 import { addScript, PICTURE, WANTED } from "./client-page.js";
 import { inBrowsers, until, type Tab } from "./driver.js";
@@ -14,6 +15,8 @@ interface Kept {
   page: Page;
   model: Model;
   stranger: Model;
+  /** The package's own provider. */
+  own: LanguageModelV4;
 }
 
 inBrowsers("AI SDK", (browser) => {
@@ -29,7 +32,8 @@ inBrowsers("AI SDK", (browser) => {
       const page = (await import("/test/ai.js" as string)) as Page;
       const engine = await Engine.load("/models/demo/");
       const provider = page.createOpenAICompatible(engine.aiSdk());
-      Object.assign(window, { page, model: provider(engine.model), stranger: provider("gpt-5") });
+      const { ocelli } = (await import("/ocelli/ai-sdk/index.js" as string)) as typeof import("../src/ai-sdk/index.js");
+      Object.assign(window, { page, model: provider(engine.model), stranger: provider("gpt-5"), own: ocelli(engine) });
     });
   });
   after(async () => {
@@ -65,6 +69,31 @@ inBrowsers("AI SDK", (browser) => {
       return page.failures(model, stranger);
     });
     assertFailed(told);
+  });
+
+  test("the package's own provider gives the same: pictures, objects, tools", async () => {
+    const told = await tab.run(async (path) => {
+      const { page, own } = window as unknown as Kept;
+      const blob = await (await fetch(path)).blob();
+      const bytes = new Uint8Array(await blob.arrayBuffer());
+      const described = [await page.describe(own, new URL(path, location.href)), await page.describe(own, bytes)];
+      return { described, objects: await page.objects(own), tools: await page.tools(own) };
+    }, PICTURE);
+    for (const described of told.described) assertDescribed(described);
+    assertObjects(told.objects);
+    assertTools(told.tools);
+  });
+
+  test("the package's own provider honours top_k, tells durations, and refuses files and models that it does not have", async () => {
+    const told = await tab.run(async () => {
+      const { page, own } = window as unknown as Kept;
+      return page.ownOnly(own);
+    });
+    assert.deepEqual(told.texts[0], told.texts[1], "one candidate at any temperature");
+    assert.deepEqual([told.warnings, told.aborted], [[], 1]);
+    assert.ok(told.decodeMs > 0 && told.pieces < 40, JSON.stringify(told));
+    assert.match(told.audio, /reads pictures, not files of type audio\/wav/);
+    assert.equal(told.refused, "context-overflow");
   });
 
   test("useChat with DirectChatTransport supports a picture, a follow-up and a stop", async () => {

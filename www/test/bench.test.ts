@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import type { BenchReport } from "../src/index.js";
+import type { Report } from "../page/bench/report.js";
+import type { BenchReport, Engine } from "../src/index.js";
 import { inBrowsers, until, type Tab } from "./driver.js";
 import { startSite, type Site } from "./site.js";
 
@@ -16,13 +17,13 @@ inBrowsers("bench", (browser) => {
     await site?.stop();
   });
 
-  test("the page times the demo model and its kernels, and offers the report as a file", async () => {
+  test("the page tests kernels and known answers, times the demo model, and offers the report as text and as a file", async () => {
     await tab.goto(`${site.url}bench.html?device=gpu`);
     await tab.run(() => (document.getElementById("start") as HTMLButtonElement).click());
     await until(tab, "the report is there", () => document.getElementById("report") !== null);
     const { report, text } = await tab.run(async () => {
       const link = document.getElementById("report") as HTMLAnchorElement;
-      const report = (await (await fetch(link.href)).json()) as BenchReport & { loadMs: number };
+      const report = (await (await fetch(link.href)).json()) as Report;
       return { report, text: document.getElementById("result")?.textContent ?? "" };
     });
     const [first] = report.measures;
@@ -38,6 +39,26 @@ inBrowsers("bench", (browser) => {
       for (const { kernel } of kernels) assert.ok(text.includes(kernel), kernel);
     }
     assert.ok(report.loadMs > 0);
+    const checks = report.checks.map(({ name, isOk }) => [name, isOk]);
+    // No speed is expected of an emulated GPU.
+    assert.deepEqual(checks, [
+      ["Kernels", true],
+      ["Known answers", true],
+    ]);
+    const shown = await tab.run(() => (document.getElementById("markdown") as HTMLTextAreaElement).value);
+    assert.match(shown, /\| Known answers \| ✓ \| 3 of 3 pictures/);
+    const json = /```json\n(.*)\n```/.exec(shown)?.[1] ?? "";
+    assert.deepEqual(JSON.parse(json), report);
+  });
+
+  test("a wrong kernel and a wrong answer are told", async () => {
+    const { selfTestCheck, speedChecks } = await import("../page/bench/checks.js");
+    const selfTest = { passed: 9, failed: [{ kernel: "matvec<q4_0,1>", tier: "subgroups", detail: "" }], earlier: false };
+    const { isOk, detail } = selfTestCheck({ selfTest } as unknown as Engine["device"]);
+    assert.deepEqual([isOk, detail], [false, "9 kernels compute correctly; replaced: matvec<q4_0,1> (subgroups)"]);
+    const works = [{ work: { kind: "decode", tokens: 1 }, measuredMs: 10, boundMs: 2, kernels: [] }];
+    const told = speedChecks({ works, device: { class: "hardware" } } as unknown as BenchReport);
+    assert.deepEqual(told, [{ name: "Speed of a token", isOk: false, detail: "20 % of the device's best rate; 50 % are expected" }]);
   });
 
   test("sizes that do not fit are skipped, and an abort ends the benchmark", async () => {

@@ -40,7 +40,7 @@ const titles = (tab: Tab) =>
   tab.run(async () => {
     if (!document.querySelector("#rail, #rail-dialog")) document.querySelector<HTMLButtonElement>(".menu-button")?.click();
     await new Promise((resolve) => setTimeout(resolve, 100));
-    const found = [...document.querySelectorAll(".conversations a")].map((link) => link.firstChild?.textContent ?? "");
+    const found = [...document.querySelectorAll(".conversations a[href^='#/c/']")].map((link) => link.firstChild?.textContent ?? "");
     document.querySelector<HTMLButtonElement>("#rail-dialog .close")?.click();
     return found;
   });
@@ -133,12 +133,12 @@ inBrowsers("conversations", (browser) => {
     assert.deepEqual(await titles(tab), ["echo: third", "echo: second", "echo: Où est le café ?"]);
     await openList(tab);
     await press(tab, ".conversations li:has(a[href^='#/c/']):last-child", "Pin");
-    await until(tab, "it is first", () => document.querySelector(".conversations a")?.textContent?.includes("café"));
-    await press(tab, ".conversations li", "Rename");
+    await until(tab, "it is first", () => document.querySelector(".conversations a[href^='#/c/']")?.textContent?.includes("café"));
+    await press(tab, ".conversations li:has(a[href^='#/c/'])", "Rename");
     await tab.run(() => document.querySelector<HTMLInputElement>(".name input")?.select());
     await tab.type("Paris");
     await tab.press("Enter");
-    await until(tab, "it is named", () => document.querySelector(".conversations a")?.textContent === "Paris");
+    await until(tab, "it is named", () => document.querySelector(".conversations a[href^='#/c/']")?.textContent === "Paris");
     await tab.click("#search");
     await tab.type("CAFE");
     await until(tab, "it is found", () => /1 conversation found/.test(document.querySelector(".rail")?.textContent ?? ""));
@@ -500,7 +500,7 @@ inBrowsers("the page's database", (browser) => {
       const problems: unknown[] = [];
       const later = await openRows(
         (problem) => problems.push(problem),
-        [...migrations, (database) => void database.createObjectStore("albums", { keyPath: "id" })],
+        [...migrations, (database) => void database.createObjectStore("later", { keyPath: "id" })],
       );
       const kept = [
         (await later.all("conversations"))[0]?.title,
@@ -527,6 +527,6 @@ inBrowsers("the page's database", (browser) => {
       await new Promise((resolve) => (all.onsuccess = resolve));
       return { problems, seen, version: open.result.version, stored: all.result.length };
     });
-    assert.deepEqual(found, { problems: ["newer", "none"].slice(0, 1), seen: 1, version: 2, stored: 0 });
+    assert.deepEqual(found, { problems: ["newer", "none"].slice(0, 1), seen: 1, version: 3, stored: 0 });
   });
 });

@@ -58,6 +58,17 @@ export async function askByKeyboard(tab: Tab, question: string): Promise<void> {
   await tab.press("Enter");
 }
 
+/** Asks a text of any length and lines at once. */
+export function ask(tab: Tab, question: string): Promise<void> {
+  return tab.run((question) => {
+    const field = document.querySelector<HTMLTextAreaElement>("#question");
+    if (!field) throw new Error("there is no question field");
+    field.value = question;
+    field.dispatchEvent(new InputEvent("input", { bubbles: true }));
+    field.form?.requestSubmit();
+  }, question);
+}
+
 /** The names of the gallery's pictures. */
 export function galleryFiles(tab: Tab): Promise<string[]> {
   return tab.run(async () => {

@@ -13,8 +13,13 @@ export interface Tab {
   click(selector: string): Promise<void>;
   /** Types into the focused element. */
   type(text: string): Promise<void>;
-  press(key: "Enter" | "Escape" | "Tab" | "Shift+Enter"): Promise<void>;
+  press(key: Key): Promise<void>;
+  /** Presses the mouse at a point of the window, moves it to another one, and lets go. */
+  drag(from: Point, to: Point): Promise<void>;
+  /** A screenshot of the whole page. */
   screenshot(path: string): Promise<void>;
+  /** A screenshot of the window as it is. */
+  view(path: string): Promise<void>;
   /** Uncaught exceptions and violations of the content security policy so far. */
   faults: string[];
   /** Another tab of the same profile; it is closed with the first one. */
@@ -24,6 +29,15 @@ export interface Tab {
   /** Kills its process; Firefox, where tabs share processes, leaves the page instead. */
   kill(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** Keys, with those that are held meanwhile. */
+export type Key = "Enter" | "Escape" | "Tab" | "Shift+Enter" | `${"" | "Shift+" | "Alt+"}Arrow${"Left" | "Right" | "Up" | "Down"}`;
+
+/** In CSS pixels. */
+export interface Point {
+  x: number;
+  y: number;
 }
 
 export interface TestBrowser {
@@ -89,6 +103,9 @@ export function chromiumOptions(): { executablePath: string; args: string[] } {
       "--disable-background-networking",
       "--disable-component-update",
       "--disable-sync",
+      // A camera that shows a test pattern, and that every page may use.
+      "--use-fake-device-for-media-stream",
+      "--use-fake-ui-for-media-stream",
     ],
   };
 }
@@ -115,7 +132,9 @@ async function launchChromium(): Promise<TestBrowser> {
       click: (selector) => page.click(selector),
       type: (text) => page.keyboard.type(text),
       press: (key) => page.keyboard.press(key),
+      drag: (from, to) => drag(page.mouse, from, to),
       screenshot: async (path) => void (await page.screenshot({ path, fullPage: true })),
+      view: async (path) => void (await page.screenshot({ path })),
       another: () => chromiumTabOf(context),
       closeAlone: () => page.close(),
       async kill() {
@@ -141,6 +160,8 @@ async function launchFirefox(): Promise<TestBrowser> {
       "dom.webgpu.workers.enabled": true,
       "gfx.webgpu.ignore-blocklist": true,
       "dom.webgpu.allow-software-adapter": true,
+      "media.navigator.streams.fake": true,
+      "media.navigator.permission.disabled": true,
     },
   });
   return { name: "Firefox", close: () => browser.close(), newTab: firefoxTab };
@@ -163,17 +184,35 @@ async function launchFirefox(): Promise<TestBrowser> {
       click: (selector) => page.click(selector),
       type: (text) => page.keyboard.type(text),
       async press(key) {
-        if (key === "Shift+Enter") await page.keyboard.down("Shift");
-        await page.keyboard.press(key === "Shift+Enter" ? "Enter" : key);
-        if (key === "Shift+Enter") await page.keyboard.up("Shift");
+        const [held, ...rest] = key.split("+");
+        if (rest.length > 0) await page.keyboard.down(held as "Shift" | "Alt");
+        await page.keyboard.press((rest[0] ?? key) as "Enter");
+        if (rest.length > 0) await page.keyboard.up(held as "Shift" | "Alt");
       },
+      drag: (from, to) => drag(page.mouse, from, to),
       screenshot: async (path) => void (await page.screenshot({ path: path as `${string}.png`, fullPage: true })),
+      view: async (path) => void (await page.screenshot({ path: path as `${string}.png` })),
       another: () => firefoxTabOf(context),
       closeAlone: () => page.close(),
       kill: async () => void (await page.goto("about:blank")),
       close: () => context.close(),
     };
   }
+}
+
+/** Both drivers have such a mouse. */
+interface Mouse {
+  move(x: number, y: number): Promise<void>;
+  down(): Promise<void>;
+  up(): Promise<void>;
+}
+
+async function drag(mouse: Mouse, from: Point, to: Point): Promise<void> {
+  await mouse.move(from.x, from.y);
+  await mouse.down();
+  await mouse.move((from.x + to.x) / 2, (from.y + to.y) / 2);
+  await mouse.move(to.x, to.y);
+  await mouse.up();
 }
 
 function isFault(message: string): boolean {

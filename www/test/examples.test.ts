@@ -21,6 +21,7 @@ const MODULES = [
   "@ai-sdk/openai-compatible",
   "react",
   "react-dom/client",
+  "ocelli/ai-sdk",
   "ocelli/prompt-api",
   "ocelli/react",
   "ocelli/img-alt",

@@ -15,9 +15,9 @@ export interface ModelServer {
 /** Headers that clients must send. */
 export const API_KEY = "secret";
 
-/** Starts it on a free port; with `key: null` it requires none. */
-export async function startServer({ key }: { key: string | null } = { key: API_KEY }): Promise<ModelServer> {
-  const options = ["serve", "models/demo", "--port", "0", "--alias", "gpt-4o", ...(key ? ["--api-key", key] : [])];
+/** Starts it on a free port, with `more` options; with `key: null` it requires none. */
+export async function startServer({ key, more = [] }: { key: string | null; more?: string[] } = { key: API_KEY }): Promise<ModelServer> {
+  const options = ["serve", "models/demo", "--port", "0", "--alias", "gpt-4o", ...(key ? ["--api-key", key] : []), ...more];
   const server = spawn(resolve("../target/debug/ocelli"), options, { stdio: ["ignore", "ignore", "pipe"] });
   let baseURL: string | undefined;
   for await (const line of createInterface({ input: server.stderr })) if ((baseURL = /http:\S+/.exec(line)?.[0])) break;

@@ -1,7 +1,7 @@
-/** A React page for `subpaths.test.ts`: three components of one model, each mounted twice by StrictMode. */
+/** React pages for `subpaths.test.ts`: three components of one model, and one that asks first. Each is mounted twice by StrictMode. */
 import { createElement as h, Fragment, StrictMode, useState } from "react";
 import { createRoot } from "react-dom/client";
-import { useEngine } from "../src/react/index.js";
+import { useAnswer, useEngine } from "../src/react/index.js";
 
 const MODEL = "/models/demo/";
 
@@ -23,4 +23,21 @@ function Page() {
 
 export function mount(element: HTMLElement): void {
   createRoot(element).render(h(StrictMode, null, h(Page)));
+}
+
+/** Another address of the demo model, which no other component uses. */
+const ASKED = "/models/demo/?asked";
+
+/** A component that loads only after a click, can cancel, and shows an answer. */
+function Asking() {
+  const state = useEngine(ASKED, { enabled: false });
+  const answer = useAnswer(state.engine);
+  const ask = () => void answer.ask({ messages: [{ role: "user", content: "Describe a picture." }], temperature: 0, max_tokens: 6 });
+  const button = (id: string, onClick: () => void) => h("button", { id, type: "button", onClick }, id);
+  const buttons = [button("load", state.load), button("cancel", state.cancel), button("ask", ask)];
+  return h(Fragment, null, h("p", { id: "state" }, state.status), h("p", { id: "answer" }, `${answer.status}: ${answer.text}`), ...buttons);
+}
+
+export function mountAsking(element: HTMLElement): void {
+  createRoot(element).render(h(StrictMode, null, h(Asking)));
 }

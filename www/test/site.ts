@@ -37,6 +37,8 @@ export async function startSite(): Promise<Site> {
     ["/test/blank.html", new TextEncoder().encode("<!doctype html><title>blank</title>")],
     ["/test/huge.png", greyPng(10_000, 6_000)],
     ["/test/axe.js", await readFile(resolve("node_modules/axe-core/axe.min.js"))],
+    ["/test/marked.js", await readFile(resolve("node_modules/marked/lib/marked.umd.js"))],
+    ["/test/purify.js", await readFile(resolve("node_modules/dompurify/dist/purify.min.js"))],
   ]);
   const replacedOnce = new Map<string, Uint8Array>();
   const sent = new Map<string, number>();

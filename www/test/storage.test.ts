@@ -92,7 +92,7 @@ inBrowsers("storage", (browser) => {
     await until(tab, "the page is stored", () => document.getElementById("offline")?.hidden === false);
     await site.stop();
     for (const [path, title] of [
-      ["bench.html?a=b", "how fast"],
+      ["bench.html?a=b", "test this device"],
       ["", "ask about"],
       ["index.html", "ask about"],
     ] as const) {

@@ -251,6 +251,69 @@ inBrowsers("subpaths", (browser) => {
     assert.ok(told.tokens);
   });
 
+  test("a React component loads after consent, can cancel and load again, and shows an answer as it streams", async () => {
+    site.requests.clear();
+    const told = await tab.run(async () => {
+      const { mountAsking } = (await import("/test/react-page.js" as string)) as typeof import("./react-page.js");
+      const root = document.body.appendChild(document.createElement("div"));
+      mountAsking(root);
+      const text = (id: string) => root.querySelector(`#${id}`)?.textContent ?? "";
+      const until = async (check: () => boolean) => {
+        while (!check()) await new Promise((resolve) => setTimeout(resolve, 20));
+      };
+      const click = (id: string) => (root.querySelector(`button#${id}`) as HTMLButtonElement).click();
+      await until(() => text("state") !== "");
+      const states = [text("state")];
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      states.push(text("state"));
+      click("ask");
+      await until(() => text("answer").startsWith("failed"));
+      for (const [id, wanted] of [
+        ["load", "loading"],
+        ["cancel", "idle"],
+        ["load", "ready"],
+      ] as const) {
+        click(id);
+        await until(() => text("state") === wanted);
+        states.push(text("state"));
+      }
+      click("ask");
+      await until(() => text("answer").startsWith("done"));
+      return { states, answer: text("answer") };
+    });
+    assert.deepEqual(told.states, ["idle", "idle", "loading", "idle", "ready"]);
+    assert.match(told.answer, /^done: \S/);
+  });
+
+  test("<img-alt> asks for consent once, and describes a picture only when it comes near", async () => {
+    const told = await tab.run(async () => {
+      const { defineImgAlt } = (await import("/ocelli/img-alt/index.js" as string)) as typeof import("../src/img-alt/index.js");
+      const { ours: LanguageModel } = window as unknown as Kept;
+      const engine = (await LanguageModel.engine) as Engine;
+      let asked = 0;
+      defineImgAlt("/nowhere/", { name: "img-alt-refused", consent: () => ++asked < 0 });
+      defineImgAlt(engine, { name: "img-alt-near" });
+      const make = (name: string) => {
+        const element = document.createElement(name);
+        element.innerHTML = '<img src="/models/demo/gallery/scene-01.png">';
+        document.body.append(element);
+        return element.querySelector("img") as HTMLImageElement;
+      };
+      const refused = [make("img-alt-refused"), make("img-alt-refused")];
+      document.body.append(Object.assign(document.createElement("div"), { style: "height: 500vh" }));
+      const far = make("img-alt-near");
+      while (asked === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      const before = far.hasAttribute("alt");
+      const written = new Promise((resolve) => document.body.addEventListener("alt", resolve, { once: true }));
+      far.scrollIntoView();
+      await written;
+      return { asked, refused: refused.map((image) => image.hasAttribute("alt")), before, alt: far.alt };
+    });
+    assert.deepEqual([told.asked, told.refused, told.before], [1, [false, false], false]);
+    assert.ok(told.alt);
+  });
+
   test("<img-alt> writes missing texts, keeps existing ones, and reports failures", async () => {
     const told = await tab.run(async () => {
       const { defineImgAlt } = (await import("/ocelli/img-alt/index.js" as string)) as typeof import("../src/img-alt/index.js");

@@ -182,7 +182,7 @@ impl Active<'_> {
         let Ok(loaded) = self.server.loaded() else { return Err(Error::Aborted) };
         let unknown = || Error::request("owner", "the key of this batch has expired or was removed");
         let caller = self.server.access.keys.owner(&self.batch.owner).ok_or_else(unknown)?;
-        let (id, opened) = request.open(&loaded.service);
+        let (id, opened) = request.open(&loaded.service, &|id| self.server.album.document(id, &caller));
         let outcome = opened.and_then(|opened| match opened {
             Opened::Ready(body) => Ok(body),
             Opened::Work(work) => self.compute((id.clone(), work), &caller, request, place),

@@ -12,7 +12,7 @@ pub(crate) struct Avx2;
 // SAFETY of all functions: they are called within the entries of this set, by callers that vouch for the memory.
 #[expect(clippy::undocumented_unsafe_blocks, reason = "one reason for all, above")]
 impl Isa for Avx2 {
-    const FORMATS: &'static [super::OfFormat; 10] = &FORMATS;
+    const FORMATS: &'static [super::OfFormat; 16] = &FORMATS;
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self::F {
         unsafe { _mm256_set1_ps(x) }
@@ -147,6 +147,15 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn codes(from: *const u8, table: &[i8; 16]) -> Self::Block {
+        unsafe {
+            let mut bytes = [0_i8; 32];
+            _mm256_storeu_si256(bytes.as_mut_ptr().cast(), Self::select(table, nibbles(from)));
+            Self::bytes(bytes.as_ptr())
+        }
+    }
+
+    #[inline(always)]
     unsafe fn five_bits(from: *const u8, high: *const u8) -> Self::Block {
         unsafe {
             let word = _mm256_set1_epi32(high.cast::<i32>().read_unaligned());
@@ -243,6 +252,14 @@ impl Bytes for Avx2 {
         unsafe {
             let mask = _mm256_set1_epi8(15);
             [_mm256_and_si256(nibbles, mask), _mm256_and_si256(_mm256_srli_epi16::<4>(nibbles), mask)]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn select(table: &[i8; 16], quants: Self::B) -> Self::B {
+        unsafe {
+            let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
+            _mm256_shuffle_epi8(table, quants)
         }
     }
 

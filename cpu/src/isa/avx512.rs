@@ -12,7 +12,7 @@ pub(crate) struct Avx512;
 // SAFETY of all functions: they are called within the entries of this set, by callers that vouch for the memory.
 #[expect(clippy::undocumented_unsafe_blocks, reason = "one reason for all, above")]
 impl Isa for Avx512 {
-    const FORMATS: &'static [super::OfFormat; 10] = &FORMATS;
+    const FORMATS: &'static [super::OfFormat; 16] = &FORMATS;
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self::F {
         unsafe { _mm512_set1_ps(x) }
@@ -243,6 +243,14 @@ impl Bytes for Avx512 {
         unsafe {
             let mask = _mm512_set1_epi8(15);
             [_mm512_and_si512(nibbles, mask), _mm512_and_si512(_mm512_srli_epi16::<4>(nibbles), mask)]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn select(table: &[i8; 16], quants: Self::B) -> Self::B {
+        unsafe {
+            let table = _mm512_broadcast_i32x4(_mm_loadu_si128(table.as_ptr().cast()));
+            _mm512_xor_si512(_mm512_shuffle_epi8(table, quants), _mm512_set1_epi8(-128))
         }
     }
 

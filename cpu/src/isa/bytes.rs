@@ -32,6 +32,8 @@ pub(crate) trait Bytes: Copy + 'static {
     unsafe fn or(a: Self::B, b: Self::B) -> Self::B;
     /// The lower and the upper nibbles of bytes.
     unsafe fn split(nibbles: Self::B) -> [Self::B; 2];
+    /// The signed bytes of a table, plus [`Self::BYTE_ZERO`], that bytes below 16 select.
+    unsafe fn select(table: &[i8; 16], quants: Self::B) -> Self::B;
     /// Nibble `N` of the word of each lane as a float, times `16^(N % 4)`.
     unsafe fn nibble<const N: u32>(words: Self::B) -> Self::F;
     /// The lower and the upper halves of [`Self::FOURS`] blocks of 32 signed bytes, plus [`Self::BYTE_ZERO`].

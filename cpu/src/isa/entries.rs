@@ -56,22 +56,30 @@ macro_rules! entries {
                 columns: columns::<L>,
                 has_nibbles: L::HAS_NIBBLES,
                 is_halved: L::IS_HALVED,
+                has_minima: L::HAS_MINIMA,
                 bits: L::BITS,
+                zero: $crate::kernels::zero::<$isa, L>(),
             }
         }
 
-        use $crate::kernels::formats;
-        pub(in crate::isa) const FORMATS: [$crate::isa::OfFormat; 10] = [
+        use $crate::kernels::{coded, formats, halved};
+        pub(in crate::isa) const FORMATS: [$crate::isa::OfFormat; 16] = [
             of_format::<formats::F32>(),
             of_format::<formats::F16>(),
             of_format::<formats::Q8_0>(),
-            of_format::<formats::Q6K>(),
+            of_format::<halved::Q6K>(),
             of_format::<formats::Q5K>(),
+            of_format::<formats::Q5_1>(),
             of_format::<formats::Q5_0>(),
             of_format::<formats::Q4_1>(),
             of_format::<formats::Q4K>(),
+            of_format::<coded::Coded<coded::Iq4Nl>>(),
+            of_format::<coded::Coded<coded::Iq4Xs>>(),
             of_format::<formats::Q4_0>(),
             of_format::<formats::Q4_64>(),
+            of_format::<coded::Coded<coded::Mxfp4>>(),
+            of_format::<halved::Q3K>(),
+            of_format::<halved::Q2K>(),
         ];
     };
 }

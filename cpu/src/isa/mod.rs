@@ -46,7 +46,10 @@ pub(crate) struct OfFormat {
     /// See [`crate::kernels::Format`].
     pub(crate) has_nibbles: bool,
     pub(crate) is_halved: bool,
+    pub(crate) has_minima: bool,
     pub(crate) bits: u32,
+    /// See [`crate::kernels::zero`].
+    pub(crate) zero: u8,
 }
 
 /// Vector operations of an instruction set.
@@ -55,7 +58,7 @@ pub(crate) struct OfFormat {
 /// All functions may be called only where the machine has the instructions: within the entries of the set.
 pub(crate) trait Isa: Bytes {
     /// Parts of products, in the order of the numbers of layouts.
-    const FORMATS: &'static [OfFormat; 10];
+    const FORMATS: &'static [OfFormat; 16];
 
     unsafe fn splat(x: f32) -> Self::F;
     unsafe fn load(from: *const f32) -> Self::F;
@@ -102,6 +105,21 @@ pub(crate) trait Isa: Bytes {
     unsafe fn nibbles(from: *const u8) -> Self::Block {
         // SAFETY: As of the whole trait.
         unsafe { Self::widen(nibbles(from)) }
+    }
+
+    /// The signed bytes of a table that the nibbles of 16 bytes select.
+    #[inline(always)]
+    unsafe fn codes(from: *const u8, table: &[i8; 16]) -> Self::Block {
+        // SAFETY: As of the whole trait; a block is 32 bytes.
+        unsafe {
+            let mut bytes = [0; 32];
+            for j in 0..16 {
+                let byte = from.add(j).read();
+                bytes[j] = table[usize::from(byte & 15)];
+                bytes[16 + j] = table[usize::from(byte >> 4)];
+            }
+            Self::bytes(bytes.as_ptr())
+        }
     }
 
     /// Nibbles with a fifth bit: byte `i` of the four at `high` holds that of element `4j + i` in bit `j`.

@@ -13,7 +13,7 @@ pub(crate) struct Neon<const HAS_DOT: bool>;
 // SAFETY of all functions: they are called within the entries of this set, by callers that vouch for the memory.
 #[expect(clippy::undocumented_unsafe_blocks, reason = "one reason for all, above")]
 impl<const HAS_DOT: bool> Isa for Neon<HAS_DOT> {
-    const FORMATS: &'static [super::OfFormat; 10] = if HAS_DOT { &with_dot::FORMATS } else { &plain::FORMATS };
+    const FORMATS: &'static [super::OfFormat; 16] = if HAS_DOT { &with_dot::FORMATS } else { &plain::FORMATS };
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self::F {
@@ -184,6 +184,11 @@ impl<const HAS_DOT: bool> Bytes for Neon<HAS_DOT> {
     #[inline(always)]
     unsafe fn split(nibbles: Self::B) -> [Self::B; 2] {
         unsafe { [vandq_u8(nibbles, vdupq_n_u8(15)), vshrq_n_u8::<4>(nibbles)] }
+    }
+
+    #[inline(always)]
+    unsafe fn select(table: &[i8; 16], quants: Self::B) -> Self::B {
+        unsafe { vqtbl1q_u8(vld1q_u8(table.as_ptr().cast()), quants) }
     }
 
     #[inline(always)]

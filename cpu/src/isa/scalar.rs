@@ -13,7 +13,7 @@ fn each(a: [f32; 4], b: [f32; 4], op: impl Fn(f32, f32) -> f32) -> [f32; 4] {
 }
 
 impl Isa for Scalar {
-    const FORMATS: &'static [super::OfFormat; 10] = &FORMATS;
+    const FORMATS: &'static [super::OfFormat; 16] = &FORMATS;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self::F {
@@ -163,6 +163,11 @@ impl Bytes for Scalar {
     #[inline(always)]
     unsafe fn split(nibbles: Self::B) -> [Self::B; 2] {
         [nibbles.map(|lane| lane.map(|byte| byte & 15)), nibbles.map(|lane| lane.map(|byte| byte >> 4))]
+    }
+
+    #[inline(always)]
+    unsafe fn select(table: &[i8; 16], quants: Self::B) -> Self::B {
+        quants.map(|lane| lane.map(|byte| table[usize::from(byte & 15)].cast_unsigned()))
     }
 
     #[inline(always)]

@@ -12,7 +12,7 @@ pub(crate) struct Simd128;
 // SAFETY of all functions: they are called within the entries of this set, by callers that vouch for the memory.
 #[expect(clippy::undocumented_unsafe_blocks, reason = "one reason for all, above")]
 impl Isa for Simd128 {
-    const FORMATS: &'static [super::OfFormat; 10] = &FORMATS;
+    const FORMATS: &'static [super::OfFormat; 16] = &FORMATS;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self::F {
@@ -204,6 +204,11 @@ impl Bytes for Simd128 {
     #[inline(always)]
     unsafe fn split(nibbles: Self::B) -> [Self::B; 2] {
         [v128_and(nibbles, u8x16_splat(15)), u8x16_shr(nibbles, 4)]
+    }
+
+    #[inline(always)]
+    unsafe fn select(table: &[i8; 16], quants: Self::B) -> Self::B {
+        unsafe { u8x16_swizzle(v128_load(table.as_ptr().cast()), quants) }
     }
 
     #[inline(always)]

@@ -188,7 +188,7 @@ unsafe fn of_integers<I: Isa, L: Format, const M: usize, const D: usize>(
 ) -> [[f32; GROUP]; M] {
     // SAFETY: As of `group`; inputs are integers for the lanes of the set.
     unsafe {
-        let mut sum = [[I::splat(0.0); GROUP]; M];
+        let (mut sum, none) = ([[I::splat(0.0); GROUP]; M], I::splat_bytes([0; 4].as_ptr()));
         for window in 0..inputs.blocks.div_ceil(I::FOURS) {
             let block = first_of::<I>(window, inputs.blocks);
             let [scale, mut least] = L::wide_scales::<I>(matrix, group, block);
@@ -200,11 +200,11 @@ unsafe fn of_integers<I: Isa, L: Format, const M: usize, const D: usize>(
             for column in 0..GROUP {
                 let later = matrix.later(group, (window * GROUP + column) * I::FOURS, L::BYTES);
                 I::prefetch(later);
-                if L::BITS == 8 {
+                if L::BYTES == 32 {
                     I::prefetch(later.wrapping_add(4 * I::LANES));
                 }
                 if L::HAS_MINIMA {
-                    least[column] = I::fma(scale[column], I::splat(zero::<I>(L::BITS).into()), least[column]);
+                    least[column] = I::fma(scale[column], I::splat(zero::<I, L>().into()), least[column]);
                 }
             }
             for m in 0..M {
@@ -222,11 +222,17 @@ unsafe fn of_integers<I: Isa, L: Format, const M: usize, const D: usize>(
                 let (first, second) = (I::load_bytes(after.add(I::LANES).cast()), after.add(2 * I::LANES));
                 for column in 0..GROUP {
                     let quants = quants[column];
-                    if let Some(upper) = upper {
-                        let high = products::<I, L, 1, D>(I::load_bytes(second.cast()), [quants[1]], halves[1]);
-                        let low = products::<I, L, 1, D>(first, [quants[0]], halves[0]);
+                    if let Some([upper, upper_least]) = upper {
+                        // With minima nothing is taken off: the vectors are the sums of both halves.
+                        let starts = if L::HAS_MINIMA { [none; 2] } else { [first, I::load_bytes(second.cast())] };
+                        let high = products::<I, L, 1, D>(starts[1], [quants[1]], halves[1]);
+                        let low = products::<I, L, 1, D>(starts[0], [quants[0]], halves[0]);
                         let both = I::fma(low, scale[column], I::mul(high, upper[column]));
                         sum[m][column] = I::fma(both, of_inputs, sum[m][column]);
+                        if L::HAS_MINIMA {
+                            let added = I::fma(least[column], I::load(after.add(I::LANES)), sum[m][column]);
+                            sum[m][column] = I::fma(upper_least[column], I::load(second), added);
+                        }
                         continue;
                     }
                     let products = products::<I, L, 2, D>(first, quants, both);

@@ -1,9 +1,7 @@
 //! Blocks of 32 numbers in every layout. A number is `scale * quant + least`.
 
-use super::matrix::{GROUP, Matrix, SUPER};
-use super::scales::{
-    SUPER_UNIT, Scales, UNSCALED, pairs, plain_scales, super_scales, wide, wide_plain, wide_signed, wide_super,
-};
+use super::matrix::{GROUP, Matrix};
+use super::scales::{Scales, UNSCALED, block_minima, plain_scales, super_scales, wide_plain, wide_super};
 use crate::isa::Isa;
 
 /// How a layout stores blocks.
@@ -19,6 +17,8 @@ pub(crate) trait Format {
     const HAS_NIBBLES: bool = false;
     /// Bits of a quant; 0 for floats.
     const BITS: u32;
+    /// Taken off quants before they are multiplied as bytes, so that sums fit 32 bits; signed quants of 8 bits have none.
+    const ZERO: u8 = if Self::BITS == 0 || Self::BITS == 8 { 0 } else { 1 << (Self::BITS - 1) };
     /// Bytes of a block in the first plane.
     const BYTES: usize = 16;
     /// What is added to scaled quants is stored for each block.
@@ -47,32 +47,45 @@ pub(crate) trait Format {
 
     /// The scales of the upper halves of blocks, if they have their own; those of [`Self::wide_scales`] are of the lower halves then.
     #[inline(always)]
-    unsafe fn wide_upper_scales<I: Isa>(_: &Matrix<'_>, _: usize, _: usize) -> Option<[I::F; GROUP]> {
-        None
+    unsafe fn wide_upper_scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Option<[[I::F; GROUP]; 2]> {
+        // SAFETY: As of the trait.
+        if Self::IS_HALVED { Some(unsafe { wide::<I, Self>(matrix, group, block, 1) }) } else { None }
     }
 
     /// The scales of as many blocks as a vector has fours: of each row, a vector of scales and one of what is added.
     #[inline(always)]
     unsafe fn wide_scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [[I::F; GROUP]; 2] {
         // SAFETY: As of the trait.
-        unsafe {
-            let mut scales = [UNSCALED; 4];
-            for four in 0..I::FOURS {
-                scales[four] = Self::scales::<I>(matrix, group, block + four);
-            }
-            wide::<I>(&scales)
-        }
+        unsafe { wide::<I, Self>(matrix, group, block, 0) }
     }
 }
 
-/// [`Format::integers`] of nibbles with a fifth bit.
+/// [`Format::wide_scales`] of one half of the blocks, from the scales of single blocks.
 #[inline(always)]
-unsafe fn five_bits<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> [I::B; 2] {
-    let unit = row * matrix.blocks + block;
-    // SAFETY: As of `Format`.
+unsafe fn wide<I: Isa, L: Format + ?Sized>(
+    matrix: &Matrix<'_>,
+    group: usize,
+    block: usize,
+    half: usize,
+) -> [[I::F; GROUP]; 2] {
+    // SAFETY: As of `Format`; there is room for the lanes of every set.
     unsafe {
-        let (nibbles, high) = (I::split(I::load_bytes(matrix.at(0, unit * 16))), I::fifth_bits(matrix.at(1, unit * 4)));
-        [I::or(nibbles[0], high[0]), I::or(nibbles[1], high[1])]
+        let mut lanes = [[[0.0_f32; 16]; GROUP]; 2];
+        for four in 0..I::FOURS {
+            let scales = L::halves::<I>(matrix, group, block + four)[half];
+            for row in 0..GROUP {
+                for lane in 4 * four..4 * four + 4 {
+                    lanes[0][row][lane] = scales.scale[row];
+                    lanes[1][row][lane] = scales.least[row];
+                }
+            }
+        }
+        let mut wide = [[I::splat(0.0); GROUP]; 2];
+        for row in 0..GROUP {
+            wide[0][row] = I::load(lanes[0][row].as_ptr());
+            wide[1][row] = I::load(lanes[1][row].as_ptr());
+        }
+        wide
     }
 }
 
@@ -155,6 +168,32 @@ impl Format for Q8_0 {
     }
 }
 
+/// [`Layout::Q5_1`].
+pub(crate) struct Q5_1;
+
+impl Format for Q5_1 {
+    const BITS: u32 = 5;
+    const HAS_MINIMA: bool = true;
+
+    #[inline(always)]
+    unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
+        // SAFETY: As of the trait.
+        unsafe { Q5_0::quants::<I>(matrix, row, block) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Scales {
+        // SAFETY: As of the trait.
+        unsafe { block_minima::<I>(matrix, 2, group, block) }
+    }
+
+    #[inline(always)]
+    unsafe fn integers<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> [I::B; 2] {
+        // SAFETY: As of the trait.
+        unsafe { Q5_0::integers::<I>(matrix, row, block) }
+    }
+}
+
 /// [`Layout::Q5_0`].
 pub(crate) struct Q5_0;
 
@@ -176,8 +215,13 @@ impl Format for Q5_0 {
 
     #[inline(always)]
     unsafe fn integers<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> [I::B; 2] {
+        let unit = row * matrix.blocks + block;
         // SAFETY: As of the trait.
-        unsafe { five_bits::<I>(matrix, row, block) }
+        unsafe {
+            let (nibbles, high) =
+                (I::split(I::load_bytes(matrix.at(0, unit * 16))), I::fifth_bits(matrix.at(1, unit * 4)));
+            [I::or(nibbles[0], high[0]), I::or(nibbles[1], high[1])]
+        }
     }
 
     #[inline(always)]
@@ -253,10 +297,7 @@ impl Format for Q4_1 {
     #[inline(always)]
     unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Scales {
         // SAFETY: As of the trait.
-        unsafe {
-            let (scale, least) = pairs::<I>(matrix.at(1, (group * matrix.blocks + block) * 16));
-            Scales { scale, least }
-        }
+        unsafe { block_minima::<I>(matrix, 1, group, block) }
     }
 }
 
@@ -311,84 +352,12 @@ impl Format for Q5K {
     #[inline(always)]
     unsafe fn integers<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> [I::B; 2] {
         // SAFETY: As of the trait.
-        unsafe { five_bits::<I>(matrix, row, block) }
+        unsafe { Q5_0::integers::<I>(matrix, row, block) }
     }
 
     #[inline(always)]
     unsafe fn wide_scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [[I::F; GROUP]; 2] {
         // SAFETY: As of the trait.
         unsafe { wide_super::<I>(matrix, [2, 3], group, block) }
-    }
-}
-
-/// [`Layout::Q6K`].
-pub(crate) struct Q6K;
-
-impl Format for Q6K {
-    const BITS: u32 = 6;
-    const IS_HALVED: bool = true;
-    const HAS_LEAST: bool = false;
-
-    #[inline(always)]
-    unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
-        let unit = row * matrix.blocks + block;
-        // SAFETY: As of the trait.
-        unsafe {
-            // The scales of both halves of a block are whole numbers: so are the products, without a rounding.
-            let at = ((row / GROUP * matrix.blocks + block) * GROUP + row % GROUP) * 2;
-            let [low, high] = matrix.at(2, at).cast::<[i8; 2]>().read();
-            let quants = I::six_bits(matrix.at(0, unit * 16), matrix.at(1, unit * 8));
-            I::scaled(quants, 32.0, [f32::from(low), f32::from(high)])
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Scales {
-        // SAFETY: As of the trait.
-        unsafe {
-            let unit = group * matrix.blocks.div_ceil(SUPER) + block / SUPER;
-            let scale = I::four_halves(matrix.at(3, unit * 8).cast()).map(|scale| scale * SUPER_UNIT);
-            Scales { scale, least: [0.0; GROUP] }
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn integers<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> [I::B; 2] {
-        let unit = row * matrix.blocks + block;
-        // SAFETY: As of the trait.
-        unsafe {
-            let (nibbles, high) =
-                (I::split(I::load_bytes(matrix.at(0, unit * 16))), I::sixth_bits(matrix.at(1, unit * 8)));
-            [I::or(nibbles[0], high[0]), I::or(nibbles[1], high[1])]
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn halves<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [Scales; 2] {
-        // SAFETY: As of the trait.
-        unsafe {
-            let Scales { scale: d, .. } = Self::scales::<I>(matrix, group, block);
-            let integers = matrix.at(2, (group * matrix.blocks + block) * 8).cast::<[[i8; 2]; GROUP]>().read();
-            let mut halves = [UNSCALED; 2];
-            for (half, scales) in halves.iter_mut().enumerate() {
-                for row in 0..GROUP {
-                    scales.scale[row] = d[row] * f32::from(integers[row][half]);
-                    scales.least[row] = -32.0 * scales.scale[row];
-                }
-            }
-            halves
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn wide_scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [[I::F; GROUP]; 2] {
-        // SAFETY: As of the trait. What is added is taken off quants before they are multiplied.
-        [unsafe { wide_signed::<I>(matrix, [2, 3], group, block, 0) }, [unsafe { I::splat(0.0) }; GROUP]]
-    }
-
-    #[inline(always)]
-    unsafe fn wide_upper_scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Option<[I::F; GROUP]> {
-        // SAFETY: As of the trait.
-        Some(unsafe { wide_signed::<I>(matrix, [2, 3], group, block, 1) })
     }
 }

@@ -202,7 +202,8 @@ pub(super) const fn vectors(digits: usize) -> usize {
 }
 
 /// Rounds a row to integers. Sums of a lane's products begin with what [`rounded::zero`] takes off quants, for both halves of blocks apart where they
-/// have their own scales, else for both together, and with the sum of the lane's inputs.
+/// have their own scales, else for both together, and with the sum of the lane's inputs. With minima for both halves the vectors are the sums of the
+/// inputs of each: nothing is taken off then.
 ///
 /// # Safety
 /// The instruction set is there.
@@ -225,12 +226,16 @@ unsafe fn integers<I: Isa, const D: usize>(natural: &[f32], format: &OfFormat, t
             }
             floats[4 * four..][..4].fill(scale);
         }
-        let zero = if I::BYTE_ZERO > 0 || format.bits < 8 { rounded::zero::<I>(format.bits) } else { 0 };
         // SAFETY: As of this function; the window has all vectors.
         unsafe {
             let at = floats.as_mut_ptr();
-            let [low, high] = [lane_sums::<I, D>(bytes, 0, zero), lane_sums::<I, D>(bytes, 1, zero)];
-            if format.is_halved {
+            let [low, high] = [lane_sums::<I, D>(bytes, 0, format.zero), lane_sums::<I, D>(bytes, 1, format.zero)];
+            if format.is_halved && format.has_minima {
+                for half in 0..2 {
+                    let sums = I::to_floats(lane_sums::<I, D>(bytes, half, 1));
+                    I::store(at.add((1 + half) * I::LANES), I::mul(sums, I::load(at)));
+                }
+            } else if format.is_halved {
                 I::store_bytes(at.add(I::LANES).cast(), I::negated(low));
                 I::store_bytes(at.add(2 * I::LANES).cast(), I::negated(high));
             } else {

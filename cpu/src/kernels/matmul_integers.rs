@@ -15,10 +15,10 @@ use crate::work::Work;
 const MAX_ROWS: usize = 128;
 /// Blocks of a panel.
 const BLOCKS: usize = 16;
-/// Vectors of a panel's block: eight of weights, then scales, what is added, and scales of the upper half.
-const VECTORS: usize = 11;
+/// Vectors of a panel's block: eight of weights, then scales and what is added, and both of the upper half.
+const VECTORS: usize = 12;
 /// Numbers of a block of inputs besides its digits: its scale and the float that is its sum, then integers with which sums of products begin, of the
-/// whole block, or of the lower and of the upper half.
+/// whole block, or of the lower and of the upper half. With minima for both halves the sums of these as floats: products begin with zero then.
 const INFOS: usize = 4;
 /// Rows of inputs that share weights in registers, with few and with many registers.
 const FEW: usize = 4;
@@ -47,6 +47,7 @@ pub(crate) struct Rows {
     count: usize,
     /// Both halves of blocks have their own sums.
     is_halved: bool,
+    has_minima: bool,
     /// Digits of each input.
     has_digits: usize,
 }
@@ -65,7 +66,6 @@ pub(super) unsafe fn run<I: Isa>(
     work: &mut Work<'_>,
 ) -> Result<(), Fault> {
     let blocks = matrix.blocks;
-    let zero = zero::<I>(format.bits);
     let most = m.div_ceil(m.div_ceil(MAX_ROWS).max(1));
     let (parts, columns) = (m.div_ceil(most.max(1)), n.div_ceil(I::LANES));
     let sizes =
@@ -87,6 +87,7 @@ pub(super) unsafe fn run<I: Isa>(
             blocks,
             count,
             is_halved: format.is_halved,
+            has_minima: format.has_minima,
             has_digits: digits,
         };
         sums.fill(0.0);
@@ -95,7 +96,11 @@ pub(super) unsafe fn run<I: Isa>(
             if held != part {
                 held = part;
                 let x = &x[first * k..][..count * k];
-                if digits == 1 { round::<I, 1>(x, k, zero, &rows) } else { round::<I, EXACT>(x, k, zero, &rows) }
+                if digits == 1 {
+                    round::<I, 1>(x, k, format.zero, &rows);
+                } else {
+                    round::<I, EXACT>(x, k, format.zero, &rows);
+                }
             }
             (format.columns)(matrix, column, &rows);
             for row in 0..count {
@@ -130,7 +135,11 @@ unsafe fn round<I: Isa, const D: usize>(x: &[f32], k: usize, zero: u8, rows: &Ro
                 let [low, high] = sums.map(|sum| sum.wrapping_mul(-i32::from(zero)));
                 let [first, second] = if rows.is_halved { [low, high] } else { [low.wrapping_add(high), 0] };
                 let sum = scale * (sums[0] + sums[1]) as f32;
-                let infos = [scale, sum, f32::from_bits(first.cast_unsigned()), f32::from_bits(second.cast_unsigned())];
+                let mut infos =
+                    [scale, sum, f32::from_bits(first.cast_unsigned()), f32::from_bits(second.cast_unsigned())];
+                if rows.is_halved && rows.has_minima {
+                    [infos[2], infos[3]] = sums.map(|sum| scale * sum as f32);
+                }
                 rows.infos.add(at * INFOS).cast::<[f32; INFOS]>().write(infos);
             }
         }
@@ -220,11 +229,12 @@ unsafe fn pack<I: Isa, L: Format>(matrix: &Matrix<'_>, first: usize, blocks: cor
                         least
                             .iter_mut()
                             .zip(scale)
-                            .for_each(|(least, scale)| *least += f32::from(zero::<I>(L::BITS)) * scale);
+                            .for_each(|(least, scale)| *least += f32::from(zero::<I, L>()) * scale);
                         store(1, least);
                     }
                     if L::IS_HALVED {
                         store(2, upper.scale);
+                        store(3, upper.least);
                     }
                 }
             }
@@ -258,6 +268,11 @@ unsafe fn tile<I: Isa, L: Format, const R: usize, const D: usize>(rows: &Rows, r
                 for r in 0..R {
                     let both = I::fma(first[r], scale, I::mul(second[r], upper));
                     sums[r] = I::fma(both, I::splat(*info(r, 0)), sums[r]);
+                    if L::HAS_MINIMA {
+                        let upper_least = I::load(panel.add(11 * I::LANES));
+                        let added = I::fma(least, I::splat(*info(r, 2)), sums[r]);
+                        sums[r] = I::fma(upper_least, I::splat(*info(r, 3)), added);
+                    }
                 }
                 continue;
             }
@@ -291,8 +306,12 @@ unsafe fn products<I: Isa, L: Format, const N: usize, const R: usize, const D: u
         let input = |r: usize, digit: usize, j: usize| {
             rows.digits.add(((first + r * rows.blocks) * D + digit) * BLOCK + 4 * (four + j)).cast()
         };
-        let start = |r: usize| rows.infos.add((first + r * rows.blocks) * INFOS + info).cast();
-        let mut sums = [I::splat_bytes([0; 4].as_ptr()); R];
+        let none = [0; 4];
+        let has_start = !(L::IS_HALVED && L::HAS_MINIMA);
+        let start = |r: usize| {
+            if has_start { rows.infos.add((first + r * rows.blocks) * INFOS + info).cast() } else { none.as_ptr() }
+        };
+        let mut sums = [I::splat_bytes(none.as_ptr()); R];
         for r in 0..R {
             sums[r] = if D == 1 { I::splat_bytes(start(r)) } else { sums[r] };
         }

@@ -40,17 +40,23 @@ const fn shared(bytes: usize, blocks: usize) -> PlaneSize {
 }
 
 /// The planes of every layout, in the order of its numbers.
-const PLANES: [&[PlaneSize]; 10] = [
+const PLANES: [&[PlaneSize]; 16] = [
     &[each(512)],
     &[each(256)],
     &[each(128), each(8)],
     &[each(64), each(32), each(8), shared(8, SUPER)],
     &[each(64), each(16), each(8), shared(16, SUPER)],
+    &[each(64), each(16), each(16)],
     &[each(64), each(16), each(8)],
     &[each(64), each(16)],
     &[each(64), each(8), shared(16, SUPER)],
     &[each(64), each(8)],
+    &[each(64), each(4), shared(8, SUPER)],
+    &[each(64), each(8)],
     &[each(64), shared(8, 2)],
+    &[each(64), each(4)],
+    &[each(64), each(8), shared(8, SUPER)],
+    &[each(64), each(8), shared(16, SUPER)],
 ];
 
 impl Layout {

@@ -9,6 +9,7 @@ pub(crate) mod attention;
 pub(crate) mod attention_join;
 pub(crate) mod attention_step;
 mod cache;
+pub(crate) mod coded;
 pub(crate) mod delta_scan;
 pub(crate) mod embed_rows;
 mod few_rows;
@@ -16,6 +17,7 @@ pub(crate) mod formats;
 pub(crate) mod gated_head_norm;
 pub(crate) mod gated_matvec;
 pub(crate) mod glu;
+pub(crate) mod halved;
 mod heads;
 mod inputs;
 pub(crate) mod layer_norm;
@@ -48,6 +50,7 @@ pub(crate) use inputs::Inputs;
 pub(crate) use matmul::unpack;
 pub(crate) use matmul_integers::{Rows, columns};
 pub(crate) use matrix::Matrix;
+pub(crate) use rounded::zero;
 
 /// Index in memory of the number at `index` of a row in a lane layout for lanes with a block of 32 numbers each: groups of `1 << log_blocks`
 /// blocks, whose fours are in the order in which the lanes of a group load them; 0 for the natural order.

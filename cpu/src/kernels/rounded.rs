@@ -46,7 +46,8 @@ pub(super) unsafe fn block<I: Isa, const D: usize>(x: &[f32; BLOCK]) -> Digits<D
         for (digit, integer) in digits.iter_mut().zip(&mut integers) {
             *digit = *integer as i8;
             if number > 0 {
-                *integer = (*integer + 128) >> 8;
+                // Inputs that are not finite have any integer.
+                *integer = integer.wrapping_add(128) >> 8;
             }
         }
     }
@@ -62,7 +63,7 @@ fn scale_of_8_bits(peak: f32) -> [f32; 2] {
 /// The same as powers of two, so that the largest input becomes at most 127/128 of 2^23: its first digit is at most 127.
 fn scale_of_24_bits(peak: f32) -> [f32; 2] {
     // Biased exponents; those of both factors stay within the normal numbers.
-    let exponent = ((peak.to_bits() + (1 << 17)) >> 23).clamp(23, 254);
+    let exponent = ((peak.abs().to_bits() + (1 << 17)) >> 23).clamp(23, 254);
     [f32::from_bits((276 - exponent) << 23), f32::from_bits((exponent - 22) << 23)]
 }
 
@@ -87,9 +88,9 @@ pub(super) const fn has_dots<I: Isa>(bits: u32) -> bool {
     I::HAS_DOTS && bits > 0 && (I::HAS_ODD_DOTS || bits == 4 || bits == 8)
 }
 
-/// A number that is taken off quants of so many bits: sums of their products with a block of inputs fit 32 bits then.
-pub(super) const fn zero<I: Isa>(bits: u32) -> u8 {
-    if bits == 8 { I::BYTE_ZERO } else { 1 << (bits - 1) }
+/// What bytes of weights are too large by: [`Format::ZERO`], or what the set adds to signed ones.
+pub(crate) const fn zero<I: Isa, L: Format>() -> u8 {
+    if L::BITS == 8 { I::BYTE_ZERO } else { L::ZERO }
 }
 
 /// [`crate::isa::Bytes::dots`] with the bits of a layout.

@@ -32,6 +32,41 @@ pub(super) unsafe fn pairs<I: Isa>(from: *const u8) -> ([f32; GROUP], [f32; GROU
     ([a[0], a[2], b[0], b[2]], [a[1], a[3], b[1], b[3]])
 }
 
+/// 16-bit scales and minima of a group's block.
+#[inline(always)]
+pub(super) unsafe fn block_minima<I: Isa>(matrix: &Matrix<'_>, plane: usize, group: usize, block: usize) -> Scales {
+    // SAFETY: As of `super::formats::Format`.
+    let (scale, least) = unsafe { pairs::<I>(matrix.at(plane, (group * matrix.blocks + block) * 16)) };
+    Scales { scale, least }
+}
+
+/// The 16-bit scale of the scales of a group's blocks.
+#[inline(always)]
+pub(super) unsafe fn super_scale<I: Isa>(
+    matrix: &Matrix<'_>,
+    plane: usize,
+    group: usize,
+    block: usize,
+) -> [f32; GROUP] {
+    let unit = group * matrix.blocks.div_ceil(SUPER) + block / SUPER;
+    // SAFETY: As of `super::formats::Format`.
+    unsafe { I::four_halves(matrix.at(plane, unit * 8).cast()) }.map(|scale| scale * SUPER_UNIT)
+}
+
+/// The 16-bit scales of the scales and of the minima of a group's blocks.
+#[inline(always)]
+pub(super) unsafe fn super_pairs<I: Isa>(
+    matrix: &Matrix<'_>,
+    plane: usize,
+    group: usize,
+    block: usize,
+) -> [[f32; GROUP]; 2] {
+    let unit = group * matrix.blocks.div_ceil(SUPER) + block / SUPER;
+    // SAFETY: As of `super::formats::Format`.
+    let (d, least) = unsafe { pairs::<I>(matrix.at(plane, unit * 16)) };
+    [d.map(|d| d * SUPER_UNIT), least.map(|least| least * SUPER_UNIT)]
+}
+
 /// Integer scales and minima of a group's block, times their own scales.
 #[inline(always)]
 pub(super) unsafe fn super_scales<I: Isa>(
@@ -43,12 +78,11 @@ pub(super) unsafe fn super_scales<I: Isa>(
     // SAFETY: As of `super::formats::Format`.
     unsafe {
         let integers = matrix.at(planes[0], (group * matrix.blocks + block) * 8).cast::<[[u8; 2]; GROUP]>().read();
-        let unit = group * matrix.blocks.div_ceil(SUPER) + block / SUPER;
-        let (d, least) = pairs::<I>(matrix.at(planes[1], unit * 16));
+        let [d, least] = super_pairs::<I>(matrix, planes[1], group, block);
         let mut scales = UNSCALED;
         for row in 0..GROUP {
-            scales.scale[row] = d[row] * SUPER_UNIT * f32::from(integers[row][0]);
-            scales.least[row] = -(least[row] * SUPER_UNIT * f32::from(integers[row][1]));
+            scales.scale[row] = d[row] * f32::from(integers[row][0]);
+            scales.least[row] = -(least[row] * f32::from(integers[row][1]));
         }
         scales
     }
@@ -97,7 +131,7 @@ pub(super) unsafe fn wide_super<I: Isa>(
     }
 }
 
-/// The scales of one half of blocks: signed integers times their own scale.
+/// The scales of one half of blocks: signed integers times their own scale. Nothing is added to numbers.
 #[inline(always)]
 pub(super) unsafe fn wide_signed<I: Isa>(
     matrix: &Matrix<'_>,
@@ -105,40 +139,13 @@ pub(super) unsafe fn wide_signed<I: Isa>(
     group: usize,
     block: usize,
     half: usize,
-) -> [I::F; GROUP] {
+) -> [[I::F; GROUP]; 2] {
     // SAFETY: As of `super::formats::Format`; super-blocks have whole windows.
     unsafe {
         let bytes = I::byte_pairs(matrix.at(planes[0], (group * matrix.blocks + block) * 8))[half];
         let is_negative = I::min(I::max(I::sub(bytes, I::splat(127.0)), I::splat(0.0)), I::splat(1.0));
         let signed = I::fma(is_negative, I::splat(-256.0), bytes);
-        let unit = group * matrix.blocks.div_ceil(SUPER) + block / SUPER;
-        let mut d = I::four_halves(matrix.at(planes[1], unit * 8).cast());
-        for d in &mut d {
-            *d *= SUPER_UNIT;
-        }
-        by_row::<I>(I::mul(signed, I::repeat(d)))
-    }
-}
-
-/// [`super::formats::Format::wide_scales`] from the scales of single blocks.
-#[inline(always)]
-pub(super) unsafe fn wide<I: Isa>(scales: &[Scales; 4]) -> [[I::F; GROUP]; 2] {
-    // SAFETY: As of `super::formats::Format`; there is room for the lanes of every set.
-    unsafe {
-        let mut lanes = [[[0.0_f32; 16]; GROUP]; 2];
-        for four in 0..I::FOURS {
-            for row in 0..GROUP {
-                for lane in 4 * four..4 * four + 4 {
-                    lanes[0][row][lane] = scales[four].scale[row];
-                    lanes[1][row][lane] = scales[four].least[row];
-                }
-            }
-        }
-        let mut wide = [[I::splat(0.0); GROUP]; 2];
-        for row in 0..GROUP {
-            wide[0][row] = I::load(lanes[0][row].as_ptr());
-            wide[1][row] = I::load(lanes[1][row].as_ptr());
-        }
-        wide
+        let d = super_scale::<I>(matrix, planes[1], group, block);
+        [by_row::<I>(I::mul(signed, I::repeat(d))), [I::splat(0.0); GROUP]]
     }
 }

@@ -9,6 +9,9 @@ use ocelli_cpu::{Layout, Span};
 /// Numbers of a block.
 pub(crate) const BLOCK: usize = 32;
 
+const IQ4: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+const FP4: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
+
 /// Random numbers, the same each time.
 pub(crate) struct Random(pub(crate) u64);
 
@@ -35,6 +38,7 @@ impl Random {
 enum Content {
     Floats,
     Halves,
+    Exponents,
     Bits,
 }
 
@@ -55,10 +59,14 @@ fn planes_of(layout: Layout) -> Vec<Plane> {
         Layout::Q8_0 => vec![plane(Content::Bits, 128, 1), scales],
         Layout::Q6K => vec![nibbles, plane(Content::Bits, 32, 1), integers, plane(Content::Halves, 8, 8)],
         Layout::Q5K => vec![nibbles, plane(Content::Bits, 16, 1), integers, pairs],
+        Layout::Q5_1 => vec![nibbles, plane(Content::Bits, 16, 1), plane(Content::Halves, 16, 1)],
         Layout::Q5_0 => vec![nibbles, plane(Content::Bits, 16, 1), scales],
         Layout::Q4_1 => vec![nibbles, plane(Content::Halves, 16, 1)],
-        Layout::Q4K => vec![nibbles, integers, pairs],
-        Layout::Q4_0 => vec![nibbles, scales],
+        Layout::Q4K | Layout::Q2K => vec![nibbles, integers, pairs],
+        Layout::Q3K => vec![nibbles, integers, plane(Content::Halves, 8, 8)],
+        Layout::Mxfp4 => vec![nibbles, plane(Content::Exponents, 4, 1)],
+        Layout::Q4_0 | Layout::Iq4Nl => vec![nibbles, scales],
+        Layout::Iq4Xs => vec![nibbles, plane(Content::Bits, 4, 1), plane(Content::Halves, 8, 8)],
         Layout::Q4_64 => vec![nibbles, plane(Content::Halves, 8, 2)],
     }
 }
@@ -81,6 +89,7 @@ impl Matrix {
                 Content::Halves => {
                     random.numbers(bytes / 2).iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect()
                 }
+                Content::Exponents => (0..bytes).map(|_| 120 + (random.bits() >> 9) as u8 % 8).collect(),
                 Content::Bits => (0..bytes).map(|_| (random.bits() >> 9) as u8).collect::<Vec<u8>>(),
             }
         };
@@ -118,6 +127,7 @@ impl Matrix {
         let own = self.unit(row, block, 1);
         let fifth = || i32::from(self.planes[1][index * 4 + e % 4] >> (e / 4) & 1) << 4;
         let upper = || i32::from(self.planes[1][index * 8 + e / 16 * 4 + e % 4] >> (e % 16 / 4 * 2) & 3) << 4;
+        let coded = |codes: [i8; 16]| f64::from(codes[self.nibble(index, e) as usize]);
         let integer = |plane: usize, side: usize| self.planes[plane][2 * own + side];
         let above = self.unit(row, block, 8);
         let scaled = |quant: i32, planes: [usize; 2]| {
@@ -137,10 +147,29 @@ impl Matrix {
                 scale * f64::from((self.nibble(index, e) | upper()) - 32)
             }
             Layout::Q5K => scaled(self.nibble(index, e) | fifth(), [2, 3]),
+            Layout::Q5_1 => {
+                let [d, least] = [0, 1].map(|side| self.half(2, 2 * own + side));
+                d * f64::from(self.nibble(index, e) | fifth()) + least
+            }
             Layout::Q5_0 => self.half(2, own) * f64::from((self.nibble(index, e) | fifth()) - 16),
             Layout::Q4_1 => self.half(1, 2 * own) * f64::from(self.nibble(index, e)) + self.half(1, 2 * own + 1),
             Layout::Q4K => scaled(self.nibble(index, e), [1, 2]),
             Layout::Q4_0 => self.half(1, own) * f64::from(self.nibble(index, e) - 8),
+            Layout::Iq4Nl => self.half(1, own) * coded(IQ4),
+            Layout::Iq4Xs => {
+                let scale = self.half(2, above) / 1024.0 * f64::from(self.planes[1][own].cast_signed());
+                scale * coded(IQ4)
+            }
+            Layout::Mxfp4 => f64::from(i32::from(self.planes[1][own]) - 128).exp2() * coded(FP4),
+            Layout::Q3K => {
+                let scale = self.half(2, above) / 1024.0 * f64::from(integer(1, e / 16).cast_signed());
+                scale * f64::from(self.nibble(index, e) - 4)
+            }
+            Layout::Q2K => {
+                let [d, least] = [0, 1].map(|side| self.half(2, 2 * above + side) / 1024.0);
+                let both = integer(1, e / 16);
+                d * f64::from(both & 15) * f64::from(self.nibble(index, e)) - least * f64::from(both >> 4)
+            }
             Layout::Q4_64 => self.half(1, self.unit(row, block, 2)) * f64::from(self.nibble(index, e) - 8),
         }
     }

@@ -1,6 +1,7 @@
 //! Output formats of the OpenAI API and of Anthropic's: whole replies, and frames of streams.
 
 mod chat;
+mod embedding;
 mod logprobs;
 mod message;
 mod response;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use serde_json::json;
 
 pub use chat::ChatWire;
+pub use embedding::EmbeddingWire;
 pub use logprobs::{Logprob, Token};
 pub use message::MessageWire;
 pub use response::{Keeper, ResponseWire};
@@ -75,6 +77,7 @@ pub(super) enum Wire {
     Text(TextWire),
     Response(Box<ResponseWire>),
     Message(MessageWire),
+    Embedding(EmbeddingWire),
     /// Number of tokens of a prompt.
     #[default]
     Count,
@@ -103,7 +106,7 @@ impl Wire {
             Self::Chat(chat) => chat.waiting.push(logprob),
             Self::Text(text) => text.waiting.push(logprob),
             Self::Response(response) => response.waiting.push(logprob),
-            Self::Message(_) | Self::Count | Self::CountMessage | Self::Tokens { .. } => {}
+            _ => {}
         }
     }
 
@@ -124,7 +127,7 @@ impl Wire {
             Self::Text(text) => vec![text.text(index, content)],
             Self::Response(response) => response.text(content),
             Self::Message(message) => message.text(&content),
-            Self::Count | Self::CountMessage | Self::Tokens { .. } => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
@@ -161,6 +164,7 @@ impl Wire {
             Self::Text(text) => text.end(answers, Usage::of(answers, n), tokenizer),
             Self::Response(response) => response.end(answers, tokenizer),
             Self::Message(message) => message.end(answers),
+            Self::Embedding(embedding) => (Vec::new(), embedding.end(answers)),
             Self::CountMessage => (Vec::new(), json!({"input_tokens": ids.len()}).to_string()),
             Self::Count => {
                 (Vec::new(), json!({"object": "response.input_tokens", "input_tokens": ids.len()}).to_string())

@@ -20,6 +20,8 @@ pub struct Answering {
     pub(in crate::engine) encoded: Rc<Encoded>,
     pub(in crate::engine) sampling: SamplingOptions,
     pub(in crate::engine) max_tokens: Option<usize>,
+    /// True if the answer is the prompt's last hidden state, without tokens.
+    pub(in crate::engine) embeds: bool,
     /// Reads reasoning, text and tool calls from its tokens.
     pub(in crate::engine) reading: AnswerReader,
     /// Set when decoding begins.
@@ -44,8 +46,8 @@ impl Answering {
             reading.read_thoughts(syntax, budget, grammar.take());
         }
         let (speculator, constrained) = (None, None);
-        let AnswerOptions { sampling, max_tokens, .. } = options;
-        Self { encoded, sampling, max_tokens, reading, speculator, grammar, constrained, answer }
+        let AnswerOptions { sampling, max_tokens, embeds, .. } = options;
+        Self { encoded, sampling, max_tokens, embeds, reading, speculator, grammar, constrained, answer }
     }
 
     /// The prompt.

@@ -26,13 +26,19 @@ impl<B: Backend> Engine<B> {
         let outcome = async {
             context.control.check()?;
             let encoded = answering.encoded.clone();
-            if self.conversation.entries().len() < encoded.entries.len() && context.control.left() > 0 {
+            let may_spend = answering.embeds || context.control.left() > 0;
+            if self.conversation.entries().len() < encoded.entries.len() && may_spend {
                 self.prefill_alone(&encoded, images, &mut answering.answer.timings, context).await?;
                 if self.conversation.entries().len() < encoded.entries.len() {
                     return Ok(false);
                 }
             }
             *images = None;
+            if answering.embeds {
+                let embed =
+                    async |engine: &mut Self, context: &mut RequestContext<'_>| engine.embed(answering, context).await;
+                return self.with_recovery(context, embed).await;
+            }
             let replay = async |engine: &mut Self, _: &mut RequestContext<'_>| {
                 engine.replay_some(encoded.entries.len(), &answering.answer.tokens).await
             };
@@ -147,7 +153,7 @@ impl<B: Backend> Engine<B> {
     /// Computes the next chunk of a prompt or of lost tokens; after the last chunk, the next token. Returns true if the answer is complete.
     async fn join(&mut self, answer: &mut ActiveAnswer<B>, on_event: BatchEvents<'_>) -> Result<bool> {
         let (encoded, number) = (answer.answering.encoded.clone(), answer.number);
-        if answer.control.left() == 0 {
+        if answer.control.left() == 0 && !answer.answering.embeds {
             return Ok(true);
         }
         {
@@ -160,7 +166,10 @@ impl<B: Backend> Engine<B> {
                     return Ok(false);
                 }
             }
-            answer.images = None;
+            *images = None;
+            if answering.embeds {
+                return self.embed(answering, context).await;
+            }
             if self.limit_now(&answer.answering, &answer.control) <= answer.answering.answer.tokens.len() {
                 return Ok(true);
             }

@@ -226,7 +226,11 @@ impl<B: Backend> Engine<B> {
     }
 
     /// Computes the part of the prompt that the conversation lacks after a loss. Returns how many tokens of the answer it holds.
-    async fn compute_prompt(&mut self, encoded: &Encoded, context: &mut RequestContext<'_>) -> Result<usize> {
+    pub(super) async fn compute_prompt(
+        &mut self,
+        encoded: &Encoded,
+        context: &mut RequestContext<'_>,
+    ) -> Result<usize> {
         let (prompt, mut images) = (encoded.entries.len(), None);
         while self.conversation.entries().len() < prompt {
             context.control.check()?;

@@ -5,6 +5,7 @@ pub(super) mod batch;
 mod batch_steps;
 pub(super) mod constrained;
 pub(super) mod decode;
+mod embed;
 mod generate;
 pub(super) mod options;
 pub(super) mod prefill;

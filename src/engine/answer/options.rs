@@ -18,6 +18,8 @@ pub struct AnswerOptions {
     pub thoughts: Option<ThoughtOptions>,
     /// Options of tool calls, if the answer may have some.
     pub calls: Option<CallOptions>,
+    /// True if the answer is the prompt's last hidden state, without tokens.
+    pub embeds: bool,
 }
 
 /// Options of the reasoning before an answer.

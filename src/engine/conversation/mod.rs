@@ -1,5 +1,6 @@
 //! A conversation: its state, the entries that the state holds, and the passes that computed them. Only this module changes them, together.
 
+mod hidden;
 pub(super) mod history;
 pub(super) mod idle;
 pub(super) mod recovery;

@@ -3,6 +3,7 @@
 use super::config::{Config, VisionConfig};
 use super::tower::tower;
 use super::{chat, gguf, tensors};
+use crate::chat::EmbeddingSettings;
 use crate::error::Result;
 use crate::families::definition::{Definition, Pictures};
 use crate::families::readers::{Family, Readers};
@@ -44,6 +45,11 @@ impl Definition for Config {
 
     fn pictures(&self) -> Option<&dyn Pictures> {
         self.vision.as_ref().map(|vision| vision as &dyn Pictures)
+    }
+
+    /// Qwen3-VL-Embedding (`format_model_input` and `_pooling_last` in `qwen3_vl_embedding.py` of its repository).
+    fn embedding(&self) -> Option<EmbeddingSettings> {
+        Some(EmbeddingSettings { least_dimensions: Some(64), ..EmbeddingSettings::untrained() })
     }
 
     fn vision_summary(&self) -> String {

@@ -17,7 +17,7 @@ const MAX_HEADER_BYTES: u64 = 64 << 20;
 
 const MAGIC: u32 = 0x4655_4747;
 const MAX_NAME_BYTES: u64 = 1024;
-const MAX_TYPE: u32 = 30;
+const MAX_TYPE: u32 = 39;
 const MAX_DIMENSIONS: u32 = 4;
 /// The alignment of tensors in a file that names none.
 pub const DEFAULT_ALIGNMENT: usize = 32;
@@ -31,11 +31,7 @@ fn element_type(number: u32) -> std::result::Result<ElementType, &'static str> {
         0 => Dtype::F32,
         1 => Dtype::F16,
         30 => Dtype::BF16,
-        3 => return Err("Q4_1"),
-        7 => return Err("Q5_1"),
-        10 => return Err("Q2_K"),
-        11 => return Err("Q3_K"),
-        16..=23 | 29 => return Err("IQ"),
+        16..=22 | 29 => return Err("IQ"),
         _ => return Err("unknown"),
     }))
 }

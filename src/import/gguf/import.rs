@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 
 use super::model::GgufModel;
 use super::tokenizer::{chat_settings, reader, tokenizer_json, tokens};
+use crate::chat::EmbeddingSettings;
 use crate::checkpoint::gguf::files::GgufFiles;
+use crate::checkpoint::gguf::metadata::Metadata;
 use crate::config::MAX_HEAD_DIM;
 use crate::error::{Error, Result};
 use crate::families::readers::GgufReader;
@@ -13,7 +15,7 @@ use crate::families::{Definition, ModelConfig, TensorSpec, definition};
 use crate::import::convert::{ImportOptions, Piece, Progress, convert, main_layout};
 use crate::import::fingerprint::Fingerprint;
 use crate::import::tensors::TensorRef;
-use crate::package::manifest::Manifest;
+use crate::package::manifest::{ChatSettings, Manifest};
 use crate::package::source::{ByteSource, FileSet};
 use crate::package::writer::{PackageSink, PackageWriter};
 
@@ -71,7 +73,10 @@ fn describe<'a, S: ByteSource>(
     let (family, reader) = reader(&text.metadata)?;
     let config = model_config(reader, text, vision, rope_divisors)?;
     let tokenizer = tokenizer_json(&text.metadata)?;
-    let chat = chat_settings(&text.metadata, config.text().vocab_size, family)?;
+    let chat = ChatSettings {
+        embedding: embedding(&text.metadata, &config)?,
+        ..chat_settings(&text.metadata, config.text().vocab_size, family)?
+    };
     let mut pieces = Vec::new();
     for spec in definition(&config).tensors() {
         let tensor = find(text, vision, &spec)?;
@@ -89,6 +94,20 @@ fn describe<'a, S: ByteSource>(
     let license = options.license.clone().or(own("general.license")?);
     let source = options.source.clone().or(own("general.source.url")?);
     Ok((Manifest { license, source, ..Manifest::draft(name, quantization, config, chat) }, tokenizer, pieces))
+}
+
+/// Prompts of a model that pools hidden states, by the key that llama.cpp's converter writes for the files of `sentence-transformers`.
+fn embedding(metadata: &Metadata, config: &ModelConfig) -> Result<Option<EmbeddingSettings>> {
+    const LAST: u32 = 3;
+    let architecture: &str = metadata.get("general.architecture")?.unwrap_or_default();
+    let key = format!("{architecture}.pooling_type");
+    match metadata.get::<u32>(&key)? {
+        None | Some(0) => Ok(None),
+        Some(LAST) => Ok(definition(config).embedding()),
+        Some(other) => {
+            Err(metadata.refuse(format!("{key} is {other}; only embeddings of the last token (3) are supported")))
+        }
+    }
 }
 
 /// The tensor in which llama.cpp's converters store the divisors of the rope frequencies.

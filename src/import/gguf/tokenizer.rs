@@ -108,6 +108,7 @@ pub(super) fn chat_settings(metadata: &Metadata, vocab_size: usize, family: &Fam
         eos_token_ids,
         pad_token_id: id("tokenizer.ggml.padding_token_id")?,
         sampling: family.chat.sampling.unwrap_or_else(|| sampling(metadata)),
+        embedding: None,
     })
 }
 

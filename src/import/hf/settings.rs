@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::chat::EmbeddingSettings;
 use crate::chat::layout::ChatLayout;
 use crate::checkpoint::hf::fields::Fields;
 use crate::checkpoint::hf::files::{HfFiles, TOKENIZER_FILE};
@@ -19,6 +20,8 @@ const PROCESSOR_FILE: &str = "processor_config.json";
 const PREPROCESSOR_FILE: &str = "preprocessor_config.json";
 const TEMPLATE_FILE: &str = "chat_template.jinja";
 const SYSTEM_PROMPT_FILE: &str = "SYSTEM_PROMPT.txt";
+/// The stages of a model of `sentence-transformers`; other models lack it.
+const MODULES_FILE: &str = "modules.json";
 const MAX_SMALL_FILE_BYTES: u64 = 1 << 20;
 
 /// The configuration of a checkpoint.
@@ -33,7 +36,7 @@ pub struct CheckpointSettings {
 }
 
 /// Reads `config.json`, `tokenizer.json` and, if present, `generation_config.json`, `processor_config.json`,
-/// `preprocessor_config.json`, `chat_template.jinja` and `SYSTEM_PROMPT.txt`.
+/// `preprocessor_config.json`, `chat_template.jinja`, `SYSTEM_PROMPT.txt` and `modules.json`.
 ///
 /// # Errors
 /// [`Error::UnsupportedArchitecture`], [`Error::InvalidCheckpoint`], [`Error::Tokenizer`] or [`Error::Io`].
@@ -120,7 +123,26 @@ async fn chat_settings<F: FileSet>(
         eos_token_ids,
         pad_token_id: pad.map(|ids| ids[0]).or(default_pad),
         sampling: defaults.sampling.map_or_else(|| sampling(generation), Ok)?,
+        embedding: embedding(files, model).await?,
     })
+}
+
+/// Prompts of a model whose `modules.json` lists a stage that pools hidden states.
+async fn embedding<F: FileSet>(files: &F, model: &ModelConfig) -> Result<Option<EmbeddingSettings>> {
+    let Some(modules) = read_json(files, MODULES_FILE).await? else { return Ok(None) };
+    let is_pooling = |module: &&Value| module["type"].as_str().is_some_and(|name| name.ends_with("Pooling"));
+    let Some(pooling) = modules.as_array().into_iter().flatten().find(is_pooling) else { return Ok(None) };
+    let file = format!("{}/config.json", pooling["path"].as_str().unwrap_or("1_Pooling"));
+    // Without its file the family's own pooling is assumed, which is that of the last token.
+    let options = read_json(files, &file).await?.unwrap_or_default();
+    let by_flag = options["pooling_mode_lasttoken"].as_bool();
+    let by_name = options["pooling_mode"].as_str().map(|name| name == "lasttoken");
+    match by_flag.or(by_name) {
+        Some(false) => {
+            Err(Error::checkpoint(file, "", "pools other states than that of the last token, which alone is supported"))
+        }
+        _ => Ok(definition(model).embedding()),
+    }
 }
 
 /// The publisher's sampling defaults. A `top_k` of 0 or less means no limit.

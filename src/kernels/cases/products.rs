@@ -57,6 +57,7 @@ fn random_planes(harness: &mut Harness<'_>, layout: Layout, shape: MatrixShape) 
     }
     let plane = |spec: PlaneSpec| match spec.kind {
         PlaneKind::Scales if !layout.is_k_quant() => halves(harness, spec.bytes as usize, |_| 0.05),
+        PlaneKind::Exponents => (0..spec.bytes).map(|_| 0x74 + (harness.random.bits() >> 29) as u8).collect(),
         PlaneKind::SuperScales => halves(harness, spec.bytes as usize, super_size),
         _ => (0..spec.bytes).map(|_| (harness.random.bits() >> 11) as u8).collect(),
     };

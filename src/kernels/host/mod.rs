@@ -87,11 +87,17 @@ fn layout_of(layout: Layout) -> ocelli_cpu::Layout {
         Layout::Q8_0 => Cpu::Q8_0,
         Layout::Q6K => Cpu::Q6K,
         Layout::Q5K => Cpu::Q5K,
+        Layout::Q5_1 => Cpu::Q5_1,
         Layout::Q5_0 => Cpu::Q5_0,
         Layout::Q4_1 => Cpu::Q4_1,
         Layout::Q4K => Cpu::Q4K,
+        Layout::Iq4Nl => Cpu::Iq4Nl,
+        Layout::Iq4Xs => Cpu::Iq4Xs,
         Layout::Q4_0 => Cpu::Q4_0,
         Layout::Q4_64 => Cpu::Q4_64,
+        Layout::Mxfp4 => Cpu::Mxfp4,
+        Layout::Q3K => Cpu::Q3K,
+        Layout::Q2K => Cpu::Q2K,
     }
 }
 

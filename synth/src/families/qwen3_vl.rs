@@ -7,9 +7,10 @@ use ocelli::families::qwen3_vl::{Config, VisionConfig};
 use super::Published;
 use crate::gguf_header::GgufHeader;
 
-/// Published models, smallest first.
-pub(super) static PUBLISHED: [Published; 3] = [
+/// Published models, smallest first. An embedding model has the shape of the one that it was trained from.
+pub(super) static PUBLISHED: [Published; 4] = [
     ("qwen3-vl-2b", || model((2048, 6144, 28), 16, true, tower(1024, 4096, 24, [5, 11, 17]))),
+    ("qwen3-vl-embedding-2b", || model((2048, 6144, 28), 16, true, tower(1024, 4096, 24, [5, 11, 17]))),
     ("qwen3-vl-4b", || model((2560, 9728, 36), 32, true, tower(1024, 4096, 24, [5, 11, 17]))),
     ("qwen3-vl-8b", || model((4096, 12_288, 36), 32, false, tower(1152, 4304, 27, [8, 16, 24]))),
 ];

@@ -139,6 +139,11 @@ impl LanguageModel for FakeModel {
         Ok(self.rows[rows].iter().flat_map(|seen| seen.logits(self.vocab)).collect())
     }
 
+    async fn hidden(&mut self, row: usize) -> Result<Vec<f32>> {
+        self.operate()?;
+        Ok(self.rows[row].hidden(self.vocab))
+    }
+
     async fn drawn_logits(&mut self, _: usize) -> Result<Vec<f32>> {
         self.operate()?;
         Ok(self.rows.last().copied().unwrap_or_default().logits(self.vocab))

@@ -54,6 +54,10 @@ impl Seen {
         WORDS.start + (if of_all { self.hash >> 7 } else { u64::from(a * 3 + b * 5) }) as u32 % WORDS.len() as u32
     }
 
+    pub(super) fn hidden(self, size: usize) -> Vec<f32> {
+        (0..size).map(|index| ((self.hash >> (index % 48)) & 0xff) as f32 / 256.0 - 0.5).collect() // [size]
+    }
+
     pub(super) fn logits(self, vocab: usize) -> Vec<f32> {
         let likeliest = self.likeliest();
         let other = |id: u32| ((self.hash >> (id % 48)) & 0xff) as f32 / 256.0;

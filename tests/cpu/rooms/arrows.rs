@@ -36,8 +36,8 @@ pub(super) const ARROWS: [(&str, &[&str]); 26] = [
             "weights",
         ],
     ),
-    ("package", &["error", "families", "gpu", "layout", "sampling", "weights"]),
-    ("import", &["error", "config", "chat::layout", "checkpoint", "families", "layout", "package", "sampling"]),
+    ("package", &["error", "chat", "families", "gpu", "layout", "sampling", "weights"]),
+    ("import", &["error", "config", "chat", "checkpoint", "families", "layout", "package", "sampling"]),
     ("model", &["error", "config", "families", "gpu", "kernels", "layers", "package", "sampling", "state", "weights"]),
     ("memory", &["error", "config", "families", "gpu", "kernels", "layers", "model", "package", "sampling", "state"]),
     (
@@ -61,13 +61,14 @@ pub(super) const ARROWS: [(&str, &[&str]); 26] = [
 ];
 
 /// Allowed imports between the rooms of the command.
-pub(super) const COMMAND: [(&str, &[&str]); 6] = [
+pub(super) const COMMAND: [(&str, &[&str]); 7] = [
     ("shared", &[]),
     ("usage", &["shared"]),
     ("batch", &["shared", "usage"]),
     ("pull", &["shared"]),
-    ("serve", &["batch", "shared", "usage"]),
-    ("commands", &["batch", "shared", "usage"]),
+    ("mcp", &["shared"]),
+    ("serve", &["batch", "mcp", "shared", "usage"]),
+    ("commands", &["batch", "pull", "shared", "usage"]),
 ];
 
 /// Families that reuse parts of another one.

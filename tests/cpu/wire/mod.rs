@@ -4,6 +4,7 @@
 mod answers;
 mod desk;
 mod elements;
+mod embeddings;
 mod fairness;
 mod formats;
 mod messages;
@@ -20,7 +21,8 @@ mod whole_answers;
 use std::sync::Arc;
 
 use desk::{Desk, Heard};
-use ocelli::api::{Frame, Opened, Priority, Run, Scheduler, Service, Stamp, Work};
+use ocelli::api::{Embedder, Frame, Opened, Priority, Run, Scheduler, Service, Stamp, Work};
+use ocelli::chat::EmbeddingSettings;
 use ocelli::engine::Speculation;
 use ocelli::responses::Responses;
 use ocelli::sampling::SamplingOptions;
@@ -44,6 +46,7 @@ fn service() -> Service {
 }
 
 fn service_of(engine: &FakeEngine) -> Service {
+    let settings = EmbeddingSettings { least_dimensions: Some(4), ..EmbeddingSettings::untrained() };
     Service {
         model: "mistral/3b".into(),
         aliases: vec!["gpt-4o".into()],
@@ -55,6 +58,7 @@ fn service_of(engine: &FakeEngine) -> Service {
         thinking: engine.thinking(),
         tokenizer: engine.tokenizer().clone(),
         responses: Arc::new(Responses::new(1 << 20)),
+        embedder: Some(Embedder { settings, width: 16 }),
         keeps_files: false,
     }
 }

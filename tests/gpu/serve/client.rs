@@ -8,14 +8,14 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// A server process, killed on drop.
-pub(super) struct Server {
-    pub(super) child: Child,
-    pub(super) address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) child: Child,
+    pub(crate) address: SocketAddr,
 }
 
 impl Server {
     /// Serves the demo model.
-    pub(super) fn start(more: &[&str]) -> Self {
+    pub(crate) fn start(more: &[&str]) -> Self {
         Self::of("www/models/demo", more)
     }
 
@@ -62,7 +62,7 @@ impl Server {
         Reply::read(stream)
     }
 
-    pub(super) fn post(&self, path: &str, body: &Value) -> Reply {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Reply {
         self.exchange(&post(path, &[], body.to_string().as_bytes()))
     }
 
@@ -93,10 +93,10 @@ pub(super) fn post(path: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
 
 /// A whole reply.
 #[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: String,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
 }
 
 impl Reply {
@@ -120,12 +120,12 @@ impl Reply {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// Status, code and field of an error.
-    pub(super) fn error(&self) -> (u16, String, Value) {
+    pub(crate) fn error(&self) -> (u16, String, Value) {
         let error = &self.json()["error"];
         (self.status, error["code"].as_str().expect("a code").into(), error["param"].clone())
     }

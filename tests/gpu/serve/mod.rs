@@ -3,8 +3,9 @@
 
 mod batches;
 mod budgets;
-mod client;
+pub(super) mod client;
 mod hostile;
+mod idle;
 mod keys;
 mod pictures;
 mod restart;
@@ -41,7 +42,7 @@ fn with(mut request: Value, more: Value) -> Value {
     request
 }
 
-fn base64(bytes: &[u8]) -> String {
+pub(super) fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for three in bytes.chunks(3) {

@@ -84,7 +84,7 @@ fn tensors_that_lie() {
     for offset in [1 << 30, u64::MAX - 31] {
         says(&changed(&|tensor| tensor.offset = Some(offset)), &[Q, "truncated"]);
     }
-    for (kind, name) in [(7, "Q5_1"), (10, "Q2_K"), (23, "IQ"), (31, "unknown"), (u32::MAX, "unknown")] {
+    for (kind, name) in [(16, "IQ"), (22, "IQ"), (31, "unknown"), (u32::MAX, "unknown")] {
         says(&changed(&|tensor| tensor.kind = kind), &[Q, name]);
     }
     // Longer than before: the following tensor overlaps.

@@ -11,8 +11,9 @@ use super::super::common::{read_planes, read_values};
 use super::parts::Parts;
 use super::{both, pack_as, pack_with, read, text_files};
 
-const BLOCKS: [Layout; 7] =
-    [Layout::Q8_0, Layout::Q4_0, Layout::Q4K, Layout::Q5K, Layout::Q6K, Layout::Q5_0, Layout::Q4_1];
+fn layouts_of_ggml() -> impl Iterator<Item = Layout> {
+    Layout::ALL.into_iter().filter(|layout| layout.spec().ggml.is_some())
+}
 
 fn planes_of(layout: Layout, blocks: usize, raw: &[u8]) -> Vec<Vec<u8>> {
     let mut planes = vec![Vec::new(); layout.plane_units().len()];
@@ -38,12 +39,33 @@ fn block(layout: Layout, row: usize, at: usize, per_row: usize, planes: &[Vec<u8
     let low = |b: usize, e: usize| planes[0][(index * 8 + b) * 16 + e % 16] >> (e / 16 * 4) & 15;
     match layout {
         Layout::Q8_0 => [piece(&planes[1], 1, 0, 2), planes[0][index * 32..][..32].to_vec()].concat(),
-        Layout::Q4_0 => [piece(&planes[1], 1, 0, 2), planes[0][index * 16..][..16].to_vec()].concat(),
+        Layout::Q4_0 | Layout::Iq4Nl => [piece(&planes[1], 1, 0, 2), planes[0][index * 16..][..16].to_vec()].concat(),
+        Layout::Mxfp4 => [piece(&planes[1], 1, 0, 1), planes[0][index * 16..][..16].to_vec()].concat(),
         Layout::Q4_1 => [piece(&planes[1], 1, 0, 4), planes[0][index * 16..][..16].to_vec()].concat(),
-        Layout::Q5_0 => {
+        Layout::Q5_0 | Layout::Q5_1 => {
             let bit = |e: usize| planes[1][index * 4 + e % 4] >> (e / 4) & 1;
             let fifth = (0..4).map(|i| (0..8).fold(0, |byte, j| byte | bit(8 * i + j) << j)).collect();
-            [piece(&planes[2], 1, 0, 2), fifth, planes[0][index * 16..][..16].to_vec()].concat()
+            let head = piece(&planes[2], 1, 0, if layout == Layout::Q5_0 { 2 } else { 4 });
+            [head, fifth, planes[0][index * 16..][..16].to_vec()].concat()
+        }
+        Layout::Iq4Xs => {
+            let scale = |b: usize| piece(&planes[1], 8, b, 1)[0].wrapping_add(32);
+            let upper = (0..8).fold(0u16, |word, b| word | u16::from(scale(b) >> 4) << (2 * b));
+            let lower = (0..4).map(|i| scale(2 * i) & 15 | (scale(2 * i + 1) & 15) << 4).collect();
+            let quants = planes[0][index * 128..][..128].to_vec();
+            [piece(&planes[2], 1, 0, 2), upper.to_le_bytes().to_vec(), lower, quants].concat()
+        }
+        Layout::Q3K => {
+            let scale = |g: usize| piece(&planes[1], 8, g / 2, 2)[g % 2].wrapping_add(32);
+            let third = (0..32).map(|e| (0..8).fold(0, |byte, b| byte | low(b, e) >> 2 << b));
+            let lower = (0..8).map(|g| scale(g) & 15 | (scale(g + 8) & 15) << 4);
+            let upper = (0..4).map(|i| (0..4).fold(0, |byte, g| byte | scale(4 * g + i) >> 4 << (2 * g)));
+            let scales = lower.chain(upper);
+            third.chain(pairs_of_bits(low)).chain(scales).chain(piece(&planes[2], 1, 0, 2)).collect()
+        }
+        Layout::Q2K => {
+            let scales = (0..8).flat_map(|b| piece(&planes[1], 8, b, 2));
+            scales.chain(pairs_of_bits(low)).chain(piece(&planes[2], 1, 0, 4)).collect()
         }
         Layout::Q6K => {
             let top = |b: usize, e: usize| planes[1][(index * 8 + b) * 8 + e / 16 * 4 + e % 4] >> (e % 16 / 4 * 2) & 3;
@@ -71,11 +93,16 @@ fn block(layout: Layout, row: usize, at: usize, per_row: usize, planes: &[Vec<u8
     }
 }
 
+/// The lower two bits of the elements of a super-block, as `Q2_K` and `Q3_K` have them.
+fn pairs_of_bits(low: impl Fn(usize, usize) -> u8) -> impl Iterator<Item = u8> {
+    (0..64).map(move |i| (0..4).fold(0, |byte, b| byte | (low(i / 32 * 4 + b, i % 32) & 3) << (2 * b)))
+}
+
 #[test]
 fn random_blocks_decode_as_in_gguf_py_and_convert_back() {
     let bytes = read("blocks.safetensors");
     let golden = SafeTensors::deserialize(&bytes).expect("safetensors");
-    for layout in BLOCKS {
+    for layout in layouts_of_ggml() {
         let raw = golden.tensor(layout.name()).expect("blocks");
         let values = golden.tensor(&format!("{layout}.values")).expect("values");
         let &[rows, cols] = values.shape() else { panic!("a matrix") };
@@ -101,17 +128,20 @@ fn random_blocks_decode_as_in_gguf_py_and_convert_back() {
 
 #[test]
 fn rows_of_k_quants_are_whole_super_blocks() {
-    for layout in [Layout::Q4K, Layout::Q5K, Layout::Q6K] {
+    for layout in Layout::ALL.into_iter().filter(|layout| layout.is_k_quant()) {
         assert!(layout.planes(&[3, 512]).is_some());
         assert_eq!((layout.planes(&[3, 128]), layout.planes(&[512])), (None, None));
-        // 4.625, 5.625 and 6.5625 bits a weight.
+        // Bits of 10,000 weights.
         let bytes: u64 = layout.planes(&[4, 256]).expect("planes").iter().map(|plane| plane.bytes).sum();
         assert_eq!(
             bytes * 8 * 10_000 / 1024,
             match layout {
                 Layout::Q4K => 46_250,
                 Layout::Q5K => 56_250,
-                _ => 65_625,
+                Layout::Q6K => 65_625,
+                Layout::Iq4Xs => 43_125,
+                Layout::Q3K => 45_625,
+                _ => 46_250,
             }
         );
     }
@@ -160,20 +190,22 @@ fn a_package_holds_the_bits_of_the_file() {
 }
 
 #[test]
-fn a_file_of_blocks_of_32_is_worth_what_gguf_py_says() {
-    for (layout, kind, bytes) in [(Layout::Q5_0, 6, 22), (Layout::Q4_1, 3, 20)] {
-        a_file_decodes_as_in_gguf_py(layout, kind, bytes);
+fn a_file_of_any_type_is_worth_what_gguf_py_says() {
+    for layout in layouts_of_ggml() {
+        a_file_decodes_as_in_gguf_py(layout);
     }
 }
 
-fn a_file_decodes_as_in_gguf_py(layout: Layout, kind: u32, block: usize) {
+fn a_file_decodes_as_in_gguf_py(layout: Layout) {
+    let (kind, (block, elements)) =
+        (layout.spec().ggml.as_ref().expect("a type").number, block_size(layout).expect("blocks"));
     let bytes = read("blocks.safetensors");
     let golden = SafeTensors::deserialize(&bytes).expect("safetensors");
     let (raw, values) =
         (golden.tensor(layout.name()).expect("blocks"), golden.tensor(&format!("{layout}.values")).expect("values"));
     let (name, rows, cols) = ("blk.0.attn_q.weight", 128, 256);
     // The golden rows of 512, over and over, as rows of 256.
-    let blocks: Vec<u8> = raw.data().iter().copied().cycle().take(rows * cols / 32 * block).collect();
+    let blocks: Vec<u8> = raw.data().iter().copied().cycle().take(rows * cols / elements * block).collect();
     let files = text_files("q4_0", |parts| {
         let tensor = parts.tensor(name);
         assert_eq!(tensor.dims, [cols as u64, rows as u64]);

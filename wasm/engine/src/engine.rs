@@ -10,7 +10,8 @@ use crate::grammar::OcelliVocabulary;
 use crate::picture::pictures_from_js;
 use crate::schedule::Arrivals;
 use crate::service::OcelliService;
-use ocelli::api::{Scheduler, ScoreRequest, Service};
+use ocelli::api::{Embedder, Scheduler, ScoreRequest, Service};
+use ocelli::chat::EmbeddingSettings;
 use ocelli::engine::{Engine, Plan, ScoredRows};
 use ocelli::gpu::DeviceReport;
 use ocelli::gpu::ledger::LedgerRow;
@@ -60,6 +61,7 @@ struct DeviceObject<'a> {
 struct ServiceOptions {
     model: String,
     aliases: Vec<String>,
+    embeddings: bool,
     created: u64,
 }
 
@@ -70,11 +72,14 @@ impl OcelliEngine {
         &self,
         #[wasm_bindgen(unchecked_param_type = "ServiceOptions")] options: JsValue,
     ) -> JsResult<OcelliService> {
-        let ServiceOptions { model, aliases, created } = serde_wasm_bindgen::from_value(options)?;
+        let ServiceOptions { model, aliases, embeddings, created } = serde_wasm_bindgen::from_value(options)?;
         let (defaults, context) = (self.engine.sampling_defaults(), self.engine.plan().context);
         let (calls, thinking) = (self.engine.call_syntax(), self.engine.thinking());
         let (tokenizer, reads_pictures) = (self.engine.tokenizer().clone(), self.engine.encoder().reads_pictures());
         let responses = Arc::new(Responses::new(MOST_RESPONSE_BYTES));
+        let settings = self.engine.embedding().cloned().or_else(|| embeddings.then(EmbeddingSettings::untrained));
+        let width = self.engine.config().text().hidden_size;
+        let embedder = settings.map(|settings| Embedder { settings, width });
         Ok(OcelliService(Service {
             model,
             aliases,
@@ -86,6 +91,7 @@ impl OcelliEngine {
             thinking,
             tokenizer,
             responses,
+            embedder,
             keeps_files: false,
         }))
     }

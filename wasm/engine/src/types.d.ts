@@ -142,6 +142,8 @@ export interface ServiceOptions {
   model: string;
   /** Further names that requests may use. */
   aliases: string[];
+  /** Answers requests for embeddings though the model was not trained for them. */
+  embeddings: boolean;
   /** Seconds since 1970. */
   created: number;
 }

@@ -1,7 +1,9 @@
-/** The page that times a model on the visitor's device and offers the report as a file. */
-import { Engine, OcelliError, type BenchMeasure, type BenchOptions, type BenchReport } from "../../src/index.js";
+/** The page that tests the visitor's device: its kernels, known answers, and the speed of a model. It offers a report to copy or to save. */
+import { Engine, OcelliError, type BenchOptions, type BenchReport } from "../../src/index.js";
 import { askedDevice } from "../state/device.js";
-import { element, find } from "./dom.js";
+import { answersCheck, selfTestCheck, speedChecks, type Check } from "./checks.js";
+import { button, element, find } from "./dom.js";
+import { deviceName, mark, markdown, shownMs, WHAT, type Report } from "./report.js";
 
 const QUICK: BenchOptions = { decode: [128], prefill: [128], pictures: [448], rounds: 1, tokens: 8, patienceMs: 20_000 };
 const FULL: BenchOptions = { decode: [128, 1024, 4096], prefill: [512, 2048], pictures: [448, 1036], rounds: 3, tokens: 16 };
@@ -9,17 +11,6 @@ const FULL: BenchOptions = { decode: [128, 1024, 4096], prefill: [512, 2048], pi
 const BENCH_PARTS = { workerUrl: "bench-worker.js", wasmUrl: "ocelli/wasm/ocelli_bench_bg.wasm" };
 /** Tokens of context beyond the longest that is timed. */
 const RESERVE = 32;
-
-const WHAT: Record<BenchMeasure["what"], string> = {
-  first_token: "first token after loading",
-  prompt: "prompt",
-  decode: "decode, a token",
-  drafts_of3: "decode, with 3 right drafts",
-  drafts_of7: "decode, with 7 right drafts",
-  together: "answers at once, a token",
-  picture: "picture encoded",
-  picture_to_first_token: "picture to first token",
-};
 
 const NUMBERS = { f32: "32-bit floats", f16: "16-bit floats", int8: "8-bit integers" };
 
@@ -49,11 +40,18 @@ async function run(): Promise<void> {
     const context = Math.max(...(options.decode ?? []), ...(options.prefill ?? []), 2048) + RESERVE;
     const began = performance.now();
     const wanted = { device: askedDevice(), context, signal: controller.signal };
-    engine = await Engine.load(find("package", HTMLInputElement).value, { ...BENCH_PARTS, ...wanted });
+    const address = new URL(find("package", HTMLInputElement).value, location.href);
+    engine = await Engine.load(address, { ...BENCH_PARTS, ...wanted });
     const loadMs = performance.now() - began;
     tell(`loaded: ${loadMs.toFixed(0)} ms`);
-    const report = await engine.bench(options, { signal: controller.signal, onFigure: tell });
-    result.replaceChildren(...tables(report), download({ ...report, loadMs, userAgent: navigator.userAgent }));
+    const checks = [selfTestCheck(engine.device)];
+    const answers = await answersCheck(engine, address, controller.signal);
+    if (answers) checks.push(answers);
+    for (const { name, detail } of checks) tell(`${name}: ${detail}`);
+    const measured = await engine.bench(options, { signal: controller.signal, onFigure: tell });
+    checks.push(...speedChecks(measured));
+    const report = { ...measured, device: engine.device, checks, loadMs, userAgent: navigator.userAgent };
+    result.replaceChildren(...tables(report), ...offers(report));
   } catch (thrown) {
     if (!controller.signal.aborted) problem.textContent = thrown instanceof OcelliError ? thrown.message : String(thrown);
   } finally {
@@ -69,15 +67,13 @@ function tell(line: string): void {
   log.scrollTop = log.scrollHeight;
 }
 
-function tables(report: BenchReport): HTMLElement[] {
-  const { device, model, quantization, kv, peaks } = report;
-  const about = `${model} (${quantization}, cache ${kv}) on ${device.name || "a GPU that the browser does not name"}`;
-  const shown: HTMLElement[] = [element("p", {}, about)];
+function tables(report: Report): HTMLElement[] {
+  const { device, model, quantization, kv, peaks, checks } = report;
+  const shown: HTMLElement[] = [element("p", {}, `${model} (${quantization}, cache ${kv}) on ${deviceName(device)}`), verdict(checks)];
   const measures = report.measures.map((measure) => {
-    const ms = measure.what === "decode" ? measure.medianMs / measure.steps : measure.medianMs;
     const rate = measure.steps > 1 ? `${((1e3 * measure.steps) / measure.medianMs).toFixed(1)} tokens/s` : "";
     const size = `${measure.size} ${measure.what === "picture" ? "pixels" : "tokens"}`;
-    return [WHAT[measure.what], size, ms.toFixed(1), rate];
+    return [WHAT[measure.what], size, shownMs(measure).toFixed(1), rate];
   });
   shown.push(table("Requests", ["what", "size", "ms", "rate"], measures));
   if (!peaks) return shown;
@@ -113,9 +109,31 @@ function table(caption: string, heads: string[], rows: string[][]): HTMLElement 
   return element("div", { class: "table" }, element("table", {}, element("caption", {}, caption), head, body));
 }
 
-function download(report: object): HTMLElement {
+function verdict(checks: Check[]): HTMLElement {
+  const isOk = checks.every((check) => check.isOk);
+  const words = isOk ? "This device computes correctly." : "Something is not as it should be. A report helps to find out why.";
+  const rows = checks.map(({ name, isOk, detail }) => [`${mark(isOk)} ${name}`, detail]);
+  return element(
+    "div",
+    { id: "checks" },
+    element("p", { class: isOk ? "" : "problem" }, words),
+    table("Checks", ["check", "result"], rows),
+  );
+}
+
+/** Ways to pass the report on: copied as Markdown, or saved as a file. Nothing is sent. */
+function offers(report: Report): HTMLElement[] {
+  const text = markdown(report);
+  const area = element("textarea", { id: "markdown", readonly: "", rows: "8", "aria-label": "The report, to be pasted into an issue" });
+  area.value = text;
+  const copy = button("Copy the report", { class: "button", id: "copy" }, () => {
+    area.select();
+    void navigator.clipboard?.writeText(text).then(() => (copy.textContent = "Copied"));
+  });
   const file = new Blob([JSON.stringify(report, null, 2)], { type: "application/json" });
-  const link = element("a", { class: "button", download: "ocelli-bench.json", id: "report" }, "Save the report");
-  link.href = URL.createObjectURL(file);
-  return link;
+  const save = element("a", { class: "button", download: "ocelli-device.json", id: "report" }, "Save all figures");
+  save.href = URL.createObjectURL(file);
+  const note =
+    "It names the device, its driver and the browser, and holds times; nothing of conversations or files. Paste it into an issue.";
+  return [element("h2", {}, "Report"), element("p", {}, note), area, copy, save];
 }

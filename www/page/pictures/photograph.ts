@@ -24,7 +24,7 @@ export async function factsOf(file: Blob, url: string): Promise<PictureFacts> {
 }
 
 /** Browsers read the size of an image before they decode it. */
-async function sizeOf(url: string): Promise<{ width: number; height: number }> {
+export async function sizeOf(url: string): Promise<{ width: number; height: number }> {
   const image = new Image();
   await new Promise((resolve, reject) => {
     image.onload = resolve;

@@ -1,7 +1,7 @@
 /** Questions and their answers: written to the database before they are sent, and while they stream. */
 import { batch, computed, signal, type Signal } from "@preact/signals-core";
-import type { ChatEvent, ChatMessage, Engine } from "../../src/index.js";
-import type { Id, Message, PictureName } from "../store/schema.js";
+import type { ChatCompletionRequest, ChatEvent, ChatMessage, Engine } from "../../src/index.js";
+import type { Id, Measure, Message, PictureName } from "../store/schema.js";
 import { keepMeasure, measureId } from "../store/measures.js";
 import { words } from "../words/index.js";
 import { announce } from "./announce.js";
@@ -11,11 +11,14 @@ import { rows } from "./kept.js";
 import { isDemo } from "./model-choice.js";
 import { pictures } from "./pictures.js";
 import { problemOf, showProblem } from "./problem.js";
-import { isFullDetail, longestAnswer } from "./settings.js";
+import { look, longestAnswer } from "./settings.js";
+import type { Task } from "./tasks.js";
 import { pathTo, sentOf } from "./tree.js";
 
 /** Tokens of the longest answer, of the demo model and of others. */
 const LONGEST = { demo: 256, other: 1024 };
+/** The task that asks for places in a picture. */
+export const FIND = "find";
 /** An answer that streams is written this often. */
 const SAVE_MS = 2000;
 
@@ -58,6 +61,9 @@ const underways = signal<ReadonlyMap<Id, Underway>>(new Map());
 /** The one of the open conversation. */
 export const underway = computed(() => underways.value.get(open.value.id) ?? null);
 
+/** True while a question of a conversation is being answered. */
+export const isAnswering = computed(() => underways.value.size > 0);
+
 /** Stops all answers, such as before their model is unloaded. */
 export function stopAll(): void {
   for (const each of underways.value.values()) each.stop();
@@ -72,8 +78,9 @@ export function saveAll(): void {
 export async function addQuestion(
   text: string,
   shown: readonly PictureName[],
-  { isTopic = false, replaces = null }: { isTopic?: boolean; replaces?: Message | null } = {},
+  { isTopic = false, replaces = null, task = null }: { isTopic?: boolean; replaces?: Message | null; task?: Task | null } = {},
 ): Promise<Message> {
+  const like = task ?? { id: replaces?.task, format: replaces?.format, sampling: replaces?.sampling };
   const question: Message = {
     ...blankMessage(open.value.id),
     role: "user",
@@ -81,7 +88,10 @@ export async function addQuestion(
     text,
     pictures: [...shown],
     pictureIds: shown.map(({ id }) => id),
-    detail: isFullDetail.value ? "high" : "auto",
+    detail: look.value,
+    task: like.id ?? null,
+    format: like.format ?? null,
+    sampling: like.sampling ?? null,
     isTopic: replaces ? replaces.isTopic : isTopic && path.value.length > 0,
   };
   await save(question.conversation, [question], question);
@@ -110,6 +120,8 @@ export async function respond(question: Message, begun: Message | null = null): 
     ...(begun ?? blankMessage(conversation)),
     role: "assistant",
     parent: question.id,
+    task: question.task ?? null,
+    format: question.format ?? null,
     model: { name: choice.name, url: model.packageUrl },
     seed: begun?.seed ?? Math.floor(Math.random() * 2 ** 31),
     end: null,
@@ -123,7 +135,7 @@ export async function respond(question: Message, begun: Message | null = null): 
     await save(conversation, [message], message);
     announce(words.answer.begins);
     const request = requestOf(sentOf(pathTo(question.id, stored)), task);
-    done = await stream(model, request, task, isDemo(choice));
+    done = await stream(model, { ...optionsOf(question, isDemo(choice)), messages: request }, task);
     announce(words.answer.complete);
   } catch (thrown) {
     const isStopped = task.signal.aborted;
@@ -151,7 +163,7 @@ async function measure(model: Engine, usage: NonNullable<Message["usage"]>): Pro
 }
 
 /** Measured speeds, by package and device. */
-export const measures = signal<ReadonlyMap<string, { tokensPerSecond: number }>>(new Map());
+export const measures = signal<ReadonlyMap<string, Measure>>(new Map());
 
 export async function loadMeasures(): Promise<void> {
   measures.value = new Map((await (await rows()).all("measures")).map((measure) => [measure.id, measure]));
@@ -193,19 +205,26 @@ function requestOf(sent: readonly Message[], task: Underway): ChatMessage[] {
   return task.message.text ? [...request, { role: "assistant", content: task.message.text }] : request;
 }
 
-async function stream(model: Engine, request: ChatMessage[], task: Underway, isOfDemo: boolean): Promise<Message> {
-  const count = request.flatMap(({ content }) => (Array.isArray(content) ? content.filter(({ type }) => type === "image_url") : [])).length;
+/** Format and sampling of the answer to a question. */
+function optionsOf({ task, format, sampling }: Message, isOfDemo: boolean): Omit<ChatCompletionRequest, "messages"> {
+  // The demo model knows its own instructions only, and models that find were trained with their format.
+  const isTold = !isOfDemo && task !== FIND;
+  return {
+    // The demo model has learnt fixed answers; others have the sampling that their publishers recommend.
+    ...(isOfDemo ? { temperature: 0 } : {}),
+    ...(sampling?.temperature == null ? {} : { temperature: sampling.temperature }),
+    // Thoughts would take the room of a short answer.
+    ...(format || sampling?.max_tokens ? { enable_thinking: false } : {}),
+    ...(format ? { response_format: { type: "json_schema", json_schema: { name: "answer", schema: format }, in_prompt: isTold } } : {}),
+    max_tokens: sampling?.max_tokens ?? longestAnswer.value ?? (isOfDemo ? LONGEST.demo : LONGEST.other),
+  };
+}
+
+async function stream(model: Engine, request: ChatCompletionRequest, task: Underway): Promise<Message> {
+  const parts = request.messages.flatMap(({ content }) => (Array.isArray(content) ? content : []));
+  const count = parts.filter(({ type }) => type === "image_url").length;
   const chunks = await model.chat.completions.create(
-    {
-      messages: request,
-      stream: true,
-      stream_options: { include_usage: true },
-      // The demo model has learnt fixed answers; others have the sampling that their publishers recommend.
-      ...(isOfDemo ? { temperature: 0 } : {}),
-      seed: task.message.seed,
-      max_tokens: longestAnswer.value ?? (isOfDemo ? LONGEST.demo : LONGEST.other),
-      truncation: "auto",
-    },
+    { ...request, stream: true, stream_options: { include_usage: true }, seed: task.message.seed, truncation: "auto" },
     { signal: task.signal, onProgress: (event) => follow(event, task, count) },
   );
   let [end, usage]: [Message["end"], Message["usage"]] = ["stop", null];

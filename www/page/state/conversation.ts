@@ -153,7 +153,7 @@ function titleOf(record: Conversation, changed: readonly Message[]): string {
   const answer = changed.find(({ role, end }) => role === "assistant" && end !== null && end !== "failed");
   const asked = answer && messages.value.get(answer.parent ?? "");
   const isFirst = asked?.parent === null && asked.pictureIds.length > 0 && short(asked.text) === record.title;
-  if (!answer?.text || !isFirst) return record.title;
+  if (!answer?.text || answer.format || !isFirst) return record.title;
   const all = answer.text.trim().split(/\s+/);
   return short(all.length <= TITLE_WORDS ? all.join(" ") : `${all.slice(0, TITLE_WORDS).join(" ")} …`);
 }

@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals-core";
 import { webSha256 } from "../../src/store/hash.js";
 import { factsOf } from "../pictures/photograph.js";
-import type { PictureId, PictureName, StoredPicture } from "../store/schema.js";
+import type { PartOf, PictureId, PictureName, StoredPicture } from "../store/schema.js";
 import { rows, write } from "./kept.js";
 
 /** A picture with an address that is valid as long as it is shown. */
@@ -14,11 +14,14 @@ export interface Picture extends StoredPicture {
 export const pictures = signal<ReadonlyMap<PictureId, Picture>>(new Map());
 
 /** Reads and keeps a picture file. Its name is that of the first file with these bytes. */
-export async function takePicture(file: File, isTemporary: boolean): Promise<PictureName> {
+export async function takePicture(file: File, isTemporary: boolean, from: PartOf | null = null): Promise<PictureName> {
   const id = await hashOf(file);
   if (!pictures.value.has(id)) {
     const url = URL.createObjectURL(file);
-    const picture = { id, blob: file, name: file.name, ...(await factsOf(file, url)), usedAt: Date.now() };
+    const facts = await factsOf(file, url);
+    // A part may have few colours.
+    const isPhotograph = facts.isPhotograph || pictures.value.get(from?.id ?? "")?.isPhotograph === true;
+    const picture = { id, blob: file, name: file.name, ...facts, isPhotograph, usedAt: Date.now(), from };
     show({ ...picture, url });
     await write({ put: { pictures: [picture] } }, isTemporary);
   }

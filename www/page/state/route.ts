@@ -1,12 +1,14 @@
 /** The view that the address names. */
 import { signal } from "@preact/signals-core";
 
-export type Route = { view: "conversation"; id: string | null } | { view: "models" };
+export type Route = { view: "conversation"; id: string | null } | { view: "models" } | { view: "albums"; id: string | null };
 
 export const route = signal<Route>(parsed(location.hash));
 
 function parsed(hash: string): Route {
   if (hash === "#/models") return { view: "models" };
+  const album = /^#\/albums(?:\/([\w-]+))?$/.exec(hash);
+  if (album) return { view: "albums", id: album[1] ?? null };
   return { view: "conversation", id: /^#\/c\/([\w-]+)$/.exec(hash)?.[1] ?? null };
 }
 
@@ -21,6 +23,7 @@ export function listenForRoutes(onRoute: (route: Route) => void): void {
 
 /** The address of a view. */
 export function addressOf(route: Route): string {
+  if (route.view === "albums") return route.id === null ? "#/albums" : `#/albums/${route.id}`;
   return route.view === "models" ? "#/models" : route.id === null ? "#/" : `#/c/${route.id}`;
 }
 

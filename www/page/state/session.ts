@@ -3,15 +3,18 @@ import { computed, effect, signal } from "@preact/signals-core";
 import { packages } from "../../src/index.js";
 import type { Message, PictureName } from "../store/schema.js";
 import { words } from "../words/index.js";
+import { loadActivities } from "./album-start.js";
 import { announce } from "./announce.js";
 import { addQuestion, loadMeasures, saveAll, stopAll, underway } from "./answer.js";
 import { beginConversation, isTemporary, loadList, messages, open, openConversation, path, tidy } from "./conversation.js";
 import { download, type Downloadable } from "./downloads.js";
-import { choose as load, current, engine, listenForEngines, loadFailure, use } from "./engine.js";
+import { choose as load, engine, listenForEngines, loadFailure, use } from "./engine.js";
 import { focusOn } from "./focus.js";
 import { loadScenes } from "./gallery.js";
 import { answerOrHold, held, letGo, loadHeld, release, wantModel } from "./held.js";
 import { linkedChoice } from "./link.js";
+import { listenForLooks } from "./look.js";
+import { openDialog } from "./dialog.js";
 import { DEMO, isDemo, keyOf, savedChoice, type Choice } from "./model-choice.js";
 import { forgetModelFiles, isModelFile, modelFiles, takeModelFiles } from "./model-files.js";
 import { refreshModels } from "./models.js";
@@ -20,28 +23,23 @@ import { takePicture } from "./pictures.js";
 import { clearProblem, showProblem } from "./problem.js";
 import { go, listenForRoutes, rename, route, type Route } from "./route.js";
 import { describesAtOnce, loadSettings } from "./settings.js";
+import { shownPictures } from "./shown.js";
+import { chosenTask, describe, tasks, type Task } from "./tasks.js";
 import { attach, attached, edited, questionText, takeQuestion } from "./tray.js";
 
-const MOST_SUGGESTIONS = 4;
+const MOST_SUGGESTIONS = 3;
 
-/** Questions that suit the example that was picked; `null` without one. */
-const ofScene = signal<readonly string[] | null>(null);
+/** Questions that suit the example that was picked. */
+export const suggestions = signal<readonly string[]>([]);
 
-/** Questions to choose from. */
-export const suggestions = computed(() => {
-  const { suggestedDemo, suggested } = words.instructions;
-  return ofScene.value ?? (current.value && !isDemo(current.value) ? suggested : suggestedDemo);
-});
-
-/** The instruction for pictures without a question. */
-function describe(): string {
-  return current.value && !isDemo(current.value) ? words.instructions.describe : words.instructions.describeDemo;
-}
+/** True if a question would be about a picture. */
+const hasPicture = computed(() => attached.value.length > 0 || shownPictures.value.length > 0);
 
 export async function start(): Promise<void> {
   listenForEngines(() => void becomeReady(), stopAll);
   void loadScenes(new URL("gallery/", DEMO.source as string)).catch(() => undefined);
   await loadSettings();
+  listenForLooks();
   const opened = openFirst();
   const linked = await linkedChoice();
   const last = linked ? null : await savedChoice();
@@ -55,6 +53,7 @@ export async function start(): Promise<void> {
 /** Reads what was kept, and opens the conversation that the address names. */
 async function openFirst(): Promise<void> {
   await Promise.all([loadList(), loadHeld(), loadMeasures()]);
+  void loadActivities();
   const first = route.value;
   if (first.view === "conversation" && first.id !== null) await show(first);
   listenForRoutes((next) => void show(next));
@@ -128,7 +127,7 @@ export function getForHeld(model: Downloadable, isStored: boolean): void {
 export function newConversation(): void {
   beginConversation();
   takeQuestion();
-  ofScene.value = null;
+  [suggestions.value, chosenTask.value] = [[], null];
   rename({ view: "conversation", id: null });
   clearProblem();
   announce(words.conversations.begun);
@@ -140,15 +139,18 @@ let turn: Promise<void> = Promise.resolve();
 
 /** Takes files, which may be pictures or a model. */
 export function addFiles(files: readonly File[]): void {
-  ofScene.value = null;
+  suggestions.value = [];
   clearProblem();
+  const video = files.find(({ type }) => type.startsWith("video/"));
+  if (video) return openDialog({ kind: "video", file: video });
   turn = turn.then(() => sortFiles(files)).catch(showProblem);
 }
 
 /** Takes an example with its questions. */
 export function addScene(file: File, prompts: readonly string[]): void {
   addFiles([file]);
-  ofScene.value = [...new Set([words.instructions.describeDemo, ...prompts])].slice(0, MOST_SUGGESTIONS);
+  suggestions.value = [...new Set(prompts)].filter((prompt) => tasks.value.every(({ instruction }) => instruction !== prompt));
+  suggestions.value = suggestions.value.slice(0, MOST_SUGGESTIONS);
 }
 
 async function sortFiles(files: readonly File[]): Promise<void> {
@@ -157,6 +159,17 @@ async function sortFiles(files: readonly File[]): Promise<void> {
   if (models.length > 0) await addModelFiles(models);
   const others = files.filter((_, index) => !isModel[index]);
   if (others.length > 0) await addPictures(others);
+}
+
+/** Adds a picture of the screen, if the user shares one. */
+export async function addScreenshot(): Promise<void> {
+  try {
+    const { takeScreenshot } = await import("../pictures/capture-screen.js");
+    const file = await takeScreenshot(words.question.screenshotName);
+    if (file) addFiles([file]);
+  } catch (thrown) {
+    showProblem(thrown, words.question.screenshotName);
+  }
 }
 
 export async function addModelFiles(files: readonly File[]): Promise<void> {
@@ -172,19 +185,51 @@ async function addPictures(files: readonly File[]): Promise<void> {
   for (const file of files) taken.push(await takePicture(file, isTemporary.value));
   const isAlone = attached.value.length === 0 && questionText.value.trim() === "" && !underway.value;
   for (const picture of taken) attach(picture);
-  if (describesAtOnce.value && isAlone) await submit(describe(), { isTopic: true });
+  const task = chosenTask.value;
+  chosenTask.value = null;
+  if (isAlone && task) await startTask(task, { isTopic: true });
+  else if (isAlone && describesAtOnce.value) await submit(describe.value.instruction, { isTopic: true, task: describe.value });
   else focusOn("question");
 }
 
-/** Asks the question that is written, or `text`. Resolves once the question is kept and the answer has begun. */
-export async function submit(text = questionText.value.trim(), { isTopic = false } = {}): Promise<void> {
+/** Does a task with the pictures of the question or of the conversation; without any, with the next ones. */
+export async function startTask(task: Task, { isTopic = false } = {}): Promise<void> {
   if (underway.value) return;
-  const asked = text || (attached.value.length > 0 ? describe() : "");
-  if (!asked) return;
+  if (!hasPicture.value) {
+    chosenTask.value = chosenTask.value?.id === task.id ? null : task;
+    if (chosenTask.value) announce(words.tasks.chosen(task.name));
+  } else if (task.needs) openDialog({ kind: task.needs });
+  else await askTask(task, { isTopic });
+}
+
+/** Asks for a task whose instruction is complete. What is written in the question is added to it. */
+export async function askTask(task: Task, { isTopic = false } = {}): Promise<void> {
+  const text = [task.instruction, edited.value ? "" : questionText.value.trim()].filter(Boolean).join("\n\n");
+  await submit(text, { isTopic, task });
+}
+
+/** Circumstances of a question. */
+interface Asking {
+  /** It begins a topic: it is answered without what is above. */
+  isTopic?: boolean;
+  task?: Task | null;
+  /** Its pictures, in place of those of the tray. */
+  pictures?: readonly PictureName[] | null;
+}
+
+/** Asks the question that is written, or `text`. Resolves once the question is kept and the answer has begun. */
+export async function submit(
+  text = questionText.value.trim(),
+  { isTopic = false, task = null, pictures: given = null }: Asking = {},
+): Promise<void> {
+  if (underway.value) return;
+  const isBare = !text && attached.value.length > 0 && !edited.value;
+  if (isBare) return submit(describe.value.instruction, { isTopic, task: describe.value });
+  if (!text) return;
   const replaces = messages.value.get(edited.value ?? "") ?? null;
   const pictures = takeQuestion();
   clearProblem();
-  const question = await addQuestion(asked, pictures, { isTopic, replaces });
+  const question = await addQuestion(text, given ?? pictures, { isTopic, replaces, task });
   void answerOrHold(question);
   if (!engine.value && loadFailure.value) showProblem(loadFailure.value);
 }

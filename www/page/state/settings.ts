@@ -1,17 +1,31 @@
 /** Settings of the page, kept in the database. */
 import { effect, signal, type Signal } from "@preact/signals-core";
+import type { Detail } from "../../src/index.js";
+import type { OwnTask } from "../store/schema.js";
 import { rows, write } from "./kept.js";
 
 const all: { id: string; value: Signal<unknown> }[] = [];
 
 /** Describes new pictures without a question. */
 export const describesAtOnce = setting("describesAtOnce", true);
-/** Shows pictures at the largest size that the model takes. */
-export const isFullDetail = setting("isFullDetail", false);
+/** Size at which the model sees pictures. */
+export const look = setting<Detail>("look", "auto");
+/** Tasks that the user has made. */
+export const ownTasks = setting<readonly OwnTask[]>("tasks", []);
+/** The last fields that were filled in, as a JSON schema; `null` at first. */
+export const lastFields = setting<Record<string, unknown> | null>("fields", null);
+/** The last rules, and the last words that were looked for. */
+export const lastRules = setting("rules", "");
+export const lastFind = setting("find", "");
 /** Tokens of the longest answer; `null`: by the model. */
 export const longestAnswer = setting<number | null>("longestAnswer", null);
 /** Gigabytes of graphics memory as told by the user; browsers do not report it. */
 export const graphicsMemory = setting<number | null>("graphicsMemory", null);
+
+/** Continues albums by themselves when the page is opened. */
+export const continuesAlbums = setting("continuesAlbums", false);
+/** Keeps the screen on while an album is written. */
+export const keepsScreenOn = setting("keepsScreenOn", true);
 
 function setting<T>(id: string, initial: T): Signal<T> {
   const value = signal(initial);

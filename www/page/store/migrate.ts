@@ -14,6 +14,13 @@ export const migrations: readonly Migration[] = [
     messages.createIndex("pictureIds", "pictureIds", { multiEntry: true });
     for (const name of ["pictures", "settings", "measures"]) database.createObjectStore(name, { keyPath: "id" });
   },
+  (database) => {
+    for (const name of ["albums", "thumbnails"]) database.createObjectStore(name, { keyPath: "id" });
+    const rows = database.createObjectStore("albumRows", { keyPath: "id" });
+    rows.createIndex("album", "album");
+    rows.createIndex("state", ["album", "state"]);
+    rows.createIndex("picture", "picture");
+  },
 ];
 
 /** Opens the database at the version of the last of `steps`. Rejects with `VersionError` if it is newer, and leaves it as it is. */

@@ -4,7 +4,7 @@
  */
 import type { IDBPDatabase } from "idb";
 import { openDatabase, type Migration } from "./migrate.js";
-import type { Change, TableName, Tables } from "./schema.js";
+import type { Change, RowState, TableName, Tables } from "./schema.js";
 
 /** Why rows are kept in memory only: no room, no database in this window, a database of a newer page, or one closed for an update. */
 export type StoreProblem = "full" | "none" | "newer" | "outdated";
@@ -46,17 +46,68 @@ export class Rows {
 
   /** Messages of a conversation. */
   async messagesOf(conversation: string): Promise<Tables["messages"][]> {
-    const stored = ((await this.database?.getAllFromIndex("messages", "conversation", conversation).catch(() => [])) ??
-      []) as Tables["messages"][];
-    return this.merged("messages", stored, (message) => message.conversation === conversation);
+    return this.merged(
+      "messages",
+      await this.indexed("messages", "conversation", conversation),
+      (message) => message.conversation === conversation,
+    );
   }
 
-  /** True if a message has this picture. */
+  /** Rows of an album, in their order. */
+  async albumRowsOf(album: string): Promise<Tables["albumRows"][]> {
+    const all = this.merged("albumRows", await this.indexed("albumRows", "album", album), (row) => row.album === album);
+    return all.sort((one, other) => one.order - other.order);
+  }
+
+  /** A few rows of an album, in no order. */
+  async someAlbumRows(album: string, most: number): Promise<Tables["albumRows"][]> {
+    const stored = ((await this.database?.getAllFromIndex("albumRows", "album", album, most).catch(() => [])) ??
+      []) as Tables["albumRows"][];
+    return this.merged("albumRows", stored, (row) => row.album === album).slice(0, most);
+  }
+
+  /** The number of an album's rows in each state. */
+  async albumCounts(album: string): Promise<Record<RowState, number>> {
+    const counts = { waiting: 0, done: 0, reviewed: 0, failed: 0, missing: 0 };
+    const states = Object.keys(counts) as RowState[];
+    if (!this.database || this.memory.get("albumRows")?.size) {
+      for (const { state } of await this.albumRowsOf(album)) counts[state] += 1;
+      return counts;
+    }
+    const transaction = this.database.transaction("albumRows");
+    const found = await Promise.all(states.map((state) => transaction.store.index("state").count([album, state]))).catch(() => []);
+    for (const [index, state] of states.entries()) counts[state] = found[index] ?? 0;
+    return counts;
+  }
+
+  /** True if a message or a row of an album has this picture. */
   async isShown(picture: string): Promise<boolean> {
-    if (((await this.database?.countFromIndex("messages", "pictureIds", picture).catch(() => 1)) ?? 0) > 0) return true;
-    return [...(this.memory.get("messages")?.values() ?? [])].some(
-      (row) => (row as Tables["messages"] | null)?.pictureIds.includes(picture) === true,
-    );
+    for (const [table, index] of Object.entries({ messages: "pictureIds", albumRows: "picture" })) {
+      if (((await this.database?.countFromIndex(table, index, picture).catch(() => 1)) ?? 0) > 0) return true;
+    }
+    const has = <T extends TableName>(table: T, holds: (row: Tables[T]) => boolean) =>
+      [...(this.memory.get(table)?.values() ?? [])].some((row) => row !== null && holds(row as Tables[T]));
+    return has("messages", ({ pictureIds }) => pictureIds.includes(picture)) || has("albumRows", (row) => row.picture === picture);
+  }
+
+  /**
+   * Changes rows as they are at that moment, in one transaction with their reading; `change` returns `null` for rows that stay. Resolves
+   * to the changed ones.
+   */
+  async modify<T extends TableName>(table: T, ids: readonly string[], change: (row: Tables[T]) => Tables[T] | null): Promise<Tables[T][]> {
+    const isInMemory = ids.some((id) => this.memory.get(table)?.has(id));
+    if (this.database && !isInMemory) {
+      const changed = await changeRows(this.database, table, ids, change).catch(() => null);
+      if (changed) return changed;
+    }
+    const present = await Promise.all(ids.map((id) => this.get(table, id)));
+    const rows = present.flatMap((row) => (row ? (change(row) ?? []) : [])) as Tables[T][];
+    if (rows.length > 0) await this.write({ put: { [table]: rows } } as Change);
+    return rows;
+  }
+
+  private async indexed<T extends TableName>(table: T, index: string, key: string): Promise<Tables[T][]> {
+    return ((await this.database?.getAllFromIndex(table, index, key).catch(() => [])) ?? []) as Tables[T][];
   }
 
   /**
@@ -124,6 +175,22 @@ export class Rows {
     const kept = [...memory.values()].filter((row): row is Tables[T] => row !== null && wanted(row as Tables[T]));
     return [...stored.filter(({ id }) => !memory.has(id)), ...kept];
   }
+}
+
+/** Reads rows, and writes those that `change` returns, in one transaction. */
+async function changeRows<T extends TableName>(
+  database: IDBPDatabase,
+  table: T,
+  ids: readonly string[],
+  change: (row: Tables[T]) => Tables[T] | null,
+): Promise<Tables[T][]> {
+  const transaction = database.transaction(table, "readwrite");
+  transaction.done.catch(() => undefined);
+  const present = (await Promise.all(ids.map((id) => transaction.store.get(id)))) as (Tables[T] | undefined)[];
+  const changed = present.flatMap((row) => (row ? (change(row) ?? []) : [])) as Tables[T][];
+  await Promise.all(changed.map((row) => transaction.store.put(row)));
+  await transaction.done;
+  return changed;
 }
 
 async function commit(database: IDBPDatabase, change: Change): Promise<void> {

@@ -6,12 +6,16 @@ import { underway } from "../state/answer.js";
 import { device, loadWarning } from "../state/engine.js";
 import { focusOn, focusRequest } from "../state/focus.js";
 import { update, worksOffline } from "../state/offline.js";
+import { route } from "../state/route.js";
 import { addFiles } from "../state/session.js";
 import { undoable } from "../state/undo.js";
 import { words } from "../words/index.js";
+import { AlbumStrip } from "./album-strip.js";
+import { Albums } from "./albums.js";
 import { Conversation } from "./conversation.js";
 import { deviceWords } from "./device.js";
 import { isWide } from "./dom.js";
+import { Dialogs } from "./dialogs.js";
 import { Downloads } from "./downloads.js";
 import { Linked } from "./linked.js";
 import { Loading } from "./loading.js";
@@ -61,14 +65,22 @@ export function App() {
             <PageProblem />
             <StoreNote />
             <Interrupted />
-            <Models />
-            <Conversation />
+            <AlbumStrip />
+            {route.value.view === "albums" ? (
+              <Albums />
+            ) : (
+              <>
+                <Models />
+                <Conversation />
+              </>
+            )}
           </main>
           <Footer />
         </div>
       </div>
       {isRailOpen.value && !isWide.value && <RailDialog onClose={() => (isRailOpen.value = false)} />}
       <Linked />
+      <Dialogs />
       <Undo />
       <div class="visually-hidden" id="announcer" role="status">
         {announcement.value}

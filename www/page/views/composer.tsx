@@ -1,11 +1,18 @@
 /** The next question: its pictures, its words, and ways to give pictures. */
-import { underway } from "../state/answer.js";
-import { attached, detach, edited, questionText, takeQuestion } from "../state/tray.js";
-import { addFiles, editLast, submit, suggestions } from "../state/session.js";
-import { describesAtOnce, isFullDetail } from "../state/settings.js";
 import type { Signal } from "@preact/signals";
+import type { Detail } from "../../src/index.js";
+import { canShareScreen, canUseCamera } from "../pictures/capture.js";
+import { underway } from "../state/answer.js";
+import { openDialog } from "../state/dialog.js";
+import { lookSeconds } from "../state/look.js";
+import { pictures } from "../state/pictures.js";
+import { addFiles, addScreenshot, editLast, startTask, submit, suggestions } from "../state/session.js";
+import { describesAtOnce, look } from "../state/settings.js";
+import { chosenTask, tasks } from "../state/tasks.js";
+import { attached, detach, edited, questionText, takeQuestion } from "../state/tray.js";
+import type { PictureName } from "../store/schema.js";
 import { words } from "../words/index.js";
-import { Thumbnail } from "./turns.js";
+import { PictureButton } from "./thumbnail.js";
 
 export function Composer() {
   return (
@@ -19,14 +26,7 @@ export function Composer() {
     >
       <Tray />
       {edited.value && <Editing />}
-      <fieldset class="suggestions" id="suggestions" hidden={edited.value !== null}>
-        <legend class="visually-hidden">{words.question.suggestions}</legend>
-        {suggestions.value.map((text) => (
-          <button key={text} type="button" class="suggestion" disabled={underway.value !== null} onClick={() => void submit(text)}>
-            {text}
-          </button>
-        ))}
-      </fieldset>
+      <Tasks />
       <label for="question">{words.question.label}</label>
       <Question />
       <div class="actions">
@@ -59,7 +59,7 @@ export function Composer() {
         <input
           type="file"
           id="files"
-          accept="image/*"
+          accept="image/*,video/*"
           multiple
           onChange={({ currentTarget }) => {
             addFiles(Array.from(currentTarget.files ?? []));
@@ -69,10 +69,78 @@ export function Composer() {
         <label class="button" for="files">
           {words.question.choose}
         </label>
+        {canUseCamera && (
+          <button type="button" id="camera" onClick={() => openDialog({ kind: "camera" })}>
+            {words.question.camera}
+          </button>
+        )}
+        {canShareScreen && (
+          <button type="button" id="screenshot" onClick={() => void addScreenshot()}>
+            {words.question.screenshot}
+          </button>
+        )}
         <Switch id="describe-at-once" setting={describesAtOnce} label={words.question.atOnce} />
-        <Switch id="full-detail" setting={isFullDetail} label={words.question.everyDetail} />
+        <Look />
       </div>
     </form>
+  );
+}
+
+function Tasks() {
+  const chosen = chosenTask.value;
+  return (
+    <>
+      <fieldset class="suggestions" id="suggestions" hidden={edited.value !== null} disabled={underway.value !== null}>
+        <legend class="visually-hidden">{words.tasks.label}</legend>
+        {suggestions.value.map((text) => (
+          <button key={text} type="button" class="suggestion" onClick={() => void submit(text)}>
+            {text}
+          </button>
+        ))}
+        {tasks.value.map((task) => (
+          <button
+            key={task.id}
+            type="button"
+            class="suggestion task"
+            data-task={task.id}
+            aria-pressed={chosen?.id === task.id}
+            onClick={() => void startTask(task)}
+          >
+            {task.name}
+          </button>
+        ))}
+        <button type="button" class="suggestion quiet" id="new-task" onClick={() => openDialog({ kind: "task", task: null })}>
+          {words.tasks.own}
+        </button>
+      </fieldset>
+      {chosen && <p class="note">{words.tasks.chosen(chosen.name)}</p>}
+    </>
+  );
+}
+
+/** The size at which pictures are seen, with the time that it takes where that is known. */
+function Look() {
+  const seconds = lookSeconds.value;
+  return (
+    <label class="look">
+      {words.question.look}
+      <select
+        id="look"
+        value={look.value}
+        onChange={(event) => {
+          look.value = event.currentTarget.value as Detail;
+        }}
+      >
+        {(["low", "auto", "high"] as const).map((each) => {
+          const [name, time] = [words.question.looks[each], seconds[each]];
+          return (
+            <option key={each} value={each}>
+              {time === undefined ? name : words.question.seconds(name, time)}
+            </option>
+          );
+        })}
+      </select>
+    </label>
   );
 }
 
@@ -123,14 +191,20 @@ function Tray() {
     <ul class="tray" id="tray" aria-label={words.question.pictures}>
       {attached.value.map((picture) => (
         <li key={picture.id}>
-          <Thumbnail picture={picture} />
+          <PictureButton picture={picture} />
           <button type="button" class="remove" aria-label={words.question.remove(picture.name)} onClick={() => detach(picture)}>
             ✕
           </button>
+          {isUnreadableHeic(picture) && <p class="note">{words.question.heic}</p>}
         </li>
       ))}
     </ul>
   );
+}
+
+/** Only some browsers read the format of Apple's photographs. */
+function isUnreadableHeic({ id, name }: PictureName): boolean {
+  return /\.hei[cf]$/i.test(name) && pictures.value.get(id)?.width === 0;
 }
 
 function Editing() {

@@ -12,6 +12,7 @@ import type { Message } from "../store/schema.js";
 import { words } from "../words/index.js";
 import { Composer } from "./composer.js";
 import { HeldCard } from "./held.js";
+import { Markdown } from "./markdown.js";
 import { AnswerTurn, QuestionTurn, Unanswered } from "./turns.js";
 
 export function Conversation() {
@@ -124,9 +125,9 @@ function UnderwayTurn() {
           <p dir="auto">{thoughts}</p>
         </details>
       )}
-      <p class="words" dir="auto">
-        {text}
-      </p>
+      <div class="words" dir="auto">
+        {message.format ? text.value && <pre>{text}</pre> : <Markdown text={text.value} />}
+      </div>
       {stage.value && <StageLine stage={stage.value} />}
     </article>
   );

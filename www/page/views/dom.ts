@@ -23,3 +23,18 @@ export function useModal(first?: string): { current: HTMLDialogElement | null } 
   }, [first]);
   return dialog;
 }
+
+/** Adds a style sheet of this site once; resolves when it applies. */
+export function loadStyles(file: string): Promise<void> {
+  if (document.querySelector(`link[href="${file}"]`)) return Promise.resolve();
+  const link = document.createElement("link");
+  [link.rel, link.href] = ["stylesheet", file];
+  return new Promise((resolve, reject) => {
+    link.onload = () => resolve();
+    link.onerror = () => {
+      link.remove();
+      reject(new Error(`${file} could not be loaded`));
+    };
+    document.head.append(link);
+  });
+}

@@ -67,7 +67,7 @@ function Device({ check: { device, runsOn, freeBytes, reasons } }: { check: Devi
   return (
     <div class="device">
       <p id="room" class="fine">
-        {[on, ...reasons.map(({ message }) => message), room].filter(Boolean).join(" ")}
+        {[on, ...reasons.map(({ message }) => message), room].filter(Boolean).join(" ")} <a href="bench.html">{models.test}</a>
       </p>
       <label for="graphics-memory">{models.memory}</label>
       <select
@@ -116,10 +116,11 @@ function Device({ check: { device, runsOn, freeBytes, reasons } }: { check: Devi
   );
 }
 
-/** Stored models, then models that fit, then larger ones; the order of the registry within each group. */
+/** Stored models that answer, then those that fit, then larger ones; the order of the registry within each group. */
 function sorted({ models }: DeviceCheck): ModelCheck[] {
   const rank = (model: ModelCheck) => (model.isStored ? 0 : isLarge(model) ? 2 : 1);
-  return [...models].sort((one, other) => rank(one) - rank(other));
+  const answering = models.filter(({ model }) => !model.goodAt.includes("search"));
+  return answering.sort((one, other) => rank(one) - rank(other));
 }
 
 function isLarge({ fits, gpuMemory }: ModelCheck): boolean {

@@ -48,6 +48,13 @@ function List() {
   const around = new Map(found?.map((each) => [each.id, each.around]));
   return (
     <>
+      <ul class="conversations places">
+        <li>
+          <a href={addressOf({ view: "albums", id: null })} aria-current={route.value.view === "albums" ? "page" : undefined}>
+            {words.albums.link}
+          </a>
+        </li>
+      </ul>
       <input
         type="search"
         id="search"
@@ -107,7 +114,7 @@ function Item({ conversation, around }: { conversation: Conversation; around: st
   const { id, isPinned } = conversation;
   const title = conversation.title || words.conversations.untitled;
   const [isNaming, setNaming] = useState(false);
-  const isOpen = open.value.id === id;
+  const isOpen = open.value.id === id && route.value.view === "conversation";
   if (isNaming) return <Name conversation={conversation} onDone={() => setNaming(false)} />;
   return (
     <li>

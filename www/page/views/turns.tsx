@@ -2,12 +2,15 @@
 import { useState } from "preact/hooks";
 import { answerAgain, continueAnswer, underway } from "../state/answer.js";
 import { deleteMessage, messages, showVersion } from "../state/conversation.js";
-import { pictures } from "../state/pictures.js";
+import { openDialog } from "../state/dialog.js";
 import { edit, retry } from "../state/session.js";
 import { versionsOf } from "../state/tree.js";
-import type { Message, PictureName } from "../store/schema.js";
+import type { Message } from "../store/schema.js";
 import { words } from "../words/index.js";
+import { look } from "./lazy.js";
+import { Markdown } from "./markdown.js";
 import { adviceOf } from "./problem.js";
+import { PictureButton } from "./thumbnail.js";
 
 export function QuestionTurn({ message }: { message: Message }) {
   return (
@@ -16,7 +19,7 @@ export function QuestionTurn({ message }: { message: Message }) {
       {message.pictures.length > 0 && (
         <div class="thumbnails">
           {message.pictures.map((picture) => (
-            <Thumbnail key={picture.id} picture={picture} />
+            <PictureButton key={picture.id} picture={picture} />
           ))}
         </div>
       )}
@@ -34,14 +37,13 @@ export function QuestionTurn({ message }: { message: Message }) {
   );
 }
 
-export function Thumbnail({ picture: { id, name } }: { picture: PictureName }) {
-  const picture = pictures.value.get(id);
-  if (!picture) return <span class="no-picture">{words.answer.pictureGone(name)}</span>;
-  const size = picture.width > 0 ? { width: picture.width, height: picture.height } : {};
-  return <img src={picture.url} alt={name} {...size} decoding="async" />;
-}
+const Structured = look(
+  (module) => module.Structured,
+  ({ message }) => <pre>{message.text}</pre>,
+);
 
 export function AnswerTurn({ message }: { message: Message }) {
+  const question = messages.value.get(message.parent ?? "");
   const { end, notes, text, thoughts } = message;
   return (
     <article class="turn model" data-end={end ?? "interrupted"}>
@@ -57,9 +59,9 @@ export function AnswerTurn({ message }: { message: Message }) {
           <p dir="auto">{thoughts}</p>
         </details>
       )}
-      <p class="words" dir="auto">
-        {text}
-      </p>
+      <div class="words" dir="auto">
+        {message.format ? <Structured message={message} question={question} /> : <Markdown text={text} />}
+      </div>
       <EndLine message={message} />
       <div class="turn-foot">
         <Copy text={text} />
@@ -81,8 +83,8 @@ function EndLine({ message }: { message: Message }) {
   const why = end === "length" ? words.answer.cut : end === "stopped" ? words.answer.stopped : words.answer.interrupted;
   return (
     <p class="note end">
-      {why}{" "}
-      {message.text && (
+      {why} {/* A format begins anew, so an answer in one cannot be continued. */}
+      {message.text && !message.format && (
         <button type="button" class="quiet" disabled={underway.value !== null} onClick={() => void continueAnswer(message)}>
           {words.answer.continue}
         </button>
@@ -102,6 +104,11 @@ export function Unanswered({ question, answer = null }: { question: Message; ans
       <button type="button" class="quiet" disabled={underway.value !== null} onClick={() => void retry(question)}>
         {words.answer.retry}
       </button>
+      {answer?.error?.code === "unsupported-schema" && (
+        <button type="button" class="quiet" onClick={() => openDialog({ kind: "fields" })}>
+          {words.tasks.changeFields}
+        </button>
+      )}
     </div>
   );
 }

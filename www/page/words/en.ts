@@ -1,20 +1,53 @@
 /** English. */
+import { altInstruction } from "../../src/img-alt/text.js";
 import { readableBytes } from "../../src/store/quota.js";
 import { count, duration, number, percent, rough } from "./format.js";
 
 /** A token is about this many words. */
 const WORDS_OF_TOKEN = 0.75;
 
-/** Instructions for models. The demo model has learnt fixed ones. */
-const instructions = {
-  describe: "Describe this picture in two to four sentences: what it shows, where, what is unusual. Then any words in it, as they stand.",
-  describeDemo: "Describe this image.",
-  suggestedDemo: ["Describe this image.", "How many shapes are there?", "What does the word say?"],
-  suggested: ["What is in this picture?", "Write down all text in this picture.", "Write a caption for this picture, at most 15 words."],
+/** Tasks and their instructions. The demo model has learnt fixed ones. */
+const all = {
+  describe: {
+    name: "Describe",
+    instruction:
+      "Describe this picture in two to four sentences: what it shows, where, what is unusual. Then any words in it, as they stand.",
+    demo: "Describe this image.",
+  },
+  alt: {
+    name: "Alt text",
+    instruction: altInstruction({ language: "English" }),
+    demo: "Describe this image.",
+  },
+  caption: {
+    name: "Caption",
+    instruction: "Write a caption for this picture: one sentence, at most 15 words.",
+    demo: "Describe this image.",
+  },
+  read: {
+    name: "Read the text",
+    instruction:
+      "Write down all text in this picture, line by line, exactly as it stands, in the order of reading. Write nothing else. If there is none, write: (no text)",
+    demo: "What does the word say?",
+  },
+  fields: {
+    name: "Fill in fields …",
+    instruction: "Fill in the fields from the picture. Where it does not say, use null.",
+    demo: "Describe the scene as JSON.",
+  },
+  rules: {
+    name: "Check rules …",
+    instruction: "Judge the picture by these rules and no others. Rules:",
+    demo: "",
+  },
+  find: {
+    name: "Find …",
+    instruction: "",
+    demo: "",
+  },
 };
 
 export const en = {
-  instructions,
   title: "Ocelli: ask about your pictures, on your own device",
   name: "Ocelli",
   about: "Ask about your pictures. Everything happens on this device.",
@@ -93,7 +126,14 @@ export const en = {
     drop: "Drop or paste pictures, or",
     choose: "Choose pictures",
     atOnce: "Describe them at once",
-    everyDetail: "Every detail, slower",
+    look: "Look",
+    looks: { low: "Quick look", auto: "Automatic", high: "Every detail" },
+    seconds: (look: string, seconds: number) => `${look} (about ${duration(seconds)})`,
+    heic: "This browser cannot read HEIC pictures. Save it as JPEG, or share it from the photo app as JPEG.",
+    camera: "Camera",
+    screenshot: "Screenshot",
+    screenshotName: "screenshot",
+    openPicture: (name: string) => `Open ${name}`,
     pictures: "Pictures of the next question",
     remove: (name: string) => `Remove ${name}`,
     suggestions: "Suggested questions",
@@ -102,6 +142,15 @@ export const en = {
     enter: " sends, ",
     shiftEnter: " starts a new line, ",
     escape: " stops.",
+  },
+
+  tasks: {
+    all,
+    label: "Tasks",
+    own: "New task …",
+    changeFields: "Change the fields",
+    chosen: (name: string) => `${name.replace(" …", "")}: will be done with the next picture.`,
+    cancel: "Cancel",
   },
 
   answer: {
@@ -173,6 +222,7 @@ export const en = {
     demoAbout: "Comes with this page. Tiny: it knows generated scenes of coloured shapes and short words, nothing else.",
     demoDownload: "Nothing more to download.",
     runsOn: (device: string) => `Models run on ${device}.`,
+    test: "Test this device",
     room: (free: number) => `This browser has room for ${readableBytes(free)}.`,
     memory: "Graphics memory",
     memoryUnknown: "I don't know",
@@ -238,6 +288,26 @@ export const en = {
     longest: "Longest answer",
     longestOwn: "By the model",
     longestOf: (tokens: number) => `${number(tokens)} tokens, about ${number(Math.round(tokens * WORDS_OF_TOKEN))} words`,
+  },
+
+  albums: {
+    link: "Albums",
+    loading: "Opening albums …",
+    label: "Albums under way",
+    begun: (title: string, done: number, of: number) => `${title} is ${percent(done / (of || 1))} done.`,
+    states: {
+      begun: "",
+      running: "",
+      held: "Continues when your answer is done.",
+      model: "Waiting for a model.",
+      folder: "Its folder has to be opened again.",
+      elsewhere: "Another tab writes it.",
+      failed: "It has stopped.",
+    },
+    pause: "Pause",
+    resume: "Continue",
+    of: (act: string, title: string) => `${act}: ${title}`,
+    tabTitle: (done: number, of: number, title: string) => `(${percent(done / (of || 1))}) ${title} – Ocelli`,
   },
 
   downloads: {

@@ -147,14 +147,16 @@ export async function checkModels(options: CheckOptions = {}): Promise<DeviceChe
       checkModel(model, await isStored(model, whole, options.import ?? {}).catch(() => false), context),
     ),
   );
-  const fitting = models.filter(({ fits }) => fits).sort((one, other) => other.model.packageBytes - one.model.packageBytes);
+  const fitting = models
+    .filter(({ fits, model }) => fits && !model.goodAt.includes("search"))
+    .sort((one, other) => other.model.packageBytes - one.model.packageBytes);
   for (const checked of models) if (!checked.fits) checked.alternatives = fitting.map(({ model }) => model.id);
   const isUsable = !reasons.some(({ isFatal }) => isFatal);
   return { isUsable, runsOn, threads, reasons, device, freeBytes: free, bytesPerSecond, models };
 }
 
 async function isStored({ source }: RegisteredModel, whole: ReadonlySet<string>, options: ImportOptions): Promise<boolean> {
-  const checkpoint = whole.size > 0 && wireSource(source);
+  const checkpoint = whole.size > 0 && (await wireSource(source));
   return checkpoint ? whole.has(await importedPackage(checkpoint, options, webSha256)) : false;
 }
 

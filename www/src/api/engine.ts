@@ -32,9 +32,9 @@ import { checkModels, type CheckOptions, type DeviceCheck } from "./check.js";
 import { aiSdkOptions, anthropicOptions, openAIOptions, type AiSdkOptions, type AnthropicOptions, type OpenAIOptions } from "./clients.js";
 import { engineFetch, type Fetch } from "./fetch.js";
 import { importThrough } from "./import-model.js";
-import type { ChatCompletionRequest, ChatMessage } from "./openai.js";
+import type { ChatCompletionRequest, ChatMessage, EmbeddingList, EmbeddingRequest } from "./openai.js";
 import { sourceOf } from "./registry.js";
-import { wireRequest, wireScoreRequest, type ScoreRequest } from "./request.js";
+import { wireEmbeddingRequest, wireRequest, wireScoreRequest, type ScoreRequest } from "./request.js";
 import { ChatStream } from "./stream.js";
 
 /** Options of {@link Engine.load}. */
@@ -120,6 +120,8 @@ export interface LoadOptions extends Parts {
   budgets?: Budgets;
   /** Further names for the model, so that requests written for another server need no change. */
   aliases?: readonly string[];
+  /** Answers requests for embeddings though the model was not trained for them. Default false: they are refused. */
+  embeddings?: boolean;
 }
 
 /** Options of a request that are not part of the OpenAI API. */
@@ -153,10 +155,18 @@ export interface Completions {
   create(request: ChatCompletionRequest, options?: RequestOptions): Promise<ChatCompletion | ChatStream>;
 }
 
+/** Same shape as `client.embeddings` of OpenAI's client. */
+export interface Embeddings {
+  /** Computes the embeddings of one or more inputs. Fails with `unsupported-option` if the model was not trained for it. */
+  create(request: EmbeddingRequest, options?: RequestOptions): Promise<EmbeddingList>;
+}
+
 /** A model that is loaded in a worker. */
 export class Engine {
   /** Chat completions, as in OpenAI's client. */
   readonly chat: { readonly completions: Completions };
+  /** Embeddings of texts and pictures, as in OpenAI's client. */
+  readonly embeddings: Embeddings;
   /** The OpenAI API in the shape of `fetch`, for clients of it: `new OpenAI({ fetch: engine.fetch, ... })`. Needs no `this`. */
   readonly fetch: Fetch;
 
@@ -181,6 +191,7 @@ export class Engine {
     const create = (request: ChatCompletionRequest, options: RequestOptions = {}) =>
       request.stream ? this.stream(request, options) : this.complete(request, options);
     this.chat = { completions: { create: create as Completions["create"] } };
+    this.embeddings = { create: (request, options = {}) => this.embed(request, options) };
   }
 
   /**
@@ -190,18 +201,18 @@ export class Engine {
   static async load(model: ModelSource, options: LoadOptions = {}): Promise<Engine> {
     options.signal?.throwIfAborted();
     const source = sourceOf(model);
-    const checkpoint = wireSource(source);
+    const checkpoint = await wireSource(source);
     const mirrors = (options.mirrors ?? []).map(packageUrl);
     const manifestSha256 = options.integrity === undefined ? null : integrityHash(options.integrity);
     const credentials = options.credentials ?? "omit";
     const modules = moduleUrls(options);
     const [engine, aliases, budgets] = [engineOptions(options), [...(options.aliases ?? [])], options.budgets ?? null];
-    const cacheBytes = cacheSize(options.cache);
+    const [cacheBytes, embeddings] = [cacheSize(options.cache), options.embeddings ?? false];
     const [device, threads] = [options.device ?? "auto", options.threads ?? null];
     const wanted = {
       source: checkpoint ?? (source as string | URL),
       import: options.import ?? {},
-      options: [engine, aliases, budgets, cacheBytes, manifestSha256, credentials, device, threads],
+      options: [engine, aliases, embeddings, budgets, cacheBytes, manifestSha256, credentials, device, threads],
     };
     const connection = new Connection(options.share ? await sharedWorker(wanted, options) : startWorker(options));
     try {
@@ -226,6 +237,7 @@ export class Engine {
           modules,
           model: name,
           aliases,
+          embeddings,
           budgets,
           options: engine,
           device,
@@ -330,6 +342,14 @@ export class Engine {
     };
     const wire = await wireRequest(CHAT, request);
     return JSON.parse(await this.connection.call("answer", wire, { signal: options.signal, onEvent })) as ChatCompletion;
+  }
+
+  private async embed(request: EmbeddingRequest, options: RequestOptions): Promise<EmbeddingList> {
+    const onEvent = (event: AnswerEvent) => {
+      if (event.kind !== "frame") options.onProgress?.(event);
+    };
+    const wire = await wireEmbeddingRequest(request);
+    return JSON.parse(await this.connection.call("answer", wire, { signal: options.signal, onEvent })) as EmbeddingList;
   }
 
   private async stream(request: ChatCompletionRequest, options: RequestOptions): Promise<ChatStream> {

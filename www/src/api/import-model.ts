@@ -6,6 +6,7 @@ import {
   type GgufSource,
   type ImportOptions,
   type ImportResult,
+  type PackageSource,
   type SafetensorsSource,
   type WireSource,
 } from "../import/model-source.js";
@@ -35,11 +36,14 @@ export interface MakeOptions extends Parts {
  * Makes a package from a checkpoint, or from that of a known model by its id, or finds the one made earlier, without loading it: no GPU is
  * needed. After an interruption, by `signal` or the end of the page, the next call resumes.
  */
-export async function importModel(source: GgufSource | SafetensorsSource | string, options: MakeOptions = {}): Promise<ImportResult> {
+export async function importModel(
+  source: GgufSource | SafetensorsSource | PackageSource | string,
+  options: MakeOptions = {},
+): Promise<ImportResult> {
   options.signal?.throwIfAborted();
-  const checkpoint = wireSource(sourceOf(source));
+  const checkpoint = await wireSource(sourceOf(source));
   if (checkpoint === null) {
-    const reason = "not the id of a known model; a checkpoint is { gguf } or { safetensors }";
+    const reason = "not the id of a known model; a checkpoint is { gguf } or { safetensors }, the files of a package are { package }";
     throw ocelliError("invalid-request", `source: ${reason}`, { field: "source", reason });
   }
   const connection = new Connection(startWorker(options));

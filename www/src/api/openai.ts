@@ -83,7 +83,8 @@ export interface ToolMessage {
   role: "tool";
   /** Id of the call. */
   tool_call_id: string;
-  content: string | TextPart[];
+  /** Pictures are for models that see them in results: Qwen3.5 and Qwen3-VL. */
+  content: string | (TextPart | ImagePart)[];
 }
 
 /** A message of the OpenAI API that the engine refuses: functions are called as tools. */
@@ -205,4 +206,31 @@ export interface ChatCompletionRequest {
   service_tier?: string | null;
   prompt_cache_key?: string | null;
   verbosity?: string | null;
+}
+
+/** An input of an embedding: a text, or a part of a message. */
+export type EmbeddingInput = string | TextPart | ImagePart;
+
+/** A request for embeddings. */
+export interface EmbeddingRequest {
+  /** One input, or a list; a list within the list is one input of several parts, such as a picture with its caption. */
+  input: EmbeddingInput | (EmbeddingInput | (TextPart | ImagePart)[])[];
+  /** The model's name, if it must be this one. */
+  model?: string;
+  /** The task, such as "Retrieve images or text relevant to the user's query." By default the model's own. Not in OpenAI's API. */
+  instruction?: string;
+  /** Numbers of an embedding: fewer than the model's, if it was trained for that. */
+  dimensions?: number;
+  /** `base64`: 32-bit floats, little-endian. Default `float`. */
+  encoding_format?: "float" | "base64";
+  user?: string;
+  safety_identifier?: string;
+}
+
+/** Embeddings in the order of the inputs, each of unit length: their cosine is their dot product. */
+export interface EmbeddingList {
+  object: "list";
+  data: { object: "embedding"; index: number; embedding: number[] | string }[];
+  model: string;
+  usage: { prompt_tokens: number; total_tokens: number };
 }

@@ -3,7 +3,7 @@ import type { GgufSource, ModelSource, SafetensorsSource } from "../import/model
 import models from "./models.json" with { type: "json" };
 
 /** A task that a model does well. */
-export type ModelSkill = "describe" | "read" | "documents" | "boxes" | "reasoning" | "tools";
+export type ModelSkill = "describe" | "read" | "documents" | "boxes" | "reasoning" | "tools" | "search";
 
 /** A size of a model that may be an estimate. */
 export type ModelSize = "downloadBytes" | "packageBytes" | "gpuMemory";

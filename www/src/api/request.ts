@@ -4,7 +4,7 @@ import { isNode } from "../node.js";
 import { absoluteUrl, baseUrl } from "../url.js";
 import type { RequestStamp } from "../wasm/ocelli.js";
 import type { ApiRequest, PictureSource, WireRequest } from "../worker/protocol.js";
-import type { ChatMessage, ImagePart, PictureInput } from "./openai.js";
+import type { ChatMessage, EmbeddingInput, EmbeddingRequest, ImagePart, OtherPart, PictureInput, TextPart } from "./openai.js";
 
 /** A prompt to score: a conversation, or token ids in which the n-th run of image tokens represents `images[n]`. */
 export type ScoreRequest = { messages: ChatMessage[] } | { input_ids: number[]; images?: PictureInput[] };
@@ -21,6 +21,25 @@ export async function wireRequest(path: string, request: { messages?: ChatMessag
   const { messages, pictures } = await extractPictures(request.messages, (url) => typeof url !== "string");
   const body = JSON.stringify({ ...request, messages });
   return { method: "POST", path, stamp: requestStamp(), base: base(), body, pictures, isBatch: false };
+}
+
+/** A request for embeddings. Throws `invalid-request` for a picture of the wrong type. */
+export async function wireEmbeddingRequest(request: EmbeddingRequest): Promise<ApiRequest> {
+  const pictures: PictureSource[] = [];
+  const takes = (url: PictureInput) => typeof url !== "string";
+  const extract = async (part: EmbeddingInput, path: string): Promise<unknown> =>
+    typeof part === "string" ? part : extractPart(part, path, { pictures, takes });
+  const extractAll = async (parts: readonly (EmbeddingInput | (TextPart | ImagePart)[])[], path: string): Promise<unknown[]> => {
+    const extracted: unknown[] = [];
+    for (const [index, part] of parts.entries()) {
+      const place = `${path}[${index}]`;
+      extracted.push(await (Array.isArray(part) ? extractAll(part, place) : extract(part, place)));
+    }
+    return extracted;
+  };
+  const { input } = request;
+  const body = JSON.stringify({ ...request, input: await (Array.isArray(input) ? extractAll(input, "input") : extract(input, "input")) });
+  return { method: "POST", path: "/v1/embeddings", stamp: requestStamp(), base: base(), body, pictures, isBatch: false };
 }
 
 /** The base of relative URLs. */
@@ -62,15 +81,21 @@ async function extractFromMessage(
   if (typeof message !== "object" || message === null || !Array.isArray(message.content)) return message;
   const content: unknown[] = [];
   for (const [index, part] of message.content.entries()) {
-    if (!isPicture(part) || !takes(part.image_url.url)) {
-      content.push(part);
-      continue;
-    }
-    const source = await pictureSource(part.image_url.url, `${path}.content[${index}].image_url.url`);
-    content.push({ ...part, image_url: { ...part.image_url, url: pictureName(pictures.length) } });
-    pictures.push(source);
+    content.push(await extractPart(part, `${path}.content[${index}]`, { pictures, takes }));
   }
   return { ...message, content };
+}
+
+async function extractPart(
+  part: TextPart | ImagePart | OtherPart,
+  path: string,
+  { pictures, takes }: { pictures: PictureSource[]; takes: (url: PictureInput) => boolean },
+): Promise<unknown> {
+  if (!isPicture(part) || !takes(part.image_url.url)) return part;
+  const source = await pictureSource(part.image_url.url, `${path}.image_url.url`);
+  const url = pictureName(pictures.length);
+  pictures.push(source);
+  return { ...part, image_url: { ...part.image_url, url } };
 }
 
 function pictureName(index: number): string {

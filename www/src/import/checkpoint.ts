@@ -6,8 +6,8 @@ export const CHECKPOINT = "import-checkpoint";
 
 /** Description of an import, for a page that shows and resumes it. */
 export interface ImportDescription {
-  /** Addresses as given, or names and sizes of files, which the user must give again. */
-  source: { gguf: DescribedFile; mmproj?: DescribedFile } | { safetensors: string };
+  /** Addresses as given, or names and sizes of files or folders, which the user must give again. */
+  source: { gguf: DescribedFile; mmproj?: DescribedFile } | { safetensors: DescribedFile };
   /** The options of the import, without those of the network. */
   options: ImportOptions;
 }

@@ -1,4 +1,5 @@
 /** Imports a checkpoint in the worker: once, into a package with an address of its own. */
+import { ocelliError } from "../errors.js";
 import { type ModuleUrls, WasmModule } from "../net/wasm-module.js";
 import { sha256With } from "../store/hash.js";
 import { parseFiles } from "../store/manifest.js";
@@ -8,9 +9,9 @@ import type { LoadReport } from "../store/report.js";
 import { decoded } from "../url.js";
 import type { ImportProgress } from "../wasm/ocelli_import.js";
 import initImport, { RequestHandle, importGguf, importSafetensors, sha256, wasmMemory } from "../wasm/ocelli_import.js";
-import { CHECKPOINT, type ImportDescription } from "./checkpoint.js";
+import { CHECKPOINT, type DescribedFile, type ImportDescription } from "./checkpoint.js";
 import { FolderSink } from "./folder-sink.js";
-import type { ImportOptions, ImportResult, WireSource } from "./model-source.js";
+import type { ImportOptions, ImportResult, LocalFolder, WireSource } from "./model-source.js";
 import { importedPackage } from "./package-id.js";
 import { SourceFiles } from "./source-files.js";
 
@@ -33,12 +34,14 @@ export async function importCheckpoint(source: WireSource, context: ImportContex
   return exclusively(packageUrl, context.signal, async () => {
     const keepInMemory = context.storage === "prefer";
     const folder = await PackageFolder.open(packageUrl, { keepInMemory, onProblem: (code) => keepInMemory && warn(code, context) });
-    const name = (await storedName(folder)) ?? (await run(source, folder, context));
+    const name =
+      (await storedName(folder)) ??
+      (await (source.kind === "package" ? copyPackage(source.folder, folder, context) : run(source, folder, context)));
     return { packageUrl, name, wasmBytes: wasmMemory() };
   });
 }
 
-async function run(source: WireSource, folder: PackageFolder, context: ImportContext): Promise<string> {
+async function run(source: Exclude<WireSource, { kind: "package" }>, folder: PackageFolder, context: ImportContext): Promise<string> {
   const { signal, onReport } = context;
   const { network, ...settings } = context.options;
   onReport({ kind: "progress", stage: "manifest", loaded: 0, total: 0, cached: false });
@@ -56,9 +59,9 @@ async function run(source: WireSource, folder: PackageFolder, context: ImportCon
   const stop = () => cancel.cancel();
   signal.addEventListener("abort", stop);
   try {
-    return source.kind === "gguf"
-      ? await importGguf(files.text, files.mmproj, settings, files, sink, onProgress, cancel)
-      : await importSafetensors({ name: folderName(source.folder), ...settings }, files, sink, onProgress, cancel);
+    if (source.kind === "gguf") return await importGguf(files.text, files.mmproj, settings, files, sink, onProgress, cancel);
+    const name = typeof source.folder === "string" ? folderName(source.folder) : source.folder.name || "model";
+    return await importSafetensors({ name, ...settings }, files, sink, onProgress, cancel);
   } catch (thrown) {
     signal.throwIfAborted();
     throw thrown;
@@ -67,6 +70,33 @@ async function run(source: WireSource, folder: PackageFolder, context: ImportCon
     files.close();
     cancel.free();
   }
+}
+
+/** Copies a package from the user's files, each after its hash was verified; the manifest last. An interrupted copy resumes. */
+async function copyPackage(from: LocalFolder, folder: PackageFolder, { signal, onReport }: ImportContext): Promise<string> {
+  const read = async (file: string) => {
+    const found = from.files[file];
+    if (!found) throw ocelliError("invalid-package", `${file}: there is no such file among them`, { file, reason: "is missing" });
+    return new Uint8Array(await found.arrayBuffer());
+  };
+  const manifest = await read("model.json");
+  const { name, tokenizer, shards } = parseFiles(manifest);
+  const total = shards.reduce((sum, { bytes }) => sum + bytes, tokenizer.bytes);
+  let loaded = 0;
+  for (const { file, bytes, sha256: expected } of [tokenizer, ...shards]) {
+    signal.throwIfAborted();
+    if (!(await folder.has(file, expected))) {
+      const content = await read(file);
+      const actual = await digest(content);
+      if (actual !== expected) {
+        throw ocelliError("integrity", `${file}: SHA-256 is ${actual}, the manifest says ${expected}`, { file, expected, actual });
+      }
+      await folder.put(file, content, expected);
+    }
+    onReport({ kind: "progress", stage: "import", loaded: (loaded += bytes), total, cached: false });
+  }
+  await folder.put("model.json", manifest);
+  return name ?? "";
 }
 
 /** Returns the model's name if all files of the package are stored. */
@@ -82,12 +112,17 @@ async function storedName(folder: PackageFolder): Promise<string | null> {
   return name ?? "";
 }
 
-function describe(source: WireSource, settings: Omit<ImportOptions, "network">): ImportDescription {
+function describe(source: Exclude<WireSource, { kind: "package" }>, settings: Omit<ImportOptions, "network">): ImportDescription {
   const place = (file: string | Blob) =>
     typeof file === "string" ? file : { file: file instanceof File ? file.name : "", bytes: file.size };
-  if (source.kind === "safetensors") return { source: { safetensors: source.folder }, options: settings };
+  if (source.kind === "safetensors") return { source: { safetensors: folderPlace(source.folder) }, options: settings };
   const mmproj = source.mmproj === null ? {} : { mmproj: place(source.mmproj) };
   return { source: { gguf: place(source.text), ...mmproj }, options: settings };
+}
+
+function folderPlace(folder: string | LocalFolder): DescribedFile {
+  if (typeof folder === "string") return folder;
+  return { file: folder.name, bytes: Object.values(folder.files).reduce((sum, { size }) => sum + size, 0) };
 }
 
 function folderName(folder: string): string {

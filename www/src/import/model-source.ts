@@ -13,13 +13,21 @@ export interface GgufSource {
   mmproj?: FileLocation;
 }
 
-/** The address of a folder with `config.json`, `tokenizer.json` and safetensors weights. */
+/** The files of a folder: as a `<input type="file" webkitdirectory>` or a drop has them, or the folder's handle. */
+export type FolderFiles = Iterable<File> | FileSystemDirectoryHandle;
+
+/** A folder with `config.json`, `tokenizer.json` and safetensors weights: its address, or its files. */
 export interface SafetensorsSource {
-  safetensors: string | URL;
+  safetensors: string | URL | FolderFiles;
 }
 
-/** A package by its address, or a checkpoint. The address of a page on huggingface.co means the files that the page shows. */
-export type ModelSource = string | URL | GgufSource | SafetensorsSource;
+/** The files of a package: `model.json`, the tokenizer and the shards. */
+export interface PackageSource {
+  package: FolderFiles;
+}
+
+/** A package by its address or files, or a checkpoint. The address of a page on huggingface.co means the files that the page shows. */
+export type ModelSource = string | URL | GgufSource | SafetensorsSource | PackageSource;
 
 /** Options of the conversion of a checkpoint to a package. */
 export interface ImportOptions extends ImportSettings {
@@ -41,19 +49,72 @@ export interface ImportResult {
 }
 
 /** A checkpoint as it is sent to the worker: addresses are absolute. */
-export type WireSource = { kind: "gguf"; text: string | Blob; mmproj: string | Blob | null } | { kind: "safetensors"; folder: string };
+export type WireSource =
+  | { kind: "gguf"; text: string | Blob; mmproj: string | Blob | null }
+  | { kind: "safetensors"; folder: string | LocalFolder }
+  | { kind: "package"; folder: LocalFolder };
 
-/** `null` for a package. Throws `invalid-request` for anything that is not a source. */
-export function wireSource(source: ModelSource): WireSource | null {
+/** A folder that the user gave. */
+export interface LocalFolder {
+  /** Its name; empty if unknown. */
+  name: string;
+  /** Its files, by their paths in it. */
+  files: Record<string, File>;
+}
+
+/** `null` for the address of a package. Throws `invalid-request` for anything that is not a source. */
+export async function wireSource(source: ModelSource): Promise<WireSource | null> {
   if (typeof source === "string" || source instanceof URL) return null;
   if ("gguf" in source) {
     return { kind: "gguf", text: location("gguf", source.gguf), mmproj: source.mmproj ? location("mmproj", source.mmproj) : null };
   }
+  if ("package" in source) return { kind: "package", folder: await localFolder("package", source.package, "model.json") };
   if ("safetensors" in source) {
-    const folder = hubFile(absolute("safetensors", source.safetensors));
+    const { safetensors } = source;
+    if (typeof safetensors !== "string" && !(safetensors instanceof URL)) {
+      return { kind: "safetensors", folder: await localFolder("safetensors", safetensors, "config.json") };
+    }
+    const folder = hubFile(absolute("safetensors", safetensors));
     return { kind: "safetensors", folder: folder.endsWith("/") ? folder : `${folder}/` };
   }
-  throw invalid("source", "neither an address, nor { gguf }, nor { safetensors }");
+  throw invalid("source", "neither an address, nor { gguf }, { safetensors } or { package }");
+}
+
+/** The files of a folder, which is the one of the file `main`, so that a folder above it may be given too. */
+async function localFolder(field: string, given: FolderFiles, main: string): Promise<LocalFolder> {
+  const [name, files] = isHandle(given) ? [given.name, await filesBelow(given)] : filesByPath(field, given);
+  const found = Object.keys(files)
+    .filter((path) => path === main || path.endsWith(`/${main}`))
+    .sort((one, other) => one.length - other.length)[0];
+  if (found === undefined) throw invalid(field, `there is no file ${main} among them`);
+  const prefix = found.slice(0, -main.length);
+  const inside = Object.entries(files).flatMap(([path, file]) => (path.startsWith(prefix) ? [[path.slice(prefix.length), file]] : []));
+  return { name: prefix.split("/").at(-2) ?? name, files: Object.fromEntries(inside) as Record<string, File> };
+}
+
+function isHandle(given: FolderFiles): given is FileSystemDirectoryHandle {
+  return "kind" in given && given.kind === "directory";
+}
+
+function filesByPath(field: string, given: Iterable<File>): [string, Record<string, File>] {
+  const files: Record<string, File> = {};
+  for (const file of given) {
+    if (!(file instanceof File)) throw invalid(field, "neither files nor the handle of a folder");
+    files[file.webkitRelativePath || file.name] = file;
+  }
+  return ["", files];
+}
+
+/** Files in a folder and in the folders below it, one level deep: checkpoints have no deeper ones that are read. */
+async function filesBelow(folder: FileSystemDirectoryHandle, depth = 1): Promise<Record<string, File>> {
+  const files: Record<string, File> = {};
+  for await (const [name, entry] of folder.entries()) {
+    if (entry.kind === "file") files[name] = await entry.getFile();
+    else if (depth > 0) {
+      for (const [path, file] of Object.entries(await filesBelow(entry, depth - 1))) files[`${name}/${path}`] = file;
+    }
+  }
+  return files;
 }
 
 function location(field: string, file: FileLocation): string | Blob {

@@ -8,11 +8,19 @@ import type { ImportOptions, WireSource } from "./model-source.js";
  * of its files are detected when an import resumes, not when its package is loaded.
  */
 export async function importedPackage(source: WireSource, options: ImportOptions, digest: Sha256): Promise<string> {
-  const parts = source.kind === "gguf" ? [source.text, source.mmproj] : [source.folder];
-  const ids = await Promise.all(parts.map((part) => (part instanceof Blob ? fileId(part, digest) : part)));
+  const ids = await Promise.all(partsOf(source).map((part) => (part instanceof Blob ? fileId(part, digest) : part)));
   const settings = Object.entries(options).filter(([name, value]) => name !== "network" && value !== undefined);
   const text = JSON.stringify([source.kind, ids, settings.sort()]);
   return importedUrl((await digest(new TextEncoder().encode(text))).slice(0, 32));
+}
+
+/** Addresses, and files with their names before them. */
+function partsOf(source: WireSource): (string | Blob | null)[] {
+  if (source.kind === "gguf") return [source.text, source.mmproj];
+  if (typeof source.folder === "string") return [source.folder];
+  return Object.entries(source.folder.files)
+    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .flat();
 }
 
 async function fileId(file: Blob, digest: Sha256): Promise<unknown> {

@@ -68,7 +68,12 @@ export class SourceFiles implements ImportFiles {
 
   private locate(name: string): string | Blob | null {
     const { source } = this;
-    if (source.kind === "safetensors") return new URL(encodeURIComponent(name), source.folder).href;
+    if (source.kind !== "gguf") {
+      const { folder } = source;
+      return typeof folder === "string"
+        ? new URL(name.split("/").map(encodeURIComponent).join("/"), folder).href
+        : (folder.files[name] ?? null);
+    }
     const known = this.located.get(name);
     if (known !== undefined) return known;
     // The other parts of a split file have the same folder.

@@ -1,89 +1,38 @@
-/** A model in React: `useEngine(model)`. All components share one load, however often they mount. */
-import { useSyncExternalStore } from "react";
-import { Engine, type LoadOptions, type LoadReport, type ModelSource } from "../index.js";
-import { Once } from "../once.js";
+/** Models in React: `useEngine(model)` loads one for all components, `useAnswer(engine)` streams an answer into a component. */
+import { useEffect, useSyncExternalStore } from "react";
+import type { LoadOptions, LoadReport, ModelSource } from "../index.js";
+import { IDLE, LOADING, sharedFor, type LoadState } from "./shared.js";
 
-/** State of loading. */
-export type EngineState =
-  | { status: "loading"; engine: null; progress: Extract<LoadReport, { kind: "progress" }> | null; error: null }
-  | { status: "ready"; engine: Engine; progress: null; error: null }
-  | { status: "failed"; engine: null; progress: null; error: unknown };
+export { useAnswer, type Answer, type AnswerState } from "./answer.js";
 
-/** Milliseconds that an unused model stays loaded: routes change, and StrictMode mounts twice. */
-const LINGER = 10_000;
-const LOADING: EngineState = { status: "loading", engine: null, progress: null, error: null };
-
-/** A model shared by components. */
-class Shared {
-  private state: EngineState = LOADING;
-  private readonly listeners = new Set<() => void>();
-  private readonly loaded = new Once(() => this.load());
-  private abort = new AbortController();
-  private timer: ReturnType<typeof setTimeout> | undefined;
-
-  constructor(
-    private readonly model: ModelSource,
-    private readonly options: LoadOptions,
-  ) {}
-
-  readonly now = (): EngineState => this.state;
-
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.listeners.add(listener);
-    clearTimeout(this.timer);
-    // The error becomes the state.
-    this.loaded.get().catch(() => undefined);
-    return () => {
-      this.listeners.delete(listener);
-      if (this.listeners.size === 0) this.timer = setTimeout(() => this.leave(), LINGER);
-    };
-  };
-
-  private async load(): Promise<void> {
-    const { signal } = this.abort;
-    this.set(LOADING);
-    const onProgress = (report: LoadReport) => {
-      this.options.onProgress?.(report);
-      if (report.kind === "progress") this.set({ status: "loading", engine: null, progress: report, error: null });
-    };
-    try {
-      const engine = await Engine.load(this.model, { ...this.options, signal, onProgress });
-      if (signal.aborted) return engine.unload();
-      this.set({ status: "ready", engine, progress: null, error: null });
-    } catch (error) {
-      if (!signal.aborted) this.set({ status: "failed", engine: null, progress: null, error });
-      throw error;
-    }
-  }
-
-  private leave(): void {
-    this.abort.abort();
-    this.abort = new AbortController();
-    this.loaded.forget();
-    this.state.engine?.unload();
-    this.state = LOADING;
-  }
-
-  private set(state: EngineState): void {
-    this.state = state;
-    for (const listener of this.listeners) listener();
-  }
+/** Options of {@link useEngine}. */
+export interface UseEngineOptions extends LoadOptions {
+  /** `false`: nothing is downloaded until `load()` is called, for example after the user agreed to the download. Default `true`. */
+  enabled?: boolean;
 }
 
-const shared = new Map<unknown, Shared>();
+/** State of a model, and functions that change it for all components that use the model. */
+export type EngineState = LoadState & {
+  /** Begins to load, also after a failure or a cancellation. */
+  load(): void;
+  /** Cancels the load in progress; files that arrived stay stored. */
+  cancel(): void;
+};
 
-function sharedFor(model: ModelSource, options: LoadOptions): Shared {
-  const key = model instanceof URL ? model.href : model;
-  const known = shared.get(key) ?? new Shared(model, options);
-  shared.set(key, known);
-  return known;
-}
+/** Progress of a load. */
+export type EngineProgress = Extract<LoadReport, { kind: "progress" }>;
 
 /**
  * The engine of a model, from the first component that uses it until some seconds after the last. `options` are those of the first. A
- * source object is compared by identity, so keep it outside of the component. On a server the state is `loading`.
+ * source object is compared by identity, so keep it outside of the component. On a server the state is `loading`, or `idle` if not enabled.
  */
-export function useEngine(model: ModelSource, options: LoadOptions = {}): EngineState {
-  const { subscribe, now } = sharedFor(model, options);
-  return useSyncExternalStore(subscribe, now, () => LOADING);
+export function useEngine(model: ModelSource, { enabled = true, ...options }: UseEngineOptions = {}): EngineState {
+  const shared = sharedFor(model, options);
+  const first = enabled ? LOADING : IDLE;
+  const state = useSyncExternalStore(shared.subscribe, shared.now, () => first);
+  useEffect(() => {
+    if (enabled) shared.begin();
+  }, [shared, enabled]);
+  // The effect that begins the load runs after the first rendering.
+  return { ...(state === IDLE ? first : state), load: shared.load, cancel: shared.cancel };
 }

@@ -88,6 +88,8 @@ export interface Calls {
       /** The model's name in answers, and other names that requests may use. */
       model: string;
       aliases: string[];
+      /** Embeddings of a model that was not trained for them. */
+      embeddings: boolean;
       /** `null`: nothing is limited, and no usage is counted. */
       budgets: Budgets | null;
     };

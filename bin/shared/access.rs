@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN};
 
-use crate::shared::callers::{Caller, Keys};
+use super::callers::{Caller, Keys};
 
 /// Header for the key in Anthropic's API.
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Reason of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// No key, or a wrong one.
     Key,
     /// A page of another site.
@@ -23,19 +23,19 @@ pub(super) enum Refusal {
 }
 
 /// The access rules.
-pub(super) struct Access {
+pub(crate) struct Access {
     host: IpAddr,
-    pub(super) keys: Keys,
+    pub(crate) keys: Keys,
     origins: Vec<String>,
 }
 
 impl Access {
-    pub(super) fn new(host: IpAddr, keys: Keys, origins: Vec<String>) -> Self {
+    pub(crate) fn new(host: IpAddr, keys: Keys, origins: Vec<String>) -> Self {
         Self { host, keys, origins }
     }
 
     /// Checks a request's origin, and its key unless it is a preflight request. Returns its sender.
-    pub(super) fn check(&self, headers: &HeaderMap, is_preflight: bool) -> Result<Arc<Caller>, Refusal> {
+    pub(crate) fn check(&self, headers: &HeaderMap, is_preflight: bool) -> Result<Arc<Caller>, Refusal> {
         let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
         if text(ORIGIN).is_some_and(|origin| !self.allows(origin)) {
             return Err(Refusal::Origin);
@@ -52,7 +52,7 @@ impl Access {
     }
 
     /// Returns true if pages of an origin may send requests.
-    pub(super) fn allows(&self, origin: &str) -> bool {
+    pub(crate) fn allows(&self, origin: &str) -> bool {
         let is_named = self.origins.iter().any(|allowed| allowed == origin || allowed == "*");
         let is_own =
             origin.split_once("://").is_some_and(|(scheme, host)| scheme.starts_with("http") && is_local(host));

@@ -1,0 +1,33 @@
+/** Bytes of picture files. */
+
+/** Thrown for files that are damaged, or that cannot hold a packet. */
+export class ContainerFault extends Error {}
+
+/** A part of a file, from `start` to before `end`. */
+export interface Span {
+  start: number;
+  end: number;
+}
+
+export function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** Letters of Latin 1 from `start` to before `end`. */
+export function letters(bytes: Uint8Array, start: number, end: number): string {
+  return String.fromCharCode(...bytes.subarray(start, Math.max(start, end)));
+}
+
+export function bytesOf(text: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(text);
+}
+
+export function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
