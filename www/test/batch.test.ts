@@ -33,7 +33,7 @@ const LINES: (BatchRequest | string)[] = [
   request("scene 1", about(3)),
   request("stream", { ...about(1), stream: true }),
   request("refused", { messages: [], n: 0 }),
-  request("nowhere", {}, "/v1/embeddings"),
+  request("nowhere", {}, "/v1/nothing"),
   JSON.stringify({ custom_id: "half", url: CHAT }),
   request("text", { prompt: "One", temperature: 0, max_tokens: 4 }, "/v1/completions"),
 ];
