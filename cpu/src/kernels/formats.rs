@@ -17,11 +17,11 @@ pub(crate) trait Format {
     const HAS_NIBBLES: bool = false;
     /// Bits of a quant; 0 for floats.
     const BITS: u32;
-    /// Taken off quants before they are multiplied as bytes, so that sums fit 32 bits; signed quants of 8 bits have none.
+    /// The number that is subtracted from quants where these are multiplied as bytes, so that sums fit 32 bits; 0 for signed quants of 8 bits.
     const ZERO: u8 = if Self::BITS == 0 || Self::BITS == 8 { 0 } else { 1 << (Self::BITS - 1) };
     /// Bytes of a block in the first plane.
     const BYTES: usize = 16;
-    /// What is added to scaled quants is stored for each block.
+    /// Minima, which are added to scaled quants, are stored for each block or half of one.
     const HAS_MINIMA: bool = false;
     /// Both halves of a block have their own scales.
     const IS_HALVED: bool = false;

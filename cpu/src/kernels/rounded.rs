@@ -88,7 +88,7 @@ pub(super) const fn has_dots<I: Isa>(bits: u32) -> bool {
     I::HAS_DOTS && bits > 0 && (I::HAS_ODD_DOTS || bits == 4 || bits == 8)
 }
 
-/// What bytes of weights are too large by: [`Format::ZERO`], or what the set adds to signed ones.
+/// Excess of bytes of weights over the numbers that they stand for: [`Format::ZERO`], or the number that the set adds to signed bytes.
 pub(crate) const fn zero<I: Isa, L: Format>() -> u8 {
     if L::BITS == 8 { I::BYTE_ZERO } else { L::ZERO }
 }
