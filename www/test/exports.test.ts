@@ -13,7 +13,8 @@ import { zipOf, type ZipPart } from "../page/exports/zip.js";
 import { describe as describePicture } from "../page/pictures/describe.js";
 import { blankRow } from "../page/store/albums.js";
 import type { Album, AlbumRow, AlbumTask } from "../page/store/schema.js";
-import { altFlags, altInstruction, readAlt, writeAlt, type AltAnswer } from "../src/img-alt/text.js";
+import { altInstruction } from "../src/img-alt/instruction.js";
+import { altFlags, readAlt, writeAlt, type AltAnswer } from "../src/img-alt/text.js";
 import { inBrowsers, until, type Tab } from "./driver.js";
 import { startSite, type Site } from "./site.js";
 

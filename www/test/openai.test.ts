@@ -160,7 +160,8 @@ inBrowsers("openai", (browser) => {
         picture: await failure(client.chat.completions.create(about("/nowhere.png"))),
         scheme: await failure(client.chat.completions.create(about("ftp://host/a.png"))),
         broken: await failure(client.chat.completions.create(about("data:image/png;base64,AAAA"))),
-        address: await failure(client.embeddings.create({ model: "demo", input: "a" })),
+        address: await failure(client.moderations.create({ input: "a" })),
+        embeddings: await failure(client.embeddings.create({ model: "demo", input: "a" })),
         kept: await failure(client.responses.create({ input: "a", previous_response_id: "resp_1" })),
         inStream: await failure(streamed()),
       };
@@ -178,6 +179,7 @@ inBrowsers("openai", (browser) => {
       ["scheme", 400, invalid, "invalid_value", url],
       ["broken", 400, invalid, "image_parse_error", url],
       ["address", 404, invalid, "unknown_url", null],
+      ["embeddings", 400, invalid, "unsupported_parameter", "model"],
       ["kept", 400, invalid, "invalid_value", "previous_response_id"],
       // Its headers were sent before.
       ["inStream", undefined, invalid, "context_length_exceeded", null],

@@ -1,5 +1,6 @@
 /** The questions about a picture of an album, one after another, and the texts that come of their answers. */
-import { altInstruction, writeAlt, writeLong, type AltAnswer, type AltFlag, type AltQuestion } from "../../src/img-alt/text.js";
+import { altInstruction } from "../../src/img-alt/instruction.js";
+import { writeAlt, writeLong, type AltAnswer, type AltFlag, type AltQuestion } from "../../src/img-alt/text.js";
 import type { AlbumRow, AlbumTask } from "../store/schema.js";
 
 /** Texts about a picture; only those that were asked for. */

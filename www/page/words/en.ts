@@ -1,5 +1,5 @@
 /** English. */
-import { altInstruction } from "../../src/img-alt/text.js";
+import { altInstruction } from "../../src/img-alt/instruction.js";
 import { readableBytes } from "../../src/store/quota.js";
 import { count, duration, number, percent, rough } from "./format.js";
 

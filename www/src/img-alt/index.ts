@@ -10,7 +10,8 @@
  */
 import { Engine, type LoadOptions, type ModelSource } from "../index.js";
 import { Once } from "../once.js";
-import { altInstruction, writeAlt, type AltFlag } from "./text.js";
+import { altInstruction } from "./instruction.js";
+import { writeAlt, type AltFlag } from "./text.js";
 
 export type { AltFlag } from "./text.js";
 

@@ -1,21 +1,11 @@
 /** Alternative texts: the questions to a model, the reading of its answers, and flags for reviewers. */
+import { languageName } from "./instruction.js";
 
 /**
  * Possible faults of a text. `short`: 10 characters or fewer. `long`: 200 or more. `cut`: it has no end. `prefix`: it begins with a word for
  * picture. `filename`: it names the file. `same`: another picture has the same text.
  */
 export type AltFlag = "short" | "long" | "cut" | "prefix" | "filename" | "same";
-
-/** The place of a picture. */
-export interface AltPlace {
-  /** A language tag, or the name of a language. */
-  language: string;
-  /** Words about the place, such as the title of a page. */
-  context?: string;
-  caption?: string;
-  /** The address of a link whose only content is the picture. */
-  link?: string;
-}
 
 /** A question about a picture: turns of user and assistant, the user's first. The picture belongs to the first turn. */
 export interface AltQuestion {
@@ -58,21 +48,6 @@ const PREFIX = new RegExp(
 );
 const FILE_NAME = /\.(avif|gif|heic|heif|jpe?g|png|tiff?|webp)\b|\b(dsc|dscn|dscf|img|pxl|screenshot)[-_]?\d{3,}/i;
 
-/** The instruction for an alternative text. */
-export function altInstruction({ language, context, caption, link }: AltPlace): string {
-  return [
-    "Write the alternative text of this picture for people who cannot see it:",
-    `one sentence in ${languageName(language)}, at most 125 characters.`,
-    "Say what it shows and what matters for its place.",
-    "Words in the picture that carry meaning stand as they are, however long the text becomes.",
-    'Do not begin with "image of", "picture of" or the like. No quotation marks around the whole.',
-    ...(context ? [`It stands here: ${context}`] : []),
-    ...(caption ? [`Its caption: ${caption}`] : []),
-    ...(link ? [`It is a link to: ${link}. Say where the link leads.`] : []),
-    "If it is only decoration, such as a line, a plain colour or an ornament, answer with the one word DECORATIVE.",
-  ].join(" ");
-}
-
 /** Asks for an alternative text by `instruction`: once more if the answer is cut, and once more if it is too long. */
 export function* writeAlt(instruction: string, file = ""): Generator<AltQuestion, AltText, AltAnswer> {
   const turns = [instruction];
@@ -114,14 +89,4 @@ export function altFlags(text: string, file = ""): AltFlag[] {
   const stem = file.replace(/\.\w+$/, "").toLowerCase();
   if (FILE_NAME.test(text) || (stem !== "" && text.toLowerCase() === stem)) flags.push("filename");
   return flags;
-}
-
-/** The English name of a language tag; other words are returned as they are. */
-function languageName(language: string): string {
-  if (!/^[a-z]{2,3}(-\w+)*$/i.test(language)) return language;
-  try {
-    return new Intl.DisplayNames("en", { type: "language" }).of(language) ?? language;
-  } catch {
-    return language;
-  }
 }
