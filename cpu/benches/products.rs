@@ -7,7 +7,7 @@ use std::time::Instant;
 use ocelli_cpu::native::Machine;
 use ocelli_cpu::{InstructionSet, Job, Layout, Op, Span};
 
-const K: usize = 3072;
+/// Rows of the matrices.
 const N: usize = 3072;
 
 /// Bytes of the planes of a group of four rows and 256 inputs.
@@ -36,24 +36,32 @@ fn main() {
     let sets = InstructionSet::detected();
     for set in sets.iter().filter(|set| wanted.is_empty() || set.name().eq_ignore_ascii_case(&wanted)) {
         for layout in [Layout::Q4_0, Layout::Q8_0, Layout::Q4K, Layout::Q6K, Layout::F16] {
-            for rounds in [false, true] {
-                measure(*set, threads, layout, rounds);
+            for k in [1024, 3072] {
+                for rounds in [false, true] {
+                    measure(*set, threads, (layout, k), rounds);
+                }
             }
         }
     }
 }
 
-fn measure(set: InstructionSet, threads: usize, layout: Layout, rounds: bool) {
-    let inputs = if rounds { "integers" } else { "floats" };
+/// Measures matrices with rows of `k` numbers.
+fn measure(set: InstructionSet, threads: usize, (layout, k): (Layout, usize), rounds: bool) {
+    let inputs = if rounds { "rounded" } else { "exact" };
     let machine = Machine::new(set, threads).expect("threads");
-    let buffer = |bytes: usize| Span { at: machine.alloc(bytes as u64).expect("memory"), bytes: bytes as u64 };
+    let buffer = |bytes: usize| {
+        let span = Span { at: machine.alloc(bytes as u64).expect("memory"), bytes: bytes as u64 };
+        // Pages that were never written are one and the same page, which stays in the first cache.
+        machine.write(span.at, &vec![0x31; bytes]).expect("a buffer");
+        span
+    };
     // Enough matrices that no cache holds them.
-    let bytes: usize = planes(layout).iter().map(|bytes| bytes * N / 4 * K / 256).sum();
+    let bytes: usize = planes(layout).iter().map(|bytes| bytes * N / 4 * k / 256).sum();
     let copies = (192 << 20) / bytes + 1;
     let weights: Vec<Vec<Span>> =
-        (0..copies).map(|_| planes(layout).iter().map(|bytes| buffer(bytes * N / 4 * K / 256)).collect()).collect();
-    let (x, y) = (buffer(512 * K * 4), buffer(512 * N * 4));
-    let [k4, n, blocks] = [K / 4, N, K / 32].map(|size| size as u32);
+        (0..copies).map(|_| planes(layout).iter().map(|bytes| buffer(bytes * N / 4 * k / 256)).collect()).collect();
+    let (x, y) = (buffer(512 * k * 4), buffer(512 * N * 4));
+    let [k4, n, blocks] = [k / 4, N, k / 32].map(|size| size as u32);
     for m in [1_u32, 2, 4, 8] {
         let mut job = Job::default();
         for planes in &weights {
@@ -63,7 +71,7 @@ fn measure(set: InstructionSet, threads: usize, layout: Layout, rounds: bool) {
         }
         let seconds = least(5, || machine.run(black_box(&job), &mut None).expect("a job"));
         let rate = (bytes * copies) as f64 / seconds / 1e9;
-        println!("{} {threads} {layout:?} {inputs} rows {m}: {rate:.2} GB/s", set.name());
+        println!("{} {threads} {layout:?} {k} {inputs} rows {m}: {rate:.2} GB/s", set.name());
     }
     for m in [32_u32, 64, 512] {
         let mut job = Job::default();
@@ -75,8 +83,8 @@ fn measure(set: InstructionSet, threads: usize, layout: Layout, rounds: bool) {
             [x, y, x].into_iter().chain(weights[0].iter().copied()),
         );
         let seconds = least(3, || machine.run(black_box(&job), &mut None).expect("a job"));
-        let rate = 2.0 * f64::from(m) * (N * K) as f64 / seconds / 1e9;
-        println!("{} {threads} {layout:?} {inputs} rows {m}: {rate:.1} GFLOP/s", set.name());
+        let rate = 2.0 * f64::from(m) * (N * k) as f64 / seconds / 1e9;
+        println!("{} {threads} {layout:?} {k} {inputs} rows {m}: {rate:.1} GFLOP/s", set.name());
     }
 }
 

@@ -58,11 +58,6 @@ impl Layout {
         Self::Q3K,
         Self::Q2K,
     ];
-
-    /// Numbers are integers with scales.
-    pub(crate) fn is_quantised(self) -> bool {
-        !matches!(self, Self::F32 | Self::F16)
-    }
 }
 
 /// The number format of keys and values.

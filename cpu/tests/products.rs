@@ -191,6 +191,52 @@ fn infinite_inputs_and_tiny_ones_are_told_in_8_bits() {
 }
 
 #[test]
+fn outliers_and_tiny_inputs_are_exact_and_infinite_ones_are_told() {
+    const ROWS: [f32; 6] = [1.0, 1e-25, 1e-38, 1e-42, 1e30, 0.0];
+    const WRONG: [f32; 4] = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::from_bits(u32::MAX)];
+    let k = 512;
+    each(|set, layout| {
+        let machine = Machine::new(set, 2).expect("threads");
+        let mut product = Product::random(layout, Shape { m: ROWS.len() + WRONG.len(), n: 12, k });
+        product.y.fill(0.0);
+        product.bias.fill(0.0);
+        for (row, unit) in product.x.chunks_exact_mut(k).zip(ROWS) {
+            row.iter_mut().for_each(|x| *x *= unit);
+            row[45] *= 1e5;
+            row[300] *= -1e4;
+        }
+        for (row, wrong) in product.x.chunks_exact_mut(k).skip(ROWS.len()).zip(WRONG) {
+            row[301] = wrong;
+        }
+        for op in [Op::Matvec { layout, has_norm: false, rounds: false }, Op::Matmul { layout, rounds: false }] {
+            let y = product.run(&machine, op, product.shape.m);
+            for (row, y) in y.chunks_exact(product.stride()).enumerate() {
+                let y = &y[AROUND.0..][..product.shape.n];
+                if row >= ROWS.len() {
+                    assert!(y.iter().all(|y| !y.is_finite()), "{set:?} {op:?} {row}: {y:?}");
+                    continue;
+                }
+                for (column, &found) in y.iter().enumerate() {
+                    let (x, expected) =
+                        (product.seen(op, row), product.expected(op, &product.seen(op, row), row, column)[0]);
+                    let bound = float_error(&x, |at| product.matrix.at(column, at));
+                    let difference = (f64::from(found) - expected).abs();
+                    assert!(difference <= bound, "{set:?} {op:?} {row} {column}: {found}, not {expected}, by {bound}");
+                }
+            }
+        }
+    });
+}
+
+/// The error of a sum that floats may have: 2^-22 of the largest input of a block times the largest weight, for each term. Inputs below 2^-104 may be
+/// wrong by 2^-126.
+fn float_error(x: &[f32], weight: impl Fn(usize) -> f64) -> f64 {
+    let largest = (0..x.len()).map(|at| weight(at).abs()).fold(0.0, f64::max);
+    let peak = |block: &[f32]| block.iter().fold(0.0, |peak: f64, &x| peak.max(f64::from(x).abs()));
+    x.chunks(BLOCK).map(|block| 32.0 * largest * (peak(block) * 2.0_f64.powi(-22) + 2.0_f64.powi(-126))).sum()
+}
+
+#[test]
 fn gates_are_those_of_f64() {
     each(|set, layout| {
         let machine = Machine::new(set, 2).expect("threads");

@@ -199,7 +199,13 @@ describe("serve", { skip: !isRun && "it runs with Chromium's tests" }, () => {
     const custom = client.chat.completions.create({ ...about, tools });
     assert.deepEqual(await failure(custom), [400, invalid, "unsupported_parameter", "tools[0].type"]);
     assert.deepEqual(await failure(client.chat.completions.create({ ...about, model: "x" })), [404, invalid, "model_not_found", "model"]);
-    assert.deepEqual(await failure(client.embeddings.create({ model: "demo", input: "a" })), [404, invalid, "unknown_url", null]);
+    assert.deepEqual(await failure(client.moderations.create({ input: "a" })), [404, invalid, "unknown_url", null]);
+    assert.deepEqual(await failure(client.embeddings.create({ model: "demo", input: "a" })), [
+      400,
+      invalid,
+      "unsupported_parameter",
+      "model",
+    ]);
     const stranger = new OpenAI({ baseURL: client.baseURL, apiKey: "wrong", maxRetries: 0 });
     assert.deepEqual(await failure(stranger.models.retrieve("demo")), [401, invalid, "invalid_api_key", null]);
     const stream = await client.chat.completions.create({ ...about, stream: true });

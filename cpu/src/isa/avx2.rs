@@ -73,6 +73,15 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn largest(x: Self::F) -> f32 {
+        unsafe {
+            let four = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
+            let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps::<1>(two, two)))
+        }
+    }
+
+    #[inline(always)]
     unsafe fn round(x: Self::F) -> Self::F {
         unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(x) }
     }
@@ -271,11 +280,15 @@ impl Bytes for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn dots<const BITS: u32, const N: usize>(weights: [Self::B; N], inputs: [Self::B; N]) -> Self::F {
+    unsafe fn dots<const BITS: u32, const N: usize>(
+        sums: Self::B,
+        weights: [Self::B; N],
+        inputs: [Self::B; N],
+    ) -> Self::B {
         unsafe {
             // So many pairs of products fit 16 bits.
             let together = if BITS < 8 { 128 >> BITS } else { 1 };
-            let (mut sum, ones) = (_mm256_setzero_si256(), _mm256_set1_epi16(1));
+            let (mut sums, ones) = (sums, _mm256_set1_epi16(1));
             let mut part = _mm256_setzero_si256();
             for i in 0..N {
                 let pairs = if BITS < 8 {
@@ -285,11 +298,36 @@ impl Bytes for Avx2 {
                 };
                 part = if i % together == 0 { pairs } else { _mm256_add_epi16(part, pairs) };
                 if (i + 1) % together == 0 || i + 1 == N {
-                    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(part, ones));
+                    sums = _mm256_add_epi32(sums, _mm256_madd_epi16(part, ones));
                 }
             }
-            _mm256_cvtepi32_ps(sum)
+            sums
         }
+    }
+
+    #[inline(always)]
+    unsafe fn plus(a: Self::B, b: Self::B) -> Self::B {
+        unsafe { _mm256_add_epi32(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn times_256(integers: Self::B) -> Self::B {
+        unsafe { _mm256_slli_epi32::<8>(integers) }
+    }
+
+    #[inline(always)]
+    unsafe fn negated(integers: Self::B) -> Self::B {
+        unsafe { _mm256_sub_epi32(_mm256_setzero_si256(), integers) }
+    }
+
+    #[inline(always)]
+    unsafe fn to_floats(integers: Self::B) -> Self::F {
+        unsafe { _mm256_cvtepi32_ps(integers) }
+    }
+
+    #[inline(always)]
+    unsafe fn to_integers(floats: Self::F) -> Self::B {
+        unsafe { _mm256_cvtps_epi32(floats) }
     }
 
     #[inline(always)]
@@ -311,15 +349,6 @@ impl Bytes for Avx2 {
                 rows[i] = _mm256_permute2x128_si256::<0x20>(fours[i], fours[4 + i]);
                 rows[4 + i] = _mm256_permute2x128_si256::<0x31>(fours[i], fours[4 + i]);
             }
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn store_rounded(to: *mut i8, x: Self::F) {
-        unsafe {
-            let words = _mm256_cvtps_epi32(x);
-            let halves = _mm_packs_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
-            _mm_storel_epi64(to.cast(), _mm_packs_epi16(halves, halves));
         }
     }
 

@@ -74,6 +74,16 @@ impl Isa for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn largest(x: Self::F) -> f32 {
+        unsafe {
+            let eight = _mm256_max_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x));
+            let four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+            let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps::<1>(two, two)))
+        }
+    }
+
+    #[inline(always)]
     unsafe fn round(x: Self::F) -> Self::F {
         unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(x) }
     }
@@ -204,7 +214,9 @@ impl Bytes for Avx512 {
     type B = __m512i;
     const HAS_MANY_REGISTERS: bool = true;
     // `vpdpbusd` multiplies unsigned by signed bytes.
-    const BYTE_ZERO: f32 = 128.0;
+    const BYTE_ZERO: u8 = 128;
+    const EXACT_FEW: bool = true;
+    const EXACT_MANY: bool = true;
 
     #[inline(always)]
     unsafe fn load_bytes(from: *const u8) -> Self::B {
@@ -270,14 +282,43 @@ impl Bytes for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn dots<const BITS: u32, const N: usize>(weights: [Self::B; N], inputs: [Self::B; N]) -> Self::F {
+    unsafe fn dots<const BITS: u32, const N: usize>(
+        sums: Self::B,
+        weights: [Self::B; N],
+        inputs: [Self::B; N],
+    ) -> Self::B {
         unsafe {
-            let mut sum = _mm512_setzero_si512();
+            let mut sums = sums;
             for i in 0..N {
-                sum = _mm512_dpbusd_epi32(sum, weights[i], inputs[i]);
+                sums = _mm512_dpbusd_epi32(sums, weights[i], inputs[i]);
             }
-            _mm512_cvtepi32_ps(sum)
+            sums
         }
+    }
+
+    #[inline(always)]
+    unsafe fn plus(a: Self::B, b: Self::B) -> Self::B {
+        unsafe { _mm512_add_epi32(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn times_256(integers: Self::B) -> Self::B {
+        unsafe { _mm512_slli_epi32::<8>(integers) }
+    }
+
+    #[inline(always)]
+    unsafe fn negated(integers: Self::B) -> Self::B {
+        unsafe { _mm512_sub_epi32(_mm512_setzero_si512(), integers) }
+    }
+
+    #[inline(always)]
+    unsafe fn to_floats(integers: Self::B) -> Self::F {
+        unsafe { _mm512_cvtepi32_ps(integers) }
+    }
+
+    #[inline(always)]
+    unsafe fn to_integers(floats: Self::F) -> Self::B {
+        unsafe { _mm512_cvtps_epi32(floats) }
     }
 
     #[inline(always)]
@@ -305,11 +346,6 @@ impl Bytes for Avx512 {
                 rows[12 + i] = _mm512_shuffle_i32x4::<0xdd>(odd[0], odd[1]);
             }
         }
-    }
-
-    #[inline(always)]
-    unsafe fn store_rounded(to: *mut i8, x: Self::F) {
-        unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x))) }
     }
 
     #[inline(always)]

@@ -1,4 +1,4 @@
-//! Vectors of bytes: the quants of weights, and their products with inputs in 8-bit integers.
+//! Vectors of bytes: the quants of weights, and their products with digits of inputs.
 
 /// Operations on vectors of bytes, four to a lane of floats.
 ///
@@ -11,12 +11,19 @@ pub(crate) trait Bytes: Copy + 'static {
     const LANES: usize;
     /// Blocks of which a vector of bytes holds one half each.
     const FOURS: usize = Self::LANES / 4;
-    /// Vector of four times [`Self::LANES`] bytes.
+    /// Vector of four times [`Self::LANES`] bytes, or of [`Self::LANES`] 32-bit integers.
     type B: Copy;
     /// The set has 32 registers for vectors.
     const HAS_MANY_REGISTERS: bool;
+    /// Products of bytes are faster than those of floats. Without them, inputs that are rounded to 8 bits are multiplied as floats.
+    const HAS_DOTS: bool = true;
+    /// Inputs are multiplied as bytes with weights of 5 and 6 bits too; where the size of a module counts, they are not.
+    const HAS_ODD_DOTS: bool = true;
+    /// Products of three digits of each input are faster than those of floats, for a few rows of inputs and for many.
+    const EXACT_FEW: bool = false;
+    const EXACT_MANY: bool = false;
     /// Added to signed bytes of weights by [`Self::whole_bytes`].
-    const BYTE_ZERO: f32 = 0.0;
+    const BYTE_ZERO: u8 = 0;
 
     unsafe fn load_bytes(from: *const u8) -> Self::B;
     unsafe fn store_bytes(to: *mut u8, bytes: Self::B);
@@ -31,14 +38,26 @@ pub(crate) trait Bytes: Copy + 'static {
     unsafe fn nibble<const N: u32>(words: Self::B) -> Self::F;
     /// The lower and the upper halves of [`Self::FOURS`] blocks of 32 signed bytes, plus [`Self::BYTE_ZERO`].
     unsafe fn whole_bytes(from: *const u8) -> [Self::B; 2];
-    /// In each lane the sum of the products of its bytes with weights of `BITS` bits: signed if these are 8, and without [`Self::BYTE_ZERO`] taken
-    /// off. Inputs are signed, but not -128.
-    unsafe fn dots<const BITS: u32, const N: usize>(weights: [Self::B; N], inputs: [Self::B; N]) -> Self::F;
+    /// Adds in each lane the products of its bytes with weights of `BITS` bits: signed if these are 8, and without [`Self::BYTE_ZERO`] taken off.
+    /// Inputs are signed, but not -128 if weights have 8 bits. Sums wrap around.
+    unsafe fn dots<const BITS: u32, const N: usize>(
+        sums: Self::B,
+        weights: [Self::B; N],
+        inputs: [Self::B; N],
+    ) -> Self::B;
+    /// Sums of integers, which wrap around.
+    unsafe fn plus(a: Self::B, b: Self::B) -> Self::B;
+    /// Integers times 256.
+    unsafe fn times_256(integers: Self::B) -> Self::B;
+    /// Integers with the other sign.
+    unsafe fn negated(integers: Self::B) -> Self::B;
+    /// Integers as floats.
+    unsafe fn to_floats(integers: Self::B) -> Self::F;
+    /// Floats rounded to the nearest integers, ties to even; any integers for floats that are beyond them.
+    unsafe fn to_integers(floats: Self::F) -> Self::B;
     /// Exchanges rows and lanes of [`Self::LANES`] vectors.
     unsafe fn transpose(rows: &mut [Self::B]);
-    /// Writes floats from -127 to 127, rounded to nearest, ties to even; any bytes for others.
-    unsafe fn store_rounded(to: *mut i8, x: Self::F);
-    /// Pairs of bytes as floats: the first ones, then the second ones.
+    /// Pairs of unsigned bytes as floats: the first ones, then the second ones.
     unsafe fn byte_pairs(from: *const u8) -> [Self::F; 2];
     /// Four floats, repeated.
     unsafe fn repeat(four: [f32; 4]) -> Self::F;

@@ -55,6 +55,10 @@ macro_rules! entries {
                 unpack: unpack::<L>,
                 columns: columns::<L>,
                 has_nibbles: L::HAS_NIBBLES,
+                is_halved: L::IS_HALVED,
+                has_minima: L::HAS_MINIMA,
+                bits: L::BITS,
+                zero: $crate::kernels::zero::<$isa, L>(),
             }
         }
 

@@ -43,8 +43,13 @@ pub(crate) struct OfFormat {
     pub(crate) unpack: unsafe fn(&Matrix<'_>, usize, Range<usize>, *mut f32),
     /// See [`crate::kernels::columns`].
     pub(crate) columns: unsafe fn(&Matrix<'_>, usize, &Rows),
-    /// Quants are nibbles alone.
+    /// See [`crate::kernels::Format`].
     pub(crate) has_nibbles: bool,
+    pub(crate) is_halved: bool,
+    pub(crate) has_minima: bool,
+    pub(crate) bits: u32,
+    /// See [`crate::kernels::zero`].
+    pub(crate) zero: u8,
 }
 
 /// Vector operations of an instruction set.
@@ -68,6 +73,15 @@ pub(crate) trait Isa: Bytes {
     unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// The sum of the lanes, in the same order each time.
     unsafe fn sum(x: Self::F) -> f32;
+    /// The largest lane, of numbers that are not negative.
+    #[inline(always)]
+    unsafe fn largest(x: Self::F) -> f32 {
+        let mut lanes = [0.0_f32; 16];
+        // SAFETY: There is room for the lanes of every set.
+        unsafe { Self::store(lanes.as_mut_ptr(), x) };
+        lanes[..Self::LANES].iter().fold(0.0, |peak, &x| peak.max(x))
+    }
+
     /// Lanes rounded to integers.
     unsafe fn round(x: Self::F) -> Self::F;
     /// Two to the power of integers from -126 to 127.

@@ -71,6 +71,11 @@ impl<const HAS_DOT: bool> Isa for Neon<HAS_DOT> {
     }
 
     #[inline(always)]
+    unsafe fn largest(x: Self::F) -> f32 {
+        unsafe { vmaxnmvq_f32(x) }
+    }
+
+    #[inline(always)]
     unsafe fn round(x: Self::F) -> Self::F {
         unsafe { vrndnq_f32(x) }
     }
@@ -153,6 +158,8 @@ impl<const HAS_DOT: bool> Bytes for Neon<HAS_DOT> {
     const LANES: usize = 4;
     type B = uint8x16_t;
     const HAS_MANY_REGISTERS: bool = true;
+    const EXACT_FEW: bool = HAS_DOT;
+    const EXACT_MANY: bool = HAS_DOT;
 
     #[inline(always)]
     unsafe fn load_bytes(from: *const u8) -> Self::B {
@@ -199,23 +206,52 @@ impl<const HAS_DOT: bool> Bytes for Neon<HAS_DOT> {
     }
 
     #[inline(always)]
-    unsafe fn dots<const BITS: u32, const N: usize>(weights: [Self::B; N], inputs: [Self::B; N]) -> Self::F {
+    unsafe fn dots<const BITS: u32, const N: usize>(
+        sums: Self::B,
+        weights: [Self::B; N],
+        inputs: [Self::B; N],
+    ) -> Self::B {
         unsafe {
-            let mut sum = vdupq_n_s32(0);
+            let mut sums = vreinterpretq_s32_u8(sums);
             for i in 0..N {
                 let (w, x) = (vreinterpretq_s8_u8(weights[i]), vreinterpretq_s8_u8(inputs[i]));
                 if HAS_DOT {
                     // The intrinsic is not stable.
-                    asm!("sdot {0:v}.4s, {1:v}.16b, {2:v}.16b", inout(vreg) sum, in(vreg) w, in(vreg) x,
+                    asm!("sdot {0:v}.4s, {1:v}.16b, {2:v}.16b", inout(vreg) sums, in(vreg) w, in(vreg) x,
                         options(pure, nomem, nostack));
                 } else {
                     let low = vpaddlq_s16(vmull_s8(vget_low_s8(w), vget_low_s8(x)));
                     let high = vpaddlq_s16(vmull_high_s8(w, x));
-                    sum = vaddq_s32(sum, vpaddq_s32(low, high));
+                    sums = vaddq_s32(sums, vpaddq_s32(low, high));
                 }
             }
-            vcvtq_f32_s32(sum)
+            vreinterpretq_u8_s32(sums)
         }
+    }
+
+    #[inline(always)]
+    unsafe fn plus(a: Self::B, b: Self::B) -> Self::B {
+        unsafe { vreinterpretq_u8_s32(vaddq_s32(vreinterpretq_s32_u8(a), vreinterpretq_s32_u8(b))) }
+    }
+
+    #[inline(always)]
+    unsafe fn times_256(integers: Self::B) -> Self::B {
+        unsafe { vreinterpretq_u8_s32(vshlq_n_s32::<8>(vreinterpretq_s32_u8(integers))) }
+    }
+
+    #[inline(always)]
+    unsafe fn negated(integers: Self::B) -> Self::B {
+        unsafe { vreinterpretq_u8_s32(vnegq_s32(vreinterpretq_s32_u8(integers))) }
+    }
+
+    #[inline(always)]
+    unsafe fn to_floats(integers: Self::B) -> Self::F {
+        unsafe { vcvtq_f32_s32(vreinterpretq_s32_u8(integers)) }
+    }
+
+    #[inline(always)]
+    unsafe fn to_integers(floats: Self::F) -> Self::B {
+        unsafe { vreinterpretq_u8_s32(vcvtnq_s32_f32(floats)) }
     }
 
     #[inline(always)]
@@ -229,15 +265,6 @@ impl<const HAS_DOT: bool> Bytes for Neon<HAS_DOT> {
                 rows[2 * half] = vreinterpretq_u8_u64(vzip1q_u64(x, y));
                 rows[2 * half + 1] = vreinterpretq_u8_u64(vzip2q_u64(x, y));
             }
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn store_rounded(to: *mut i8, x: Self::F) {
-        unsafe {
-            let halves = vqmovn_s32(vcvtnq_s32_f32(x));
-            let bytes = vqmovn_s16(vcombine_s16(halves, halves));
-            to.cast::<i32>().write_unaligned(vget_lane_s32::<0>(vreinterpret_s32_s8(bytes)));
         }
     }
 

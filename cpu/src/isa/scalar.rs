@@ -181,18 +181,48 @@ impl Bytes for Scalar {
     }
 
     #[inline(always)]
-    unsafe fn dots<const BITS: u32, const N: usize>(weights: [Self::B; N], inputs: [Self::B; N]) -> Self::F {
-        let mut sums = [0_i32; 4];
+    unsafe fn dots<const BITS: u32, const N: usize>(
+        sums: Self::B,
+        weights: [Self::B; N],
+        inputs: [Self::B; N],
+    ) -> Self::B {
+        let mut sums = sums.map(i32::from_le_bytes);
         for n in 0..N {
             for lane in 0..4 {
                 for i in 0..4 {
                     let weight = weights[n][lane][i];
                     let weight = if BITS < 8 { i32::from(weight) } else { i32::from(weight.cast_signed()) };
-                    sums[lane] += weight * i32::from(inputs[n][lane][i].cast_signed());
+                    sums[lane] = sums[lane].wrapping_add(weight * i32::from(inputs[n][lane][i].cast_signed()));
                 }
             }
         }
-        sums.map(|sum| sum as f32)
+        sums.map(i32::to_le_bytes)
+    }
+
+    #[inline(always)]
+    unsafe fn plus(a: Self::B, b: Self::B) -> Self::B {
+        let sum = |lane: usize| i32::from_le_bytes(a[lane]).wrapping_add(i32::from_le_bytes(b[lane]));
+        [sum(0), sum(1), sum(2), sum(3)].map(i32::to_le_bytes)
+    }
+
+    #[inline(always)]
+    unsafe fn times_256(integers: Self::B) -> Self::B {
+        integers.map(|bytes| (i32::from_le_bytes(bytes) << 8).to_le_bytes())
+    }
+
+    #[inline(always)]
+    unsafe fn negated(integers: Self::B) -> Self::B {
+        integers.map(|bytes| i32::from_le_bytes(bytes).wrapping_neg().to_le_bytes())
+    }
+
+    #[inline(always)]
+    unsafe fn to_floats(integers: Self::B) -> Self::F {
+        integers.map(|bytes| i32::from_le_bytes(bytes) as f32)
+    }
+
+    #[inline(always)]
+    unsafe fn to_integers(floats: Self::F) -> Self::B {
+        floats.map(|x| (libm::rintf(x) as i32).to_le_bytes())
     }
 
     #[inline(always)]
@@ -202,11 +232,6 @@ impl Bytes for Scalar {
                 (rows[a][b], rows[b][a]) = (rows[b][a], rows[a][b]);
             }
         }
-    }
-
-    #[inline(always)]
-    unsafe fn store_rounded(to: *mut i8, x: Self::F) {
-        unsafe { to.cast::<[i8; 4]>().write_unaligned(x.map(|x| libm::rintf(x) as i8)) }
     }
 
     #[inline(always)]

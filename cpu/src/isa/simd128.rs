@@ -178,6 +178,8 @@ impl Bytes for Simd128 {
     const LANES: usize = 4;
     type B = v128;
     const HAS_MANY_REGISTERS: bool = false;
+    const HAS_DOTS: bool = cfg!(target_feature = "relaxed-simd");
+    const HAS_ODD_DOTS: bool = false;
 
     #[inline(always)]
     unsafe fn load_bytes(from: *const u8) -> Self::B {
@@ -220,15 +222,19 @@ impl Bytes for Simd128 {
     }
 
     #[inline(always)]
-    unsafe fn dots<const BITS: u32, const N: usize>(weights: [Self::B; N], inputs: [Self::B; N]) -> Self::F {
+    unsafe fn dots<const BITS: u32, const N: usize>(
+        sums: Self::B,
+        weights: [Self::B; N],
+        inputs: [Self::B; N],
+    ) -> Self::B {
         // Weights of seven bits have an instruction of their own.
         #[cfg(target_feature = "relaxed-simd")]
         if BITS < 8 {
-            let mut sum = i32x4_splat(0);
+            let mut sums = sums;
             for i in 0..N {
-                sum = i32x4_relaxed_dot_i8x16_i7x16_add(inputs[i], weights[i], sum);
+                sums = i32x4_relaxed_dot_i8x16_i7x16_add(inputs[i], weights[i], sums);
             }
-            return f32x4_convert_i32x4(sum);
+            return sums;
         }
         // Sums of two products, of the lower and of the upper halves of the bytes.
         let (mut low, mut high) = (i32x4_splat(0), i32x4_splat(0));
@@ -238,7 +244,32 @@ impl Bytes for Simd128 {
             high = i32x4_add(high, i32x4_dot_i16x8(i16x8_extend_high_i8x16(w), i16x8_extend_high_i8x16(x)));
         }
         let (even, odd) = (i32x4_shuffle::<0, 2, 4, 6>(low, high), i32x4_shuffle::<1, 3, 5, 7>(low, high));
-        f32x4_convert_i32x4(i32x4_add(even, odd))
+        i32x4_add(sums, i32x4_add(even, odd))
+    }
+
+    #[inline(always)]
+    unsafe fn plus(a: Self::B, b: Self::B) -> Self::B {
+        i32x4_add(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn times_256(integers: Self::B) -> Self::B {
+        i32x4_shl(integers, 8)
+    }
+
+    #[inline(always)]
+    unsafe fn negated(integers: Self::B) -> Self::B {
+        i32x4_neg(integers)
+    }
+
+    #[inline(always)]
+    unsafe fn to_floats(integers: Self::B) -> Self::F {
+        f32x4_convert_i32x4(integers)
+    }
+
+    #[inline(always)]
+    unsafe fn to_integers(floats: Self::F) -> Self::B {
+        i32x4_trunc_sat_f32x4(f32x4_nearest(floats))
     }
 
     #[inline(always)]
@@ -249,15 +280,6 @@ impl Bytes for Simd128 {
         rows[1] = i64x2_shuffle::<1, 3>(low[0], low[1]);
         rows[2] = i64x2_shuffle::<0, 2>(high[0], high[1]);
         rows[3] = i64x2_shuffle::<1, 3>(high[0], high[1]);
-    }
-
-    #[inline(always)]
-    unsafe fn store_rounded(to: *mut i8, x: Self::F) {
-        unsafe {
-            let words = i32x4_trunc_sat_f32x4(f32x4_nearest(x));
-            let halves = i16x8_narrow_i32x4(words, words);
-            v128_store32_lane::<0>(i8x16_narrow_i16x8(halves, halves), to.cast());
-        }
     }
 
     #[inline(always)]

@@ -20,8 +20,8 @@ pub(crate) trait Codes {
     /// Integers that quants select.
     const TABLE: [i8; 16];
 
-    /// Scales of a block, for integers that are `zero` too large.
-    unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize, zero: f32) -> Scales;
+    /// Scales of a block.
+    unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Scales;
 }
 
 /// A layout with a table.
@@ -40,7 +40,7 @@ impl<C: Codes> Format for Coded<C> {
     #[inline(always)]
     unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Scales {
         // SAFETY: As of the trait.
-        unsafe { C::scales::<I>(matrix, group, block, 0.0) }
+        unsafe { C::scales::<I>(matrix, group, block) }
     }
 
     #[inline(always)]
@@ -51,12 +51,6 @@ impl<C: Codes> Format for Coded<C> {
             [I::select(&C::TABLE, low), I::select(&C::TABLE, high)]
         }
     }
-
-    #[inline(always)]
-    unsafe fn halves<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [Scales; 2] {
-        // SAFETY: As of the trait.
-        [unsafe { C::scales::<I>(matrix, group, block, I::BYTE_ZERO) }; 2]
-    }
 }
 
 /// [`Layout::Iq4Nl`](crate::Layout::Iq4Nl).
@@ -66,9 +60,9 @@ impl Codes for Iq4Nl {
     const TABLE: [i8; 16] = IQ4;
 
     #[inline(always)]
-    unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize, zero: f32) -> Scales {
+    unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Scales {
         // SAFETY: As of the trait.
-        unsafe { plain_scales::<I>(matrix, 1, group * matrix.blocks + block, zero) }
+        unsafe { plain_scales::<I>(matrix, 1, group * matrix.blocks + block, 0.0) }
     }
 }
 
@@ -79,7 +73,7 @@ impl Codes for Iq4Xs {
     const TABLE: [i8; 16] = IQ4;
 
     #[inline(always)]
-    unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize, zero: f32) -> Scales {
+    unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Scales {
         // SAFETY: As of the trait.
         unsafe {
             let integers = matrix.at(1, (group * matrix.blocks + block) * GROUP).cast::<[i8; GROUP]>().read();
@@ -87,7 +81,7 @@ impl Codes for Iq4Xs {
             for row in 0..GROUP {
                 scale[row] *= f32::from(integers[row]);
             }
-            Scales { scale, least: scale.map(|scale| -zero * scale) }
+            Scales { scale, least: [0.0; GROUP] }
         }
     }
 }
@@ -99,11 +93,11 @@ impl Codes for Mxfp4 {
     const TABLE: [i8; 16] = FP4;
 
     #[inline(always)]
-    unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize, zero: f32) -> Scales {
+    unsafe fn scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Scales {
         // SAFETY: As of the trait.
         let exponents = unsafe { matrix.at(1, (group * matrix.blocks + block) * GROUP).cast::<[u8; GROUP]>().read() };
         // The least two powers are zero, as on GPUs.
         let scale = exponents.map(|exponent| f32::from_bits(u32::from(exponent.max(1) - 1) << 23));
-        Scales { scale, least: scale.map(|scale| -zero * scale) }
+        Scales { scale, least: [0.0; GROUP] }
     }
 }

@@ -1,9 +1,9 @@
 //! Products of a few rows of inputs: weights are read once, in order, and inputs stay in the nearest caches.
 
 use super::formats::Format;
-use super::inputs::{Form, Inputs, NIBBLES, first_of};
+use super::inputs::{Form, Inputs, NIBBLES, first_of, has_exact, vectors};
 use super::matrix::{GROUP, Matrix};
-use super::rounded::dots;
+use super::rounded::{EXACT, dots, has_dots, zero};
 use crate::isa::Isa;
 
 /// Rows of inputs that share unpacked weights, with few and with many registers.
@@ -25,22 +25,22 @@ pub(crate) unsafe fn group<I: Isa, L: Format>(
     // SAFETY: As of this function, and rows are below the count.
     unsafe {
         while I::HAS_MANY_REGISTERS && row + MANY <= inputs.count {
-            products::<I, L, MANY>(matrix, group, inputs, row, &mut results[row..]);
+            of_rows::<I, L, MANY>(matrix, group, inputs, row, &mut results[row..]);
             row += MANY;
         }
         while row + FEW <= inputs.count {
-            products::<I, L, FEW>(matrix, group, inputs, row, &mut results[row..]);
+            of_rows::<I, L, FEW>(matrix, group, inputs, row, &mut results[row..]);
             row += FEW;
         }
         if row < inputs.count {
-            products::<I, L, 1>(matrix, group, inputs, row, &mut results[row..]);
+            of_rows::<I, L, 1>(matrix, group, inputs, row, &mut results[row..]);
         }
     }
 }
 
 /// The same for `M` rows of inputs. The sums of a row do not depend on the other rows.
 #[inline(always)]
-unsafe fn products<I: Isa, L: Format, const M: usize>(
+unsafe fn of_rows<I: Isa, L: Format, const M: usize>(
     matrix: &Matrix<'_>,
     group: usize,
     inputs: &Inputs,
@@ -50,8 +50,11 @@ unsafe fn products<I: Isa, L: Format, const M: usize>(
     // SAFETY: As of `group`.
     unsafe {
         let sums: [[f32; GROUP]; M] = match inputs.form {
-            Form::Integers if L::BITS > 0 => of_integers::<I, L, M>(matrix, group, inputs, row),
-            Form::Arranged if L::HAS_NIBBLES => of_nibbles::<I, L, M>(matrix, group, inputs, row),
+            Form::Integers(1) if has_dots::<I>(L::BITS) => of_integers::<I, L, M, 1>(matrix, group, inputs, row),
+            Form::Integers(_) if I::EXACT_FEW && has_exact(L::BITS) => {
+                of_integers::<I, L, M, EXACT>(matrix, group, inputs, row)
+            }
+            Form::Arranged if !I::EXACT_FEW && L::HAS_NIBBLES => of_nibbles::<I, L, M>(matrix, group, inputs, row),
             _ => of_blocks::<I, L, M>(matrix, group, inputs, row),
         };
         for m in 0..M {
@@ -76,6 +79,7 @@ unsafe fn of_blocks<I: Isa, L: Format, const M: usize>(
         for block in 0..inputs.blocks {
             let scales = L::scales::<I>(matrix, group, block);
             for column in 0..GROUP {
+                I::prefetch(matrix.later(group, block * GROUP + column, L::BYTES));
                 let quants = L::quants::<I>(matrix, group * GROUP + column, block);
                 for m in 0..M {
                     let x = inputs.block(row + m, block);
@@ -129,7 +133,7 @@ unsafe fn of_nibbles<I: Isa, L: Format, const M: usize>(
                 words[column] = I::load_bytes(matrix.nibbles(group * GROUP + column, block));
             }
             for column in 0..GROUP {
-                I::prefetch(matrix.ahead(group * GROUP + column, block, 16));
+                I::prefetch(matrix.later(group, (window * GROUP + column) * I::FOURS, L::BYTES));
             }
             let mut products = [[I::splat(0.0); GROUP]; M];
             add_nibbles::<I, M, 0>(&words, &x, &mut products);
@@ -174,54 +178,90 @@ unsafe fn add_nibbles<I: Isa, const M: usize, const N: u32>(
     }
 }
 
-/// Sums with inputs in 8-bit integers.
+/// Sums with inputs in integers of `D` digits.
 #[inline(always)]
-unsafe fn of_integers<I: Isa, L: Format, const M: usize>(
+unsafe fn of_integers<I: Isa, L: Format, const M: usize, const D: usize>(
     matrix: &Matrix<'_>,
     group: usize,
     inputs: &Inputs,
     row: usize,
 ) -> [[f32; GROUP]; M] {
-    // SAFETY: As of `group`; inputs are arranged for the lanes of the set.
+    // SAFETY: As of `group`; inputs are integers for the lanes of the set.
     unsafe {
-        let mut sum = [[I::splat(0.0); GROUP]; M];
+        let (mut sum, none) = ([[I::splat(0.0); GROUP]; M], I::splat_bytes([0; 4].as_ptr()));
         for window in 0..inputs.blocks.div_ceil(I::FOURS) {
             let block = first_of::<I>(window, inputs.blocks);
-            let [scale, least] = L::wide_scales::<I>(matrix, group, block);
+            let [scale, mut least] = L::wide_scales::<I>(matrix, group, block);
             let upper = L::wide_upper_scales::<I>(matrix, group, block);
             let mut quants = [L::integers::<I>(matrix, group * GROUP, block); GROUP];
             for column in 1..GROUP {
                 quants[column] = L::integers::<I>(matrix, group * GROUP + column, block);
             }
             for column in 0..GROUP {
-                let ahead = matrix.ahead(group * GROUP + column, block, if L::BITS == 8 { 32 } else { 16 });
-                I::prefetch(ahead);
-                if L::BITS == 8 {
-                    I::prefetch(ahead.wrapping_add(4 * I::LANES));
+                let later = matrix.later(group, (window * GROUP + column) * I::FOURS, L::BYTES);
+                I::prefetch(later);
+                if L::BYTES == 32 {
+                    I::prefetch(later.wrapping_add(4 * I::LANES));
+                }
+                if L::HAS_MINIMA {
+                    least[column] = I::fma(scale[column], I::splat(zero::<I, L>().into()), least[column]);
                 }
             }
             for m in 0..M {
-                let x = inputs.window::<I>(row + m, window, 5);
-                let x_low = I::load_bytes(x.cast());
-                let x_high = I::load_bytes(x.add(I::LANES).cast());
-                let of_inputs = I::load(x.add(2 * I::LANES));
-                let [sums_low, sums_high] = [I::load(x.add(3 * I::LANES)), I::load(x.add(4 * I::LANES))];
-                let sums = I::add(sums_low, sums_high);
+                let x = inputs.window::<I>(row + m, window, vectors(D));
+                let mut both = [[I::load_bytes(x.cast()); 2]; D];
+                let mut halves = [[[both[0][0]]; D]; 2];
+                for digit in 0..D {
+                    for half in 0..2 {
+                        both[digit][half] = I::load_bytes(x.add((2 * digit + half) * I::LANES).cast());
+                        halves[half][digit] = [both[digit][half]];
+                    }
+                }
+                let after = x.add(2 * D * I::LANES);
+                let of_inputs = I::load(after);
+                let (first, second) = (I::load_bytes(after.add(I::LANES).cast()), after.add(2 * I::LANES));
                 for column in 0..GROUP {
-                    let [low, high] = quants[column];
-                    sum[m][column] = if let Some([scale_high, least_high]) = upper {
-                        let high = I::mul(dots::<I, L, 1>([high], [x_high]), scale_high[column]);
-                        let both = I::fma(dots::<I, L, 1>([low], [x_low]), scale[column], high);
-                        let added = I::fma(least_high[column], sums_high, sum[m][column]);
-                        I::fma(both, of_inputs, I::fma(least[column], sums_low, added))
-                    } else {
-                        let products = I::mul(dots::<I, L, 2>([low, high], [x_low, x_high]), of_inputs);
-                        I::fma(products, scale[column], I::fma(least[column], sums, sum[m][column]))
-                    };
+                    let quants = quants[column];
+                    if let Some([upper, upper_least]) = upper {
+                        // With minima nothing is taken off: the vectors are the sums of both halves.
+                        let starts = if L::HAS_MINIMA { [none; 2] } else { [first, I::load_bytes(second.cast())] };
+                        let high = products::<I, L, 1, D>(starts[1], [quants[1]], halves[1]);
+                        let low = products::<I, L, 1, D>(starts[0], [quants[0]], halves[0]);
+                        let both = I::fma(low, scale[column], I::mul(high, upper[column]));
+                        sum[m][column] = I::fma(both, of_inputs, sum[m][column]);
+                        if L::HAS_MINIMA {
+                            let added = I::fma(least[column], I::load(after.add(I::LANES)), sum[m][column]);
+                            sum[m][column] = I::fma(upper_least[column], I::load(second), added);
+                        }
+                        continue;
+                    }
+                    let products = products::<I, L, 2, D>(first, quants, both);
+                    sum[m][column] = I::fma(products, I::mul(scale[column], of_inputs), sum[m][column]);
+                    if L::HAS_MINIMA {
+                        sum[m][column] = I::fma(least[column], I::load(second), sum[m][column]);
+                    }
                 }
             }
         }
         totals::<I, M>(sum)
+    }
+}
+
+/// Sums of the products of weights with all digits of inputs.
+#[inline(always)]
+unsafe fn products<I: Isa, L: Format, const N: usize, const D: usize>(
+    start: I::B,
+    quants: [I::B; N],
+    digits: [[I::B; N]; D],
+) -> I::F {
+    // SAFETY: The caller has the instructions.
+    unsafe {
+        let mut sums = if D == 1 { start } else { I::splat_bytes([0; 4].as_ptr()) };
+        for digit in 0..D {
+            sums = if digit > 0 { I::times_256(sums) } else { sums };
+            sums = dots::<I, L, N>(sums, quants, digits[digit]);
+        }
+        I::to_floats(if D == 1 { sums } else { I::plus(sums, start) })
     }
 }
 

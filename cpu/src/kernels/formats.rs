@@ -17,6 +17,12 @@ pub(crate) trait Format {
     const HAS_NIBBLES: bool = false;
     /// Bits of a quant; 0 for floats.
     const BITS: u32;
+    /// The number that is subtracted from quants where these are multiplied as bytes, so that sums fit 32 bits; 0 for signed quants of 8 bits.
+    const ZERO: u8 = if Self::BITS == 0 || Self::BITS == 8 { 0 } else { 1 << (Self::BITS - 1) };
+    /// Bytes of a block in the first plane.
+    const BYTES: usize = 16;
+    /// Minima, which are added to scaled quants, are stored for each block or half of one.
+    const HAS_MINIMA: bool = false;
     /// Both halves of a block have their own scales.
     const IS_HALVED: bool = false;
 
@@ -87,6 +93,7 @@ unsafe fn wide<I: Isa, L: Format + ?Sized>(
 pub(crate) struct F32;
 
 impl Format for F32 {
+    const BYTES: usize = 128;
     const BITS: u32 = 0;
     const HAS_SCALES: bool = false;
     const HAS_LEAST: bool = false;
@@ -108,6 +115,7 @@ impl Format for F32 {
 pub(crate) struct F16;
 
 impl Format for F16 {
+    const BYTES: usize = 64;
     const BITS: u32 = 0;
     const HAS_SCALES: bool = false;
     const HAS_LEAST: bool = false;
@@ -129,6 +137,7 @@ impl Format for F16 {
 pub(crate) struct Q8_0;
 
 impl Format for Q8_0 {
+    const BYTES: usize = 32;
     const BITS: u32 = 8;
     const HAS_LEAST: bool = false;
 
@@ -153,15 +162,9 @@ impl Format for Q8_0 {
     }
 
     #[inline(always)]
-    unsafe fn halves<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [Scales; 2] {
-        // SAFETY: As of the trait.
-        [unsafe { plain_scales::<I>(matrix, 1, group * matrix.blocks + block, I::BYTE_ZERO) }; 2]
-    }
-
-    #[inline(always)]
     unsafe fn wide_scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [[I::F; GROUP]; 2] {
         // SAFETY: As of the trait.
-        unsafe { wide_plain::<I>(matrix, 1, group, block, I::BYTE_ZERO) }
+        unsafe { wide_plain::<I>(matrix, 1, group, block, 0.0) }
     }
 }
 
@@ -170,6 +173,7 @@ pub(crate) struct Q5_1;
 
 impl Format for Q5_1 {
     const BITS: u32 = 5;
+    const HAS_MINIMA: bool = true;
 
     #[inline(always)]
     unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
@@ -281,6 +285,7 @@ pub(crate) struct Q4_1;
 impl Format for Q4_1 {
     const BITS: u32 = 4;
     const HAS_NIBBLES: bool = true;
+    const HAS_MINIMA: bool = true;
 
     #[inline(always)]
     unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
@@ -302,6 +307,7 @@ pub(crate) struct Q4K;
 impl Format for Q4K {
     const BITS: u32 = 4;
     const HAS_NIBBLES: bool = true;
+    const HAS_MINIMA: bool = true;
 
     #[inline(always)]
     unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {
@@ -328,6 +334,7 @@ pub(crate) struct Q5K;
 
 impl Format for Q5K {
     const BITS: u32 = 5;
+    const HAS_MINIMA: bool = true;
 
     #[inline(always)]
     unsafe fn quants<I: Isa>(matrix: &Matrix<'_>, row: usize, block: usize) -> I::Block {

@@ -49,9 +49,9 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     // SAFETY: As of this function; the scratch is not used otherwise.
     let inputs = unsafe { Inputs::of::<I>((layout, rounds), x, (m, k), norm, work) }?;
     let activation = Activation::of(activation);
+    let (mut gate, mut up) = ([[0.0; GROUP]; MAX_ROWS], [[0.0; GROUP]; MAX_ROWS]);
     while let Some(item) = work.next(tiles.div_ceil(GROUPS)) {
         for tile in item * GROUPS..tiles.min((item + 1) * GROUPS) {
-            let (mut gate, mut up) = ([[0.0; GROUP]; MAX_ROWS], [[0.0; GROUP]; MAX_ROWS]);
             // SAFETY: Both groups are within the matrix; each item is given to one thread.
             unsafe {
                 (format.group)(&matrix, tile, &inputs, &mut gate[..m]);

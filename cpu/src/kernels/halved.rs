@@ -2,7 +2,7 @@
 
 use super::formats::Format;
 use super::matrix::{GROUP, Matrix};
-use super::scales::{Scales, UNSCALED, super_pairs, super_scale};
+use super::scales::{Scales, UNSCALED, super_pairs, super_scale, wide_signed};
 use crate::isa::Isa;
 
 /// Two bytes of each row of a group: of the lower and of the upper half of a block.
@@ -20,15 +20,9 @@ unsafe fn integer_scales(matrix: &Matrix<'_>, plane: usize, row: usize, block: u
     [f32::from(halves[0].cast_signed()), f32::from(halves[1].cast_signed())]
 }
 
-/// [`Format::halves`] of integer scales and of scales of those, for quants that are `zero` too large.
+/// [`Format::halves`] of integer scales and of scales of those; nothing is added to numbers.
 #[inline(always)]
-unsafe fn scales_of_halves<I: Isa>(
-    matrix: &Matrix<'_>,
-    planes: [usize; 2],
-    group: usize,
-    block: usize,
-    zero: f32,
-) -> [Scales; 2] {
+unsafe fn scales_of_halves<I: Isa>(matrix: &Matrix<'_>, planes: [usize; 2], group: usize, block: usize) -> [Scales; 2] {
     // SAFETY: As of `Format`.
     unsafe {
         let d = super_scale::<I>(matrix, planes[1], group, block);
@@ -37,7 +31,6 @@ unsafe fn scales_of_halves<I: Isa>(
         for (half, scales) in halves.iter_mut().enumerate() {
             for row in 0..GROUP {
                 scales.scale[row] = d[row] * f32::from(integers[row][half].cast_signed());
-                scales.least[row] = -zero * scales.scale[row];
             }
         }
         halves
@@ -83,7 +76,19 @@ impl Format for Q6K {
     #[inline(always)]
     unsafe fn halves<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [Scales; 2] {
         // SAFETY: As of the trait.
-        unsafe { scales_of_halves::<I>(matrix, [2, 3], group, block, 32.0) }
+        unsafe { scales_of_halves::<I>(matrix, [2, 3], group, block) }
+    }
+
+    #[inline(always)]
+    unsafe fn wide_scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [[I::F; GROUP]; 2] {
+        // SAFETY: As of the trait.
+        unsafe { wide_signed::<I>(matrix, [2, 3], group, block, 0) }
+    }
+
+    #[inline(always)]
+    unsafe fn wide_upper_scales<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> Option<[[I::F; GROUP]; 2]> {
+        // SAFETY: As of the trait.
+        Some(unsafe { wide_signed::<I>(matrix, [2, 3], group, block, 1) })
     }
 }
 
@@ -92,6 +97,7 @@ pub(crate) struct Q3K;
 
 impl Format for Q3K {
     const BITS: u32 = 4;
+    const ZERO: u8 = 4;
     const IS_HALVED: bool = true;
     const HAS_LEAST: bool = false;
 
@@ -110,7 +116,7 @@ impl Format for Q3K {
     #[inline(always)]
     unsafe fn halves<I: Isa>(matrix: &Matrix<'_>, group: usize, block: usize) -> [Scales; 2] {
         // SAFETY: As of the trait.
-        unsafe { scales_of_halves::<I>(matrix, [1, 2], group, block, 4.0) }
+        unsafe { scales_of_halves::<I>(matrix, [1, 2], group, block) }
     }
 }
 
@@ -119,6 +125,8 @@ pub(crate) struct Q2K;
 
 impl Format for Q2K {
     const BITS: u32 = 4;
+    const ZERO: u8 = 0;
+    const HAS_MINIMA: bool = true;
     const IS_HALVED: bool = true;
     const HAS_SCALES: bool = false;
     const HAS_LEAST: bool = false;

@@ -1,8 +1,8 @@
 //! Inputs of products of a few rows, in the order in which the products read them.
 
 use super::matrix::BLOCK;
-use super::rounded::{self, Rounded};
-use crate::isa::Isa;
+use super::rounded::{self, Digits, EXACT};
+use crate::isa::{Isa, OfFormat};
 use crate::memory::Fault;
 use crate::op::Layout;
 use crate::work::Work;
@@ -18,9 +18,9 @@ pub(super) enum Form {
     /// Floats in the order of [`crate::isa::Bytes::nibble`], divided by what its nibbles are worth too much, then their sum for each lane.
     /// `// [rows, windows, 9, LANES]`
     Arranged,
-    /// 8-bit integers: those of the lower halves of blocks, of the upper halves, and three vectors of floats: scales, and for each lane the sum of
-    /// its lower and of its upper integers, times the scale. `// [rows, windows, 5, LANES]`
-    Integers,
+    /// Integers of so many digits: for each digit the bytes of the lower and of the upper halves of blocks, then scales and two vectors with which
+    /// the sums of each lane begin, see [`integers`]. `// [rows, windows, 2 * digits + 3, LANES]`
+    Integers(usize),
 }
 
 /// Inputs of a few rows, in memory of the thread.
@@ -68,16 +68,18 @@ impl Inputs {
     ) -> Result<Self, Fault> {
         let blocks = k.div_ceil(BLOCK);
         let (width, windows) = (blocks * BLOCK, blocks.div_ceil(I::FOURS));
-        let rounds = rounds && layout.is_quantised();
+        let format = &I::FORMATS[layout as usize];
+        let rounds = rounds && format.bits > 0;
         let form = match blocks >= I::FOURS {
-            true if rounds => Form::Integers,
-            true if I::FORMATS[layout as usize].has_nibbles => Form::Arranged,
+            true if rounds && rounded::has_dots::<I>(format.bits) => Form::Integers(1),
+            true if !rounds && I::EXACT_FEW && has_exact(format.bits) => Form::Integers(EXACT),
+            true if !rounds && format.has_nibbles => Form::Arranged,
             _ => Form::Natural,
         };
         let (stride, sums) = match form {
             Form::Natural => (width, blocks),
             Form::Arranged => (windows * (NIBBLES + 1) * I::LANES, 0),
-            Form::Integers => (windows * 5 * I::LANES, 0),
+            Form::Integers(digits) => (windows * vectors(digits) * I::LANES, 0),
         };
         let len = (stride + sums + 1).checked_mul(m).and_then(|len| len.checked_add(width));
         let scratch = work.scratch(len.ok_or(Fault::OutOfBounds)?);
@@ -100,7 +102,8 @@ impl Inputs {
             unsafe {
                 match form {
                     Form::Arranged => arrange::<I>(natural, to),
-                    Form::Integers => integers::<I>(natural, to),
+                    Form::Integers(1) => integers::<I, 1>(natural, format, to),
+                    Form::Integers(_) => integers::<I, EXACT>(natural, format, to),
                     Form::Natural => {
                         if rounds {
                             rounded::rows::<I>(natural, width, to);
@@ -188,29 +191,72 @@ unsafe fn arrange<I: Isa>(natural: &[f32], to: &mut [f32]) {
     }
 }
 
-/// Rounds a row to integers.
+/// Products with weights of so many bits are exact with three digits: eight of them fit 32 bits.
+pub(super) const fn has_exact(bits: u32) -> bool {
+    bits > 0 && bits < 8
+}
+
+/// Vectors of a window of integers.
+pub(super) const fn vectors(digits: usize) -> usize {
+    2 * digits + 3
+}
+
+/// Rounds a row to integers. Sums of a lane's products begin with what [`rounded::zero`] takes off quants, for both halves of blocks apart where they
+/// have their own scales, else for both together, and with the sum of the lane's inputs. With minima for both halves the vectors are the sums of the
+/// inputs of each: nothing is taken off then.
 ///
 /// # Safety
 /// The instruction set is there.
 #[inline(always)]
-unsafe fn integers<I: Isa>(natural: &[f32], to: &mut [f32]) {
+unsafe fn integers<I: Isa, const D: usize>(natural: &[f32], format: &OfFormat, to: &mut [f32]) {
     let blocks = natural.as_chunks::<BLOCK>().0;
-    for (window, to) in to.chunks_exact_mut(5 * I::LANES).enumerate() {
+    for (window, to) in to.chunks_exact_mut(vectors(D) * I::LANES).enumerate() {
         let first = first_of::<I>(window, blocks.len());
         let skipped = window * I::FOURS - first;
         if skipped > 0 {
             to.fill(0.0);
         }
+        let (bytes, floats) = to.split_at_mut(2 * D * I::LANES);
         for four in skipped..I::FOURS {
             // SAFETY: As of this function.
-            let Rounded { integers, scale, sums } = unsafe { rounded::block::<I>(&blocks[first + four]) };
-            let (bytes, floats) = to.split_at_mut(2 * I::LANES);
+            let Digits { digits, scale } = unsafe { rounded::block::<I, D>(&blocks[first + four]) };
             let bytes: &mut [i8] = bytemuck::cast_slice_mut(bytes);
-            for half in 0..2 {
-                bytes[half * 4 * I::LANES + 16 * four..][..16].copy_from_slice(&integers[16 * half..][..16]);
-                floats[(1 + half) * I::LANES + 4 * four..][..4].copy_from_slice(&[sums[half], 0.0, 0.0, 0.0]);
+            for (number, digits) in digits.iter().flat_map(|digits| digits.as_chunks::<16>().0).enumerate() {
+                bytes[number * 4 * I::LANES + 16 * four..][..16].copy_from_slice(digits);
             }
             floats[4 * four..][..4].fill(scale);
         }
+        // SAFETY: As of this function; the window has all vectors.
+        unsafe {
+            let at = floats.as_mut_ptr();
+            let [low, high] = [lane_sums::<I, D>(bytes, 0, format.zero), lane_sums::<I, D>(bytes, 1, format.zero)];
+            if format.is_halved && format.has_minima {
+                for half in 0..2 {
+                    let sums = I::to_floats(lane_sums::<I, D>(bytes, half, 1));
+                    I::store(at.add((1 + half) * I::LANES), I::mul(sums, I::load(at)));
+                }
+            } else if format.is_halved {
+                I::store_bytes(at.add(I::LANES).cast(), I::negated(low));
+                I::store_bytes(at.add(2 * I::LANES).cast(), I::negated(high));
+            } else {
+                I::store_bytes(at.add(I::LANES).cast(), I::negated(I::plus(low, high)));
+                let sums = I::plus(lane_sums::<I, D>(bytes, 0, 1), lane_sums::<I, D>(bytes, 1, 1));
+                I::store(at.add(2 * I::LANES), I::mul(I::to_floats(sums), I::load(at)));
+            }
+        }
+    }
+}
+
+/// The sum of the integers of each lane in one half of the blocks, times a small number.
+#[inline(always)]
+unsafe fn lane_sums<I: Isa, const D: usize>(bytes: &[f32], half: usize, times: u8) -> I::B {
+    // SAFETY: The caller has the instructions and the vectors.
+    unsafe {
+        let (mut sums, times) = (I::splat_bytes([0; 4].as_ptr()), I::splat_bytes([times; 4].as_ptr()));
+        for digit in 0..D {
+            let digits = I::load_bytes(bytes.as_ptr().add((2 * digit + half) * I::LANES).cast());
+            sums = I::dots::<6, 1>(I::times_256(sums), [times], [digits]);
+        }
+        sums
     }
 }

@@ -4,9 +4,10 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::formats::Format;
-use super::matmul_integers::Shape;
+use super::matmul_integers::{self, Shape};
 use super::matrix::{BLOCK, GROUP, Matrix};
 use super::outputs::Outputs;
+use super::rounded::{EXACT, has_dots};
 use crate::isa::Isa;
 use crate::job::Launch;
 use crate::memory::Fault;
@@ -53,10 +54,16 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     let x: &[f32] = launch.input(0, [m, k])?; // [m, k]
     let matrix = Matrix::of(launch, 3, layout, n, blocks as usize)?;
     let outputs = Outputs::of(launch, (m, n), (y_stride, y_offset), flags, first_row, 0)?;
-    let rounds = rounds && layout.is_quantised();
-    if rounds && matrix.blocks >= I::FOURS {
+    let rounds = rounds && format.bits > 0;
+    let digits = match rounds {
+        true if has_dots::<I>(format.bits) => 1,
+        false if I::EXACT_MANY && matmul_integers::has_exact(format.bits) => EXACT,
+        _ => 0,
+    };
+    if digits > 0 && matrix.blocks >= I::FOURS {
+        let sizes = (Shape { m, n, k }, digits);
         // SAFETY: As of this function.
-        return unsafe { super::matmul_integers::run::<I>(format, &matrix, x, Shape { m, n, k }, &outputs, work) };
+        return unsafe { matmul_integers::run::<I>(format, &matrix, x, sizes, &outputs, work) };
     }
     let parts = m.div_ceil(MAX_ROWS);
     let rows = m.div_ceil(parts.max(1)).next_multiple_of(I::TILE);

@@ -53,9 +53,9 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     // SAFETY: As of this function; the scratch is not used otherwise.
     let inputs = unsafe { Inputs::of::<I>((layout, rounds), x, (m, k), norm, work) }?;
     let groups = n.div_ceil(GROUP);
+    let mut results = [[0.0; GROUP]; MAX_ROWS];
     while let Some(item) = work.next(groups.div_ceil(GROUPS)) {
         for group in item * GROUPS..groups.min((item + 1) * GROUPS) {
-            let mut results = [[0.0; GROUP]; MAX_ROWS];
             // SAFETY: The group is within the matrix; each item is given to one thread.
             unsafe {
                 (format.group)(&matrix, group, &inputs, &mut results[..m]);

@@ -50,6 +50,7 @@ pub(crate) use inputs::Inputs;
 pub(crate) use matmul::unpack;
 pub(crate) use matmul_integers::{Rows, columns};
 pub(crate) use matrix::Matrix;
+pub(crate) use rounded::zero;
 
 /// Index in memory of the number at `index` of a row in a lane layout for lanes with a block of 32 numbers each: groups of `1 << log_blocks`
 /// blocks, whose fours are in the order in which the lanes of a group load them; 0 for the natural order.

@@ -51,6 +51,16 @@ impl<'a> Outputs<'a> {
     /// No other thread stores the same columns.
     #[inline(always)]
     pub(crate) unsafe fn store(&self, row: usize, group: usize, four: [f32; GROUP]) {
+        let first = group * GROUP;
+        if self.layout == 0 && first + GROUP <= self.columns {
+            // SAFETY: As of this function.
+            let to = unsafe { self.y.part(row * self.stride + self.offset + first, GROUP) };
+            let bias = self.bias.and_then(|bias| bias.get(first..first + GROUP)).unwrap_or(&[0.0; GROUP]);
+            for (to, (result, bias)) in to.iter_mut().zip(four.iter().zip(bias)) {
+                *to = if self.accumulates { *to + (result + bias) } else { result + bias };
+            }
+            return;
+        }
         for (index, mut result) in four.into_iter().enumerate() {
             let column = group * GROUP + index;
             if column >= self.columns {

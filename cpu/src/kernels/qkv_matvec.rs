@@ -54,9 +54,9 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     // SAFETY: As of this function; the scratch is not used otherwise.
     let inputs = unsafe { Inputs::of::<I>((layout, rounds), x, (m, k), Some(norm), work) }?;
     let heads = Heads { dim, q, kv, is_interleaved, bias, store, step, queries, q_layout };
+    let (mut a, mut b) = ([[0.0; GROUP]; MAX_ROWS], [[0.0; GROUP]; MAX_ROWS]);
     while let Some(tile) = work.next(n / 8) {
         let [first, second] = heads.groups(tile);
-        let (mut a, mut b) = ([[0.0; GROUP]; MAX_ROWS], [[0.0; GROUP]; MAX_ROWS]);
         // SAFETY: Both groups are within the matrix; each item is given to one thread.
         unsafe {
             (format.group)(&matrix, first, &inputs, &mut a[..m]);

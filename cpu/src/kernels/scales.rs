@@ -130,3 +130,22 @@ pub(super) unsafe fn wide_super<I: Isa>(
         [by_row::<I>(I::mul(scales, I::repeat(d))), by_row::<I>(I::mul(minima, I::repeat(least)))]
     }
 }
+
+/// The scales of one half of blocks: signed integers times their own scale. Nothing is added to numbers.
+#[inline(always)]
+pub(super) unsafe fn wide_signed<I: Isa>(
+    matrix: &Matrix<'_>,
+    planes: [usize; 2],
+    group: usize,
+    block: usize,
+    half: usize,
+) -> [[I::F; GROUP]; 2] {
+    // SAFETY: As of `super::formats::Format`; super-blocks have whole windows.
+    unsafe {
+        let bytes = I::byte_pairs(matrix.at(planes[0], (group * matrix.blocks + block) * 8))[half];
+        let is_negative = I::min(I::max(I::sub(bytes, I::splat(127.0)), I::splat(0.0)), I::splat(1.0));
+        let signed = I::fma(is_negative, I::splat(-256.0), bytes);
+        let d = super_scale::<I>(matrix, planes[1], group, block);
+        [by_row::<I>(I::mul(signed, I::repeat(d))), [I::splat(0.0); GROUP]]
+    }
+}
