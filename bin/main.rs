@@ -16,6 +16,7 @@ mod mcp;
 mod pull;
 mod serve;
 mod shared;
+mod store;
 mod usage;
 
 use commands::{bench, cache, chat, describe, inspect, keys, models, pack, score, search, synth};

@@ -9,11 +9,11 @@ use ocelli::api::{PictureUrl, Work};
 use ocelli::engine::Picture;
 use ocelli::{Error, Result};
 
-use super::store::{FileObject, Store};
 use crate::shared::api;
 use crate::shared::ask::{PictureFolder, picture_at};
 use crate::shared::callers::Caller;
 use crate::shared::pdf;
+use crate::store::{FileObject, Store};
 
 /// Most bytes of the files that one request names.
 const MOST_BYTES: u64 = 64 << 20;

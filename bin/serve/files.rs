@@ -19,10 +19,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::batches::Batches;
 use super::http::{Answer, failure, plain};
 use super::intake::Intake;
-use super::store::{FileObject, Store, page};
 use crate::shared::api;
 use crate::shared::callers::Caller;
 use crate::shared::form::{self, Form, MOST_BYTES, MOST_FIELD, Receiver};
+use crate::store::{FileObject, Store, page};
 
 /// Bytes of a file that are read at a time.
 const PIECE: usize = 64 << 10;

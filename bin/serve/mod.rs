@@ -34,10 +34,10 @@ mod intake;
 mod jobs;
 
 mod monitor;
-mod store;
 mod stream;
 
 use crate::shared::callers::Keys;
+use crate::store::{Store, Temporary};
 use album::Album;
 use batches::Batches;
 use connections::Signals;
@@ -45,7 +45,6 @@ use handler::{Loaded, Server};
 use intake::Intake;
 use jobs::Idle;
 use monitor::Monitor;
-use store::{Store, Temporary};
 
 /// Answer requests of OpenAI's API over HTTP: chat completions, completions, responses, models, tokens, files, batches.
 #[derive(Args)]

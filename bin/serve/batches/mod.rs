@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::http::failure;
-use super::store::{FileObject, Object, Store, new_id};
 use crate::batch::Attempts;
 use crate::shared::api;
 use crate::shared::callers::Caller;
+use crate::store::{FileObject, Object, Store, new_id};
 
 mod work;
 

@@ -20,10 +20,10 @@ use crate::batch::{Answered, Answers, Attempts, BatchRequest, Requests, Retries,
 use crate::serve::handler::Server;
 use crate::serve::http::told;
 use crate::serve::intake::Lane;
-use crate::serve::store::FileObject;
 use crate::shared::api;
 use crate::shared::callers::Caller;
 use crate::shared::io;
+use crate::store::FileObject;
 
 /// Answers batches one after another until the server ends. Runs on its own thread.
 pub(in crate::serve) fn work(server: &Server, waiting: &Receiver<String>) {

@@ -61,13 +61,14 @@ pub(super) const ARROWS: [(&str, &[&str]); 26] = [
 ];
 
 /// Allowed imports between the rooms of the command.
-pub(super) const COMMAND: [(&str, &[&str]); 7] = [
+pub(super) const COMMAND: [(&str, &[&str]); 8] = [
     ("shared", &[]),
+    ("store", &["shared"]),
     ("usage", &["shared"]),
     ("batch", &["shared", "usage"]),
     ("pull", &["shared"]),
     ("mcp", &["shared"]),
-    ("serve", &["batch", "mcp", "shared", "usage"]),
+    ("serve", &["batch", "mcp", "shared", "store", "usage"]),
     ("commands", &["batch", "pull", "shared", "usage"]),
 ];
 

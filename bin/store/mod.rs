@@ -23,7 +23,7 @@ const DATA: &str = "jsonl";
 
 /// A folder of objects, each a JSON file, some with a data file. Locked by one server at a time.
 #[derive(Debug)]
-pub(super) struct Store {
+pub(crate) struct Store {
     folder: PathBuf,
     /// Bytes of all files, and their limit.
     used: AtomicU64,
@@ -35,7 +35,7 @@ pub(super) struct Store {
 }
 
 /// An object of the API.
-pub(super) trait Object: Serialize + DeserializeOwned {
+pub(crate) trait Object: Serialize + DeserializeOwned {
     /// Prefix of its ids.
     const PREFIX: &'static str;
     fn id(&self) -> &str;
@@ -47,24 +47,24 @@ pub(super) trait Object: Serialize + DeserializeOwned {
 
 /// A file object of `/v1/files`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct FileObject {
-    pub(super) id: String,
-    pub(super) object: String,
-    pub(super) bytes: u64,
-    pub(super) created_at: u64,
-    pub(super) filename: String,
-    pub(super) purpose: String,
-    pub(super) status: String,
+pub(crate) struct FileObject {
+    pub(crate) id: String,
+    pub(crate) object: String,
+    pub(crate) bytes: u64,
+    pub(crate) created_at: u64,
+    pub(crate) filename: String,
+    pub(crate) purpose: String,
+    pub(crate) status: String,
     /// Extension: name of the key that it belongs to.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(super) owner: String,
+    pub(crate) owner: String,
     /// Seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) expires_at: Option<u64>,
+    pub(crate) expires_at: Option<u64>,
 }
 
 impl FileObject {
-    pub(super) fn new(owner: &str, filename: &str, purpose: &str) -> Self {
+    pub(crate) fn new(owner: &str, filename: &str, purpose: &str) -> Self {
         Self {
             id: new_id::<Self>(),
             object: "file".into(),
@@ -96,7 +96,7 @@ impl Object for FileObject {
 }
 
 /// A unique id.
-pub(super) fn new_id<T: Object>() -> String {
+pub(crate) fn new_id<T: Object>() -> String {
     format!("{}{}", T::PREFIX, api::random_name())
 }
 
@@ -106,7 +106,7 @@ impl Store {
     ///
     /// # Errors
     /// `io`, also if another server has locked it.
-    pub(super) fn open(folder: Option<&Path>, most: u64) -> Result<Self> {
+    pub(crate) fn open(folder: Option<&Path>, most: u64) -> Result<Self> {
         let is_temporary = folder.is_none();
         let folder = folder
             .map_or_else(|| std::env::temp_dir().join(format!("ocelli-{}", api::random_name())), Path::to_path_buf);
@@ -127,32 +127,32 @@ impl Store {
     ///
     /// # Errors
     /// `io`.
-    pub(super) fn create(&self, id: &str) -> Result<PathBuf> {
+    pub(crate) fn create(&self, id: &str) -> Result<PathBuf> {
         let path = self.bytes(id);
         private_append(&path).map_err(|error| Error::io(path.display(), &error))?;
         Ok(path)
     }
 
     /// Counts bytes that others have written, also beyond the limit.
-    pub(super) fn count(&self, bytes: u64) {
+    pub(crate) fn count(&self, bytes: u64) {
         self.used.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Counts bytes that are written. Returns false if there is no room for them.
-    pub(super) fn take_room(&self, bytes: u64) -> bool {
+    pub(crate) fn take_room(&self, bytes: u64) -> bool {
         let fits = |used: u64| used.checked_add(bytes).filter(|used| *used <= self.most);
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
     }
 
     /// Removes files that have expired.
-    pub(super) fn remove_expired(&self) {
+    pub(crate) fn remove_expired(&self) {
         let now = api::seconds();
         let expired = |file: &FileObject| file.expires_at.is_some_and(|at| at <= now);
         self.all().iter().filter(|file| expired(file)).for_each(|file| self.remove(&file.id));
     }
 
     /// Path of a file's bytes.
-    pub(super) fn bytes(&self, id: &str) -> PathBuf {
+    pub(crate) fn bytes(&self, id: &str) -> PathBuf {
         self.folder.join(format!("{id}.{DATA}"))
     }
 
@@ -161,7 +161,7 @@ impl Store {
     }
 
     /// An object by its id.
-    pub(super) fn get<T: Object>(&self, id: &str) -> Option<T> {
+    pub(crate) fn get<T: Object>(&self, id: &str) -> Option<T> {
         // An id is not a path.
         let name = id.strip_prefix(T::PREFIX)?;
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
@@ -171,7 +171,7 @@ impl Store {
     }
 
     /// An object by its id, if a sender may read it.
-    pub(super) fn get_for<T: Object>(&self, caller: &Caller, id: &str) -> Option<T> {
+    pub(crate) fn get_for<T: Object>(&self, caller: &Caller, id: &str) -> Option<T> {
         self.get(id).filter(|object: &T| caller.sees(object.owner()))
     }
 
@@ -179,7 +179,7 @@ impl Store {
     ///
     /// # Errors
     /// `io`.
-    pub(super) fn put<T: Object>(&self, object: &T) -> Result<()> {
+    pub(crate) fn put<T: Object>(&self, object: &T) -> Result<()> {
         let (path, part) = (self.path(object.id()), self.folder.join(format!("{}.part", object.id())));
         let json = io::json(object)?;
         let write = || -> std::io::Result<()> {
@@ -194,7 +194,7 @@ impl Store {
     }
 
     /// Removes a file and its bytes.
-    pub(super) fn remove(&self, id: &str) {
+    pub(crate) fn remove(&self, id: &str) {
         // Without its JSON the object does not exist, even if the bytes remain. There may be none.
         let _ = fs::remove_file(self.path(id)).and_then(|()| durable::sync_folder(&self.folder));
         let path = self.bytes(id);
@@ -206,7 +206,7 @@ impl Store {
     }
 
     /// Removes a temporary folder.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         if self.is_temporary {
             // Remaining files are left to the system's cleanup.
             let _ = fs::remove_dir_all(&self.folder);
@@ -214,7 +214,7 @@ impl Store {
     }
 
     /// All objects of a kind, the newest first.
-    pub(super) fn all<T: Object>(&self) -> Vec<T> {
+    pub(crate) fn all<T: Object>(&self) -> Vec<T> {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let ids = entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".json").map(str::to_owned));
         let mut objects: Vec<T> = ids.filter_map(|id| self.get(&id)).collect();
@@ -224,7 +224,7 @@ impl Store {
 }
 
 /// Removes a temporary store at the end of the server, however it ends.
-pub(super) struct Temporary(pub(super) Arc<Store>);
+pub(crate) struct Temporary(pub(crate) Arc<Store>);
 
 impl Drop for Temporary {
     fn drop(&mut self) {
@@ -233,7 +233,7 @@ impl Drop for Temporary {
 }
 
 /// A page of the list of those objects that a sender may read: `limit` of them after the one with the id `after`, both from the query.
-pub(super) fn page<T: Object>(
+pub(crate) fn page<T: Object>(
     mut objects: Vec<T>,
     caller: &Caller,
     (query, most): (Option<&str>, usize),
