@@ -1,6 +1,7 @@
-// y = x / sqrt(mean(x^2) + eps) * weight, or with ADD y += the same, one workgroup a row. With SUBGROUPS, squares are added across subgroups first.
+// y = x / sqrt(mean(x^2) + eps) * weight, or with ADD y += the same, one workgroup a row. With SCALED, the sum is multiplied by a factor. With SUBGROUPS,
+// squares are added across subgroups first.
 //: use lane_layout
-//: const SUBGROUPS THREADS ADD
+//: const SUBGROUPS THREADS ADD SCALED
 //: use $SUBGROUP_FILE //: when SUBGROUPS
 
 struct Params {
@@ -13,6 +14,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<vec4f>; // [rows, width4]
 @group(0) @binding(2) var<storage, read_write> y: array<vec4f>; // [rows, width4]
 @group(0) @binding(3) var<storage, read> weight: array<vec4f>; // [width4]
+@group(0) @binding(4) var<storage, read> factor: array<f32>; //: when SCALED // [1]
 
 var<workgroup> partial: array<f32, THREADS>;
 
@@ -56,5 +58,6 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
   for (var i = thread; i < p.width4; i += THREADS) {
     y[first + i] = x[first + i] * scale * weight[lane_place(i, p.weight_layout)]; //: unless ADD
     y[first + i] += x[first + i] * scale * weight[lane_place(i, p.weight_layout)]; //: when ADD
+    y[first + i] *= factor[0]; //: when SCALED
   }
 }

@@ -1,6 +1,7 @@
 // Splits rows into heads: queries into rows of their own, keys and values into contiguous buffers in the precision of the attention. With ROTATED,
-// queries and keys are rotated by the table's angles. A thread copies four numbers of either half of a head: both numbers of every pair.
-//: const ROTATED
+// queries and keys are rotated by the table's angles. With NORM, heads are normed first, values without a weight. A thread copies four numbers of
+// either half of a head: both numbers of every pair.
+//: const ROTATED NORM
 //: use $CACHE
 
 struct Params {
@@ -11,12 +12,15 @@ struct Params {
   half_dim4: u32,
   stride4: u32, // of a row of x
   interleaved: u32, // 1: numbers 2j and 2j + 1 form a pair; 0: numbers j and j + head_dim / 2
+  eps: f32, //: when NORM
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>; // [tokens, stride4]
 @group(0) @binding(2) var<storage, read_write> q: array<vec4f>; // [tokens, q_heads, head_dim4]
 @group(0) @binding(next) var<storage, read> angles: array<vec4f>; //: when ROTATED // [tokens, 2, half_dim4]
+@group(0) @binding(next) var<storage, read> q_gain: array<vec4f>; //: when NORM // [head_dim4]
+@group(0) @binding(next) var<storage, read> k_gain: array<vec4f>; //: when NORM // [head_dim4]
 //: when ROTATED
 
 // Rotates two pairs by (cos, sin) of each.
@@ -38,6 +42,20 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
   let keys = p.q_heads + p.kv_heads;
   var a = x[first];
   var b = x[first + p.half_dim4];
+//: when NORM
+  var sum = 0.0;
+  for (var d = 0u; d < p.half_dim4 * 2u; d++) {
+    let numbers = x[first - vector + d];
+    sum += dot(numbers, numbers);
+  }
+  let scale = 1.0 / sqrt(sum / f32(p.half_dim4 * 8u) + p.eps);
+  a *= scale;
+  b *= scale;
+  if head < keys {
+    a *= select(k_gain[vector], q_gain[vector], head < p.q_heads);
+    b *= select(k_gain[vector + p.half_dim4], q_gain[vector + p.half_dim4], head < p.q_heads);
+  }
+//: end
 //: when ROTATED
   if head < keys {
     let of_a = angles[token * p.half_dim4 * 2u + vector];

@@ -1,8 +1,9 @@
 // Rotates the query and key heads of new tokens by the table's angles and scales the queries, in place; rotated keys and the values are appended to
-// the cache at the step's position. A workgroup computes one head of one token: a query head, or a key head with its values. HEAD_DIM4 is at most
-// 64. With NORM, queries and keys are normed first. With SHARED_SCALE, the cache stores whole heads. With ROPES, the table has that many rows for
-// each position, one for each rope.
-//: const HEAD_DIM4 SHARED_SCALE NORM ROPES
+// the cache at the step's position. A workgroup computes one head of one token: a query head, or a key head with its values. A lane stores LOADS
+// vectors of a head. With NORM, queries and keys are normed first. With VALUES_NORMED, so are values, without a weight; with VALUES_ARE_KEYS, these are
+// keys before weight and rotation. With SHARED_SCALE, the cache stores whole heads. With ROPES, the table has that many rows for each position, one
+// for each rope.
+//: const HEAD_DIM4 LOADS SHARED_SCALE NORM VALUES_NORMED VALUES_ARE_KEYS ROPES
 //: use $CACHE step_buffer query_layout
 
 struct Params {
@@ -11,9 +12,10 @@ struct Params {
   kv_heads: u32,
   stride4: u32, // of a row of qkv
   apart: u32, // the lanes of the first pairs, of which there are as many; those of further pairs are neighbours
-  eps: f32, // of the norm
+  eps: f32, // of the norms
   q_layout: u32, // of a query, see `query_place`
   rope: u32, //: when ROPES // which of them
+  rope_words: u32, //: when ROPES // of a row of the table
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -25,7 +27,28 @@ const HEAD_DIM: u32 = 4u * HEAD_DIM4;
 
 // Scalars, because neighbouring threads write different numbers of the same vector.
 var<workgroup> rotated: array<f32, HEAD_DIM>;
-var<workgroup> squares: array<f32, 64>; //: when NORM
+//: when NORM
+var<workgroup> squares: array<f32, 64>;
+
+// The reciprocal root mean square of a head whose first vector is at `first`. All lanes of the workgroup call this.
+fn inverse_rms(first: u32, lane: u32) -> f32 {
+  var sum = 0.0;
+//: each n LOADS
+  if lane + $nu * 64u < HEAD_DIM4 {
+    sum += dot(qkv[first + lane + $nu * 64u], qkv[first + lane + $nu * 64u]);
+  }
+//: end
+  squares[lane] = sum;
+  for (var half = 32u; half > 0u; half >>= 1u) {
+    workgroupBarrier();
+    if lane < half {
+      squares[lane] += squares[lane + half];
+    }
+  }
+  workgroupBarrier();
+  return 1.0 / sqrt(squares[0] / f32(HEAD_DIM) + p.eps);
+}
+//: end
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -41,23 +64,9 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
   let words = words_of(token);
   let position = position_of(token);
   let angles = 4u * words + step[words + 1u].x + (position - step[words].w) * (HEAD_DIM + 4u); //: unless ROPES
-  let angles = 4u * words + step[words + 1u].x + ((position - step[words].w) * ROPES + p.rope) * (HEAD_DIM + 4u); //: when ROPES
+  let angles = 4u * words + step[words + 1u].x + ((position - step[words].w) * ROPES + p.rope) * p.rope_words; //: when ROPES
   let scale = select(1.0, bitcast<f32>(step_word(angles + HEAD_DIM)), is_query);
-//: when NORM
-  var sum = 0.0;
-  if lane < HEAD_DIM4 {
-    sum = dot(qkv[first + lane], qkv[first + lane]);
-  }
-  squares[lane] = sum;
-  for (var half = 32u; half > 0u; half >>= 1u) {
-    workgroupBarrier();
-    if lane < half {
-      squares[lane] += squares[lane + half];
-    }
-  }
-  workgroupBarrier();
-  let normed = 1.0 / sqrt(squares[0] / f32(HEAD_DIM) + p.eps);
-//: end
+  let normed = inverse_rms(first, lane); //: when NORM
   for (var pair = lane; pair < HEAD_DIM / 2u; pair += 64u) {
     let a_at = select(2u * pair, pair, pair < p.apart);
     let b_at = a_at + select(1u, p.apart, pair < p.apart);
@@ -74,28 +83,40 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
   // Other lanes have read the queries that this one overwrites.
   storageBarrier();
   workgroupBarrier();
-  var k = vec4f(0.0);
-  var v = vec4f(0.0);
-  if lane < HEAD_DIM4 {
-    k = vec4f(rotated[4u * lane], rotated[4u * lane + 1u], rotated[4u * lane + 2u], rotated[4u * lane + 3u]);
+  var k: array<vec4f, LOADS>;
+//: each n LOADS
+  let at$n = lane + $nu * 64u;
+  if at$n < HEAD_DIM4 {
+    k[$n] = vec4f(rotated[4u * at$n], rotated[4u * at$n + 1u], rotated[4u * at$n + 2u], rotated[4u * at$n + 3u]);
     if is_query {
-      qkv[first + query_place(lane, p.q_layout)] = k;
-    } else {
-      v = qkv[first + p.kv_heads * HEAD_DIM4 + lane];
+      qkv[first + query_place(at$n, p.q_layout)] = k[$n];
     }
   }
+//: end
   if is_query {
     return;
   }
+  let first_value = first + p.kv_heads * HEAD_DIM4; //: unless VALUES_ARE_KEYS
+  let value_scale = inverse_rms(first_value, lane); //: when VALUES_NORMED
+  var v: array<vec4f, LOADS>;
+//: each n LOADS
+  if at$n < HEAD_DIM4 {
+    v[$n] = qkv[first_value + at$n]; //: unless VALUES_ARE_KEYS
+    v[$n] *= value_scale; //: when VALUES_NORMED
+    v[$n] = qkv[first + at$n] * normed; //: when VALUES_ARE_KEYS
+  }
+//: end
   let row = kv_row_of(words, position);
   let kv_head = head - p.q_heads;
 //: when SHARED_SCALE
   store_head(row, kv_head, p.kv_heads, lane, k, v);
 //: else
-  if lane < HEAD_DIM4 {
-    let at = (row * p.kv_heads + kv_head) * HEAD_DIM4 + lane;
-    store_key(at, k);
-    store_value(at, v);
+//: each n LOADS
+  if at$n < HEAD_DIM4 {
+    let at = (row * p.kv_heads + kv_head) * HEAD_DIM4 + at$n;
+    store_key(at, k[$n]);
+    store_value(at, v[$n]);
   }
+//: end
 //: end
 }

@@ -115,7 +115,7 @@ mod tests {
         let spans = [span(x), span(y), span(weight)];
         let mut job = Job::default();
         let params = [SIZE[1] / 4, if groups > 0 { 0 } else { 1e-5_f32.to_bits() }, groups];
-        job.launch(Op::RmsNorm { adds: false }, &params, [SIZE[0], 1, 1], spans.into_iter());
+        job.launch(Op::RmsNorm { adds: false, scales: false }, &params, [SIZE[0], 1, 1], spans.into_iter());
         job
     }
 

@@ -19,13 +19,14 @@ mod memory;
 #[cfg(feature = "native")]
 pub mod native;
 mod op;
+mod op_words;
 mod work;
 
 pub use crew::Crew;
 pub use isa::InstructionSet;
 pub use job::{Command, Commands, Job, Launch};
 pub use memory::{Fault, Output, Span};
-pub use op::{Held, Layout, Op, Plain, Results, Scores, Source};
+pub use op::{Held, Layout, Norms, Op, Plain, Results, Scores, Source};
 pub use work::{Scratch, Team, Work};
 
 /// Carries out a job as one of the threads of a team. Every thread of the team calls it with the same words.

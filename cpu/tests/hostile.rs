@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use ocelli_cpu::native::Machine;
-use ocelli_cpu::{Held, InstructionSet, Job, Layout, Op, Plain, Results, Scores, Source, Span};
+use ocelli_cpu::{Held, InstructionSet, Job, Layout, Norms, Op, Plain, Results, Scores, Source, Span};
 
 /// Time for all launches, and for one.
 const TIME: Duration = Duration::from_secs(20);
@@ -62,9 +62,12 @@ fn operation(random: &mut Random) -> Op {
             let is_interleaved = random.flag();
             Op::QkvMatvec { layout, head_dim, is_interleaved, held, has_bias: flag, rounds }
         }
-        9 => Op::RmsNorm { adds: flag },
-        10 => Op::Rope { is_rotated: flag, held },
-        11 => Op::RopeAppend { head_dim, has_norms: flag, ropes: random.below(4) as u8, held },
+        9 => Op::RmsNorm { adds: flag, scales: rounds },
+        10 => Op::Rope { is_rotated: flag, has_norms: rounds, held },
+        11 => {
+            let norms = random.one(&[Norms::None, Norms::Plain, Norms::Values, Norms::Keys]);
+            Op::RopeAppend { head_dim, norms, ropes: random.below(4) as u8, held }
+        }
         _ => Op::Plain(random.one(&Plain::ALL).0),
     }
 }

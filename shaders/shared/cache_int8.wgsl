@@ -1,6 +1,7 @@
 // A cache of keys and values in 8-bit integers: x = scale * quant, with scale = max|x| / 127 over a head's keys or values, as a 16-bit float. The
 // scale is at least 2^-14, the smallest that no device flushes to zero, and at most 65504: numbers beyond 127 * 65504 are clamped. A NaN makes the
 // scale NaN, so that a fault shows in the answer.
+//: const LOADS
 //: use round_f16
 
 @group(0) @binding(next) var<storage, read_write> k_cache: array<u32>; // [capacity, kv_heads, HEAD_DIM4], four quants each
@@ -30,22 +31,27 @@ fn quants(x: vec4f, scale: f32) -> u32 {
   return bytes.x | (bytes.y << 8u) | (bytes.z << 16u) | (bytes.w << 24u);
 }
 
-// Stores four numbers of a head of a cache row; lanes past the head's width pass zeros. All lanes of the workgroup call this.
-fn store_head(row: u32, kv_head: u32, kv_heads: u32, lane: u32, k: vec4f, v: vec4f) {
+// Stores a head of a cache row: lane `lane` has every 64th of its vectors from that index on, zeros past the head's width. All lanes of the workgroup
+// call this.
+fn store_head(row: u32, kv_head: u32, kv_heads: u32, lane: u32, k: array<vec4f, LOADS>, v: array<vec4f, LOADS>) {
   if lane == 0u {
     atomicStore(&k_peak, 0u);
     atomicStore(&v_peak, 0u);
   }
   workgroupBarrier();
-  atomicMax(&k_peak, peak(k));
-  atomicMax(&v_peak, peak(v));
+//: each n LOADS
+  atomicMax(&k_peak, peak(k[$n]));
+  atomicMax(&v_peak, peak(v[$n]));
+//: end
   workgroupBarrier();
   let scale = round_f16(vec4f(scale_of(atomicLoad(&k_peak)), scale_of(atomicLoad(&v_peak)), 0.0, 0.0));
-  let at = (row * kv_heads + kv_head) * HEAD_DIM4 + lane;
-  if lane < HEAD_DIM4 {
-    k_cache[at] = quants(k, scale.x);
-    v_cache[at] = quants(v, scale.y);
+//: each n LOADS
+  if lane + $nu * 64u < HEAD_DIM4 {
+    let at = (row * kv_heads + kv_head) * HEAD_DIM4 + lane + $nu * 64u;
+    k_cache[at] = quants(k[$n], scale.x);
+    v_cache[at] = quants(v[$n], scale.y);
   }
+//: end
   if lane == 0u {
     scales[(row / PAGE * kv_heads + kv_head) * PAGE + row % PAGE] = pack2x16float(scale.xy);
   }

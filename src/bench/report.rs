@@ -72,7 +72,7 @@ impl BenchReport {
 /// All weights of the decoder, except an embedding that is not the head: only one row of it is read, which is negligible.
 fn weight_bytes(engine: &Engine) -> u64 {
     let tied = engine.config().text().tie_word_embeddings;
-    let read = |role: Role| role.is_text() && (role != Role::Embedding || tied);
+    let read = |role: Role| role.is_text() && role != Role::Rows && (role != Role::Embedding || tied);
     let tensors = tensors_with_specs(engine.manifest()).filter(|(spec, _)| read(spec.role));
     tensors.flat_map(|(_, entry)| &entry.planes).map(|plane| plane.bytes).sum()
 }

@@ -13,6 +13,16 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// Adds the first token of prompts.
+    pub fn start(&mut self) {
+        self.push(Segment::Start);
+    }
+
+    /// Adds a picture.
+    pub fn picture(&mut self, index: usize) {
+        self.push(Segment::Image(index));
+    }
+
     /// Adds a control token.
     pub fn control(&mut self, name: &'static str) {
         self.push(Segment::Control(name));

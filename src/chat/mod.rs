@@ -4,6 +4,7 @@
 //! bytes of generated tokens into text. Knows nothing of pictures beyond their tokens, and nothing of GPUs.
 
 pub mod calls;
+mod characters;
 pub mod draft;
 pub mod elements;
 pub mod layout;

@@ -1,4 +1,4 @@
-//! Conversion between text and token ids, for a byte-level BPE `tokenizer.json`.
+//! Conversion between text and token ids, for the `tokenizer.json` of a BPE of bytes or of characters.
 //!
 //! Merging is done by the `tokenizers` crate. This wrapper guarantees that text never becomes a control token. Control tokens are available
 //! only by name, through [`Tokenizer::control`].
@@ -10,13 +10,14 @@ use tokenizers::Model;
 use tokenizers::models::bpe::{BPE, Vocab};
 
 use super::byte_alphabet::{byte_to_char, char_to_byte};
-use super::pre_tokenizer::{PreTokenizer, fault};
-use super::tokenizer_file::TokenizerFile;
+use super::characters;
+use super::pre_tokenizer::fault;
+use super::tokenizer_file::{Spelling, TokenizerFile};
 use crate::error::Result;
 
-/// A byte-level BPE vocabulary with its control tokens.
+/// A BPE vocabulary with its control tokens.
 pub struct Tokenizer {
-    pre_tokenizer: PreTokenizer,
+    spelling: Spelling,
     /// Model with the ordinary tokens only, so it cannot produce a control token.
     model: BPE,
     /// Printed bytes of each id, absent for control tokens. A map, since a small file may contain high ids.
@@ -41,7 +42,7 @@ impl Tokenizer {
     /// Builds a tokenizer from the bytes of a `tokenizer.json`, version 1.0 or 2.0.
     ///
     /// # Errors
-    /// [`crate::Error::Tokenizer`] when the file is damaged or is not a byte-level BPE.
+    /// [`crate::Error::Tokenizer`] when the file is damaged or is no BPE of bytes or characters.
     pub fn from_json(json: &[u8]) -> Result<Self> {
         Self::with_pattern(json, None)
     }
@@ -62,11 +63,12 @@ impl Tokenizer {
         let model = BPE::builder()
             .vocab_and_merges(file.vocab.into_iter().collect::<Vocab>(), file.merges)
             .ignore_merges(file.ignore_merges)
+            .byte_fallback(matches!(file.spelling, Spelling::Characters(_)))
             // The library's cache of words would outlive this tokenizer, for as long as the thread does.
             .cache_capacity(0)
             .build()
             .map_err(|error| fault(error.to_string()))?;
-        Ok(Self { pre_tokenizer: file.pre_tokenizer, model, printed, longest, vocab_size, added, control })
+        Ok(Self { spelling: file.spelling, model, printed, longest, vocab_size, added, control })
     }
 
     /// The same tokenizer, in whose output the control tokens with these names are printed. Text still never becomes one of them.
@@ -90,14 +92,32 @@ impl Tokenizer {
     /// # Errors
     /// [`crate::Error::Tokenizer`] if the text cannot be split.
     pub fn encode_text(&self, text: &str) -> Result<Vec<u32>> {
-        let text = self.pre_tokenizer.normalize(text)?;
         let mut ids = Vec::with_capacity(text.len() / 3);
-        for piece in self.pre_tokenizer.pieces(&text)? {
-            let spelled: String = piece.bytes().map(byte_to_char).collect();
-            let tokens = self.model.tokenize(&spelled).map_err(|error| fault(error.to_string()))?;
-            ids.extend(tokens.iter().map(|token| token.id));
+        match &self.spelling {
+            Spelling::Bytes(pre_tokenizer) => {
+                let text = pre_tokenizer.normalize(text)?;
+                for piece in pre_tokenizer.pieces(&text)? {
+                    let spelled: String = piece.bytes().map(byte_to_char).collect();
+                    self.merge(&spelled, &mut ids)?;
+                }
+            }
+            Spelling::Characters(literals) => {
+                for part in literals.parts(text) {
+                    match part {
+                        Ok(id) => ids.push(id),
+                        Err(text) => self.merge(&characters::spelled(text), &mut ids)?,
+                    }
+                }
+            }
         }
         Ok(ids)
+    }
+
+    /// Appends the ids of a spelled text after all merges.
+    fn merge(&self, spelled: &str, ids: &mut Vec<u32>) -> Result<()> {
+        let tokens = self.model.tokenize(spelled).map_err(|error| fault(error.to_string()))?;
+        ids.extend(tokens.iter().map(|token| token.id));
+        Ok(())
     }
 
     /// The id of a control token by its name, such as `[INST]`.
@@ -155,6 +175,9 @@ impl Tokenizer {
 /// Printed bytes of each id.
 fn printed_bytes(file: &TokenizerFile) -> HashMap<u32, Box<[u8]>> {
     let print = |token: &str| {
+        if matches!(file.spelling, Spelling::Characters(_)) {
+            return characters::printed(token);
+        }
         let mut bytes = Vec::with_capacity(token.len());
         for c in token.chars() {
             match char_to_byte(c) {

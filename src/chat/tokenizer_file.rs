@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::byte_alphabet::byte_to_char;
+use super::characters::{self, Literals};
 use super::pre_tokenizer::{PreTokenizer, fault};
 use crate::error::Result;
 
@@ -17,9 +18,9 @@ const MAX_TOKENS: usize = 1 << 22;
 /// Largest length of a token's spelling in bytes.
 const MAX_TOKEN_LEN: usize = u16::MAX as usize;
 
-/// The checked contents of a byte-level BPE file. Control tokens appear in `added` alone.
+/// The checked contents of a BPE file. Control tokens appear in `added` alone.
 pub(super) struct TokenizerFile {
-    /// Ordinary tokens in the byte-level alphabet.
+    /// Ordinary tokens as they are spelled.
     pub(super) vocab: HashMap<String, u32>,
     /// Pairs in rank order; both halves and their join are in `vocab`.
     pub(super) merges: Vec<(String, String)>,
@@ -27,8 +28,16 @@ pub(super) struct TokenizerFile {
     pub(super) ignore_merges: bool,
     /// Tokens that text never produces.
     pub(super) added: Vec<AddedToken>,
-    /// Splitting of text.
-    pub(super) pre_tokenizer: PreTokenizer,
+    /// How texts are spelled.
+    pub(super) spelling: Spelling,
+}
+
+/// How a text is spelled before the merges.
+pub(super) enum Spelling {
+    /// In pieces, whose bytes are written in the byte-level alphabet.
+    Bytes(PreTokenizer),
+    /// Spelled as characters, see [`super::characters`].
+    Characters(Literals),
 }
 
 /// A token outside the text vocabulary.
@@ -91,10 +100,18 @@ impl TokenizerFile {
     pub(super) fn parse(json: &[u8], pattern: Option<&str>) -> Result<Self> {
         let raw: RawFile = serde_json::from_slice(json).map_err(|error| fault(format!("tokenizer.json: {error}")))?;
         refuse_unsupported(&raw)?;
-        let RawFile { added_tokens: added, normalizer, pre_tokenizer, model } = raw;
-        let pre_tokenizer = PreTokenizer::new(normalizer.as_ref(), pre_tokenizer.as_ref(), pattern)?;
-        let RawModel { mut vocab, merges, ignore_merges, .. } = model;
+        let RawFile { added_tokens: mut added, normalizer, pre_tokenizer, model } = raw;
+        let RawModel { mut vocab, merges, ignore_merges, byte_fallback, .. } = model;
         check_ids(&vocab, &added)?;
+        let spelling = if byte_fallback {
+            characters::check(normalizer.as_ref(), pre_tokenizer.as_ref())?;
+            let is_literal = |token: &AddedToken| !token.special && characters::is_text(&token.content);
+            let literals: Vec<AddedToken> = added.extract_if(.., |token| is_literal(token)).collect();
+            vocab.extend(literals.iter().map(|token| (token.content.clone(), token.id)));
+            Spelling::Characters(Literals::new(literals.into_iter().map(|token| (token.content, token.id))))
+        } else {
+            Spelling::Bytes(PreTokenizer::new(normalizer.as_ref(), pre_tokenizer.as_ref(), pattern)?)
+        };
         // A control token in the vocabulary could match a whole piece of text, or be the result of a merge.
         let control: HashSet<&str> = added.iter().map(|token| token.content.as_str()).collect();
         vocab.retain(|token, _| !control.contains(token.as_str()));
@@ -110,18 +127,21 @@ impl TokenizerFile {
             }
             kept.push((left, right));
         }
-        check_bytes(&vocab)?;
-        Ok(Self { vocab, merges: kept, ignore_merges, added, pre_tokenizer })
+        match spelling {
+            Spelling::Bytes(_) => check_bytes(&vocab)?,
+            Spelling::Characters(_) => check_byte_tokens(&vocab)?,
+        }
+        Ok(Self { vocab, merges: kept, ignore_merges, added, spelling })
     }
 }
 
 fn refuse_unsupported(raw: &RawFile) -> Result<()> {
     let model = &raw.model;
     if let Some(kind) = model.kind.as_deref().filter(|kind| *kind != "BPE") {
-        return Err(fault(format!("model type {kind:?} is not supported, only byte-level BPE")));
+        return Err(fault(format!("model type {kind:?} is not supported, only BPE")));
     }
     let affixes = [&model.continuing_subword_prefix, &model.end_of_word_suffix];
-    if model.byte_fallback || affixes.into_iter().flatten().any(|affix| !affix.is_empty()) {
+    if affixes.into_iter().flatten().any(|affix| !affix.is_empty()) {
         return Err(fault("the vocabulary is not byte-level"));
     }
     if model.dropout.is_some_and(|dropout| dropout > 0.0) {
@@ -166,6 +186,14 @@ fn check_token(token: &str, id: u32) -> Result<()> {
         return Err(fault(format!("token id {id} is too high, at most {MAX_TOKENS} tokens are supported")));
     }
     Ok(())
+}
+
+/// Every byte of a character without a token must be a token.
+fn check_byte_tokens(vocab: &HashMap<String, u32>) -> Result<()> {
+    match (0..=u8::MAX).map(characters::byte_token).find(|token| !vocab.contains_key(token)) {
+        Some(token) => Err(fault(format!("the vocabulary lacks the byte {token}"))),
+        None => Ok(()),
+    }
 }
 
 /// Every byte of a text must be a token of its own; otherwise the library would drop it silently.

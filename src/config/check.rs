@@ -1,6 +1,6 @@
 //! Checks of a decoder's configuration: sizes and numbers that the kernels can run.
 
-use super::{LayerKind, MAX_HEAD_DIM, MAX_HEADS, MAX_LAYERS, MAX_WIDTH, RopeConfig, TextConfig};
+use super::{LayerKind, MAX_HEAD_DIM, MAX_HEADS, MAX_LAYERS, MAX_WIDTH, RopeConfig, TextConfig, Values};
 
 /// A size to check: its name, its value, the number it must be a multiple of, its largest value.
 pub(crate) type Size = (&'static str, usize, usize, usize);
@@ -31,11 +31,12 @@ impl TextConfig {
             ("head_dim", self.head_dim, 4, MAX_HEAD_DIM),
             ("max_position_embeddings", self.max_position_embeddings, 1, 1 << 24),
         ];
-        let fault = self.ropes().find_map(|rope| rope.find_fault(self.head_dim));
+        let fault = self.ropes().find_map(|(rope, head_dim)| rope.find_fault(head_dim));
         fault
             .or_else(|| self.delta_fault())
             .or_else(|| self.cross_fault())
             .or_else(|| self.layer_fault())
+            .or_else(|| self.sharing_fault())
             .or_else(|| size_fault(&sizes))
             .or_else(|| self.number_fault())
             .or_else(|| {
@@ -67,6 +68,39 @@ impl TextConfig {
         let slides = self.count(LayerKind::SlidingAttention) > 0;
         let window = self.layer_options.sliding_window.or(slides.then_some(0))?;
         size_fault(&[("sliding_window", window, 1, 1 << 24)])
+    }
+
+    /// Faults of layers with heads of another size, and of those that read the keys and values of others.
+    fn sharing_fault(&self) -> Option<String> {
+        let options = &self.layer_options;
+        let heads = options.full_heads.unwrap_or(self.kv_heads(LayerKind::SlidingAttention));
+        let mut sizes = vec![
+            ("key heads of full layers", heads.count, 1, MAX_HEADS),
+            ("head_dim of full layers", heads.dim, 4, MAX_HEAD_DIM),
+            ("feed-forward of layers without keys", self.widest_ffn(), 4, MAX_WIDTH),
+        ];
+        // A run of per-layer inputs is normed by one workgroup.
+        sizes.extend(options.per_layer_inputs.map(|width| ("width of per-layer inputs", width, 4, 1 << 12)));
+        let is_apart = |layer: usize| {
+            let kind = self.layers[layer];
+            kind.is_self_attention() && !self.layers[..self.own_layers()].contains(&kind)
+        };
+        let shares = (self.own_layers()..self.layers.len())
+            .find(|&layer| is_apart(layer) || self.delta.is_some() || self.cross.is_some());
+        let has_norms = self.head_norms || options.values == Values::Plain;
+        let has_post_norms = options.post_norms || !options.layer_scalars && options.per_layer_inputs.is_none();
+        size_fault(&sizes)
+            .or_else(|| shares.map(|layer| format!("layer {layer} shares no keys and values with an earlier one")))
+            .or_else(|| {
+                (!self.num_attention_heads.is_multiple_of(heads.count))
+                    .then(|| "key heads of full layers do not divide query heads".into())
+            })
+            .or_else(|| (!has_norms).then(|| "values are normed beside keys that are not".into()))
+            .or_else(|| (!has_post_norms).then(|| "per-layer inputs or factors of layers without post-norms".into()))
+            .or_else(|| {
+                (options.full_heads.is_some() && options.sliding_rope.is_none())
+                    .then(|| "heads of two widths have one rope".into())
+            })
     }
 
     fn cross_fault(&self) -> Option<String> {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, RopeConfig};
+use super::{Activation, KvHeads, RopeConfig};
 
 /// Kind of a decoder layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +51,49 @@ pub struct LayerOptions {
     /// Soft cap of attention scores: `cap * tanh(score / cap)`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attn_logit_softcapping: Option<f32>,
+    /// Keys and values of layers of [`LayerKind::FullAttention`], where they differ from those of the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub full_heads: Option<KvHeads>,
+    /// Values of the layers that have keys.
+    #[serde(skip_serializing_if = "Values::is_plain")]
+    pub values: Values,
+    /// The last layers that have no keys and values of their own: each reads those of the last other layer of its kind.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub shared_kv_layers: usize,
+    /// Width of the feed-forward in layers without keys and values, where it differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared_intermediate_size: Option<usize>,
+    /// Width of a layer's part of per-layer embeddings; absent in models without them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_layer_inputs: Option<usize>,
+    /// True if every layer ends with a factor of the residual stream.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub layer_scalars: bool,
+}
+
+/// How the values of a head are made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Values {
+    /// A product of the inputs.
+    #[default]
+    Plain,
+    /// The product, normed without a weight.
+    Normed,
+    /// The same in layers with a window. In layers of [`LayerKind::FullAttention`] the product of the keys, normed without a weight, before the
+    /// keys' own norm and rotation.
+    KeysInFullLayers,
+}
+
+impl Values {
+    fn is_plain(&self) -> bool {
+        *self == Self::Plain
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl LayerOptions {

@@ -11,7 +11,7 @@ mod layer;
 mod rope;
 
 pub(crate) use check::{number_fault, size_fault};
-pub use layer::{LayerKind, LayerOptions};
+pub use layer::{LayerKind, LayerOptions, Values};
 pub use rope::{Llama3Rope, RopeConfig, RopePairs, YarnConfig};
 
 /// A decoder: a transformer with grouped-query attention and a gated feed-forward. Sizes of the default are 0.
@@ -100,6 +100,15 @@ pub struct CrossConfig {
     pub extra_tokens: usize,
     /// Most rows of features of a picture.
     pub picture_rows: usize,
+}
+
+/// Heads of keys and values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KvHeads {
+    /// Their number, which divides that of the query heads.
+    pub count: usize,
+    /// Their width, and that of the query heads.
+    pub dim: usize,
 }
 
 /// Llama-4 query scaling: after rope, `q *= 1 + beta * ln(1 + floor(position / original_max_position_embeddings))`.
@@ -199,14 +208,75 @@ impl TextConfig {
         self.vocab_size + self.cross.as_ref().map_or(0, |cross| cross.extra_tokens)
     }
 
-    /// Layers that keep keys and values of the conversation's tokens.
-    pub fn self_attention_layers(&self) -> usize {
-        self.layers.iter().filter(|layer| layer.is_self_attention()).count()
+    /// Indices of the layers that keep keys and values of the conversation's tokens.
+    pub fn kv_layers(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.layers.len()).filter(|&index| self.layers[index].is_self_attention() && self.owns_kv(index))
     }
 
-    /// Ropes of the layers: that of [`LayerKind::SlidingAttention`] last, where it has one of its own.
-    pub fn ropes(&self) -> impl Iterator<Item = &RopeConfig> {
-        [&self.rope].into_iter().chain(&self.layer_options.sliding_rope)
+    /// Number of [`Self::kv_layers`].
+    pub fn self_attention_layers(&self) -> usize {
+        self.kv_layers().count()
+    }
+
+    /// Layers before those without keys and values of their own. A prompt's rows whose logits are not needed pass only through these.
+    pub fn own_layers(&self) -> usize {
+        self.layers.len().saturating_sub(self.layer_options.shared_kv_layers)
+    }
+
+    /// Returns true unless the layer reads keys and values of an earlier one.
+    pub fn owns_kv(&self, layer: usize) -> bool {
+        layer < self.own_layers()
+    }
+
+    /// The layer whose keys and values a layer of self-attention reads: its own index, or the last earlier one of its kind that has some.
+    pub fn kv_source(&self, layer: usize) -> usize {
+        let own = &self.layers[..self.own_layers()];
+        let earlier = || own.iter().rposition(|kind| Some(kind) == self.layers.get(layer));
+        if self.owns_kv(layer) { layer } else { earlier().unwrap_or(layer) }
+    }
+
+    /// Keys and values of layers of a kind.
+    pub fn kv_heads(&self, kind: LayerKind) -> KvHeads {
+        let usual = KvHeads { count: self.num_key_value_heads, dim: self.head_dim };
+        self.layer_options.full_heads.filter(|_| kind == LayerKind::FullAttention).unwrap_or(usual)
+    }
+
+    /// Bytes of a token's keys and values in each plane of a layer's cache.
+    pub fn entry_bytes(&self, layer: usize, precision: KvPrecision) -> Vec<u64> {
+        let KvHeads { count, dim } = self.kv_heads(self.layers.get(layer).copied().unwrap_or(LayerKind::FullAttention));
+        precision.head_bytes(dim).iter().map(|bytes| bytes * count as u64).collect()
+    }
+
+    /// Returns true if the values of a layer of this kind are its keys.
+    pub fn keys_are_values(&self, kind: LayerKind) -> bool {
+        self.layer_options.values == Values::KeysInFullLayers && kind == LayerKind::FullAttention
+    }
+
+    /// Width of a layer's feed-forward.
+    pub fn ffn_width(&self, layer: usize) -> usize {
+        let shared = self.layer_options.shared_intermediate_size.filter(|_| !self.owns_kv(layer));
+        shared.unwrap_or(self.intermediate_size)
+    }
+
+    /// Width of the widest feed-forward.
+    pub fn widest_ffn(&self) -> usize {
+        self.intermediate_size.max(self.layer_options.shared_intermediate_size.unwrap_or(0))
+    }
+
+    /// Width of a token's row of per-layer embeddings; 0 without them.
+    pub fn per_layer_width(&self) -> usize {
+        self.layer_options.per_layer_inputs.unwrap_or(0) * self.layers.len()
+    }
+
+    /// Width of the widest head.
+    pub fn widest_head(&self) -> usize {
+        self.head_dim.max(self.layer_options.full_heads.map_or(0, |heads| heads.dim))
+    }
+
+    /// Ropes of the layers and the widths of the heads that they turn: that of [`LayerKind::SlidingAttention`] last, where it has one of its own.
+    pub fn ropes(&self) -> impl Iterator<Item = (&RopeConfig, usize)> {
+        let full = self.kv_heads(LayerKind::FullAttention).dim;
+        [(&self.rope, full)].into_iter().chain(self.layer_options.sliding_rope.iter().map(|rope| (rope, self.head_dim)))
     }
 
     /// Keys that a layer of this kind sees of earlier tokens and its own; `None` for all.
@@ -214,9 +284,9 @@ impl TextConfig {
         self.layer_options.sliding_window.filter(|_| kind == LayerKind::SlidingAttention)
     }
 
-    /// Scale of attention scores.
-    pub fn score_scale(&self) -> f32 {
-        self.layer_options.query_pre_attn_scalar.unwrap_or(self.head_dim as f32).sqrt().recip()
+    /// Scale of attention scores in layers of a kind.
+    pub fn score_scale(&self, kind: LayerKind) -> f32 {
+        self.layer_options.query_pre_attn_scalar.unwrap_or(self.kv_heads(kind).dim as f32).sqrt().recip()
     }
 }
 
@@ -227,4 +297,4 @@ pub(crate) const MAX_LAYERS: usize = 1 << 10;
 pub(crate) const MAX_HEADS: usize = 1 << 12;
 
 /// Widest attention head the kernels hold in registers.
-pub const MAX_HEAD_DIM: usize = 256;
+pub const MAX_HEAD_DIM: usize = 512;

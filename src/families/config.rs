@@ -3,7 +3,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{idefics3, llama, mistral3, mllama, qwen3_5, qwen3_vl};
+use super::{gemma4, idefics3, llama, mistral3, mllama, qwen3_5, qwen3_vl};
 use crate::config::TextConfig;
 use crate::error::{Error, Result};
 
@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "family", rename_all = "snake_case", remote = "Self")]
 pub enum ModelConfig {
+    /// Gemma 4.
+    Gemma4(gemma4::Config),
     /// SmolVLM, Granite-Docling 258M.
     Idefics3(idefics3::Config),
     /// Llama 3 and other plain decoders.
@@ -47,6 +49,7 @@ impl ModelConfig {
     /// The name of the family.
     pub fn family(&self) -> &'static str {
         match self {
+            Self::Gemma4(_) => "gemma4",
             Self::Idefics3(_) => "idefics3",
             Self::Llama(_) => "llama",
             Self::Mistral3(_) => "mistral3",
@@ -59,6 +62,7 @@ impl ModelConfig {
     /// The decoder.
     pub fn text(&self) -> &TextConfig {
         match self {
+            Self::Gemma4(config) => &config.text,
             Self::Idefics3(config) => &config.text,
             Self::Llama(config) => &config.text,
             Self::Mistral3(config) => &config.text,
@@ -71,6 +75,7 @@ impl ModelConfig {
     /// The decoder, mutable.
     pub fn text_mut(&mut self) -> &mut TextConfig {
         match self {
+            Self::Gemma4(config) => &mut config.text,
             Self::Idefics3(config) => &mut config.text,
             Self::Llama(config) => &mut config.text,
             Self::Mistral3(config) => &mut config.text,
@@ -91,6 +96,7 @@ impl ModelConfig {
     /// [`Error::UnsupportedArchitecture`] that names `file` and the size.
     pub fn validate(&self, file: &str) -> Result<()> {
         let fault = match self {
+            Self::Gemma4(config) => config.find_fault(),
             Self::Idefics3(config) => config.find_fault(),
             Self::Llama(config) => config.text.find_fault(),
             Self::Mistral3(config) => config.find_fault(),

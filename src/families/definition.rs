@@ -6,6 +6,7 @@ use crate::chat::EmbeddingSettings;
 use crate::chat::layout::ChatLayout;
 use crate::config::{ImageGrid, PixelSize};
 use crate::error::{Error, MANIFEST_FILE, Result};
+use crate::gpu::Features;
 use crate::image::{PreparedImage, Rgb8, resample};
 use crate::layers::Decoder;
 use crate::layers::vision::Tower;
@@ -54,6 +55,11 @@ pub trait Definition {
     /// Returns whether answers in this chat layout print a control token, because it belongs to their text.
     fn prints(&self, _layout: &str, _token: &str) -> bool {
         false
+    }
+
+    /// Optional features that kernels must not use because numbers of the model exceed their range.
+    fn avoids(&self) -> Features {
+        Features::NONE
     }
 
     /// Names of tensors in GGUF files that only repeat a part of others; importers skip them.

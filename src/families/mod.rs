@@ -6,6 +6,7 @@
 pub mod config;
 pub mod decoder_tensors;
 pub mod definition;
+pub mod gemma4;
 pub mod idefics3;
 pub mod llama;
 pub mod mistral3;

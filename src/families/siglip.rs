@@ -26,8 +26,9 @@ const NAMES: BlockNames = BlockNames {
     projections: &["attn.q", "attn.k", "attn.v"],
     output: "attn.o",
     feed_forward_norm: "norm2",
-    up: "mlp.fc1",
+    up: &["mlp.fc1"],
     down: "mlp.fc2",
+    post_norms: None,
 };
 
 /// A plain transformer over the patches of a square picture.
@@ -193,6 +194,9 @@ impl Siglip {
             eps: self.layer_norm_eps,
             heads: self.num_attention_heads,
             head_dim: self.head_dim(),
+            score_scale: None,
+            head_norms: false,
+            clips: false,
             rope: None,
             feed_forward: FeedForward { width, activation, gated: false },
             biases: Biases::All,

@@ -5,13 +5,14 @@ use super::definition::Definition;
 use super::readers::{Family, Readers};
 
 /// Readers of checkpoints, in the order in which they are tried.
-pub static READERS: [&Readers; 6] = [
+pub static READERS: [&Readers; 7] = [
     &super::mistral3::definition::READERS,
     &super::llama::definition::READERS,
     &super::qwen3_5::definition::READERS,
     &super::qwen3_vl::definition::READERS,
     &super::mllama::definition::READERS,
     &super::idefics3::definition::READERS,
+    &super::gemma4::definition::READERS,
 ];
 
 /// The readers of a family's checkpoints.
@@ -22,6 +23,7 @@ pub fn readers_of(family: &Family) -> Option<&'static Readers> {
 /// The family's definition for a model.
 pub fn definition(config: &ModelConfig) -> &dyn Definition {
     match config {
+        ModelConfig::Gemma4(config) => config,
         ModelConfig::Idefics3(config) => config,
         ModelConfig::Llama(config) => config,
         ModelConfig::Mistral3(config) => config,

@@ -9,6 +9,8 @@ use crate::layout::Layout;
 pub enum Role {
     /// The embedding: a row is looked up for each token. With tied embeddings it is also the head.
     Embedding,
+    /// A table whose rows are read from storage: it is never on the device.
+    Rows,
     /// Decoder layer of that index.
     Layer(usize),
     /// The final norm and the output projection.
@@ -60,13 +62,15 @@ pub struct TensorSpec {
     pub beside_inputs: bool,
 }
 
-/// Columns of a matrix: `count` of them, the first and every `step`-th after it.
+/// Columns of a matrix: the first and every `step`-th after it, and as many from each of the `runs - 1` columns after the first; `count` in all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Columns {
     /// The first.
     pub first: usize,
     /// Distance from one to the next.
     pub step: usize,
+    /// Columns to begin at.
+    pub runs: usize,
     /// Their number.
     pub count: usize,
     /// Columns of the matrix.
@@ -76,8 +80,11 @@ pub struct Columns {
 impl Columns {
     /// Selects these columns of rows. `// [rows, of]` to `// [rows, count]`
     pub fn of_rows(self, rows: &[f32]) -> Vec<f32> {
-        let Self { first, step, count, of } = self;
-        rows.chunks_exact(of).flat_map(|row| row.iter().skip(first).step_by(step).take(count)).copied().collect()
+        let Self { first, step, runs, count, of } = self;
+        let run = |row: &'_ [f32], at: usize| {
+            row.iter().skip(first + at).step_by(step).take(count / runs).copied().collect::<Vec<_>>()
+        };
+        rows.chunks_exact(of).flat_map(|row| (0..runs).flat_map(move |at| run(row, at))).collect()
     }
 }
 
@@ -99,25 +106,39 @@ impl Gate {
     }
 }
 
-/// Runs of rows: of every `of` rows, `run` rows from `first` on.
+/// A choice or another order of rows, or of the numbers of a vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pick {
-    /// Rows of a run.
-    pub run: usize,
-    /// Distance between the beginnings of runs.
-    pub of: usize,
-    /// Rows before the first run.
-    pub first: usize,
+pub enum Pick {
+    /// Runs of `run` rows from `first` on, one in every `of` rows.
+    Runs {
+        /// Rows of a run.
+        run: usize,
+        /// Distance between the beginnings of runs.
+        of: usize,
+        /// Rows before the first run.
+        first: usize,
+    },
+    /// Heads of so many rows that turn by two axes, each axis in one half of a head. The tensor has the first halves of both axes' pairs before
+    /// the second ones, those of rows before those of columns: its pairs are half a head apart, as kernels read them.
+    Axes(usize),
 }
 
 impl Pick {
     /// Maps rows of the tensor to runs of consecutive rows of the checkpoint's.
     pub fn runs(self, rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-        let Self { run, of, first } = self;
+        let run = match self {
+            Self::Runs { run, .. } => run,
+            Self::Axes(dim) => dim / 4,
+        };
+        let place = move |index: usize| match self {
+            Self::Runs { of, first, .. } => index * of + first,
+            // A head's quarters hold columns, columns, rows, rows.
+            Self::Axes(dim) => index / 4 * dim + [2, 0, 3, 1][index % 4] * (dim / 4),
+        };
         let mut next = rows.start;
         std::iter::from_fn(move || {
             let end = rows.end.min((next / run + 1) * run);
-            let start = next / run * of + first + next % run;
+            let start = place(next / run) + next % run;
             let found = (next < end).then(|| start..start + end - next);
             next = end;
             found
@@ -134,6 +155,8 @@ pub enum Stored {
     LessOne,
     /// The logarithm of the negated number.
     LogOfRate,
+    /// A bound, which may be infinite: it becomes the largest number.
+    Bound,
 }
 
 impl Stored {
@@ -143,6 +166,7 @@ impl Stored {
             Self::Plain => stored,
             Self::LessOne => stored + 1.0,
             Self::LogOfRate => -stored.exp(),
+            Self::Bound => stored.clamp(f32::MIN, f32::MAX),
         }
     }
 }
@@ -206,7 +230,8 @@ impl TensorSpec {
         let also = self.checkpoint_shape.as_deref();
         // Sizes of 1 are ignored in a shape that differs from the tensor's.
         let long = |shape: &[usize]| shape.iter().copied().filter(|&size| size > 1).collect::<Vec<_>>();
-        (also.is_none() || self.pick.is_none() && self.columns.is_none()) && self.shape == shape
+        let is_whole = self.columns.is_none_or(|columns| columns.count == columns.of);
+        (also.is_none() || self.pick.is_none() && is_whole) && self.shape == shape
             || also.is_some_and(|also| long(also) == long(shape) || self.frames.is_some() && both_frames(also) == shape)
     }
 

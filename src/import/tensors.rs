@@ -200,7 +200,9 @@ impl<'a, S: ByteSource> TensorRef<'a, S> {
 
     /// Ranges of the tensor that hold the elements of `range`; with a pick they are whole rows.
     fn runs(&self, range: Range<u64>) -> Vec<Range<u64>> {
-        let cols = self.info.shape.last().map_or(1, |&cols| cols as u64).max(1);
+        // The numbers of a vector are picked one by one.
+        let is_vector = self.info.shape.len() == 1;
+        let cols = self.info.shape.last().filter(|_| !is_vector).map_or(1, |&cols| cols as u64).max(1);
         let Some(pick) = self.pick else { return vec![range] };
         let rows = pick.runs((range.start / cols) as usize..(range.end / cols) as usize);
         rows.map(|rows| rows.start as u64 * cols..rows.end as u64 * cols).collect()

@@ -98,6 +98,15 @@ impl Tuning {
         self.threads * self.positions
     }
 
+    /// The same tiles with fewer positions a thread where there are many rows and a window: `SwiftShader` compiles the bounds of eight rows times
+    /// four positions for minutes, in gigabytes of memory.
+    fn of_scores(self, scores: ScoreOptions, rows: usize) -> Self {
+        if !scores.is_windowed || rows * self.positions <= MOST_BOUNDS {
+            return self;
+        }
+        Self { threads: 2 * self.threads, positions: self.positions / 2, ..self }
+    }
+
     /// Workgroups that share the attention of a key-value head over [`reach`] entries.
     pub fn splits(self, reach: usize) -> usize {
         if reach <= WHOLE { 1 } else { (reach / self.split).clamp(1, MAX_SPLITS) }
@@ -120,8 +129,11 @@ const WORKGROUP_BYTES: usize = 16 << 10;
 const PARTS: usize = 8;
 /// Most sums of scores of a thread if neighbours share keys.
 const MAX_SUMS: usize = 16;
-/// Most rows of a workgroup.
+/// Most positions that a thread compares with the window's bounds of rows at a time.
+const MOST_BOUNDS: usize = 16;
+/// Most rows of a workgroup; half as many of wider heads than [`WIDE`].
 const MAX_ROWS: usize = 8;
+const WIDE: usize = 256;
 
 /// Arguments of an attention: token `i` of the `m` sees the cache up to its own position.
 #[derive(Debug)]
@@ -166,14 +178,15 @@ pub fn partials_len(m: usize, q_heads: usize, head_dim: usize, splits: usize) ->
     if splits > 1 { splits * m * q_heads * (head_dim + 4) } else { 0 }
 }
 
-/// Query rows of a workgroup, for `rows` rows of a key-value head.
-pub fn rows_together(rows: usize) -> usize {
-    rows.div_ceil(rows.div_ceil(MAX_ROWS).max(1)).max(1)
+/// Query rows of a workgroup, for `rows` rows of a key-value head with heads of this width. Workgroup memory holds the sums of fewer wide ones.
+pub fn rows_together(rows: usize, head_dim: usize) -> usize {
+    let most = if head_dim > WIDE { MAX_ROWS / 2 } else { MAX_ROWS };
+    rows.div_ceil(rows.div_ceil(most).max(1)).max(1)
 }
 
 /// Returns true if rows of several conversations can share a launch: the rows of a workgroup must belong to one.
-pub fn can_be_apart(group: usize) -> bool {
-    group.is_multiple_of(rows_together(group))
+pub fn can_be_apart(group: usize, head_dim: usize) -> bool {
+    group.is_multiple_of(rows_together(group, head_dim))
 }
 
 /// Output of a launch. Part of the kernel's text.
@@ -221,7 +234,7 @@ pub(super) fn tile(tuning: Tuning, head_dim: usize, precision: KvPrecision, rows
 
 /// Lane layout of the queries for a launch with `rows` query rows of a key-value head in a workgroup.
 pub fn query_layout(head_dim: usize, precision: KvPrecision, rows: usize, tuning: Tuning) -> LaneLayout {
-    let (tuning, ..) = fitting(tuning, head_dim / 4, precision, rows_together(rows));
+    let (tuning, ..) = fitting(tuning, head_dim / 4, precision, rows_together(rows, head_dim));
     if tuning.shares_keys { LaneLayout::for_keys(head_dim, pack(precision)) } else { LaneLayout::NATURAL }
 }
 
@@ -235,9 +248,9 @@ pub fn kernel(
     scores: ScoreOptions,
     tuning: Tuning,
 ) -> Kernel {
-    let (dim4, rows) = (head_dim / 4, rows_together(rows));
+    let (dim4, rows) = (head_dim / 4, rows_together(rows, head_dim));
     let variant = Variant::AttentionStep { head_dim, precision, rows, q_layout, results, scores, tuning };
-    let (tuning, value_groups, sums) = fitting(tuning, dim4, precision, rows);
+    let (tuning, value_groups, sums) = fitting(tuning.of_scores(scores, rows), dim4, precision, rows);
     let rows4 = rows.div_ceil(4);
     // Unpacking integers takes more registers.
     let sums_at_once = if precision == KvPrecision::Int8 { MAX_SUMS / 2 } else { MAX_SUMS };
@@ -313,7 +326,7 @@ pub fn record_pieces(recording: &mut Recording, a: &AttentionStep<'_>) -> Result
         kernel: kernel(a.head_dim, a.cache.precision, together, a.q_layout, results, a.scoring.options(), a.tuning),
         params,
         buffers: [&a.q.buffer, out].into_iter().chain(a.cache.bindings(a.step)).cloned().collect(),
-        grid: [splits as u32, a.kv_heads as u32, rows.div_ceil(rows_together(together)) as u32],
+        grid: [splits as u32, a.kv_heads as u32, rows.div_ceil(rows_together(together, a.head_dim)) as u32],
         note: format!("m={} heads={}/{} splits={splits}", a.m, a.q_heads, a.kv_heads),
     })
 }

@@ -17,8 +17,10 @@ pub mod attention_join;
 pub mod attention_step;
 pub mod cache;
 pub mod cases;
+pub mod clamp;
 pub mod delta_scan;
 pub mod embed_rows;
+pub mod gate_rows;
 pub mod gated_head_norm;
 pub mod gated_matvec;
 pub mod gemv;
@@ -31,6 +33,7 @@ pub mod matvec;
 pub mod patch_merge;
 pub mod patchify;
 pub mod peak;
+pub mod pool_rows;
 pub mod position_rows;
 pub mod qkv_matvec;
 pub mod rms_norm;
@@ -147,11 +150,11 @@ pub(crate) enum Variant {
     /// [`qkv_matvec`](mod@qkv_matvec).
     QkvMatvec { gemv: gemv::Gemv, head_dim: usize, pairs: RopePairs, precision: KvPrecision, has_bias: bool },
     /// [`rms_norm`](mod@rms_norm).
-    RmsNorm { tuning: rms_norm::Tuning, adds: bool },
+    RmsNorm { tuning: rms_norm::Tuning, results: rms_norm::Results },
     /// [`rope`](mod@rope).
-    Rope { is_rotated: bool, precision: KvPrecision },
+    Rope { is_rotated: bool, has_norms: bool, precision: KvPrecision },
     /// [`rope_append`](mod@rope_append).
-    RopeAppend { head_dim: usize, has_norms: bool, ropes: usize, precision: KvPrecision },
+    RopeAppend { head_dim: usize, norms: Option<rope_append::HeadValues>, ropes: usize, precision: KvPrecision },
     /// [`subgroup_probe`](mod@subgroup_probe), with the lanes of emulated subgroups or 0.
     SubgroupProbe { threads: usize, emulated: usize },
 }

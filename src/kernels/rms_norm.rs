@@ -45,23 +45,46 @@ pub struct RmsNorm<'a> {
     pub y: &'a Slice,
     /// True if they are added to `y`.
     pub adds: bool,
+    /// A factor of the sums, if they are added. `// [1]`
+    pub factor: Option<&'a Slice>,
 }
 
-/// The kernel, which writes results or adds them.
-pub fn kernel(tuning: Tuning, adds: bool) -> Kernel {
+/// The use of the results. Part of the kernel's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Results {
+    /// They are stored.
+    Stored,
+    /// They are added to what is there.
+    Added,
+    /// They are added, and the sums are multiplied by a factor.
+    Scaled,
+}
+
+/// The kernel.
+pub fn kernel(tuning: Tuning, results: Results) -> Kernel {
     let Tuning { uses, emulated } = tuning;
-    let shader = Shader::new("rms_norm").set("THREADS", 64).set("ADD", adds.into());
-    let name = if adds { "rms_norm<add>" } else { "rms_norm" };
-    Kernel::new(name, uses, lanes::with(shader, uses, emulated), Variant::RmsNorm { tuning, adds })
+    let (adds, scales) = (results != Results::Stored, results == Results::Scaled);
+    let shader = Shader::new("rms_norm").set("THREADS", 64).set("ADD", adds.into()).set("SCALED", scales.into());
+    let name = match results {
+        Results::Stored => "rms_norm",
+        Results::Added => "rms_norm<add>",
+        Results::Scaled => "rms_norm<add,scaled>",
+    };
+    Kernel::new(name, uses, lanes::with(shader, uses, emulated), Variant::RmsNorm { tuning, results })
 }
 
-/// Records `y = x / sqrt(mean(x^2) + eps) * weight`, or `y +=` the same.
+/// Records `y = x / sqrt(mean(x^2) + eps) * weight`, or `y +=` the same and then `y *= factor`.
 pub fn record(recording: &mut Recording, tuning: Tuning, norm: &RmsNorm<'_>) -> Result<()> {
-    let &RmsNorm { x, rows, width, eps, weight, lane_layout, y, adds } = norm;
+    let &RmsNorm { x, rows, width, eps, weight, lane_layout, y, adds, factor } = norm;
+    let results = match (adds, factor) {
+        (false, _) => Results::Stored,
+        (true, None) => Results::Added,
+        (true, Some(_)) => Results::Scaled,
+    };
     recording.dispatch(Dispatch {
-        kernel: kernel(tuning, adds),
+        kernel: kernel(tuning, results),
         params: params!(width4 = width / 4, eps, weight_layout = lane_layout.word()),
-        buffers: vec![x.clone(), y.clone(), weight.clone()],
+        buffers: [x, y, weight].into_iter().chain(factor.filter(|_| adds)).cloned().collect(),
         grid: [rows as u32, 1, 1],
         note: format!("rows={rows} width={width}"),
     })

@@ -2,6 +2,7 @@
 //! keys and values converted to the precision of the attention.
 
 use super::cache::cache_file;
+use super::rope_append::HeadNorms;
 use super::{Variant, linear_grid, params};
 use crate::config::{KvPrecision, RopePairs};
 use crate::error::Result;
@@ -22,6 +23,8 @@ pub struct Rope<'a> {
     pub heads: Heads,
     /// Angles in the format of [`table`]; without them nothing is rotated. `// [tokens, dim]`
     pub angles: Option<&'a Slice>,
+    /// Norms before the rotation, if any; values are then normed without a weight.
+    pub norms: Option<&'a HeadNorms>,
     /// Output for the queries. `// [tokens, q, dim]`
     pub q: &'a Slice,
     /// Outputs for the keys and the values. `// [tokens, kv, dim]` each
@@ -41,21 +44,23 @@ pub fn table(pairs: RopePairs, dim: usize, angles: &[[f32; 2]]) -> Vec<f32> {
     angles.chunks_exact(dim / 2).flat_map(|row| [part(row, 0), part(row, 1)]).flatten().collect()
 }
 
-/// The kernel for a precision of keys and values, with or without rotation.
-pub fn kernel(is_rotated: bool, precision: KvPrecision) -> Kernel {
-    let shader =
-        Shader::new("rope").choose("CACHE", cache_file(precision)).set_all([("ROTATED", usize::from(is_rotated))]);
-    let name = if is_rotated { format!("rope<{precision}>") } else { format!("rope<{precision},unrotated>") };
-    Kernel::new(name, Features::NONE, shader, Variant::Rope { is_rotated, precision })
+/// The kernel for a precision of keys and values, with or without rotation and norms.
+pub fn kernel(is_rotated: bool, has_norms: bool, precision: KvPrecision) -> Kernel {
+    let shader = Shader::new("rope").choose("CACHE", cache_file(precision));
+    let shader = shader.set_all([("ROTATED", is_rotated.into()), ("NORM", has_norms.into())]);
+    let (unrotated, norm) = (if is_rotated { "" } else { ",unrotated" }, if has_norms { ",norm" } else { "" });
+    let name = format!("rope<{precision}{unrotated}{norm}>");
+    Kernel::new(name, Features::NONE, shader, Variant::Rope { is_rotated, has_norms, precision })
 }
 
 /// Records the launch.
 pub fn record(recording: &mut Recording, rope: &Rope<'_>) -> Result<()> {
-    let &Rope { x, stride, tokens, heads: Heads { q: q_heads, kv: kv_heads, dim, pairs }, angles, q, kv, precision } =
-        rope;
+    let &Rope { x, stride, tokens, heads, angles, norms, q, kv, precision } = rope;
+    let Heads { q: q_heads, kv: kv_heads, dim, pairs } = heads;
+    let gains = norms.into_iter().flat_map(|norms| [&norms.q, &norms.k]);
     let (heads, half_dim4) = (q_heads + 2 * kv_heads, dim / 8);
     recording.dispatch(Dispatch {
-        kernel: kernel(angles.is_some(), precision),
+        kernel: kernel(angles.is_some(), norms.is_some(), precision),
         params: params!(
             tokens,
             heads,
@@ -64,8 +69,9 @@ pub fn record(recording: &mut Recording, rope: &Rope<'_>) -> Result<()> {
             half_dim4,
             stride4 = stride / 4,
             interleaved = pairs == RopePairs::Interleaved,
+            eps = norms.map(|norms| norms.eps),
         ),
-        buffers: [x, q].into_iter().chain(angles).chain(kv).cloned().collect(),
+        buffers: [x, q].into_iter().chain(angles).chain(gains).chain(kv).cloned().collect(),
         grid: linear_grid(tokens * heads * half_dim4),
         note: format!("tokens={tokens} heads={q_heads}+{kv_heads} dim={dim}"),
     })

@@ -11,7 +11,7 @@ use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::gpu::{Dispatch, Features, Kernel, Recording, Slice};
 use crate::layout::LaneLayout;
-pub use crate::reference::rope_append::{Heads, RopeChoice};
+pub use crate::reference::rope_append::{HeadValues, Heads, RopeChoice};
 use crate::shader::Shader;
 
 /// Words of a row of the rope table.
@@ -32,7 +32,7 @@ pub fn table_row(rotations: &[[f32; 2]], scale: f32) -> impl Iterator<Item = f32
 pub struct RopeAppend<'a> {
     /// Queries, keys and values; queries are rotated and scaled in place. `// [tokens, stride]`
     pub qkv: &'a Slice,
-    /// Width of a row, at least `(q + 2 * kv) * dim`, a multiple of 4.
+    /// Width of a row, at least that of all heads, a multiple of 4.
     pub stride: usize,
     /// New tokens.
     pub tokens: usize,
@@ -50,7 +50,7 @@ pub struct RopeAppend<'a> {
     pub cache: &'a Cache,
 }
 
-/// Root-mean-square norms of the queries and the keys of every head.
+/// Root-mean-square norms of every head.
 #[derive(Debug)]
 pub struct HeadNorms {
     /// Weight of the norm of queries. `// [dim]`
@@ -59,18 +59,28 @@ pub struct HeadNorms {
     pub k: Slice,
     /// Added to the mean square.
     pub eps: f32,
+    /// How values are made.
+    pub values: HeadValues,
 }
 
-/// The kernel for a head width, a table of `ropes` ropes, and a precision of the cache, with or without norms.
-pub fn kernel(head_dim: usize, has_norms: bool, ropes: usize, precision: KvPrecision) -> Kernel {
+/// The kernel for a head width, a table of `ropes` ropes, and a precision of the cache; `norms`: how values are made beside normed queries and keys.
+pub fn kernel(head_dim: usize, norms: Option<HeadValues>, ropes: usize, precision: KvPrecision) -> Kernel {
     let shader = Shader::new("rope_append").choose("CACHE", cache_file(precision)).set_all([
         ("HEAD_DIM4", head_dim / 4),
+        ("LOADS", head_dim.div_ceil(4 * 64)),
         ("SHARED_SCALE", (precision == KvPrecision::Int8).into()),
-        ("NORM", has_norms.into()),
+        ("NORM", norms.is_some().into()),
+        ("VALUES_NORMED", (norms == Some(HeadValues::Normed)).into()),
+        ("VALUES_ARE_KEYS", (norms == Some(HeadValues::Keys)).into()),
         ("ROPES", if ropes > 1 { ropes } else { 0 }),
     ]);
-    let variant = Variant::RopeAppend { head_dim, has_norms, ropes, precision };
-    let norm = if has_norms { ",norm" } else { "" };
+    let variant = Variant::RopeAppend { head_dim, norms, ropes, precision };
+    let norm = match norms {
+        None => "",
+        Some(HeadValues::Plain) => ",norm",
+        Some(HeadValues::Normed) => ",norm,values",
+        Some(HeadValues::Keys) => ",norm,keys",
+    };
     let of_ropes = if ropes > 1 { format!(",{ropes} ropes") } else { String::new() };
     Kernel::new(format!("rope_append<{head_dim},{precision}{norm}{of_ropes}>"), Features::NONE, shader, variant)
 }
@@ -81,7 +91,7 @@ pub fn record(recording: &mut Recording, append: &RopeAppend<'_>) -> Result<()> 
     let eps = norms.map_or(0.0, |norms| norms.eps);
     let gains = norms.into_iter().flat_map(|norms| [&norms.q, &norms.k]);
     recording.dispatch(Dispatch {
-        kernel: kernel(heads.dim, norms.is_some(), rope.of, cache.precision),
+        kernel: kernel(heads.dim, norms.map(|norms| norms.values), rope.of, cache.precision),
         params: params!(
             tokens,
             q_heads = heads.q,
@@ -91,6 +101,7 @@ pub fn record(recording: &mut Recording, append: &RopeAppend<'_>) -> Result<()> 
             eps,
             q_layout = q_layout.log_loads(),
             rope = (rope.of > 1).then_some(rope.index),
+            rope_words = (rope.of > 1).then_some(rope.words(heads.dim)),
         ),
         buffers: [qkv].into_iter().chain(gains).chain(cache.bindings(step)).cloned().collect(),
         grid: folded_grid(tokens * (heads.q + heads.kv)),

@@ -1,7 +1,7 @@
 //! Queries of a pass over a cache of keys and values, by the kernel for many rows or the one for few.
 
 use super::pass::Pass;
-use crate::config::TextConfig;
+use crate::config::{LayerKind, TextConfig};
 use crate::error::Result;
 use crate::gpu::Slice;
 use crate::kernels::attention::{self, Attention, Heads, KeysValues, Shape};
@@ -36,9 +36,10 @@ pub(super) struct StepRows {
     pub(super) apart: bool,
 }
 
-/// Scores of a layer of this configuration, over a window or over all keys.
-pub(super) fn scoring(config: &TextConfig, window: Option<usize>) -> Scoring {
-    Scoring { scale: config.score_scale(), soft_cap: config.layer_options.attn_logit_softcapping, window }
+/// Scores of a layer of this kind.
+pub(super) fn scoring(config: &TextConfig, kind: LayerKind) -> Scoring {
+    let soft_cap = config.layer_options.attn_logit_softcapping;
+    Scoring { scale: config.score_scale(kind), soft_cap, window: config.window(kind) }
 }
 
 impl Queries<'_> {

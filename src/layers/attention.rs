@@ -17,7 +17,8 @@ use crate::kernels::{LaneLayout, Scoring};
 pub struct Attention {
     /// The norm before it.
     pub norm: Norm,
-    /// Queries, keys and values side by side, then gates of the results if there are any. `// [(q + 2 * kv) * dim, hidden]`
+    /// Queries, keys and values side by side, then gates of the results if there are any. Without values where these are the keys, and without
+    /// both where [`Self::shares_kv`]. `// [(q + 2 * kv) * dim, hidden]`
     pub qkv_proj: FusedLinear,
     /// `// [hidden, q * dim]`
     pub o_proj: Residual,
@@ -29,10 +30,12 @@ pub struct Attention {
     pub rope: RopeChoice,
     /// Scale, soft cap and window of the scores.
     pub scoring: Scoring,
+    /// True if the layer reads keys and values of an earlier one.
+    pub shares_kv: bool,
 }
 
 impl Attention {
-    /// Records the layer over the rows in `pass.work.x`.
+    /// Records the layer over the rows in `pass.x`.
     pub fn record(&self, pass: &mut Pass<'_>, cache: &Cache) -> Result<()> {
         let (qkv, attn, step) = (pass.work.qkv.all(), pass.work.attn.all(), pass.work.step.all());
         let (heads, q_layout) = (self.heads, self.query_layout(pass, cache));
@@ -73,8 +76,8 @@ impl Attention {
         (out, q_layout): (&Slice, LaneLayout),
     ) -> Result<usize> {
         let (heads, rope, x, step) = (self.heads, self.rope, pass.x(), pass.work.step.all());
-        let norms = self.head_norms.as_ref();
-        let is_plain = norms.is_none() && rope == RopeChoice::ONLY;
+        let (norms, shares_kv) = (self.head_norms.as_ref(), self.shares_kv);
+        let is_plain = norms.is_none() && rope == RopeChoice::ONLY && !shares_kv;
         let fuses = |weight: &&_| {
             is_plain && qkv_matvec::can_fuse(weight, heads, cache.precision, false, pass.work.max_bindings)
         };
@@ -87,6 +90,7 @@ impl Attention {
         }
         normed(pass, &self.qkv_proj.matrices, &self.norm, (&x, pass.rows), out)?; // [rows, q | k | v]
         let (stride, tokens) = (self.qkv_proj.width(), pass.rows);
+        let heads = rope_append::Heads { kv: if shares_kv { 0 } else { heads.kv }, ..heads };
         let append = RopeAppend { qkv: out, stride, tokens, heads, q_layout, norms, rope, step: &step, cache };
         rope_append::record(pass.recording, &append)?;
         Ok(stride)

@@ -36,7 +36,7 @@ pub struct CrossAttention {
 }
 
 impl CrossAttention {
-    /// Records the layer over the rows in `pass.work.x`.
+    /// Records the layer over the rows in `pass.x`.
     pub fn record(&self, pass: &mut Pass<'_>, seen: &PictureState) -> Result<()> {
         self.keys_values(pass, seen)?;
         let (x, work, m, rope_append::Heads { q, dim, .. }) = (pass.x(), pass.work, pass.rows, self.heads);
@@ -44,7 +44,17 @@ impl CrossAttention {
         normed(pass, from_ref(&self.q_proj), &self.norm, (&x, m), &product)?;
         let tuning = rms_norm::Tuning::of(pass.recording.kernel_config());
         let (weight, lane_layout, eps) = (&self.head_norms.q, LaneLayout::NATURAL, self.head_norms.eps);
-        let norm = RmsNorm { x: &product, rows: m * q, width: dim, eps, weight, lane_layout, y: &queries, adds: false };
+        let norm = RmsNorm {
+            x: &product,
+            rows: m * q,
+            width: dim,
+            eps,
+            weight,
+            lane_layout,
+            y: &queries,
+            adds: false,
+            factor: None,
+        };
         rms_norm::record(pass.recording, tuning, &norm)?;
         self.attend(pass, seen, &queries, &product)?;
         self.o_proj.add(pass, (&product, pass.lane_layout(q * dim)))

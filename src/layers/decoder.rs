@@ -10,11 +10,13 @@ use super::delta::DeltaNet;
 use super::linear::{FusedLinear, Norm, Residual, normed};
 use super::mlp::Mlp;
 use super::pass::{Form, Pass};
+use super::per_layer::{PerLayerGate, PerLayerInputs};
 use super::rope::RopeTables;
-use crate::config::{LayerKind, RopeConfig, TextConfig};
+use crate::config::{KvHeads, LayerKind, RopeConfig, TextConfig, Values};
 use crate::error::{Error, Result};
 use crate::gpu::{Recording, Slice};
-use crate::kernels::rope_append::{HeadNorms, Heads, RopeChoice};
+use crate::kernels::gate_rows::RowPart;
+use crate::kernels::rope_append::{HeadNorms, HeadValues, Heads, RopeChoice};
 use crate::kernels::sample::Sampling;
 use crate::kernels::{RowShape, accept, add_features, embed_rows, sample_scan, soft_cap};
 use crate::state::{LayerState, State};
@@ -38,6 +40,8 @@ pub struct Layer {
     pub mixer: Mixer,
     /// Follows the mixer.
     pub mlp: Mlp,
+    /// Follows the feed-forward, in models with per-layer inputs.
+    pub per_layer: Option<PerLayerGate>,
 }
 
 /// The weights of one layer, under Hugging Face's names, with the options of the configuration.
@@ -72,7 +76,12 @@ impl LayerWeights<'_> {
     fn residual(&mut self, name: &str, post_norm: &str) -> Result<Residual> {
         let has_norm = self.config.layer_options.post_norms;
         let post_norm = if has_norm { Some(self.norm(post_norm)?) } else { None };
-        Ok(Residual { weight: self.matrix(name)?, post_norm })
+        Ok(Residual { weight: self.matrix(name)?, post_norm, factor: None })
+    }
+
+    /// The factor of the layer, in models that have one.
+    fn factor(&mut self) -> Result<Option<Slice>> {
+        if self.config.layer_options.layer_scalars { self.vector("layer_scalar").map(Some) } else { Ok(None) }
     }
 
     /// The last product of the mixer.
@@ -81,25 +90,55 @@ impl LayerWeights<'_> {
     }
 
     fn head_norms(&mut self, mixer: &str) -> Result<HeadNorms> {
-        let [q, k] = [self.vector(&format!("{mixer}.q_norm"))?, self.vector(&format!("{mixer}.k_norm"))?];
-        Ok(HeadNorms { q, k, eps: self.config.rms_norm_eps })
+        let q = self.vector(&format!("{mixer}.q_norm"))?;
+        // The kernel binds a weight of keys even where there are none.
+        let k = if self.config.owns_kv(self.layer) { self.vector(&format!("{mixer}.k_norm"))? } else { q.clone() };
+        let values = match self.config.layer_options.values {
+            _ if self.config.keys_are_values(self.kind()) => HeadValues::Keys,
+            Values::Plain => HeadValues::Plain,
+            Values::Normed | Values::KeysInFullLayers => HeadValues::Normed,
+        };
+        Ok(HeadNorms { q, k, eps: self.config.rms_norm_eps, values })
+    }
+
+    fn kind(&self) -> LayerKind {
+        self.config.layers.get(self.layer).copied().unwrap_or(LayerKind::FullAttention)
     }
 
     fn heads(&self, rope: &RopeConfig) -> Heads {
-        let TextConfig { num_attention_heads: q, num_key_value_heads: kv, head_dim: dim, .. } = *self.config;
-        Heads { q, kv, dim, pairs: rope.pairs }
+        let KvHeads { count: kv, dim } = self.config.kv_heads(self.kind());
+        Heads { q: self.config.num_attention_heads, kv, dim, pairs: rope.pairs }
     }
 
     fn mlp(&mut self) -> Result<Mlp> {
         // With post-norms, the name of the norm before the feed-forward is that of the norm after attention.
         let has_post_norms = self.config.layer_options.post_norms;
         let norm = if has_post_norms { "pre_feedforward_layernorm" } else { "post_attention_layernorm" };
+        let down_proj = self.residual("mlp.down_proj", "post_feedforward_layernorm")?;
+        // Per-layer inputs come after the feed-forward.
+        let is_last = self.config.layer_options.per_layer_inputs.is_none();
+        let factor = if is_last { self.factor()? } else { None };
         Ok(Mlp {
             norm: self.norm(norm)?,
             gate_up_proj: self.fused("mlp.gate_up_proj")?,
-            down_proj: self.residual("mlp.down_proj", "post_feedforward_layernorm")?,
+            down_proj: Residual { factor, ..down_proj },
             activation: self.config.layer_options.hidden_act,
         })
+    }
+
+    /// The part of a layer that reads per-layer inputs, in models that have them.
+    fn per_layer(&mut self) -> Result<Option<PerLayerGate>> {
+        let Some(width) = self.config.layer_options.per_layer_inputs else { return Ok(None) };
+        let projection = self.residual("per_layer_projection", "post_per_layer_input_norm")?;
+        // The inputs are larger than those of `transformers` by the root of 2, which the norm undoes.
+        let post_norm = projection.post_norm.map(|norm| Norm { eps: 2.0 * norm.eps, ..norm });
+        let stride = width * self.config.layers.len();
+        Ok(Some(PerLayerGate {
+            gate: self.matrix("per_layer_input_gate")?,
+            projection: Residual { post_norm, factor: self.factor()?, ..projection },
+            part: RowPart { stride, offset: self.layer * width },
+            activation: self.config.layer_options.hidden_act,
+        }))
     }
 }
 
@@ -111,17 +150,18 @@ impl Layer {
         let kind = config.layers.get(layer).copied().unwrap_or(LayerKind::FullAttention);
         let (of, is_sliding) = (config.ropes().count(), kind == LayerKind::SlidingAttention);
         let index = if is_sliding { of - 1 } else { 0 };
-        let rope = config.ropes().nth(index).unwrap_or(&config.rope);
+        let rope = config.ropes().nth(index).map_or(&config.rope, |(rope, _)| rope);
         let attention = Attention {
             norm: own.norm("input_layernorm")?,
             qkv_proj: own.fused("self_attn.qkv_proj")?,
             o_proj: own.mixed("self_attn.o_proj")?,
             heads: own.heads(rope),
             head_norms: if config.head_norms { Some(own.head_norms("self_attn")?) } else { None },
-            rope: RopeChoice { index, of },
-            scoring: scoring(config, config.window(kind)),
+            rope: if of > 1 { RopeChoice { index, of, widest: config.widest_head() } } else { RopeChoice::ONLY },
+            scoring: scoring(config, kind),
+            shares_kv: !config.owns_kv(layer),
         };
-        Ok(Self { mixer: Mixer::Attention(attention), mlp: own.mlp()? })
+        Ok(Self { mixer: Mixer::Attention(attention), mlp: own.mlp()?, per_layer: own.per_layer()? })
     }
 
     /// Takes the weights of a layer of a gated delta net and a gated feed-forward; fails as [`Self::attention`], and with
@@ -140,7 +180,7 @@ impl Layer {
             out_proj: own.mixed("linear_attn.out_proj")?,
             config: config.delta.clone().ok_or_else(no_sizes)?,
         };
-        Ok(Self { mixer: Mixer::Delta(delta), mlp: own.mlp()? })
+        Ok(Self { mixer: Mixer::Delta(delta), mlp: own.mlp()?, per_layer: None })
     }
 
     /// Takes the weights of a layer of attention to pictures and a gated feed-forward; fails as [`Self::attention`].
@@ -153,9 +193,9 @@ impl Layer {
             o_proj: own.mixed("cross_attn.o_proj")?,
             heads: own.heads(&config.rope),
             head_norms: own.head_norms("cross_attn")?,
-            scoring: scoring(config, None),
+            scoring: scoring(config, LayerKind::CrossAttention),
         };
-        Ok(Self { mixer: Mixer::Cross(cross), mlp: own.mlp()? })
+        Ok(Self { mixer: Mixer::Cross(cross), mlp: own.mlp()?, per_layer: None })
     }
 }
 
@@ -176,6 +216,8 @@ pub struct Decoder {
     lm_head: Option<Weight>,
     /// Further rows of features of each image token: each is added after one of the first layers.
     stacked_features: usize,
+    /// Inputs of the layers beside the stream, in models that have them.
+    per_layer: Option<PerLayerInputs>,
 }
 
 impl Decoder {
@@ -193,6 +235,7 @@ impl Decoder {
             norm: norm(config, weights, "norm")?,
             lm_head: if config.tie_word_embeddings { None } else { Some(weights.matrix("lm_head")?) },
             stacked_features: 0,
+            per_layer: PerLayerInputs::new(config, weights)?,
         })
     }
 
@@ -211,10 +254,11 @@ impl Decoder {
     pub fn record_inputs(&self, pass: &mut Pass<'_>, sources: &Slice, features: &Slice) -> Result<()> {
         let (x, lane_layout) = (pass.x(), pass.lane_layout(self.config.hidden_size)); // [rows, hidden]
         let embedding = (&self.embed_tokens, self.config.embedding_scale);
-        embed_rows::record(pass.recording, embedding, pass.rows, sources, features, (&x, lane_layout))
+        embed_rows::record(pass.recording, embedding, pass.rows, sources, features, (&x, lane_layout))?;
+        self.per_layer.as_ref().map_or(Ok(()), |per_layer| per_layer.record(pass))
     }
 
-    /// Records some layers over the rows in `pass.work.x`.
+    /// Records some layers over the rows in `pass.x`.
     pub fn record_layers(&self, pass: &mut Pass<'_>, state: &State, layers: Range<usize>) -> Result<()> {
         for (layer, index) in self.layers.iter().zip(0..).take(layers.end).skip(layers.start) {
             match (&layer.mixer, state.layer(index)?) {
@@ -225,9 +269,10 @@ impl Decoder {
                 _ => return Err(Error::Internal { detail: format!("layer {index} has a state of another kind") }),
             }
             layer.mlp.record(pass)?;
+            layer.per_layer.as_ref().map_or(Ok(()), |per_layer| per_layer.record(pass))?;
             if let Some(features) = pass.features.as_ref().filter(|_| index < self.stacked_features) {
                 let shape = RowShape { rows: pass.rows, width: self.config.hidden_size };
-                let x = pass.work.x.all();
+                let x = pass.x();
                 add_features::record(pass.recording, shape, 1 + index, [&pass.work.sources.all(), features], &x)?;
             }
         }
@@ -280,7 +325,7 @@ impl Decoder {
 
     /// Bytes of the matrices of the first layer.
     pub fn layer_bytes(&self) -> u64 {
-        let Some(Layer { mixer, mlp }) = self.layers.first() else { return 0 };
+        let Some(Layer { mixer, mlp, .. }) = self.layers.first() else { return 0 };
         let mixed: Vec<&Weight> = match mixer {
             Mixer::Attention(attention) => {
                 attention.qkv_proj.matrices.iter().chain([&attention.o_proj.weight]).collect()

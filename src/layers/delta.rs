@@ -31,11 +31,11 @@ pub struct DeltaNet {
 }
 
 impl DeltaNet {
-    /// Records the layer over the rows in `pass.work.x`. After a pass over drafts the recurrent state is unchanged and only the products of
+    /// Records the layer over the rows in `pass.x`. After a pass over drafts the recurrent state is unchanged and only the products of
     /// the rows are saved, for `replay`.
     pub fn record(&self, pass: &mut Pass<'_>, state: &DeltaState) -> Result<()> {
         let no_room = || Error::Internal { detail: "drafts in a recurrent state that has no room for them".into() };
-        let (x, out, count) = (pass.work.x.all(), pass.work.attn.all(), pass.rows);
+        let (x, out, count) = (pass.x(), pass.work.attn.all(), pass.rows);
         let has_drafts = pass.is_step() && count > 1;
         let (rows, mode) = if has_drafts {
             (state.drafts.clone().ok_or_else(no_room)?, NormMode::Norm)

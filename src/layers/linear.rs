@@ -30,18 +30,23 @@ impl Norm {
 
     /// Records `y = norm(x)` for rows in the natural layout. `x`, `y`: `// [rows, width]`.
     pub fn record(&self, recording: &mut Recording, rows: usize, x: &Slice, y: &Slice) -> Result<()> {
-        self.launch(recording, rows, self.lane_layout, (x, y, false))
+        self.launch(recording, rows, self.lane_layout, (x, y, false), None)
     }
 
-    /// Records `y += norm(x)` for the rows of a pass, in its lane layout. `x`, `y`: `// [rows, width]`.
-    fn add(&self, pass: &mut Pass<'_>, x: &Slice, y: &Slice) -> Result<()> {
+    /// Records `y += norm(x)` for rows in the natural layout. `x`, `y`: `// [rows, width]`.
+    pub(super) fn add_natural(&self, recording: &mut Recording, rows: usize, x: &Slice, y: &Slice) -> Result<()> {
+        self.launch(recording, rows, self.lane_layout, (x, y, true), None)
+    }
+
+    /// Records `y = (y + norm(x)) * factor` for the rows of a pass, in its lane layout. `x`, `y`: `// [rows, width]`; `factor`: `// [1]`.
+    fn add(&self, pass: &mut Pass<'_>, x: &Slice, y: &Slice, factor: Option<&Slice>) -> Result<()> {
         // The weight of a step has the layout of the rows, so that both are read in the order of memory.
         let lane_layout = match pass.lane_layout(self.width) {
             LaneLayout::NATURAL => self.lane_layout,
             of_rows if of_rows == self.lane_layout => LaneLayout::NATURAL,
             _ => return Err(Error::Internal { detail: "a norm in another layout than its rows".into() }),
         };
-        self.launch(pass.recording, pass.rows, lane_layout, (x, y, true))
+        self.launch(pass.recording, pass.rows, lane_layout, (x, y, true), factor)
     }
 
     fn launch(
@@ -50,10 +55,11 @@ impl Norm {
         rows: usize,
         lane_layout: LaneLayout,
         (x, y, adds): (&Slice, &Slice, bool),
+        factor: Option<&Slice>,
     ) -> Result<()> {
         let &Self { ref weight, eps, width, .. } = self;
         let tuning = rms_norm::Tuning::of(recording.kernel_config());
-        rms_norm::record(recording, tuning, &RmsNorm { x, rows, width, eps, weight, lane_layout, y, adds })
+        rms_norm::record(recording, tuning, &RmsNorm { x, rows, width, eps, weight, lane_layout, y, adds, factor })
     }
 
     /// The norm as kernels fold it into a product.
@@ -103,6 +109,17 @@ pub fn normed(pass: &mut Pass<'_>, weights: &[Weight], norm: &Norm, (x, m): (&Sl
     Ok(())
 }
 
+/// Records `y = x * w^T` for the rows of a pass in its lane layout. `x`: `// [rows, inputs]`; `y`: `// [rows, outputs]`, in the natural layout.
+pub(super) fn product(pass: &mut Pass<'_>, weight: &Weight, x: &Slice, y: &Slice) -> Result<()> {
+    let (m, y_stride) = (pass.rows, weight.shape.rows);
+    let product = Linear { x, m, weight, bias: None, y, y_stride, y_offset: 0, accumulate: false };
+    if !pass.is_step() {
+        return product.record(pass.recording);
+    }
+    let gemv = gemv(pass, weight, m, 1, None);
+    matvec::record(pass.recording, &gemv, &product, None)
+}
+
 /// Records `y = x * w^T` for many rows and matrices whose outputs lie side by side.
 fn side_by_side(recording: &mut Recording, weights: &[Weight], (x, m): (&Slice, usize), y: &Slice) -> Result<()> {
     let (y_stride, mut y_offset) = (width(weights), 0);
@@ -133,6 +150,8 @@ pub struct Residual {
     pub weight: Weight,
     /// Norm of the product before it is added, in layers with post-norms.
     pub post_norm: Option<Norm>,
+    /// Factor of the residual stream after that, in the last product of a layer that has one. `// [1]`
+    pub factor: Option<Slice>,
 }
 
 impl Residual {
@@ -149,7 +168,8 @@ impl Residual {
         } else {
             product.record(pass.recording)?;
         }
-        self.post_norm.as_ref().map_or(Ok(()), |norm| norm.add(pass, &h, &stream))
+        let factor = self.factor.as_ref();
+        self.post_norm.as_ref().map_or(Ok(()), |norm| norm.add(pass, &h, &stream, factor))
     }
 }
 

@@ -21,7 +21,7 @@ pub struct Mlp {
 }
 
 impl Mlp {
-    /// Records the layer over the rows in `pass.work.x`.
+    /// Records the layer over the rows in `pass.x`.
     pub fn record(&self, pass: &mut Pass<'_>) -> Result<()> {
         let (x, gate_up, act) = (pass.x(), pass.work.gate_up.all(), pass.work.act.all());
         let (m, activation) = (pass.rows, self.activation);

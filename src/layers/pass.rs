@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::rope::words_of_position;
 use super::step;
-use crate::config::TextConfig;
+use crate::config::{KvHeads, LayerKind, TextConfig};
 use crate::error::Result;
 use crate::gpu::{Allocator, Buffer, Purpose, Recording, Slice};
 use crate::kernels::LaneLayout;
@@ -48,18 +48,27 @@ pub struct Pass<'a> {
     pub recording: &'a mut Recording,
     /// The buffers that layers share.
     pub work: &'a Workspace,
-    /// Rows in `work.x`. `// [rows, hidden]`
+    /// The residual stream, its rows in `Pass::lane_layout`. `// [rows, hidden]`
+    pub x: Slice,
+    /// Number of its rows.
     pub rows: usize,
+    /// The first row's index among those of [`Workspace::per_layer`].
+    pub first_input: usize,
     /// Selects the kernels.
     pub form: Form,
     /// Rows of pictures' features, if the pass has any. `// [features, hidden]`
     pub features: Option<Slice>,
 }
 
-impl Pass<'_> {
-    /// The residual stream, its rows in `Pass::lane_layout`. `// [rows, hidden]`
+impl<'a> Pass<'a> {
+    /// A pass of `rows` rows in the workspace, without features.
+    pub fn new(recording: &'a mut Recording, work: &'a Workspace, rows: usize, form: Form) -> Self {
+        Self { recording, work, x: work.x.all(), rows, first_input: 0, form, features: None }
+    }
+
+    /// [`Self::x`], for a kernel's bindings.
     pub fn x(&self) -> Slice {
-        self.work.x.all()
+        self.x.clone()
     }
 
     /// Lane layout of rows of `width` numbers that products with a matrix read; natural in chunks.
@@ -126,6 +135,9 @@ pub struct Workspace {
     pub partials: Buffer,
     /// Inputs of the rows: a token, or a row of features. `// [tokens]`
     pub sources: Buffer,
+    /// Per-layer inputs; [`Self::x`] in models without them. Before [`super::PerLayerInputs::record`], embeddings of the tokens.
+    /// `// [tokens, layers * width]`
+    pub per_layer: Buffer,
     /// Input of the head. `// [head rows, hidden]`
     pub gathered: Buffer,
     /// Output of the head. `// [head rows, vocab]`
@@ -143,31 +155,41 @@ impl Workspace {
         let alloc = |label, bytes| gpu.alloc(label, Purpose::Activations, bytes);
         let alloc_rows = |label, rows: usize, width: usize| alloc(label, (rows * width * size_of::<f32>()) as u64);
         let drafts = if rows.step > 1 { Sampling::partials_bytes(config.vocab_size, rows.step) } else { 0 };
+        let x = alloc_rows("x", rows.prompt, config.hidden_size)?;
         Ok(Self {
-            x: alloc_rows("x", rows.prompt, config.hidden_size)?,
             h: alloc_rows("h", rows.prompt, config.hidden_size)?,
             qkv: alloc_rows("qkv", rows.prompt, qkv)?,
             attn: alloc_rows("attn", rows.prompt, attn)?,
-            gate_up: alloc_rows("gate_up", rows.prompt, 2 * config.intermediate_size)?,
-            act: alloc_rows("act", rows.prompt, config.intermediate_size)?,
+            gate_up: alloc_rows("gate_up", rows.prompt, gate_width(config))?,
+            act: alloc_rows("act", rows.prompt, config.widest_ffn())?,
             step: alloc("step", rows.step_bytes(config, context))?,
             table: (0..0, Positions::default()),
             table_at: step::table_at(context),
             pages: Vec::new(),
             partials: alloc("partials", step::partials_bytes(config, rows.step))?,
             sources: alloc_rows("sources", rows.prompt, 1)?,
+            per_layer: match config.per_layer_width() {
+                0 => x.clone(),
+                width => alloc_rows("per-layer inputs", rows.prompt, width)?,
+            },
             gathered: alloc_rows("gathered", rows.head, config.hidden_size)?,
             logits: alloc_rows("logits", rows.head, config.vocab_size)?,
             likeliest: alloc("likeliest tokens", drafts)?,
             max_bindings: gpu.max_bindings(),
+            x,
         })
     }
 }
 
 /// Widths of [`Workspace::qkv`] and [`Workspace::attn`].
 fn mixer_widths(config: &TextConfig) -> [usize; 2] {
-    let (q, kv) = (config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim);
-    let qkv = q + 2 * kv + if config.output_gate { q } else { 0 };
+    let of_layer = |kind: &LayerKind| {
+        let KvHeads { count, dim } = config.kv_heads(*kind);
+        let (q, kv) = (config.num_attention_heads * dim, count * dim);
+        [q + 2 * kv + if config.output_gate { q } else { 0 }, q]
+    };
+    let [qkv, q] =
+        config.layers.iter().map(of_layer).fold([0; 2], |most, widths| [0, 1].map(|i| most[i].max(widths[i])));
     let delta = config.delta.as_ref().map_or([0; 2], |delta| [delta.width(), delta.value_heads * delta.head_dim]);
     let attention = [qkv, q];
     [0, 1].map(|buffer| delta[buffer].max(attention[buffer]))
@@ -175,5 +197,11 @@ fn mixer_widths(config: &TextConfig) -> [usize; 2] {
 
 /// Numbers in the widest row of a token, except its logits.
 pub fn widest(config: &TextConfig) -> usize {
-    mixer_widths(config).into_iter().chain([config.hidden_size, 2 * config.intermediate_size]).max().unwrap_or(0)
+    let widths = [config.hidden_size, gate_width(config), config.per_layer_width()];
+    mixer_widths(config).into_iter().chain(widths).max().unwrap_or(0)
+}
+
+/// Width of [`Workspace::gate_up`].
+fn gate_width(config: &TextConfig) -> usize {
+    (2 * config.widest_ffn()).max(config.per_layer_width())
 }

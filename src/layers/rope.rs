@@ -17,7 +17,7 @@ pub(super) struct RopeTables {
 
 impl RopeTables {
     pub(super) fn new(config: &TextConfig) -> Self {
-        Self { frequencies: config.ropes().map(|rope| inverse_frequencies(rope, config.head_dim)).collect() }
+        Self { frequencies: config.ropes().map(|(rope, head_dim)| inverse_frequencies(rope, head_dim)).collect() }
     }
 
     /// Rows of the rope table in the step buffer, as words. `// [positions, ropes, table_stride]`
@@ -25,18 +25,20 @@ impl RopeTables {
         let scales = query_scales(config.query_scaling.as_ref(), positions); // [positions]
         let mut words = Vec::with_capacity(positions.len() * words_of_position(config));
         for (position, scale) in positions.iter().zip(scales) {
-            for (rope, frequencies) in config.ropes().zip(&self.frequencies) {
+            for ((rope, _), frequencies) in config.ropes().zip(&self.frequencies) {
                 let rotations = text_angles(rope, frequencies, std::slice::from_ref(position)); // [head_dim / 2, 2]
+                let end = words.len() + table_stride(config.widest_head());
                 words.extend(table_row(&rotations, scale).map(f32::to_bits));
+                words.resize(end, 0);
             }
         }
         words
     }
 }
 
-/// Words of a position in the rope table: a row for each rope.
+/// Words of a position in the rope table: a row for each rope, as long as that of the widest heads.
 pub(super) fn words_of_position(config: &TextConfig) -> usize {
-    config.ropes().count() * table_stride(config.head_dim)
+    config.ropes().count() * table_stride(config.widest_head())
 }
 
 /// Frequencies of a head's pairs. `// [head_dim / 2]`

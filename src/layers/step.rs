@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::rope::words_of_position;
-use crate::config::TextConfig;
+use crate::config::{KvHeads, LayerKind, TextConfig};
 use crate::kernels::attention_step::{MAX_SPLITS, Tuning, can_be_apart, partials_len, reach};
 use crate::kernels::cache::{PAGE, rope_table_at};
 
@@ -24,7 +24,7 @@ pub(crate) fn table_at(context: usize) -> usize {
 
 /// Bytes of partial results where several workgroups share the attention of a step of so many rows.
 pub(crate) fn partials_bytes(config: &TextConfig, rows: usize) -> u64 {
-    (partials_len(rows, config.num_attention_heads, config.head_dim, MAX_SPLITS) * size_of::<f32>()) as u64
+    (partials_len(rows, config.num_attention_heads, config.widest_head(), MAX_SPLITS) * size_of::<f32>()) as u64
 }
 
 /// Most rows, up to `rows`, of a step at `entry` whose attention is split at the same positions as in steps of one row, so that results are
@@ -53,8 +53,11 @@ fn alike_within(entry: usize, rows: usize, window: usize, tuning: Tuning) -> usi
 /// conversation, and where query heads of several conversations would share a workgroup.
 pub(crate) fn max_batch(config: &TextConfig, rows: usize) -> usize {
     let is_text = config.delta.is_none() && config.cross.is_none();
-    let group = config.num_attention_heads / config.num_key_value_heads.max(1);
-    if is_text && can_be_apart(group) { rows } else { 1 }
+    let can_be = |kind: &LayerKind| {
+        let KvHeads { count, dim } = config.kv_heads(*kind);
+        can_be_apart(config.num_attention_heads / count.max(1), dim)
+    };
+    if is_text && config.layers.iter().all(can_be) { rows } else { 1 }
 }
 
 /// Words of each conversation of a batch: a header, its page table, the rotation of one position. A multiple of the alignment of bindings.

@@ -122,8 +122,9 @@ impl<'a> Estimate<'a> {
         let (text, rows) = (self.config.text(), plan.rows.text);
         // While the cache grows or shrinks, one layer exists twice.
         let state = self.state_bytes(plan, plan.context)?;
-        let layers = text.self_attention_layers().max(1) as u64;
-        let twice = self.state_bytes(plan, plan.context.saturating_sub(PAGE))? / layers;
+        let widest = text.kv_layers().map(|layer| text.entry_bytes(layer, plan.kv).iter().sum::<u64>()).max();
+        let room = self.state_bytes(plan, plan.context.saturating_sub(PAGE))?;
+        let twice = room.saturating_mul(widest.unwrap_or(0)) / State::entry_bytes(text, plan.kv).max(1);
         let params = self.text_params(plan.kv)?;
         let steps = params.steps.iter().filter(|(step, _)| *step <= rows.step);
         let kept = steps.map(|(_, bytes)| allocated(*bytes)).sum::<u64>();
@@ -135,7 +136,9 @@ impl<'a> Estimate<'a> {
         let launches = |params: u64| 2 * params;
         // Tokens, and the number of a further page.
         let inputs = |prompt: usize| {
-            TextRows { prompt, ..rows }.step_bytes(text, plan.context) + ((prompt + 1) * size_of::<u32>()) as u64
+            let per_layer = prompt * text.per_layer_width() * size_of::<f32>();
+            TextRows { prompt, ..rows }.step_bytes(text, plan.context)
+                + ((prompt + 1) * size_of::<u32>() + per_layer) as u64
         };
         // Each chunk of the prompt is awaited. After that, logits are read or an answer begins, which needs its head, its table and its kept
         // values. A page is copied before that.
@@ -184,8 +187,8 @@ impl<'a> Estimate<'a> {
             *step = (rows, model.step(work, state, PAGE, rows)?.params_bytes());
         }
         let params = TextParams {
-            chunk: model.chunk((work, state), (0, most), 0..text.layers.len())?.params_bytes(),
-            head: model.head(work, most)?.params_bytes(),
+            chunk: model.chunk((work, state), (0, most), 0..text.own_layers())?.params_bytes(),
+            head: model.head((work, state), most)?.params_bytes(),
             steps,
             // The first row of logits, and another one.
             draw: 2 * model.draw(work, &demanding())?.params_bytes(),

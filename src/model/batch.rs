@@ -2,7 +2,7 @@
 
 use super::draw::{Draw, result};
 use super::forward::{Model, Together, no_pass};
-use super::language::{BatchRow, DRAFT_ROWS};
+use super::language::{BatchRow, DRAFT_ROWS, LanguageModel};
 use crate::error::{Error, Result};
 use crate::kernels::attention_step::{Tuning, reach};
 use crate::kernels::cache::{PAGE, PAGES};
@@ -35,6 +35,14 @@ impl Model {
         words.extend(self.decoder.rope_table(&[state.positions().of(entry)]));
         words.resize(stride, 0);
         Ok(words)
+    }
+
+    /// [`LanguageModel::prepare`] for their tokens, and for padding, which repeats the last row.
+    async fn prepare_apart(&mut self, seats: &[BatchRow<'_, State, Draw>]) -> Result<()> {
+        let mut tokens: Vec<u32> = seats.iter().map(|seat| seat.token).collect();
+        let rows = DRAFT_ROWS.into_iter().find(|&rows| rows >= seats.len()).unwrap_or(seats.len());
+        tokens.resize(rows, tokens.last().copied().unwrap_or(0));
+        self.prepare(&tokens).await
     }
 
     /// Writes the inputs of a step of these conversations and submits it without draws. Returns its number of rows, including padding.
@@ -84,6 +92,7 @@ impl Model {
 
     /// See [`super::LanguageModel::batch_step`].
     pub(super) async fn steps_apart(&mut self, seats: &mut [BatchRow<'_, State, Draw>]) -> Result<Vec<Result<u32>>> {
+        self.prepare_apart(seats).await?;
         self.submit_apart(seats, true)?;
         let (gpu, stride) = (self.gpu.clone(), self.words_apart() * size_of::<u32>());
         let together = self.together.as_mut().ok_or_else(no_pass)?;
@@ -120,6 +129,7 @@ impl Model {
     }
 
     async fn seats_are_alike(&mut self, seats: &mut [BatchRow<'_, State, Draw>]) -> Result<bool> {
+        self.prepare_apart(seats).await?;
         self.submit_apart(seats, false)?;
         let (gpu, row_bytes) = (self.gpu.clone(), (self.config().vocab_size * size_of::<f32>()) as u64);
         let logits = self.all_logits_and_step()?.0.buffer;
@@ -128,6 +138,7 @@ impl Model {
         for (seat, together) in seats.iter_mut().zip(together.chunks_exact(row_bytes as usize)) {
             let entry = seat.state.len() - 1;
             seat.state.rewind(entry);
+            self.prepare(&[seat.token]).await?;
             self.start_steps(seat.state, StepHeader { token: seat.token, entry, drawn: seat.drawn })?;
             gpu.submit(&[self.prepared_step(seat.state, entry)?], None)?;
             alike &= gpu.read(&logits.slice(0..row_bytes)).await? == together;

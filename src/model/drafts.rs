@@ -46,6 +46,7 @@ impl Model {
         let (gpu, first) = (self.gpu.clone(), state.len());
         let (logits, _) = self.logits_and_step()?;
         let row = |row: usize| logits.buffer.slice(row as u64 * logits.bytes..(row as u64 + 1) * logits.bytes);
+        self.prepare(inputs).await?;
         gpu.submit(&[self.prepared_drafts(state, inputs)?], None)?;
         state.advance_drafts(inputs.len());
         let last = inputs.len() - 1;
@@ -53,6 +54,7 @@ impl Model {
         let mut alike = state.rewind(first) == first;
         for (index, &token) in inputs.iter().enumerate() {
             let entry = first + index;
+            self.prepare(&[token]).await?;
             self.start_steps(state, StepHeader { token, entry, drawn })?;
             gpu.submit(&[self.prepared_step(state, entry)?], None)?;
             state.advance(1);
@@ -73,6 +75,7 @@ impl Model {
         state.reserve(&gpu, rows).await?;
         self.start_steps(state, StepHeader { token: 0, entry: state.len(), drawn: 0 })?;
         let (first, started) = (state.len(), clock());
+        self.prepare(&vec![0; rows]).await?;
         gpu.submit(&[self.prepared_drafts(state, &vec![0; rows])?], None)?;
         gpu.wait_idle().await?;
         let ms = clock() - started;

@@ -134,7 +134,9 @@ impl LanguageModel for Model {
         if self.config().cross.is_some() {
             self.show_picture(state, inputs, features).await?;
         }
+        self.write_rows_of(inputs).await?;
         self.write_step(state, StepHeader { token: 0, entry: first_entry, drawn: 0 }, rows)?;
+        self.first_entry = first_entry;
         let work = self.work()?;
         self.gpu.write(&work.sources, 0, bytemuck::cast_slice(&sources))?;
         self.catch_up(state)?;
@@ -142,12 +144,13 @@ impl LanguageModel for Model {
         let rows_of_features = features.map_or(&work.gathered, |features| &features.buffer).all();
         let mut recording = self.gpu.recording();
         let form = Form::Chunk { first_entry };
-        let mut pass = Pass { recording: &mut recording, work, rows, form, features: None };
+        let mut pass = Pass::new(&mut recording, work, rows, form);
         self.decoder.record_inputs(&mut pass, &work.sources.all(), &rows_of_features)?;
         if inputs.iter().any(|input| matches!(input, Input::Feature(_))) {
             pass.features = Some(rows_of_features);
         }
-        let depth = self.config().layers.len();
+        // The other layers are computed for rows whose logits are needed.
+        let depth = self.config().own_layers();
         for layer in 0..depth {
             self.decoder.record_layers(&mut pass, state, layer..layer + 1)?;
             if layer + 1 == depth || pass.recording.flops() >= self.gpu.most_flops() {
@@ -159,20 +162,20 @@ impl LanguageModel for Model {
         Ok(())
     }
 
-    async fn logits(&mut self, rows: Range<usize>) -> Result<Vec<f32>> {
+    async fn logits(&mut self, state: &State, rows: Range<usize>) -> Result<Vec<f32>> {
         let (row, _) = self.logits_and_step()?;
         let mut all = Vec::with_capacity(rows.len() * self.vocab_size());
         for first in rows.clone().step_by(self.rows.head) {
             let count = self.rows.head.min(rows.end - first);
-            self.run_head(first..first + count).await?;
+            self.run_head(state, first..first + count).await?;
             let logits: Vec<f32> = self.gpu.read_as(&Slice { bytes: count as u64 * row.bytes, ..row.clone() }).await?;
             all.extend_from_slice(&logits); // [rows, vocab]
         }
         Ok(all)
     }
 
-    async fn hidden(&mut self, row: usize) -> Result<Vec<f32>> {
-        let h = self.run_norm(row).await?; // [1, hidden]
+    async fn hidden(&mut self, state: &State, row: usize) -> Result<Vec<f32>> {
+        let h = self.run_norm(state, row).await?; // [1, hidden]
         self.gpu.read_as(&h).await
     }
 
@@ -197,11 +200,10 @@ impl LanguageModel for Model {
             check(&self.gpu, &[sample_filter::kernel()]).await?;
             self.filter_is_tested = true;
         }
-        // Logits need work memory.
-        self.start_draw(state, drawn.len())?;
         if let LogitsAt::Chunk(row) = at {
-            self.run_head(row..row + 1).await?;
+            self.run_head(state, row..row + 1).await?;
         }
+        self.start_draw(state, drawn.len())?;
         let mut draw = Draw::new(self, options, drawn, mask.is_some())?;
         if let Some(mask) = mask {
             draw.look_at(self, if let LogitsAt::Step(row) = at { row } else { 0 }, mask)?;
@@ -224,6 +226,14 @@ impl LanguageModel for Model {
         gpu.submit(&[pass, launches], Some((&step, readback)))?;
         state.advance(1);
         Ok(())
+    }
+
+    fn runs_ahead(&self) -> bool {
+        self.rows_source.is_none()
+    }
+
+    async fn prepare(&mut self, tokens: &[u32]) -> Result<()> {
+        self.write_rows(tokens.iter().copied()).await
     }
 
     async fn read_token(&mut self, draw: &mut Draw) -> Result<u32> {

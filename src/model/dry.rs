@@ -70,8 +70,8 @@ impl DryModel {
         let work = &Workspace::new(&device, text, TextRows { prompt: 1, head: 1, step: 1 }, 2 * PAGE)?;
         let state = &State::with_room(&device, text, kv, (2 * PAGE, 1))?;
         let mut recordings = vec![
-            self.chunk((work, state), (0, 1), 0..text.layers.len())?,
-            self.head(work, 1)?,
+            self.chunk((work, state), (0, 1), 0..text.own_layers())?,
+            self.head((work, state), 1)?,
             // Attention by one workgroup for each head and, after the first page, by several.
             self.step(work, state, 0, 1)?,
             self.step(work, state, PAGE, 1)?,
@@ -91,7 +91,7 @@ impl DryModel {
     ) -> Result<Recording> {
         let mut recording = Recording::on(self.config).divided(self.most_flops);
         let features = matches!(form, Form::Chunk { .. }).then(|| work.gathered.all());
-        with(&mut Pass { recording: &mut recording, work, rows, form, features })?;
+        with(&mut Pass { features, ..Pass::new(&mut recording, work, rows, form) })?;
         Ok(recording)
     }
 
@@ -110,10 +110,13 @@ impl DryModel {
         })
     }
 
-    /// The logits of `rows` rows of a chunk.
-    pub fn head(&self, work: &Workspace, rows: usize) -> Result<Recording> {
+    /// The logits of `rows` rows of a chunk, with the layers that other rows do not need.
+    pub fn head(&self, (work, state): (&Workspace, &State), rows: usize) -> Result<Recording> {
+        let (text, gathered) = (&self.decoder.config, work.gathered.all());
         self.record(work, (rows, Form::Chunk { first_entry: 0 }), |pass| {
-            self.decoder.record_head(pass, (&work.gathered.all(), rows))
+            pass.x = gathered.clone();
+            self.decoder.record_layers(pass, state, text.own_layers()..text.layers.len())?;
+            self.decoder.record_head(pass, (&gathered, rows))
         })
     }
 
@@ -152,7 +155,7 @@ impl DryModel {
         let mut prompt = 0;
         for first in (0..tokens).step_by(prompt_rows) {
             let rows = prompt_rows.min(tokens - first);
-            prompt += self.chunk((work, state), (first, rows), 0..text.layers.len())?.flops();
+            prompt += self.chunk((work, state), (first, rows), 0..text.own_layers())?.flops();
         }
         Ok(tower + prompt)
     }

@@ -1,6 +1,7 @@
 //! A decoder on a device, and its buffers.
 
 use std::ops::Range;
+use std::rc::Rc;
 
 use crate::config::{KvPrecision, TextConfig};
 use crate::error::{Error, Result};
@@ -9,6 +10,7 @@ use crate::kernels::cache::PAGES;
 use crate::layers::step::{self, StepHeader, TABLE_ROWS};
 use crate::layers::{Decoder, Form, Pass, TextRows, Workspace};
 use crate::state::{Pool, Positions, State};
+use crate::weights::RowSource;
 
 /// A decoder on a device.
 #[derive(Debug)]
@@ -30,6 +32,10 @@ pub struct Model {
     pub(super) drafts_tested: Vec<((usize, Form), bool)>,
     /// Buffers for batches, from the first one on.
     pub(super) together: Option<Together>,
+    /// The table of per-layer embeddings, in models that have it.
+    pub(super) rows_source: Option<Rc<dyn RowSource>>,
+    /// Cache entry of the first row of the last chunk.
+    pub(super) first_entry: usize,
 }
 
 /// Additional buffers of batches.
@@ -47,7 +53,27 @@ impl Model {
     pub fn new(gpu: &Gpu, decoder: Decoder, rows: TextRows, (context, kv): (usize, KvPrecision)) -> Self {
         let pool = Pool::new(&decoder.config, kv, context).drafting(rows.step);
         let (gpu, work, steps, drafts_tested) = (gpu.clone(), None, Vec::new(), Vec::new());
-        Self { gpu, decoder, rows, context, pool, work, steps, filter_is_tested: false, drafts_tested, together: None }
+        let (filter_is_tested, together, rows_source, first_entry) = (false, None, None, 0);
+        Self {
+            gpu,
+            decoder,
+            rows,
+            context,
+            pool,
+            work,
+            steps,
+            filter_is_tested,
+            drafts_tested,
+            together,
+            rows_source,
+            first_entry,
+        }
+    }
+
+    /// Sets the table of per-layer embeddings.
+    #[must_use]
+    pub fn with_rows(self, rows_source: Option<Rc<dyn RowSource>>) -> Self {
+        Self { rows_source, ..self }
     }
 
     /// Sets the number of picture rows with keys and values of their own, of all conversations together.
@@ -89,24 +115,50 @@ impl Model {
         Ok(())
     }
 
-    /// Computes the logits of rows of the last chunk into the logits buffer.
-    pub(super) async fn run_head(&self, rows: Range<usize>) -> Result<()> {
+    /// Computes the logits of rows of the last chunk, which are the last of `state`, into the logits buffer.
+    pub(super) async fn run_head(&mut self, state: &State, rows: Range<usize>) -> Result<()> {
+        self.write_last_step(state, &rows)?;
         let (work, mut recording) = (self.work()?, self.gpu.recording());
-        let gathered = self.gather(work, &mut recording, &rows); // [rows, hidden]
-        let form = Form::Chunk { first_entry: 0 };
-        let mut pass = Pass { recording: &mut recording, work, rows: rows.len(), form, features: None };
+        let (mut pass, gathered) = self.last_pass(work, &mut recording, state, &rows)?; // [rows, hidden]
         self.decoder.record_head(&mut pass, (&gathered, rows.len()))?;
         self.gpu.run_in_pieces("head", recording, &mut || Ok(())).await
     }
 
     /// Computes the final norm of a row of the last chunk. Returns its place. `// [1, hidden]`
-    pub(super) async fn run_norm(&self, row: usize) -> Result<Slice> {
+    pub(super) async fn run_norm(&mut self, state: &State, row: usize) -> Result<Slice> {
+        self.write_last_step(state, &(row..row + 1))?;
         let (work, mut recording) = (self.work()?, self.gpu.recording());
-        let gathered = self.gather(work, &mut recording, &(row..row + 1)); // [1, hidden]
+        let (_, gathered) = self.last_pass(work, &mut recording, state, &(row..row + 1))?; // [1, hidden]
         let normed = work.h.slice(0..gathered.bytes); // [1, hidden]
         self.decoder.norm.record(&mut recording, 1, &gathered, &normed)?;
         self.gpu.run_in_pieces("final norm", recording, &mut || Ok(())).await?;
         Ok(normed)
+    }
+
+    /// Writes the step buffer for the layers that [`Self::last_pass`] records.
+    fn write_last_step(&mut self, state: &State, rows: &Range<usize>) -> Result<()> {
+        if self.config().own_layers() == self.config().layers.len() {
+            return Ok(());
+        }
+        let entry = self.first_entry + rows.start;
+        self.write_step(state, StepHeader { token: 0, entry, drawn: 0 }, rows.len())
+    }
+
+    /// Records the layers without keys and values of their own over rows of the last chunk: other rows do not need them. Returns the pass and
+    /// the rows. `// [rows, hidden]`
+    fn last_pass<'a>(
+        &self,
+        work: &'a Workspace,
+        recording: &'a mut Recording,
+        state: &State,
+        rows: &Range<usize>,
+    ) -> Result<(Pass<'a>, Slice)> {
+        let gathered = self.gather(work, recording, rows); // [rows, hidden]
+        let form = Form::Chunk { first_entry: self.first_entry + rows.start };
+        let pass = Pass::new(recording, work, rows.len(), form);
+        let mut pass = Pass { x: gathered.clone(), first_input: rows.start, ..pass };
+        self.decoder.record_layers(&mut pass, state, self.config().own_layers()..self.config().layers.len())?;
+        Ok((pass, gathered))
     }
 
     /// Records a copy of rows of the last chunk to the beginning of a buffer: bindings begin at multiples of 256 bytes, and rows need not.
@@ -214,7 +266,7 @@ impl Model {
     /// Records a step of the token in the step buffer, or of several tokens in `work.sources` with the verification of drafts.
     pub(super) fn record_step(&self, state: &State, rows: usize, form: Form) -> Result<Recording> {
         let mut recording = Recording::on(self.gpu.kernel_config());
-        let mut pass = Pass { recording: &mut recording, work: self.work()?, rows, form, features: None };
+        let mut pass = Pass::new(&mut recording, self.work()?, rows, form);
         self.decoder.record_step(&mut pass, state)?;
         Ok(recording)
     }

@@ -103,11 +103,11 @@ pub trait LanguageModel {
     /// [`crate::Error::InvalidRequest`] for a token outside the vocabulary.
     async fn forward(&mut self, state: &mut Self::State, inputs: &[Input], features: Option<&Features>) -> Result<()>;
 
-    /// Logits of rows of the last chunk. `// [rows, vocab]`
-    async fn logits(&mut self, rows: Range<usize>) -> Result<Vec<f32>>;
+    /// Logits of rows of the last chunk, which are the last entries of `state`. `// [rows, vocab]`
+    async fn logits(&mut self, state: &Self::State, rows: Range<usize>) -> Result<Vec<f32>>;
 
-    /// Last hidden state of a row of the last chunk, after the final norm. `// [hidden]`
-    async fn hidden(&mut self, row: usize) -> Result<Vec<f32>>;
+    /// Last hidden state of a row of the last chunk, whose rows are the last entries of `state`, after the final norm. `// [hidden]`
+    async fn hidden(&mut self, state: &Self::State, row: usize) -> Result<Vec<f32>>;
 
     /// Logits of the last draw, a row of the last step or pass over drafts, without bias and penalties. Valid until more work is submitted. `//
     /// [vocab]`
@@ -137,7 +137,18 @@ pub trait LanguageModel {
         mask: MaskFn<'_>,
     ) -> Result<()>;
 
-    /// Submits the step of the last drawn token, which need not be known yet, and the next draw. The state must have room for its entry.
+    /// Returns true if [`Self::step`] may be called before its token is read.
+    fn runs_ahead(&self) -> bool {
+        true
+    }
+
+    /// Brings what the tokens of the next pass need from storage to the device. Must precede every pass over known tokens except
+    /// [`Self::forward`], and those that compute other passes first.
+    async fn prepare(&mut self, _tokens: &[u32]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Submits the step of the last drawn token, which need not be known yet if the model [runs ahead](Self::runs_ahead), and the next draw. The state must have room for its entry.
     fn step(&mut self, state: &mut Self::State, draw: &mut Self::Draw) -> Result<()>;
 
     /// Waits for the first draw that has not been read. [`crate::Error::Gpu`] for logits that are not finite.

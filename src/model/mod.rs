@@ -10,6 +10,7 @@ mod forward;
 mod inputs;
 mod language;
 mod repeat;
+mod rows;
 mod stored;
 mod trial;
 

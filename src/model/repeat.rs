@@ -38,7 +38,7 @@ impl Model {
         let last = self.config().layers.iter().position(|kind| kind.is_self_attention()).unwrap_or(0);
         let mut recording = gpu.recording();
         let form = Form::Chunk { first_entry: 0 };
-        let mut pass = Pass { recording: &mut recording, work, rows, form, features: None };
+        let mut pass = Pass::new(&mut recording, work, rows, form);
         self.decoder.record_inputs(&mut pass, &work.sources.all(), &work.gathered.all())?;
         self.decoder.record_layers(&mut pass, state, 0..last + 1)?;
         let results = work.x.slice(0..(rows * self.config().hidden_size * size_of::<f32>()) as u64); // [rows, hidden]
@@ -48,6 +48,8 @@ impl Model {
         let mut found = Vec::new();
         for _ in 0..2 {
             state.restore_recurrent(&gpu, 0, before.as_ref())?;
+            // The pass changes them.
+            self.prepare(&tokens).await?;
             self.poison(&results)?;
             for piece in &pieces {
                 gpu.submit(&[piece], None)?;
@@ -66,6 +68,7 @@ impl Model {
         let mut found = Vec::new();
         for _ in 0..2 {
             state.restore_recurrent(&gpu, 0, before.as_ref())?;
+            self.prepare(&[0]).await?;
             self.start_steps(state, StepHeader { token: 0, entry, drawn: 0 })?;
             self.poison(&logits)?;
             gpu.submit(&[self.prepared_step(state, entry)?], None)?;

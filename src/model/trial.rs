@@ -44,7 +44,7 @@ impl Model {
         self.write_step(state, StepHeader { token: 0, entry, drawn: 0 }, rows)?;
         self.catch_up(state)?;
         let mut recording = Recording::on(config).divided(Some(most_flops));
-        let mut pass = Pass { recording: &mut recording, work: self.work()?, rows, form, features: None };
+        let mut pass = Pass::new(&mut recording, self.work()?, rows, form);
         self.decoder.record_layers(&mut pass, state, layers)?;
         if matches!(group, TuningGroup::AttentionStep | TuningGroup::Attention) {
             recording = recording.only(|dispatch| group.computes(&dispatch.kernel));
@@ -73,10 +73,9 @@ impl Model {
         let work = self.work()?;
         let chunk = |first_entry: usize| {
             let (mut recording, rows) = (gpu.recording(), most.min(tokens - first_entry));
-            let mut pass =
-                Pass { recording: &mut recording, work, rows, form: Form::Chunk { first_entry }, features: None };
+            let mut pass = Pass::new(&mut recording, work, rows, Form::Chunk { first_entry });
             self.decoder.record_inputs(&mut pass, &work.sources.all(), &work.gathered.all())?;
-            self.decoder.record_layers(&mut pass, state, 0..self.config().layers.len())?;
+            self.decoder.record_layers(&mut pass, state, 0..self.config().own_layers())?;
             Ok(recording)
         };
         (0..tokens).step_by(most.max(1)).map(chunk).collect()

@@ -1,5 +1,7 @@
 //! Reading a package: the manifest, then shards, whose hashes are checked before their bytes are used.
 
+use std::ops::Range;
+
 use super::manifest::{FileEntry, MANIFEST_FILE, MAX_MANIFEST_BYTES, Manifest};
 use super::source::{ByteSource, FileSet, read_whole};
 use crate::error::{Error, Result};
@@ -30,6 +32,17 @@ impl<F: FileSet> Package<F> {
             return Err(Error::Internal { detail: format!("there is no shard {index}") });
         };
         self.read_verified(entry).await
+    }
+
+    /// Some bytes of shard `index`, without a check of its hash; [`Error::InvalidPackage`] or [`Error::Io`] if they cannot be read.
+    pub async fn read_part(&self, index: usize, range: Range<usize>) -> Result<Vec<u8>> {
+        let Some(entry) = self.manifest.shards.get(index) else {
+            return Err(Error::Internal { detail: format!("there is no shard {index}") });
+        };
+        let Some(source) = self.files.open(&entry.file).await? else {
+            return Err(Error::package(&entry.file, "the file is missing"));
+        };
+        source.read(range.start as u64..range.end as u64).await
     }
 
     /// The bytes of the tokenizer file; fails as [`Self::read_shard`].

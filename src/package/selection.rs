@@ -8,9 +8,10 @@ use crate::families::{Role, TensorSpec, definition};
 use crate::gpu::Purpose;
 
 impl Selection {
-    /// The tensors of the decoder.
+    /// The tensors of the decoder on the device.
     pub fn text(manifest: &Manifest) -> Self {
-        let tensors = definition(&manifest.config).tensors().filter(|spec| spec.role.is_text());
+        let tensors =
+            definition(&manifest.config).tensors().filter(|spec| spec.role.is_text() && spec.role != Role::Rows);
         Self { tensors: tensors.collect(), purpose: Purpose::TextWeights }
     }
 

@@ -11,11 +11,11 @@ pub fn compute(eps: f32, x: &[f32], weight: &[f32], y: &mut [f32]) {
     }
 }
 
-/// Adds the same to `y`: `y += x / sqrt(mean(x^2) + eps) * weight`.
-pub fn add(eps: f32, x: &[f32], weight: &[f32], y: &mut [f32]) {
+/// Adds the same to `y` and multiplies the sum: `y = (y + x / sqrt(mean(x^2) + eps) * weight) * factor`.
+pub fn add(eps: f32, x: &[f32], weight: &[f32], factor: f32, y: &mut [f32]) {
     let mut normed = vec![0.0; x.len()];
     compute(eps, x, weight, &mut normed);
-    y.iter_mut().zip(normed).for_each(|(y, normed)| *y += normed);
+    y.iter_mut().zip(normed).for_each(|(y, normed)| *y = (*y + normed) * factor);
 }
 
 /// Writes `y = gained / sqrt(mean(x^2) + eps)`, with `gained = x * weight`. `x`, `gained`, `y`: `// [rows, width]`

@@ -1,20 +1,9 @@
 //! Rotary embedding with a precomputed table of angles (<https://arxiv.org/abs/2104.09864>).
 
 use super::cache::{self, Append, Cache};
-use crate::config::{KvPrecision, RopePairs};
-
-/// Heads of a row of `qkv`: queries, keys, values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Heads {
-    /// Query heads.
-    pub q: usize,
-    /// Key heads, and value heads.
-    pub kv: usize,
-    /// Width of a head; a multiple of 4, at most [`crate::config::MAX_HEAD_DIM`].
-    pub dim: usize,
-    /// Pairs of lanes that are rotated together.
-    pub pairs: RopePairs,
-}
+pub use super::heads::Heads;
+use super::heads::{Norms, norm};
+use crate::config::KvPrecision;
 
 /// Rotates all query and key heads in place and scales the queries.
 ///
@@ -36,12 +25,13 @@ pub fn compute(heads: Heads, stride: usize, angles: &[f32], q_scale: &[f32], qkv
     }
 }
 
-/// Splits rows into queries, keys and values; queries and keys are rotated if there are `angles`. Keys and values are stored in a
-/// contiguous cache.
+/// Splits rows into queries, keys and values; heads are normed if there are `norms`, queries and keys are rotated if there are `angles`. Keys
+/// and values are stored in a contiguous cache.
 ///
 /// `x`: `// [tokens, stride]`; `angles`: `// [tokens, dim / 2, (cos, sin)]`; `q`: `// [tokens, q, dim]`.
 pub fn apart(
     (heads, stride): (Heads, usize),
+    norms: Option<Norms<'_>>,
     angles: Option<&[f32]>,
     x: &[f32],
     q: &mut [f32],
@@ -49,7 +39,10 @@ pub fn apart(
 ) {
     let Heads { q: q_heads, kv: kv_heads, dim: head_dim, .. } = heads;
     let (tokens, k_offset) = (x.len() / stride, q_heads * head_dim);
-    let mut rotated = x.to_vec(); // [tokens, stride]
+    let (mut rotated, stride) = match norms {
+        None => (x.to_vec(), stride), // [tokens, stride]
+        Some(norms) => (norm(heads, stride, norms, x), (q_heads + 2 * kv_heads) * head_dim),
+    };
     if let Some(angles) = angles {
         compute(heads, stride, angles, &vec![1.0; tokens], &mut rotated);
     }

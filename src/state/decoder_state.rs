@@ -58,8 +58,7 @@ impl State {
 
     /// Bytes of one entry in all layers.
     pub fn entry_bytes(config: &TextConfig, precision: KvPrecision) -> u64 {
-        let head_bytes: u64 = precision.head_bytes(config.head_dim).iter().sum();
-        (config.self_attention_layers() * config.num_key_value_heads) as u64 * head_bytes
+        config.kv_layers().flat_map(|layer| config.entry_bytes(layer, precision)).sum()
     }
 
     /// Bytes of the keys and values of `rows` picture rows, of all conversations together and computed `at_once` at a time, in addition to the
@@ -73,8 +72,8 @@ impl State {
 
     /// Bytes of the staging buffer through which a page is copied.
     pub fn copy_bytes(config: &TextConfig, precision: KvPrecision) -> u64 {
-        let head_bytes = precision.head_bytes(config.head_dim).into_iter().max().unwrap_or(0);
-        (config.num_key_value_heads * COPIED) as u64 * head_bytes
+        let widest = config.kv_layers().flat_map(|layer| config.entry_bytes(layer, precision)).max();
+        widest.unwrap_or(0) * COPIED as u64
     }
 
     /// Bytes of the recurrent layers' states, whatever the number of entries.

@@ -99,10 +99,10 @@ impl Outline {
 /// Sizes that determine the bytes of a model's states.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shape {
-    /// Bytes of an entry in each plane of a layer.
-    entry_bytes: Vec<u64>,
-    /// Number of attention layers, and of cross-attention layers.
-    layers: [usize; 2],
+    /// Bytes of an entry in each plane, for each attention layer with keys and values of its own.
+    entry_bytes: Vec<Vec<u64>>,
+    /// Bytes of a picture's row in each plane, for each cross-attention layer.
+    picture_bytes: Vec<Vec<u64>>,
     /// Bytes of the recurrent states at a checkpoint.
     place_bytes: Option<u64>,
     /// True if pictures have their own positions.
@@ -112,22 +112,22 @@ pub struct Shape {
 impl Shape {
     /// The shape of a decoder with states in this precision.
     pub fn new(config: &TextConfig, precision: KvPrecision, place_bytes: u64) -> Self {
-        let heads = config.num_key_value_heads as u64;
-        let entry_bytes = precision.head_bytes(config.head_dim).iter().map(|bytes| bytes * heads).collect();
-        let layers = [config.self_attention_layers(), config.count(LayerKind::CrossAttention)];
+        let of_layer = |layer| config.entry_bytes(layer, precision);
+        let is_cross = |layer: &usize| config.layers[*layer] == LayerKind::CrossAttention;
+        let entry_bytes = config.kv_layers().map(of_layer).collect();
+        let picture_bytes = (0..config.layers.len()).filter(is_cross).map(of_layer).collect();
         let place_bytes = config.delta.is_some().then_some(place_bytes);
-        Self { entry_bytes, layers, place_bytes, places_pictures: config.rope.sections.is_some() }
-    }
-
-    /// Bytes of `rows` rows of a page in a layer. Scales are stored by head, so they are counted for the whole page.
-    fn page_bytes(&self, rows: usize) -> u64 {
-        plane_bytes(&self.entry_bytes, rows).sum()
+        Self { entry_bytes, picture_bytes, place_bytes, places_pictures: config.rope.sections.is_some() }
     }
 
     /// Clears the scales of entries that a part does not have: their places in the page may hold those of another conversation.
     pub fn clear_unused(&self, part: &Part, bytes: &mut [u8]) {
-        let (Held::Entries { entries: rows, .. } | Held::Pictures { rows, .. }) = &part.what else { return };
-        let planes: Vec<u64> = plane_bytes(&self.entry_bytes, rows.len()).collect();
+        let (layers, layer, rows) = match &part.what {
+            Held::Entries { layer, entries } => (&self.entry_bytes, layer, entries),
+            Held::Pictures { layer, rows } => (&self.picture_bytes, layer, rows),
+            Held::Place { .. } => return,
+        };
+        let planes: Vec<u64> = layers.get(*layer).map_or(Vec::new(), |layer| plane_bytes(layer, rows.len()).collect());
         let mut rest = bytes;
         for (plane, bytes) in planes.into_iter().enumerate() {
             let Some((own, others)) = rest.split_at_mut_checked(bytes as usize) else { return };
@@ -138,28 +138,19 @@ impl Shape {
         }
     }
 
-    /// Bytes of `rows` rows, in pages, in each of `layers` layers.
-    fn rows_bytes(&self, rows: usize, layers: usize) -> u64 {
-        let rest = if rows.is_multiple_of(PAGE) { 0 } else { self.page_bytes(rows % PAGE) };
-        let pages = self.page_bytes(PAGE).saturating_mul((rows / PAGE) as u64);
-        pages.saturating_add(rest).saturating_mul(layers as u64)
-    }
-
     /// Bytes of all parts of a state.
     pub fn bytes(&self, outline: &Outline) -> u64 {
-        let [layers, cross] = self.layers;
         let places = self.place_bytes.unwrap_or(0).saturating_mul(outline.places.len() as u64);
-        let rows = self.rows_bytes(outline.entries, layers).saturating_add(self.rows_bytes(outline.shown_rows, cross));
-        places.saturating_add(rows)
+        let rows = rows_bytes(&self.entry_bytes, outline.entries);
+        places.saturating_add(rows).saturating_add(rows_bytes(&self.picture_bytes, outline.shown_rows))
     }
 
     /// The parts of a state, in the order in which they are written.
     ///
     /// [`Error::InvalidPackage`] if the parts have more than `most` bytes, and for an outline that no state of this model has.
     pub fn parts(&self, outline: &Outline, most: u64) -> Result<Vec<Part>> {
-        let [layers, cross] = self.layers;
         let fits = self.place_bytes.is_some() != outline.places.is_empty()
-            && (cross > 0 || outline.shown.is_empty())
+            && (!self.picture_bytes.is_empty() || outline.shown.is_empty())
             && (self.places_pictures || outline.placed.is_empty());
         // Checked before the list is made, which takes no more memory than the parts themselves.
         if !fits || self.bytes(outline) > most {
@@ -168,10 +159,9 @@ impl Shape {
         let mut parts = Vec::new();
         for first in (0..outline.entries).step_by(PAGE) {
             let entries = first..outline.entries.min(first + PAGE);
-            let bytes = self.page_bytes(entries.len());
-            parts.extend((0..layers).map(|layer| {
+            parts.extend(self.entry_bytes.iter().enumerate().map(|(layer, planes)| {
                 let what = Held::Entries { layer, entries: entries.clone() };
-                Part { bytes, what }
+                Part { bytes: plane_bytes(planes, entries.len()).sum(), what }
             }));
         }
         for place in 0..outline.places.len() {
@@ -183,8 +173,10 @@ impl Shape {
         }
         for first in (0..outline.shown_rows).step_by(PAGE) {
             let rows = first..outline.shown_rows.min(first + PAGE);
-            let bytes = self.page_bytes(rows.len());
-            parts.extend((0..cross).map(|layer| Part { bytes, what: Held::Pictures { layer, rows: rows.clone() } }));
+            parts.extend(self.picture_bytes.iter().enumerate().map(|(layer, planes)| {
+                let what = Held::Pictures { layer, rows: rows.clone() };
+                Part { bytes: plane_bytes(planes, rows.len()).sum(), what }
+            }));
         }
         Ok(parts)
     }
@@ -193,4 +185,11 @@ impl Shape {
 /// Bytes of `rows` rows of a page in each plane: the rows themselves for keys and values, the whole page for scales, which are stored by head.
 pub(super) fn plane_bytes(entry_bytes: &[u64], rows: usize) -> impl Iterator<Item = u64> {
     entry_bytes.iter().enumerate().map(move |(plane, bytes)| bytes * (if plane < 2 { rows } else { PAGE }) as u64)
+}
+
+/// Bytes of `rows` rows, in pages, in all layers. Scales are stored by head, so they are counted for the whole page.
+fn rows_bytes(layers: &[Vec<u64>], rows: usize) -> u64 {
+    let page = |rows: usize| layers.iter().flat_map(|planes| plane_bytes(planes, rows)).sum::<u64>();
+    let rest = if rows.is_multiple_of(PAGE) { 0 } else { page(rows % PAGE) };
+    page(PAGE).saturating_mul((rows / PAGE) as u64).saturating_add(rest)
 }

@@ -31,13 +31,13 @@ pub struct Pool(Rc<Shared>);
 struct Shared {
     pages: RefCell<Pages>,
     pictures: RefCell<Pictures>,
-    /// One entry for each attention layer.
+    /// One entry for each attention layer with keys and values of its own.
     layers: RefCell<Vec<Layer>>,
     /// Shape of the decoder.
     config: TextConfig,
     precision: KvPrecision,
-    /// Bytes of an entry in each plane of a layer.
-    entry_bytes: Vec<u64>,
+    /// Bytes of an entry in each plane, for each attention layer with keys and values of its own.
+    entry_bytes: Vec<Vec<u64>>,
     /// Largest number of pages.
     most: usize,
     /// True if the memory for all pages was not available.
@@ -62,9 +62,8 @@ impl Layer {
 impl Pool {
     /// A pool for at most `entries` entries, without memory yet.
     pub fn new(config: &TextConfig, precision: KvPrecision, entries: usize) -> Self {
-        let heads = config.num_key_value_heads as u64;
-        let entry_bytes = precision.head_bytes(config.head_dim).iter().map(|bytes| bytes * heads).collect();
-        let layers = vec![Layer::none(precision); config.self_attention_layers()];
+        let entry_bytes: Vec<_> = config.kv_layers().map(|layer| config.entry_bytes(layer, precision)).collect();
+        let layers = vec![Layer::none(precision); entry_bytes.len()];
         let (pages, layers) = (RefCell::default(), RefCell::new(layers));
         let (most, is_lean, draft_rows) = (entries.div_ceil(PAGE), Cell::new(false), Cell::new(1));
         let (pictures, config) = (RefCell::default(), config.clone());
@@ -74,8 +73,8 @@ impl Pool {
     /// A pool with memory for `entries` entries. Fails like [`Allocator::alloc`].
     pub fn with_room(gpu: &dyn Allocator, config: &TextConfig, precision: KvPrecision, entries: usize) -> Result<Self> {
         let pool = Self::new(config, precision, entries);
-        for layer in pool.0.layers.borrow_mut().iter_mut() {
-            let bytes = pool.0.entry_bytes.iter().map(|bytes| pool.bytes(*bytes, pool.0.most));
+        for (layer, entry_bytes) in pool.0.layers.borrow_mut().iter_mut().zip(&pool.0.entry_bytes) {
+            let bytes = entry_bytes.iter().map(|bytes| pool.bytes(*bytes, pool.0.most));
             layer.cache.planes =
                 bytes.map(|bytes| Ok(gpu.alloc(LABEL, Purpose::KvCache, bytes)?.all())).collect::<Result<_>>()?;
             layer.pages = pool.0.most;
@@ -140,9 +139,9 @@ impl Pool {
 
     /// The keys and values of a conversation in decoder layer `index`, if it is an attention layer.
     pub(super) fn layer(&self, list: u64, index: usize) -> Option<LayerState> {
-        let kinds = &self.0.config.layers;
+        let (config, kinds) = (&self.0.config, &self.0.config.layers);
         let kind = kinds.get(index)?;
-        let before = kinds[..index].iter().filter(|before| before.has_state_of(*kind)).count();
+        let before = kinds[..config.kv_source(index)].iter().filter(|before| before.has_state_of(*kind)).count();
         match kind {
             LayerKind::FullAttention | LayerKind::SlidingAttention => {
                 self.0.layers.borrow().get(before).map(|layer| LayerState::Kv(layer.cache.clone()))
@@ -163,18 +162,14 @@ impl Pool {
     pub(super) fn page(&self, list: u64, layer: usize, entries: &Range<usize>) -> Option<Vec<Slice>> {
         let page = self.pages(|pages| pages.list(list).get(entries.start / PAGE).copied())?;
         let layers = self.0.layers.borrow();
-        Some(self.slices(&layers.get(layer)?.cache, page as usize * PAGE, entries))
+        let entry_bytes = self.0.entry_bytes.get(layer)?;
+        Some(slices(&layers.get(layer)?.cache, entry_bytes, page as usize * PAGE, entries))
     }
 
-    /// Buffer ranges of rows of the page that begins at row `first` of a cache, by plane.
-    pub(super) fn slices(&self, cache: &Cache, first: usize, rows: &Range<usize>) -> Vec<Slice> {
-        let lengths = plane_bytes(&self.0.entry_bytes, rows.len());
-        let planes = cache.planes.iter().zip(&self.0.entry_bytes).zip(lengths);
-        let slice = |((plane, entry_bytes), bytes): ((&Slice, &u64), u64)| {
-            let start = first as u64 * entry_bytes;
-            plane.buffer.slice(start..start + bytes)
-        };
-        planes.map(slice).collect()
+    /// Buffer ranges of rows of the pictures' keys and values in a cache, by plane.
+    pub(super) fn picture_rows(&self, cache: &Cache, rows: &Range<usize>) -> Vec<Slice> {
+        let of_any = self.0.config.layers.iter().position(|kind| *kind == LayerKind::CrossAttention).unwrap_or(0);
+        slices(cache, &self.0.config.entry_bytes(of_any, self.0.precision), rows.start, rows)
     }
 
     /// Allocates the keys and values of a conversation's pictures, which may evict those of others. Fails like [`Pictures::show`].
@@ -242,8 +237,7 @@ impl Pool {
 
     /// The error for a pool whose pages are all in use.
     fn is_full(&self, gpu: &Gpu, pages: usize) -> Error {
-        let bytes = self.0.entry_bytes.iter().map(|bytes| self.bytes(*bytes, pages)).sum::<u64>();
-        let bytes = bytes * self.0.layers.borrow().len() as u64;
+        let bytes = self.0.entry_bytes.iter().flatten().map(|bytes| self.bytes(*bytes, pages)).sum::<u64>();
         let detail = format!("all of {} pages are in use", self.pages(|pages| pages.total()));
         gpu.ledger().out_of_memory(LABEL, Purpose::KvCache, bytes, detail)
     }
@@ -298,7 +292,7 @@ impl Pool {
                 continue;
             }
             let room = layer.pages;
-            match self.moved(gpu, layer.cache, pages).await {
+            match self.moved(gpu, (layer.cache, &self.0.entry_bytes[index]), pages).await {
                 Ok(cache) => self.0.layers.borrow_mut()[index] = Layer { cache, pages },
                 Err(Error::OutOfMemory { .. }) if room >= least => {}
                 Err(error) => return Err(error),
@@ -310,9 +304,9 @@ impl Pool {
     }
 
     /// Copies a layer to new buffers with room for `pages` pages.
-    async fn moved(&self, gpu: &Gpu, from: Cache, pages: usize) -> Result<Cache> {
-        let mut planes = Vec::with_capacity(self.0.entry_bytes.len());
-        for bytes in self.0.entry_bytes.iter().filter(|_| pages > 0) {
+    async fn moved(&self, gpu: &Gpu, (from, entry_bytes): (Cache, &[u64]), pages: usize) -> Result<Cache> {
+        let mut planes = Vec::with_capacity(entry_bytes.len());
+        for bytes in entry_bytes.iter().filter(|_| pages > 0) {
             let plane = gpu.alloc(LABEL, Purpose::KvCache, self.bytes(*bytes, pages))?;
             // Browsers report failed allocations later.
             gpu.flush_errors().await?;
@@ -321,7 +315,7 @@ impl Pool {
         let used = self.pages(|pages| pages.used());
         if used > 0 {
             let mut copies = Recording::new();
-            for ((from, to), bytes) in from.planes.iter().zip(&planes).zip(&self.0.entry_bytes) {
+            for ((from, to), bytes) in from.planes.iter().zip(&planes).zip(entry_bytes) {
                 let held = 0..self.bytes(*bytes, used);
                 copies.copy(from.buffer.slice(held.clone()), to.buffer.slice(held));
             }
@@ -334,15 +328,15 @@ impl Pool {
 
     /// A staging buffer for copies of pages.
     fn alloc_way(&self, gpu: &Gpu) -> Result<Buffer> {
-        let bytes = self.0.entry_bytes.iter().copied().max().unwrap_or(0);
+        let bytes = self.0.entry_bytes.iter().flatten().copied().max().unwrap_or(0);
         gpu.alloc("part of a page", Purpose::Staging, bytes * COPIED as u64)
     }
 
     /// Copies a page to another in all layers, through the staging buffer, because WebGPU cannot copy within one buffer.
     fn copy_page(&self, gpu: &Gpu, pages: [u32; 2], by_way: &Buffer) -> Result<()> {
         let mut copies = Recording::new();
-        for layer in self.0.layers.borrow().iter() {
-            for (plane, entry_bytes) in layer.cache.planes.iter().zip(&self.0.entry_bytes) {
+        for (layer, entry_bytes) in self.0.layers.borrow().iter().zip(&self.0.entry_bytes) {
+            for (plane, entry_bytes) in layer.cache.planes.iter().zip(entry_bytes) {
                 let bytes = entry_bytes * COPIED as u64;
                 for entry in (0..PAGE).step_by(COPIED) {
                     let firsts = pages.map(|page| (page as usize * PAGE + entry) as u64 * entry_bytes);
@@ -354,4 +348,14 @@ impl Pool {
         }
         gpu.run("copy a page", &copies)
     }
+}
+
+/// Buffer ranges of rows of the page that begins at row `first` of a cache, by plane.
+fn slices(cache: &Cache, entry_bytes: &[u64], first: usize, rows: &Range<usize>) -> Vec<Slice> {
+    let planes = cache.planes.iter().zip(entry_bytes).zip(plane_bytes(entry_bytes, rows.len()));
+    let slice = |((plane, entry_bytes), bytes): ((&Slice, &u64), u64)| {
+        let start = first as u64 * entry_bytes;
+        plane.buffer.slice(start..start + bytes)
+    };
+    planes.map(slice).collect()
 }

@@ -33,7 +33,7 @@ impl State {
             }
             Held::Pictures { layer, rows } => {
                 let seen = self.pool.pictures(|pictures| pictures.layer(self.list, *layer));
-                seen.map(|seen| self.pool.slices(&seen.cache, rows.start, rows))
+                seen.map(|seen| self.pool.picture_rows(&seen.cache, rows))
             }
         };
         slices.ok_or_else(|| Error::Internal { detail: format!("a state without {:?}", part.what) })

@@ -1,10 +1,14 @@
 //! Weights on the GPU, by name. Families build layers from them.
 
+mod rows;
+
 use std::collections::HashMap;
 
 use crate::error::{Error, MANIFEST_FILE, Result};
 use crate::gpu::Slice;
 use crate::layout::{LaneLayout, Layout, MatrixShape};
+
+pub use rows::{RowSource, RowsFuture};
 
 /// Some rows of a matrix, or a vector, in buffers of their own.
 #[derive(Debug, Clone, PartialEq, Eq)]

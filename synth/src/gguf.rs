@@ -19,7 +19,7 @@ use crate::deviation;
 use crate::families::{describe_text_half, describe_vision_half};
 use crate::gguf_header::{GgufHeader, padding};
 use crate::random::{Palette, Random, Scales, block};
-use crate::tokenizer::{CONTROL, Vocabulary, chat_tokens};
+use crate::tokenizer::{BYTE_TOKENS, CONTROL, Vocabulary, chat_tokens};
 
 /// Types that llama.cpp's `llama-quantize` gives the tensors of a text model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl FileType {
             Role::Head => true,
             Role::Embedding => text.tie_word_embeddings,
             Role::Layer(layer) => more(layer) && (name.ends_with("v_proj") || name.ends_with("down_proj")),
-            Role::Vision(_) => false,
+            Role::Vision(_) | Role::Rows => false,
         };
         let mixed = matches!(self, Self::Q4KM | Self::Q5KM);
         if mixed && finer { ElementType::Blocks(Layout::Q6K) } else { self.row().2 }
@@ -120,7 +120,7 @@ impl GgufFile {
         // Several tensors of a package may be one in the file.
         for spec in specs.filter(|spec| names.insert(spec.gguf.clone().unwrap_or_else(|| spec.name.clone()))) {
             let kind = kind(&spec);
-            let shape = spec.checkpoint_shape.as_ref().unwrap_or(&spec.shape);
+            let shape = spec.checkpoint_shape.as_ref().filter(|shape| !shape.is_empty()).unwrap_or(&spec.shape);
             let name = spec.gguf.as_ref().unwrap_or(&spec.name);
             for name in [Some(name.clone()), spec.frames.map(|_| second_frame(name))].into_iter().flatten() {
                 let bytes = header.tensor(&name, kind, shape)?;
@@ -201,16 +201,21 @@ fn describe_tokens(header: &mut GgufHeader, config: &ModelConfig) -> Result<()> 
         return Err(Error::request("gguf", format!("there are no GGUF files of models of the family {}", family.name)));
     };
     let names = &family.chat_layouts[0].control_tokens();
-    let Vocabulary { tokens, merges, .. } = Vocabulary::new(config.text().vocab_size, names)?;
-    let (control, normal) = (3i32, 1);
-    header.set("tokenizer.ggml.model", "gpt2");
+    let vocabulary = Vocabulary::new(config.text().vocab_size, names)?;
+    // Vocabularies of families without pre-tokenizers are of characters, and named like the family.
+    let is_of_bytes = !reader.pre_tokenizers.is_empty();
+    let Vocabulary { tokens, merges, .. } = if is_of_bytes { vocabulary } else { vocabulary.of_characters() };
+    let (control, normal, byte) = (3i32, 1, 6);
+    header.set("tokenizer.ggml.model", if is_of_bytes { "gpt2" } else { family.name });
     for pre in reader.pre_tokenizers.iter().take(1).flat_map(|split| split.names.first()) {
         header.set("tokenizer.ggml.pre", *pre);
     }
-    header.set(
-        "tokenizer.ggml.token_type",
-        (0..tokens.len()).map(|id| if id < CONTROL { control } else { normal }).collect::<Vec<_>>(),
-    );
+    let kind = |id: usize| match id {
+        id if !is_of_bytes && BYTE_TOKENS.contains(&id) => byte,
+        id if id < CONTROL => control,
+        _ => normal,
+    };
+    header.set("tokenizer.ggml.token_type", (0..tokens.len()).map(kind).collect::<Vec<_>>());
     header.set("tokenizer.ggml.scores", vec![0.0f32; tokens.len()]);
     header.set("tokenizer.ggml.tokens", tokens);
     header.set("tokenizer.ggml.merges", merges);

@@ -17,7 +17,7 @@ use ocelli::{Error, Result};
 
 use crate::deviation;
 use crate::random::{Palette, Random, Scales};
-use crate::tokenizer::{CONTROL, Vocabulary, chat_tokens};
+use crate::tokenizer::{BYTE_TOKENS, CONTROL, Vocabulary, chat_tokens};
 
 /// Writes a random package of that configuration, as if converted from a BF16 checkpoint. Equal arguments give equal bytes.
 ///
@@ -37,8 +37,10 @@ pub async fn package<K: PackageSink>(
     let vocabulary = Vocabulary::new(config.text().vocab_size, &family.chat_layouts[0].control_tokens())?;
     let gguf = readers_of(family).and_then(|readers| readers.gguf.as_ref());
     let split = gguf.iter().flat_map(|reader| reader.pre_tokenizers).chain(family.pre_tokenizer).next();
-    let split = split.ok_or_else(|| Error::Internal { detail: format!("{} has no pre-tokeniser", family.name) })?;
-    let special = |id| (id < CONTROL).then_some(true);
+    // Vocabularies of families without one are of characters.
+    let vocabulary = if split.is_some() { vocabulary } else { vocabulary.of_characters() };
+    let is_control = |id| id < CONTROL && (split.is_some() || !BYTE_TOKENS.contains(&id));
+    let special = |id| is_control(id).then_some(true);
     let tokenizer = write_tokenizer(&vocabulary.tokens, &vocabulary.merges, split, special)?;
     let specs: Vec<TensorSpec> = definition(&config).tensors().collect();
     let layout = |spec: &TensorSpec| layouts.of(spec, Layout::F16);

@@ -61,10 +61,15 @@ impl Palette {
         Self { bytes: (0..PALETTE).flat_map(|_| bytes((normal() * deviation) as f32)).collect(), width: N }
     }
 
-    /// Numbers of a vector, such as the gains of a norm: `f32` of about 1, or about -1 for decay rates.
+    /// Numbers of a vector, such as the gains of a norm: `f32` of about 1, about -1 for decay rates, about 8 or -8 for bounds.
     pub(crate) fn of_vector(spec: &TensorSpec, random: &mut Random) -> Self {
-        let sign = if spec.stored == Stored::LogOfRate { -1.0 } else { 1.0 };
-        Self::new(random, 0.05, |x| (sign * (1.0 + x)).to_le_bytes())
+        let size = match spec.stored {
+            Stored::LogOfRate => -1.0,
+            Stored::Bound if spec.name.ends_with("_min") => -8.0,
+            Stored::Bound => 8.0,
+            Stored::Plain | Stored::LessOne => 1.0,
+        };
+        Self::new(random, 0.05, |x| (size * (1.0 + x)).to_le_bytes())
     }
 
     /// Appends `count` numbers.

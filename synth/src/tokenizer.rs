@@ -2,6 +2,7 @@
 //! and the rest are invented words of syllables.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use ocelli::families::readers::{ChatDefaults, Family};
 use ocelli::{Error, Result};
@@ -10,6 +11,8 @@ use serde::Deserialize;
 /// Control tokens of the real vocabulary; those without a name are numbered.
 pub(crate) const CONTROL: usize = 1000;
 const BYTES: usize = 256;
+/// Ids of bytes in a vocabulary of characters.
+pub(crate) const BYTE_TOKENS: Range<usize> = 200..200 + BYTES;
 /// Step between the third syllables of successive words that share their first two.
 const STRIDE: usize = 6;
 const DEMO: &str = include_str!("../../www/models/demo/tokenizer.json");
@@ -83,6 +86,16 @@ impl Vocabulary {
             len if len == size => Ok(words),
             len => Err(Error::request("vocab_size", format!("{len} tokens are all there are, not {size}"))),
         }
+    }
+
+    /// The same words spelled in characters, with a token for each byte among the control tokens without a name.
+    pub(crate) fn of_characters(self) -> Self {
+        let spelled = |text: String| text.replace('\u{120}', "\u{2581}").replace('\u{10a}', "\n");
+        let mut tokens: Vec<String> = self.tokens.into_iter().map(spelled).collect();
+        for (byte, id) in BYTE_TOKENS.enumerate() {
+            tokens[id] = format!("<0x{byte:02X}>");
+        }
+        Self { tokens, merges: self.merges.into_iter().map(spelled).collect(), known: HashSet::new() }
     }
 
     fn push(&mut self, token: String) {

@@ -9,6 +9,7 @@ mod clients;
 mod cpu_time;
 mod devices;
 mod docs;
+mod gemma4;
 mod generation;
 mod idefics3;
 mod image;

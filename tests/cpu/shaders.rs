@@ -20,6 +20,7 @@ use ocelli::kernels::attention::Source;
 use ocelli::kernels::attention_step::Results;
 use ocelli::kernels::cache::PAGE;
 use ocelli::kernels::gemv::{Gemv, Tuning};
+use ocelli::kernels::rope_append::HeadValues;
 use ocelli::kernels::{
     ScoreOptions, attention, attention_join, attention_step, gated_matvec, matmul, matvec, rope_append,
 };
@@ -81,6 +82,7 @@ fn head_dims() -> impl Iterator<Item = Kernel> {
         let tuning = attention::Tuning::ALL[head_dim / 4 % attention::Tuning::ALL.len()];
         let step = if head_dim % 8 == 0 { attention_step::Tuning::SUBGROUPS } else { attention_step::Tuning::SOFTWARE };
         let results = [Results::Partial, Results::Plain, Results::Gated][head_dim % 3];
+        let norms = [None, Some(HeadValues::Plain), Some(HeadValues::Normed), Some(HeadValues::Keys)];
         [
             attention::kernel(head_dim, Source::Cache(precision), head_dim % 8 == 0, scores(head_dim / 8), tuning),
             attention::kernel(head_dim, Source::Rows(precision.min(KvPrecision::F16)), false, scores(0), tuning),
@@ -94,7 +96,7 @@ fn head_dims() -> impl Iterator<Item = Kernel> {
                 step,
             ),
             attention_join::kernel(head_dim, head_dim % 8 == 0),
-            rope_append::kernel(head_dim, head_dim % 8 == 0, 1 + head_dim / 8 % 2, precision),
+            rope_append::kernel(head_dim, norms[head_dim / 4 % 4], 1 + head_dim / 8 % 2, precision),
         ]
     })
 }

@@ -57,10 +57,21 @@ pub(crate) fn hf_settings() -> Vec<Seed> {
         let small = [file("config.json"), file("tokenizer.json"), file("generation_config.json")].join(&0);
         [small, processor, b"Be brief.".to_vec()].join(&0)
     };
+    let gemma = |file: &str| fixture(&format!("checkpoints/gemma4/{file}"));
     let seeds = ["text_long", "fp8", "merge1", "small31"].map(|name| Seed::json(files(name)));
     let nested = ["qwen3_vl", "qwen3_5", "mllama"].map(|name| Seed::json(nested(name)));
     let with_vocabulary = ["smolvlm_whole", "granite_docling"].map(|name| Seed::json(with_vocabulary(name)));
-    seeds.into_iter().chain(nested).chain(with_vocabulary).collect()
+    let gemma = Seed::json(
+        [
+            gemma("config.json"),
+            gemma("tokenizer.json"),
+            gemma("generation_config.json"),
+            gemma("processor_config.json"),
+            Vec::new(),
+        ]
+        .join(&0),
+    );
+    seeds.into_iter().chain(nested).chain(with_vocabulary).chain([gemma]).collect()
 }
 
 /// Manifests of packages with and without vision.
@@ -74,7 +85,9 @@ pub(crate) fn snapshot() -> Vec<Seed> {
 }
 
 pub(crate) fn tokenizer() -> Vec<Seed> {
-    ["checkpoints/fp8/tokenizer.json", "gguf/tokenizer.json"].map(|name| Seed::json(fixture(name))).into()
+    ["checkpoints/fp8/tokenizer.json", "gguf/tokenizer.json", "checkpoints/gemma4/tokenizer.json"]
+        .map(|name| Seed::json(fixture(name)))
+        .into()
 }
 
 pub(crate) fn picture() -> Vec<Seed> {

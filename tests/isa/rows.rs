@@ -6,9 +6,11 @@ use ocelli::config::{KvPrecision, RopePairs};
 use ocelli::gpu::{Features, Kernel};
 use ocelli::kernels::attention::Source;
 use ocelli::kernels::gemv::{Gemv, LaneLayouts, Tuning};
+use ocelli::kernels::rope_append::HeadValues;
 use ocelli::kernels::{
-    ScoreOptions, attention, attention_join, attention_step, delta_scan, embed_rows, gated_head_norm, gated_matvec,
-    glu, layer_norm, matmul, matvec, qkv_matvec, rms_norm, rope, rope_append, sample, sample_filter, sample_scan,
+    ScoreOptions, attention, attention_join, attention_step, clamp, delta_scan, embed_rows, gate_rows, gated_head_norm,
+    gated_matvec, glu, layer_norm, matmul, matvec, pool_rows, qkv_matvec, rms_norm, rope, rope_append, sample,
+    sample_filter, sample_scan,
 };
 use ocelli::layout::{BLOCK, LaneLayout, Layout, MatrixShape, ROW_GROUP};
 
@@ -193,15 +195,20 @@ fn others() -> Vec<Row> {
         embed_rows::kernel(Layout::Q6K, 1, false),
         attention_join::kernel(128, false),
         attention_join::kernel(256, true),
-        rope_append::kernel(128, false, 1, KvPrecision::F16),
-        rope_append::kernel(128, false, 1, KvPrecision::Int8),
-        rope_append::kernel(256, true, 1, KvPrecision::F16),
+        rope_append::kernel(128, None, 1, KvPrecision::F16),
+        rope_append::kernel(128, None, 1, KvPrecision::Int8),
+        rope_append::kernel(256, Some(HeadValues::Plain), 1, KvPrecision::F16),
+        rope_append::kernel(512, Some(HeadValues::Normed), 2, KvPrecision::F16),
+        gate_rows::kernel(),
+        clamp::kernel(),
+        pool_rows::kernel(),
         delta_scan::kernel(128),
         gated_head_norm::kernel(),
         layer_norm::kernel(),
-        rope::kernel(true, KvPrecision::F16),
-        rms_norm::kernel(rms_norm::Tuning { uses: Features::NONE, emulated: 0 }, false),
-        rms_norm::kernel(rms_norm::Tuning { uses: Features::SUBGROUPS, emulated: 0 }, false),
+        rope::kernel(true, false, KvPrecision::F16),
+        rope::kernel(true, true, KvPrecision::F32),
+        rms_norm::kernel(rms_norm::Tuning { uses: Features::NONE, emulated: 0 }, rms_norm::Results::Stored),
+        rms_norm::kernel(rms_norm::Tuning { uses: Features::SUBGROUPS, emulated: 0 }, rms_norm::Results::Stored),
         glu::kernel(),
         sample_scan::kernel(),
         sample::kernel(),

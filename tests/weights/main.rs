@@ -5,6 +5,7 @@ mod common;
 mod damaged;
 mod directory;
 mod endpoint;
+mod gemma4;
 mod gguf;
 mod idefics3;
 mod manifest;

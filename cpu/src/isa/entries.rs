@@ -91,7 +91,7 @@ macro_rules! with_kernels {
         $call! {
             $($args)*
             accept, activation, add_features, attention, attention_join, attention_step, delta_scan, embed_rows,
-            gated_head_norm, gated_matvec, glu, layer_norm, matmul, matvec, patch_merge, patchify, peak, position_rows,
+            clamp, gate_rows, gated_head_norm, gated_matvec, glu, layer_norm, matmul, matvec, patch_merge, patchify, peak, pool_rows, position_rows,
             qkv_matvec, rms_norm, rope, rope_append, sample, sample_filter, sample_scan, soft_cap
         }
     };

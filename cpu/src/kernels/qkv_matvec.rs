@@ -115,7 +115,7 @@ impl Heads<'_> {
             }
             return Ok(());
         }
-        let rotation = conversation.rotation(position, self.dim, (0, 1))?;
+        let rotation = conversation.rotation(position, self.dim, (0, 1, self.dim + 4))?;
         let scale = if head < self.q { rotation.scale } else { 1.0 };
         let pairs = tile % half * 4;
         let angle = |pair: usize| [rotation.cos[pairs + pair] * scale, rotation.sin[pairs + pair] * scale];

@@ -16,7 +16,8 @@ struct Params {
     weight_layout: u32,
 }
 
-/// Writes `y = x / sqrt(mean(x^2) + eps) * weight`, or adds it. `x`, `y`: `// [rows, width]`; `weight`: `// [width]`.
+/// Writes `y = x / sqrt(mean(x^2) + eps) * weight`, or adds it and may multiply the sum by a factor. `x`, `y`: `// [rows, width]`; `weight`:
+/// `// [width]`; the factor: `// [1]`.
 ///
 /// # Safety
 /// The conditions of [`crate::isa::Kernel`] hold.
@@ -28,7 +29,8 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     let x: &[f32] = launch.input(0, [len])?; // [rows, width]
     let y = launch.output::<f32, _>(1, [len])?; // [rows, width]
     let weight: &[f32] = launch.input(2, [width])?; // [width]
-    let adds = matches!(launch.op, Op::RmsNorm { adds: true });
+    let Op::RmsNorm { adds, scales } = launch.op else { return Err(Fault::Malformed) };
+    let factor = if scales { launch.input::<f32, _>(3, [1])?[0] } else { 1.0 };
     while let Some(row) = work.next(rows) {
         let x = &x[row * width..][..width];
         // SAFETY: Each row is given to one thread.
@@ -37,7 +39,7 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
         let scale = 1.0 / libm::sqrtf(unsafe { squares::<I>(x) } / width as f32 + eps);
         for (index, (x, y)) in x.iter().zip(y).enumerate() {
             let normed = x * scale * weight[super::lane_place(index, weight_layout)];
-            *y = if adds { *y + normed } else { normed };
+            *y = if adds { *y + normed } else { normed } * factor;
         }
     }
     Ok(())

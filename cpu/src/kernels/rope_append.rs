@@ -8,7 +8,7 @@ use super::step::Step;
 use crate::isa::Isa;
 use crate::job::Launch;
 use crate::memory::Fault;
-use crate::op::Op;
+use crate::op::{Norms, Op};
 use crate::work::Work;
 
 /// Widest head.
@@ -34,12 +34,16 @@ struct Params {
 /// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
-    let Op::RopeAppend { head_dim, has_norms, ropes, held } = launch.op else { return Err(Fault::Malformed) };
+    let Op::RopeAppend { head_dim, norms: kind, ropes, held } = launch.op else { return Err(Fault::Malformed) };
     let Params { tokens, q_heads, kv_heads, stride4, apart, eps, q_layout } = launch.params()?;
     let [tokens, q, kv, stride, apart] = [tokens, q_heads, kv_heads, stride4 * 4, apart].map(|size| size as usize);
     let dim = usize::from(head_dim);
-    let rope = if ropes > 1 { *launch.params.get(size_of::<Params>() / 4).ok_or(Fault::Missing)? as usize } else { 0 };
-    let fits = (q.saturating_add(kv.saturating_mul(2))).checked_mul(dim).is_some_and(|width| width <= stride);
+    let (mut rest, has_norms) = (launch.params[size_of::<Params>() / 4..].iter().copied(), kind != Norms::None);
+    let mut word = || rest.next().map(|word| word as usize).ok_or(Fault::Missing);
+    let (rope, words) = if ropes > 1 { (word()?, word()?) } else { (0, dim + 4) };
+    let of_values = if kind == Norms::Keys { 0 } else { kv };
+    let heads = q.saturating_add(kv).saturating_add(of_values);
+    let fits = heads.checked_mul(dim).is_some_and(|width| width <= stride);
     if dim > MAX_DIM || dim % 2 != 0 || !fits {
         return Err(Fault::OutOfBounds);
     }
@@ -52,7 +56,7 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
         let (token, head) = (item / (q + kv), item % (q + kv));
         let (conversation, index) = step.row(token)?;
         let position = conversation.position.checked_add(index).ok_or(Fault::OutOfBounds)?;
-        let rotation = conversation.rotation(position, dim, (rope, ropes.into()))?;
+        let rotation = conversation.rotation(position, dim, (rope, ropes.into(), words))?;
         // SAFETY: Each head is given to one thread, a key's with its value's.
         let x = unsafe { rows.part(token * stride + head * dim, dim) };
         let mut rotated = [0.0; MAX_DIM];
@@ -83,8 +87,21 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
             continue;
         }
         let place = Place { row: conversation.kv_row(position)?, head: head - q, heads: kv };
+        let values = match kind {
+            Norms::Keys => x,
+            // SAFETY: As above.
+            _ => unsafe { rows.part(token * stride + (head + kv) * dim, dim) },
+        };
+        let mut scaled = [0.0; MAX_DIM];
+        let scale = match kind {
+            Norms::None | Norms::Plain => 1.0,
+            // SAFETY: Called within an entry of the set.
+            Norms::Values => 1.0 / libm::sqrtf(unsafe { super::rms_norm::squares::<I>(values) } / dim as f32 + eps),
+            Norms::Keys => normed,
+        };
+        scaled.iter_mut().zip(&*values).for_each(|(scaled, value)| *scaled = value * scale);
         // SAFETY: As above.
-        unsafe { store.head(place, &rotated[..dim], rows.part(token * stride + (head + kv) * dim, dim)) };
+        unsafe { store.head(place, &rotated[..dim], &scaled[..dim]) };
     }
     Ok(())
 }

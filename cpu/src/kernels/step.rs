@@ -49,16 +49,15 @@ impl<'a> Conversation<'a> {
         Ok(*page as usize * PAGE + position % PAGE)
     }
 
-    /// The row of a position in the table of rope `rope` of `ropes`: cosines, sines and the scale of queries.
+    /// The row of a position in the table of rope `rope` of `ropes`, whose rows have `words` words: cosines, sines and the scale of queries.
     pub(crate) fn rotation(
         self,
         position: usize,
         dim: usize,
-        (rope, ropes): (usize, usize),
+        (rope, ropes, words): (usize, usize, usize),
     ) -> Result<Rotation<'a>, Fault> {
         let row = position.checked_sub(self.words[3] as usize).ok_or(Fault::OutOfBounds)?;
-        let first =
-            row.checked_mul(ropes).and_then(|row| (row + rope).checked_mul(dim + 4)).ok_or(Fault::OutOfBounds)?;
+        let first = row.checked_mul(ropes).and_then(|row| (row + rope).checked_mul(words)).ok_or(Fault::OutOfBounds)?;
         let first = first.checked_add(self.words[4] as usize).ok_or(Fault::OutOfBounds)?;
         let row = self.words.get(first..).and_then(|rest| rest.get(..dim + 1)).ok_or(Fault::OutOfBounds)?;
         let floats: &[f32] = bytemuck::cast_slice(row);

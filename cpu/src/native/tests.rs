@@ -17,7 +17,12 @@ fn numbers(machine: &Machine, span: Span) -> Vec<f32> {
 
 fn norm(spans: [Span; 3], rows: u32, width: u32) -> Job {
     let mut job = Job::default();
-    job.launch(Op::RmsNorm { adds: false }, &[width / 4, 1e-5_f32.to_bits(), 0], [rows, 1, 1], spans.into_iter());
+    job.launch(
+        Op::RmsNorm { adds: false, scales: false },
+        &[width / 4, 1e-5_f32.to_bits(), 0],
+        [rows, 1, 1],
+        spans.into_iter(),
+    );
     job
 }
 
@@ -88,7 +93,7 @@ fn a_panic_of_a_kernel_ends_the_job_and_leaves_the_threads_usable() {
         let spans = [8 * width, 8 * width, width].map(|len| buffer(&machine, &vec![1.0; len as usize]));
         // A lane layout whose groups do not divide a row.
         let mut job = Job::default();
-        job.launch(Op::RmsNorm { adds: false }, &[width / 4, 0, 1], [8, 1, 1], spans.into_iter());
+        job.launch(Op::RmsNorm { adds: false, scales: false }, &[width / 4, 0, 1], [8, 1, 1], spans.into_iter());
         for _ in 0..3 {
             assert_eq!(machine.run(&job, &mut None), Err(Fault::Panicked), "{threads}");
             assert_eq!(machine.run(&norm(spans, 8, width), &mut None), Ok(()), "{threads}");

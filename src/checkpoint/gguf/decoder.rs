@@ -1,7 +1,7 @@
 //! A plain decoder's configuration from the keys that llama.cpp's converters write, and where they differ, Ollama's.
 
 use super::files::GgufFiles;
-use super::metadata::{FromValue, Metadata};
+use super::metadata::{FromValue, Metadata, Value};
 use crate::config::{LayerKind, MAX_LAYERS, RopeConfig, RopePairs, TextConfig, YarnConfig};
 use crate::error::{Error, Result};
 
@@ -43,6 +43,13 @@ impl<'a> Keys<'a> {
     /// The value of the first key that is present.
     pub fn first<T: FromValue<'a>>(&self, keys: &[&str]) -> Result<Option<T>> {
         keys.iter().find_map(|key| self.get(key).transpose()).transpose()
+    }
+
+    /// A size that is one number for all layers, or a list with one for each.
+    pub fn of_layer(&self, key: &str, layer: usize) -> Result<usize> {
+        let Some(Value::Integers(list)) = self.metadata.values.get(&self.key(key)) else { return self.needed(key) };
+        let size = list.get(layer).and_then(|size| usize::try_from(*size).ok());
+        size.ok_or_else(|| self.metadata.refuse(format!("{} has no size of layer {layer}", self.key(key))))
     }
 
     /// Positions before the extension of the context.

@@ -17,6 +17,8 @@ pub struct GgufFiles<'a> {
     pub rope_divisors: Option<Vec<f32>>,
     /// Returns true if either file has a tensor of this name.
     pub has: &'a dyn Fn(&str) -> bool,
+    /// Rows of a table of that name, if either file has one: the size before the last.
+    pub rows: &'a dyn Fn(&str) -> Option<usize>,
 }
 
 impl GgufFiles<'_> {

@@ -155,7 +155,7 @@ impl<B: Backend> Engine<B> {
                 count
             } else {
                 self.conversation.reserve(model, 1).await?;
-                self.conversation.step_again(model, token)?;
+                self.conversation.step_again(model, token).await?;
                 row = 0;
                 1
             };

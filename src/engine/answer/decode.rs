@@ -218,7 +218,7 @@ impl<B: Backend> Engine<B> {
         while let Some(&token) = drawn.get(held) {
             context.control.check()?;
             self.conversation.reserve(model, 1).await?;
-            self.conversation.step_again(model, token)?;
+            self.conversation.step_again(model, token).await?;
             held += 1;
         }
         let draw = self.conversation.begin(model, sampling, drawn, 0, None).await?;
@@ -247,7 +247,7 @@ impl<B: Backend> Engine<B> {
         sampling: &SamplingOptions,
         (drawn, left, looks_ahead): (usize, usize, bool),
     ) -> Result<SampledTokens> {
-        let at_once = self.backend.runs_at_once();
+        let at_once = self.backend.runs_at_once() || !self.backend.model()?.runs_ahead();
         if let Some(known) = drawing.known {
             if std::mem::take(&mut drawing.is_displaced) {
                 self.conversation.resume_draw(self.backend.model()?, &mut drawing.draw, known, drawn)?;

@@ -58,8 +58,9 @@ impl<B: Backend> Engine<B> {
             };
             let rows = self.with_recovery(context, forward).await?;
             let first = self.conversation.entries().len() - rows;
-            let read =
-                async |engine: &mut Self, _: &mut RequestContext<'_>| engine.backend.model()?.logits(0..rows).await;
+            let read = async |engine: &mut Self, _: &mut RequestContext<'_>| {
+                engine.conversation.logits(engine.backend.model()?, rows).await
+            };
             let logits = self.with_recovery(context, read).await;
             let logits = logits.inspect_err(|_| self.conversation.forget_last_pass())?; // [rows, vocab]
             on_rows(ScoredRows { input_ids: &encoded.ids, first, logits: &logits })?;
@@ -141,7 +142,7 @@ impl<B: Backend> Engine<B> {
         let model = self.backend.model()?;
         for &token in &lost[..REPLAYED] {
             self.conversation.reserve(model, 1).await?;
-            self.conversation.step_again(model, token)?;
+            self.conversation.step_again(model, token).await?;
         }
         model.wait_idle().await?;
         Ok(false)

@@ -3,6 +3,7 @@
 mod hidden;
 pub(super) mod history;
 pub(super) mod idle;
+mod known;
 pub(super) mod recovery;
 pub mod snapshots;
 
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use crate::engine::device::features::PromptImages;
 use crate::engine::prompt::{ContextEntry, SizedPicture};
 use crate::error::Result;
-use crate::model::{Input, LanguageModel, LogitsAt, MaskFn, Verdict};
+use crate::model::{Input, LanguageModel, LogitsAt, MaskFn};
 use crate::sampling::SamplingOptions;
 use crate::state::ConversationState;
 use history::{History, PastPass};
@@ -256,16 +257,9 @@ impl<M: LanguageModel> Conversation<M> {
             && let Some(token) = entry.token()
         {
             self.reserve(model, 1).await?;
-            return self.step_again(model, token);
+            return self.step_again(model, token).await;
         }
         self.submit(model, entries, pass.rows.max(entries.len()), features).await
-    }
-
-    /// Repeats the step of a known token.
-    pub(in crate::engine) fn step_again(&mut self, model: &mut M, token: u32) -> Result<()> {
-        model.replay(self.state_mut(model)?, token)?;
-        self.history.add_step(token);
-        Ok(())
     }
 
     /// Starts drawing after the entries, whose last pass must be the model's last one. `row` is the last entry's row in a pass over known
@@ -289,6 +283,11 @@ impl<M: LanguageModel> Conversation<M> {
         model.begin(state, options, drawn, at, mask).await
     }
 
+    /// Logits of rows of the last chunk. `// [rows, vocab]`
+    pub(in crate::engine) async fn logits(&mut self, model: &mut M, rows: usize) -> Result<Vec<f32>> {
+        model.logits(self.state_mut(model)?, 0..rows).await
+    }
+
     /// Makes the end of the entries a fork point: later prompts may diverge from here.
     pub(in crate::engine) fn remember(&mut self) {
         if let Some(state) = &mut self.state {
@@ -308,31 +307,10 @@ impl<M: LanguageModel> Conversation<M> {
         model.draw_among(self.state_mut(model)?, draw, drawn, row, mask)
     }
 
-    /// Computes known tokens in one padded pass. Returns the row of the last token.
-    pub(in crate::engine) async fn forward_known(
-        &mut self,
-        model: &mut M,
-        known: &[u32],
-        rows: usize,
-    ) -> Result<usize> {
-        let (first, mut inputs) = (self.entries().len(), known.to_vec());
-        // Rows do not attend to later rows, so padding may have any input.
-        inputs.resize(rows, 0);
-        self.reserve(model, rows).await?;
-        let state = self.state_mut(model)?;
-        let submitted = model.forward_known(state, &inputs);
-        let kept = if submitted.is_ok() { known.len() } else { 0 };
-        if state.rewind(first + kept) < first + kept || submitted.is_err() {
-            self.forget_uncounted();
-            return submitted.and(Err(not_rewound()));
-        }
-        known.iter().for_each(|&token| self.history.add_step(token));
-        Ok(known.len().saturating_sub(1))
-    }
-
     /// Submits the step of a known token and the next draw.
     pub(in crate::engine) async fn step(&mut self, model: &mut M, draw: &mut M::Draw, known: u32) -> Result<()> {
         self.reserve(model, 1).await?;
+        model.prepare(&[known]).await?;
         model.step(self.state_mut(model)?, draw)?;
         self.history.add_step(known);
         Ok(())
@@ -350,44 +328,6 @@ impl<M: LanguageModel> Conversation<M> {
             self.history.add_step(token);
         }
         Ok(token)
-    }
-
-    /// Returns true if a pass over so many rows gives the results of steps.
-    pub(in crate::engine) async fn drafts_match_steps(
-        &mut self,
-        model: &mut M,
-        inputs: &[u32],
-        drawn: usize,
-    ) -> Result<bool> {
-        let first = self.entries().len();
-        let state = self.state_mut(model)?;
-        let right = model.drafts_match_steps(state, inputs, drawn).await;
-        if self.rewind(first, &[]) < first { right.and(Err(not_rewound())) } else { right }
-    }
-
-    /// Verifies drafts after a known token; `inputs` are the token and the drafts. Rejected rows are dropped.
-    pub(in crate::engine) async fn verify(
-        &mut self,
-        model: &mut M,
-        draw: &mut M::Draw,
-        inputs: &[u32],
-        drawn: usize,
-    ) -> Result<Option<Verdict>> {
-        let first = self.entries().len();
-        let state = self.state_mut(model)?;
-        let verdict = model.verify(state, draw, inputs, drawn).await;
-        let rows = verdict.as_ref().map_or(0, |verdict| verdict.map_or(0, |verdict| verdict.kept));
-        if state.rewind(first + rows) < first + rows || verdict.is_err() {
-            self.forget_uncounted();
-            return verdict.and(Err(not_rewound()));
-        }
-        inputs[..rows].iter().for_each(|&token| self.history.add_step(token));
-        verdict
-    }
-
-    /// The most rows, up to `most`, of a verification pass.
-    pub(in crate::engine) fn draft_rows(&self, model: &M, most: usize) -> Option<usize> {
-        model.draft_rows(self.state.as_ref()?, most)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Loading a package: manifest and tokenizer first, then shard by shard. Also a check that the planned memory exists.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::features::FeatureCache;
@@ -112,14 +113,14 @@ impl Engine {
         options: LoadOptions,
         on_event: &mut dyn FnMut(LoadEvent),
     ) -> Result<Self> {
-        let manifest = Arc::new(Manifest::parse(manifest)?);
+        let (manifest, shards) = (Arc::new(Manifest::parse(manifest)?), Rc::<dyn ShardSource>::from(shards));
         manifest.tokenizer.verify(tokenizer)?;
         let model = definition(&manifest.config);
         let tokenizer = Tokenizer::with_pattern(tokenizer, model.family().split_pattern)?;
         let tokenizer = Arc::new(tokenizer.printing(|token| model.prints(&manifest.chat.template, token)));
         let mut plan = plan(&manifest, gpu.max_binding(), options.memory_options(gpu.class()))?;
         let (mut gpu, mut losses, mut told) = (gpu.clone(), 0, 0);
-        let features = (gpu.features() & options.arithmetic.features()) - options.tuned.wrong;
+        let features = (gpu.features() & options.arithmetic.features()) - options.tuned.wrong - model.avoids();
         gpu.set_kernel_config(KernelConfig { features, variants: options.tuned.variants, ..gpu.kernel_config() });
         gpu.set_pace(options.clock, options.tuned.gflops);
         let mut tuning = (options.tune.tunes(gpu.class()), options.tuned);
@@ -139,7 +140,7 @@ impl Engine {
                 Ok(())
             };
             let how = (options.clock, options.tuned.proof);
-            let outcome = match bring_up(&gpu, &manifest, &*shards, &plan, how, &mut tell).await {
+            let outcome = match bring_up(&gpu, &manifest, &shards, &plan, how, &mut tell).await {
                 Ok(loaded) => {
                     let (gpu, clock) = (&gpu, options.clock);
                     let test = Test { gpu, manifest: &manifest, plan: &plan, clock, features };

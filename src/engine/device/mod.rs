@@ -3,12 +3,14 @@
 pub(super) mod backend;
 pub(super) mod features;
 pub(super) mod load;
+mod stored_rows;
 mod test;
 pub(super) mod tower;
 pub(super) mod tuning;
 pub(super) mod weight_source;
 pub(super) mod workload;
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_util::future::join;
@@ -31,6 +33,7 @@ use crate::package::manifest::Manifest;
 use crate::package::upload::{Selection, Uploader};
 use backend::Backend;
 use features::{FeatureCache, PromptImages};
+use stored_rows::StoredRows;
 use tower::{ShardWindow, TowerRun, select_all, take_all};
 use weight_source::ShardSource;
 
@@ -53,7 +56,7 @@ pub struct Device {
     /// `None` after a device loss, until another device holds the model.
     pub(in crate::engine) resident: Option<Resident>,
     pub(in crate::engine) manifest: Arc<Manifest>,
-    pub(in crate::engine) shards: Box<dyn ShardSource>,
+    pub(in crate::engine) shards: Rc<dyn ShardSource>,
     pub(in crate::engine) features: FeatureCache,
     pub(in crate::engine) costs: Arc<PictureCost>,
     pub(in crate::engine) self_test: SelfTestReport,
@@ -177,7 +180,7 @@ impl Backend for Device {
         // Proofs from before the loss count for nothing.
         let how = (self.clock, Proof::default());
         let (resident, self_test) =
-            bring_up(&self.gpu, &self.manifest, &*self.shards, &self.plan, how, &mut check).await?;
+            bring_up(&self.gpu, &self.manifest, &self.shards, &self.plan, how, &mut check).await?;
         (self.resident, self.self_test) = (Some(resident), self_test);
         Ok(())
     }
@@ -197,8 +200,8 @@ impl Backend for Device {
 /// all hashes are checked. An error of `on_event` ends it.
 pub(in crate::engine) async fn bring_up(
     gpu: &Gpu,
-    manifest: &Manifest,
-    shards: &dyn ShardSource,
+    manifest: &Arc<Manifest>,
+    shards: &Rc<dyn ShardSource>,
     plan: &Plan,
     (clock, known): (Clock, Proof),
     on_event: &mut dyn FnMut(LoadEvent) -> Result<()>,
@@ -237,7 +240,9 @@ pub(in crate::engine) async fn bring_up(
     let mut weights = uploader.finish(manifest)?;
     let tower = if is_resident { take_all(manifest, &mut weights)? } else { family.tower() };
     let decoder = family.decoder(&mut weights)?;
-    let model = Model::new(gpu, decoder, plan.rows.text, (plan.context, plan.kv)).with_picture_rows(plan.feature_rows);
+    let model = Model::new(gpu, decoder, plan.rows.text, (plan.context, plan.kv))
+        .with_picture_rows(plan.feature_rows)
+        .with_rows(StoredRows::of(manifest, shards));
     gpu.wait_idle().await?;
     Ok((Resident { model, tower }, report))
 }

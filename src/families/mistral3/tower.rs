@@ -16,8 +16,9 @@ const NAMES: BlockNames = BlockNames {
     projections: &["attention.k_proj", "attention.v_proj"],
     output: "attention.o_proj",
     feed_forward_norm: "ffn_norm",
-    up: "feed_forward.gate_up_proj",
+    up: &["feed_forward.gate_up_proj"],
     down: "feed_forward.down_proj",
+    post_norms: None,
 };
 
 /// The parts of the tower beside its blocks.
@@ -51,6 +52,9 @@ pub(super) fn tower(config: &Config, vision: &VisionConfig) -> Tower {
         eps: vision.rms_norm_eps,
         heads: vision.num_attention_heads,
         head_dim: vision.head_dim,
+        score_scale: None,
+        head_norms: false,
+        clips: false,
         rope: Some(PatchRope { theta, pairs, frequencies: Frequencies::Alternating }),
         feed_forward: FeedForward { width: vision.intermediate_size, activation: vision.hidden_act, gated: true },
         biases: Biases::None,

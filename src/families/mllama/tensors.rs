@@ -150,7 +150,7 @@ fn projector(vision: &VisionConfig, text_hidden: usize, part: usize) -> TensorSp
     };
     TensorSpec {
         checkpoint_shape: Some(vec![text_hidden, of]),
-        columns: Some(Columns { first, step, count: hidden, of }),
+        columns: Some(Columns { first, step, runs: 1, count: hidden, of }),
         ..TensorSpec::new(format!("projector.{part}"), &[text_hidden, hidden], Role::Vision(stage))
             .hf(PROJECTOR, "weight")
     }

@@ -24,8 +24,9 @@ const NAMES: BlockNames = BlockNames {
     projections: &["attn.qkv"],
     output: "attn.o",
     feed_forward_norm: "norm2",
-    up: "mlp.fc1",
+    up: &["mlp.fc1"],
     down: "mlp.fc2",
+    post_norms: None,
 };
 
 /// Weights between the pixels and the first layer.
@@ -206,6 +207,9 @@ pub(super) fn tower(vision: &VisionConfig) -> Tower {
         eps: vision.norm_eps,
         heads: vision.num_attention_heads,
         head_dim: vision.head_dim(),
+        score_scale: None,
+        head_norms: false,
+        clips: false,
         rope: None,
         feed_forward: FeedForward { width, activation, gated: false },
         biases: Biases::FeedForward,

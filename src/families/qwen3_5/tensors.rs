@@ -49,7 +49,7 @@ fn adapted(text: &TextConfig, mut spec: TensorSpec) -> Vec<TensorSpec> {
 
 fn half_of(text: &TextConfig, spec: TensorSpec, half: usize) -> TensorSpec {
     let shape = vec![2 * spec.shape[0], spec.shape[1]];
-    let pick = Pick { run: text.head_dim, of: 2 * text.head_dim, first: half * text.head_dim };
+    let pick = Pick::Runs { run: text.head_dim, of: 2 * text.head_dim, first: half * text.head_dim };
     TensorSpec { checkpoint_shape: Some(shape), pick: Some(pick), ..spec }
 }
 

@@ -23,8 +23,9 @@ const NAMES: BlockNames = BlockNames {
     projections: &["attn.qkv"],
     output: "attn.proj",
     feed_forward_norm: "norm2",
-    up: "mlp.linear_fc1",
+    up: &["mlp.linear_fc1"],
     down: "mlp.linear_fc2",
+    post_norms: None,
 };
 
 /// A layer whose output is merged to features of the decoder's first layers.
@@ -71,6 +72,9 @@ pub(in crate::families) fn tower(vision: &VisionConfig) -> Tower {
         eps: EPS,
         heads: vision.num_attention_heads,
         head_dim: vision.head_dim(),
+        score_scale: None,
+        head_norms: false,
+        clips: false,
         rope: Some(ROPE),
         feed_forward: FeedForward { width, activation, gated: false },
         biases: Biases::All,

@@ -11,6 +11,7 @@ use crate::checkpoint::gguf::metadata::Metadata;
 use crate::config::MAX_HEAD_DIM;
 use crate::error::{Error, Result};
 use crate::families::readers::GgufReader;
+use crate::families::tensor_spec::Stored;
 use crate::families::{Definition, ModelConfig, TensorSpec, definition};
 use crate::import::convert::{ImportOptions, Piece, Progress, convert, main_layout};
 use crate::import::fingerprint::Fingerprint;
@@ -144,11 +145,13 @@ fn model_config<S: ByteSource>(
     if let Some(rows) = rows.filter(|&rows| rows < tokens) {
         return Err(metadata.refuse(format!("has {tokens} tokens, but its embedding has {rows} rows")));
     }
-    let has = |name: &str| vision.filter(|_| is_vision(name)).unwrap_or(text).tensors.tensor(name).is_some();
+    let tensor = |name: &str| vision.filter(|_| is_vision(name)).unwrap_or(text).tensors.tensor(name);
+    let has = |name: &str| tensor(name).is_some();
+    let rows_of = |name: &str| tensor(name)?.info.shape.iter().rev().nth(1).copied();
     // An error in the metadata explains more than a missing tensor.
     let vocab_size = rows.unwrap_or(1);
-    let config =
-        (reader.read)(&GgufFiles { text: metadata, vision: vision_metadata, vocab_size, rope_divisors, has: &has })?;
+    let (text, vision) = (metadata, vision_metadata);
+    let config = (reader.read)(&GgufFiles { text, vision, vocab_size, rope_divisors, has: &has, rows: &rows_of })?;
     if rows.is_none() {
         return Err(Error::checkpoint(&metadata.file, EMBEDDING, "is missing"));
     }
@@ -171,6 +174,10 @@ fn find<'a, S: ByteSource>(
     let second = spec.frames.map(|_| tensor(&second_frame(name)).map(Box::new)).transpose()?;
     let mut found = tensor(name)?;
     (found.second, found.pick) = (second, spec.pick);
+    // Files hold the numbers themselves, and bounds may be infinite.
+    if spec.stored == Stored::Bound {
+        found.stored = Stored::Bound;
+    }
     Ok(found)
 }
 

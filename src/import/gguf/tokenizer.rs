@@ -17,6 +17,9 @@ const CONTROL: i64 = 3;
 const USER_DEFINED: i64 = 4;
 const UNUSED: i64 = 5;
 
+/// Value of `tokenizer.ggml.model` for vocabularies of characters.
+const CHARACTERS: &str = "gemma4";
+
 const TYPES: &str = "tokenizer.ggml.token_type";
 
 fn fault(metadata: &Metadata, reason: &str) -> Error {
@@ -51,20 +54,22 @@ pub(super) fn tokens(metadata: &Metadata) -> Result<&[String]> {
 /// The text of a `tokenizer.json` that encodes as the tokenizer in the file's metadata.
 ///
 /// # Errors
-/// [`Error::Tokenizer`] for a tokenizer that is no byte-level BPE of the file's architecture, [`Error::UnsupportedArchitecture`],
+/// [`Error::Tokenizer`] for a tokenizer of another kind than those of the file's architecture, [`Error::UnsupportedArchitecture`],
 /// [`Error::InvalidCheckpoint`].
 pub fn tokenizer_json(metadata: &Metadata) -> Result<Vec<u8>> {
     let refuse = |reason: String| Err(fault(metadata, &reason));
     let model: &str = metadata.get("tokenizer.ggml.model")?.unwrap_or_default();
     let pre: &str = metadata.get("tokenizer.ggml.pre")?.unwrap_or_default();
     let known = reader(metadata)?.1.pre_tokenizers;
-    let Some(split) = known.iter().find(|split| model == "gpt2" && split.names.contains(&pre)) else {
+    let split = known.iter().find(|split| model == "gpt2" && split.names.contains(&pre));
+    // Families whose vocabularies are of characters have no pre-tokenizers.
+    if split.is_none() && !(known.is_empty() && model == CHARACTERS) {
         let names: Vec<String> = known.iter().flat_map(|split| split.names).map(|name| format!("{name:?}")).collect();
         return refuse(format!(
             "tokenizer {model:?} of kind {pre:?} is not supported, only \"gpt2\" of kind {}",
             names.join(", ")
         ));
-    };
+    }
     let tokens = tokens(metadata)?;
     let Some(types): Option<&[i64]> = metadata.get(TYPES)? else { return refuse(format!("{TYPES} is missing")) };
     let Some(merges): Option<&[String]> = metadata.get(MERGES)? else { return refuse(format!("{MERGES} is missing")) };

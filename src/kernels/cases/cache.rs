@@ -7,7 +7,7 @@ use crate::config::KvPrecision;
 use crate::error::Result;
 use crate::kernels::cache::{Cache, PAGE, PAGES, rope_table_at};
 use crate::kernels::rope::{self, Rope, table};
-use crate::kernels::rope_append::{self as append, HeadNorms, Heads, RopeAppend, RopeChoice, table_row, table_stride};
+use crate::kernels::rope_append::{self as append, HeadNorms, HeadValues, Heads, RopeAppend, RopeChoice, table_row};
 use crate::reference;
 use crate::reference::rope_append::Step;
 
@@ -29,11 +29,12 @@ pub struct Rotation {
 }
 
 impl Rotation {
-    /// Random angles, and scales of queries. `// [rows, ropes, head_dim + 4]`
+    /// Random angles, and scales of queries. `// [rows, ropes, words]`
     pub(super) fn table(self, harness: &mut Harness<'_>, head_dim: usize) -> Vec<f32> {
         let rows = self.rows * self.rope.of;
-        let mut table = Vec::with_capacity(rows * table_stride(head_dim));
-        for _ in 0..rows {
+        let words = self.rope.words(head_dim);
+        let mut table = Vec::with_capacity(rows * words);
+        for row in 1..=rows {
             let mut rotation = || {
                 let angle = harness.random.number() * 4.0;
                 let quarter = [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]][harness.random.bits() as usize % 4];
@@ -42,6 +43,7 @@ impl Rotation {
             let rotations: Vec<_> = (0..head_dim / 2).map(|_| rotation()).collect();
             let scale = if self.exact { 2.0 } else { 1.5 + harness.random.number() };
             table.extend(table_row(&rotations, scale));
+            table.resize(row * words, f32::NAN);
         }
         table
     }
@@ -138,20 +140,21 @@ pub fn signs(random: &mut Random, _: usize, len: usize) -> Vec<f32> {
     (0..len).map(|_| [1.0, -1.0][random.bits() as usize % 2]).collect()
 }
 
-/// Rotates new tokens, with or without norms. `numbers` makes the queries, keys and values from the head width and a length; they must be
+/// Rotates new tokens; `values`: how values are made beside normed queries and keys. `numbers` makes the queries, keys and values from the head width and a length; they must be
 /// exact in 8-bit integers if the cache has these.
 pub fn rope_append(
     tokens: usize,
-    (heads, has_norms): (Heads, bool),
+    (heads, values): (Heads, Option<HeadValues>),
     precision: KvPrecision,
     rotation: Rotation,
     numbers: impl Fn(&mut Random, usize, usize) -> Vec<f32> + Send + Sync + 'static,
 ) -> Case {
-    let sizes = label(format_args!("tokens={tokens} {heads:?} norms={has_norms} {rotation:?}"));
-    let kernel = append::kernel(heads.dim, has_norms, rotation.rope.of, precision);
+    let sizes = label(format_args!("tokens={tokens} {heads:?} norms={values:?} {rotation:?}"));
+    let kernel = append::kernel(heads.dim, values, rotation.rope.of, precision);
     Case::new(kernel, POINTWISE, sizes, move |harness| {
         // Normed heads may be followed by other columns.
-        let stride = (heads.q + 2 * heads.kv + usize::from(has_norms)) * heads.dim;
+        let of_values = if values == Some(HeadValues::Keys) { 0 } else { heads.kv };
+        let stride = (heads.q + heads.kv + of_values + usize::from(values.is_some())) * heads.dim;
         let mut qkv = numbers(&mut harness.random, heads.dim, tokens * stride); // [tokens, stride]
         let table = rotation.table(harness, heads.dim);
         let held = rotation.position + tokens;
@@ -166,8 +169,9 @@ pub fn rope_append(
             _ => 0.25,
         };
         let gains: [Vec<f32>; 2] = [(); 2].map(|()| (0..heads.dim).map(|_| gain(&mut harness.random)).collect());
-        let norms = HeadNorms { q: harness.input(&gains[0])?, k: harness.input(&gains[1])?, eps };
-        let norms = Some(&norms).filter(|_| has_norms);
+        let [q, k] = [harness.input(&gains[0])?, harness.input(&gains[1])?];
+        let norms = values.map(|values| HeadNorms { q, k, eps, values });
+        let norms = norms.as_ref();
         let launch = RopeAppend {
             qkv: &out.slice,
             stride,
@@ -181,7 +185,7 @@ pub fn rope_append(
         };
         append::record(&mut harness.recording, &launch)?;
         let written = reference_cache(&mut planes);
-        let known = norms.map(|_| ([&gains[0][..], &gains[1]], eps));
+        let known = values.map(|values| ([&gains[0][..], &gains[1]], eps, values));
         reference::rope_append::compute(
             (heads, stride),
             known,
@@ -201,9 +205,15 @@ pub fn rope_append(
 }
 
 /// Splits rows into heads; `spare` columns belong to no head. Without rotation every bit must stay.
-pub fn rope(tokens: usize, heads: Heads, (is_rotated, precision): (bool, KvPrecision), spare: usize) -> Case {
+pub fn rope(
+    tokens: usize,
+    heads: Heads,
+    (is_rotated, has_norms): (bool, bool),
+    precision: KvPrecision,
+    spare: usize,
+) -> Case {
     let sizes = label(format_args!("tokens={tokens} {heads:?} spare={spare}"));
-    Case::new(rope::kernel(is_rotated, precision), POINTWISE, sizes, move |harness| {
+    Case::new(rope::kernel(is_rotated, has_norms, precision), POINTWISE, sizes, move |harness| {
         let width = (heads.q + 2 * heads.kv) * heads.dim;
         let stride = width + spare;
         let mut x = exact_numbers(&mut harness.random, heads.dim, tokens * stride); // [tokens, stride]
@@ -211,14 +221,19 @@ pub fn rope(tokens: usize, heads: Heads, (is_rotated, precision): (bool, KvPreci
         let angles = harness.random.numbers(tokens * heads.dim / 2, 4.0);
         let angles: Vec<[f32; 2]> = angles.iter().map(|angle| [angle.cos(), angle.sin()]).collect(); // [tokens, dim / 2, (cos, sin)]
         let turns = harness.input(&table(heads.pairs, heads.dim, &angles))?;
-        let (mut planes, cache) = new_cache(harness, precision, heads, tokens, !is_rotated)?;
+        let (mut planes, cache) = new_cache(harness, precision, heads, tokens, !is_rotated && !has_norms)?;
         let (mut q, x_slice) = (harness.output(tokens * heads.q * heads.dim, Holds::Numbers)?, harness.input(&x)?);
         let kv = &[cache.planes[0].clone(), cache.planes[1].clone()];
         let turns = is_rotated.then_some(&turns);
-        let launch = Rope { x: &x_slice, stride, tokens, heads, angles: turns, q: &q.slice, kv, precision };
+        let gains = [(); 2].map(|()| harness.random.numbers(heads.dim, 2.0));
+        let values = HeadValues::Normed;
+        let norms = HeadNorms { q: harness.input(&gains[0])?, k: harness.input(&gains[1])?, eps: 1e-6, values };
+        let norms = has_norms.then_some(&norms);
+        let launch = Rope { x: &x_slice, stride, tokens, heads, angles: turns, norms, q: &q.slice, kv, precision };
         rope::record(&mut harness.recording, &launch)?;
         let (written, angles) = (reference_cache(&mut planes), is_rotated.then_some(angles.as_flattened()));
-        reference::rope::apart((heads, stride), angles, &x, q.expected(), (precision, written));
+        let known = has_norms.then_some(([&gains[0][..], &gains[1]], 1e-6, HeadValues::Normed));
+        reference::rope::apart((heads, stride), known, angles, &x, q.expected(), (precision, written));
         planes.iter_mut().for_each(|plane| plane.magnitude = 2.0);
         planes.push(q);
         Ok(planes)

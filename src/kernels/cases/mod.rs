@@ -21,8 +21,10 @@ pub use cache::{Rotation, exact_numbers, rope, rope_append, signs, step_words};
 pub use gemv::{gated_matvec, matvec, qkv_matvec};
 pub use harness::{FOREIGN, Harness, Holds, Outcome, Output, POISON, Random, Twin};
 pub use large::large;
-pub use pictures::{add_features, patch_merge, patchify, position_rows};
-pub use pointwise::{ACTIVATIONS, activation, glu, layer_norm, peak, rms_norm, soft_cap, subgroup_probe};
+pub use pictures::{add_features, patch_merge, patchify, pool_rows, position_rows};
+pub use pointwise::{
+    ACTIVATIONS, activation, clamp, gate_rows, glu, layer_norm, peak, rms_norm, soft_cap, subgroup_probe,
+};
 pub use products::{Against, Into, Product, embed_rows, matmul, random_matrix, seen};
 pub use recurrent::{NormedHeads, delta_scan, gated_head_norm};
 pub use sampling::{Draw, Logits, accept, sample, sample_filter, sample_scan, scan_rows};
@@ -35,6 +37,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Kernel;
 use crate::kernels::attention::{Shape, Source};
 use crate::kernels::delta_scan::DeltaHeads;
+use crate::kernels::gate_rows::RowPart;
 use crate::kernels::gated_head_norm::NormMode;
 use crate::kernels::gemv::Gemv;
 use crate::kernels::patch_merge::Squares;
@@ -169,6 +172,14 @@ fn plain(name: &str) -> Option<Vec<Case>> {
                 .chain([arranged])
                 .collect()
         }
+        "clamp" => vec![clamp(RowShape { rows: 3, width: 37 }, RowPart { stride: 64, offset: 9 })],
+        "pool_rows" => vec![pool_rows(RowShape { rows: 3, width: 260 }, 9, 1e-6)],
+        "gate_rows" => {
+            let part = RowPart { stride: 136, offset: 4 };
+            let case = |width, kind| gate_rows(RowShape { rows: 3, width }, part, kind, 6.0);
+            let arranged = case(128, ACTIVATIONS[0]).with_lane_layout(LaneLayout::for_lanes(128));
+            ACTIVATIONS.map(|kind| case(36, kind)).into_iter().chain([arranged]).collect()
+        }
         "glu" => {
             let arranged = glu(3, 128, ACTIVATIONS[0], 6.0).with_lane_layout(LaneLayout::for_lanes(128));
             ACTIVATIONS.map(|kind| glu(3, 37, kind, 6.0)).into_iter().chain([arranged]).collect()
@@ -260,20 +271,20 @@ fn of_variant(variant: Variant) -> Vec<Case> {
             let case = || qkv_matvec(gemv, m, k, heads(head_dim, pairs), (precision, has_bias), false);
             vec![case(), case().with_lane_layout(LaneLayout::for_keys(head_dim, pack(precision)))]
         }
-        Variant::RmsNorm { tuning, adds } => {
-            let case = |width| rms_norm((tuning, adds), (3, width), 1e-5, 3.0);
+        Variant::RmsNorm { tuning, results } => {
+            let case = |width| rms_norm((tuning, results), (3, width), 1e-5, 3.0);
             vec![case(260), case(256).with_lane_layout(LaneLayout::for_lanes(256))]
         }
-        Variant::Rope { is_rotated, precision } => {
-            let case = |pairs| rope(5, heads(40, pairs), (is_rotated, precision), 4);
+        Variant::Rope { is_rotated, has_norms, precision } => {
+            let case = |pairs| rope(5, heads(40, pairs), (is_rotated, has_norms), precision, 4);
             [RopePairs::Half, RopePairs::Interleaved].map(case).into()
         }
-        Variant::RopeAppend { head_dim, has_norms, ropes, precision } => {
-            let rope = RopeChoice { index: ropes - 1, of: ropes };
+        Variant::RopeAppend { head_dim, norms, ropes, precision } => {
+            let rope = RopeChoice { index: ropes - 1, of: ropes, widest: 0 };
             let rotation = Rotation { position: 3, table_first: 2, rows: 6, exact: true, apart: false, rope };
-            let numbers = if has_norms { signs } else { exact_numbers };
+            let numbers = if norms.is_some() { signs } else { exact_numbers };
             let pairs = [RopePairs::Half, RopePairs::Interleaved, RopePairs::First(head_dim.min(8))];
-            let case = |pairs| rope_append(3, (heads(head_dim, pairs), has_norms), precision, rotation, numbers);
+            let case = |pairs| rope_append(3, (heads(head_dim, pairs), norms), precision, rotation, numbers);
             let arranged = case(RopePairs::Half).with_lane_layout(LaneLayout::for_keys(head_dim, pack(precision)));
             pairs.map(case).into_iter().chain([arranged]).collect()
         }

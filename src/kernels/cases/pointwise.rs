@@ -6,8 +6,9 @@ use super::{Case, EXACT, HALVES, POINTWISE, SUM, label};
 use crate::config::Activation;
 use crate::kernels;
 use crate::kernels::RowShape;
+use crate::kernels::gate_rows::RowPart;
 use crate::kernels::peak::Numbers;
-use crate::kernels::rms_norm::RmsNorm;
+use crate::kernels::rms_norm::{Results, RmsNorm};
 use crate::reference;
 
 /// Every activation.
@@ -37,6 +38,37 @@ pub fn glu(rows: usize, width: usize, activation: Activation, size: f32) -> Case
         let shape = RowShape { rows, width };
         kernels::glu::record(&mut harness.recording, shape, activation, &x, (&y.slice, harness.lane_layout))?;
         reference::glu::compute(width, activation, &gate_up, y.expected());
+        arrange(harness.lane_layout, y.expected());
+        Ok(vec![y])
+    })
+}
+
+/// Some columns of rows, of which about half are clamped.
+pub fn clamp(shape: RowShape, part: RowPart) -> Case {
+    let sizes = label(format_args!("rows={} width={} {part:?}", shape.rows, shape.width));
+    Case::new(kernels::clamp::kernel(), EXACT, sizes, move |harness| {
+        let (numbers, bounds) = (harness.random.numbers(shape.rows * part.stride, 2.0), [-1.0, 0.75]);
+        let mut x = harness.in_place(&numbers)?;
+        let [low, high] = [harness.input(&bounds[..1])?, harness.input(&bounds[1..])?];
+        kernels::clamp::record(&mut harness.recording, shape, (&x.slice, part), [&low, &high])?;
+        reference::clamp::compute(shape.width, part, bounds, x.expected());
+        Ok(vec![x])
+    })
+}
+
+/// Gates of numbers up to `size`, and factors in wider rows.
+pub fn gate_rows(shape: RowShape, part: RowPart, activation: Activation, size: f32) -> Case {
+    let RowShape { rows, width } = shape;
+    let sizes = label(format_args!("rows={rows} width={width} {part:?} {activation:?} size={size}"));
+    Case::new(kernels::gate_rows::kernel(), POINTWISE, sizes, move |harness| {
+        let mut gate = harness.random.numbers(rows * width, size); // [rows, width]
+        gate[0] = size;
+        let factors = harness.random.numbers(rows * part.stride, 2.0); // [rows, part.stride]
+        let (gate_slice, factors_slice) = (harness.input(&gate)?, harness.input(&factors)?);
+        let mut y = harness.output(rows * width, Holds::Numbers)?;
+        let (of, to) = ((&factors_slice, part), (&y.slice, harness.lane_layout));
+        kernels::gate_rows::record(&mut harness.recording, shape, activation, &gate_slice, of, to)?;
+        reference::gate_rows::compute(width, activation, &gate, (&factors, part), y.expected());
         arrange(harness.lane_layout, y.expected());
         Ok(vec![y])
     })
@@ -77,25 +109,42 @@ pub fn soft_cap(len: usize, cap: f32, size: f32) -> Case {
     })
 }
 
-/// Rows of numbers up to `size`, whose norms are written or added.
+/// Rows of numbers up to `size`, whose norms are stored or added.
 pub fn rms_norm(
-    (tuning, adds): (kernels::rms_norm::Tuning, bool),
+    (tuning, results): (kernels::rms_norm::Tuning, Results),
     (rows, width): (usize, usize),
     eps: f32,
     size: f32,
 ) -> Case {
     let sizes = label(format_args!("rows={rows} width={width} eps={eps} size={size} {tuning:?}"));
-    Case::new(kernels::rms_norm::kernel(tuning, adds), SUM, sizes, move |harness| {
+    Case::new(kernels::rms_norm::kernel(tuning, results), SUM, sizes, move |harness| {
         let x = harness.random.numbers(rows * width, size);
         let weight = harness.random.numbers(width, 2.0);
         let residual = harness.random.numbers(rows * width, 2.0);
+        let (adds, factor) = (results != Results::Stored, 0.75);
+        let factor_slice = harness.input(&[factor])?;
+        let factor_slice = (results == Results::Scaled).then_some(&factor_slice);
         let mut y = if adds { harness.in_place(&residual)? } else { harness.output(rows * width, Holds::Numbers)? };
         let (x_slice, weight_slice) = (harness.input(&x)?, harness.input(&harness.lane_layout.arranged(&weight))?);
         let lane_layout = harness.lane_layout;
-        let norm = RmsNorm { x: &x_slice, rows, width, eps, weight: &weight_slice, lane_layout, y: &y.slice, adds };
+        let (y_slice, weight_slice) = (&y.slice.clone(), &weight_slice);
+        let norm = RmsNorm {
+            x: &x_slice,
+            rows,
+            width,
+            eps,
+            weight: weight_slice,
+            lane_layout,
+            y: y_slice,
+            adds,
+            factor: factor_slice,
+        };
         kernels::rms_norm::record(&mut harness.recording, tuning, &norm)?;
-        let compute = if adds { reference::rms_norm::add } else { reference::rms_norm::compute };
-        compute(eps, &x, &weight, y.expected());
+        match results {
+            Results::Stored => reference::rms_norm::compute(eps, &x, &weight, y.expected()),
+            Results::Added => reference::rms_norm::add(eps, &x, &weight, 1.0, y.expected()),
+            Results::Scaled => reference::rms_norm::add(eps, &x, &weight, factor, y.expected()),
+        }
         Ok(vec![y])
     })
 }

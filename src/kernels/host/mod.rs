@@ -1,11 +1,12 @@
 //! Kernels as operations of a processor, see [`crate::gpu::host`].
 
-use ocelli_cpu::{Held, Op, Plain, Results, Scores, Source};
+use ocelli_cpu::{Held, Norms, Op, Plain, Results, Scores, Source};
 
-use super::{ScoreOptions, Variant, attention, attention_step, peak};
+use super::{ScoreOptions, Variant, attention, attention_step, peak, rms_norm};
 use crate::config::{KvPrecision, RopePairs};
 use crate::gpu::{Features, Origin};
 use crate::kernels::gemv::{Gemv, LaneLayouts};
+use crate::kernels::rope_append::HeadValues;
 use crate::layout::{LaneLayout, Layout};
 
 impl Origin for Variant {
@@ -55,11 +56,20 @@ impl Origin for Variant {
                 has_bias,
                 rounds: gemv.rounds(),
             },
-            Self::RmsNorm { adds, .. } => Op::RmsNorm { adds },
-            Self::Rope { is_rotated, precision } => Op::Rope { is_rotated, held: held(precision) },
-            Self::RopeAppend { head_dim, has_norms, ropes, precision } => Op::RopeAppend {
+            Self::RmsNorm { results, .. } => {
+                Op::RmsNorm { adds: results != rms_norm::Results::Stored, scales: results == rms_norm::Results::Scaled }
+            }
+            Self::Rope { is_rotated, has_norms, precision } => {
+                Op::Rope { is_rotated, has_norms, held: held(precision) }
+            }
+            Self::RopeAppend { head_dim, norms, ropes, precision } => Op::RopeAppend {
                 head_dim: width(head_dim)?,
-                has_norms,
+                norms: match norms {
+                    None => Norms::None,
+                    Some(HeadValues::Plain) => Norms::Plain,
+                    Some(HeadValues::Normed) => Norms::Values,
+                    Some(HeadValues::Keys) => Norms::Keys,
+                },
                 ropes: u8::try_from(ropes).ok()?,
                 held: held(precision),
             },

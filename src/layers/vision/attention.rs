@@ -9,6 +9,7 @@ use crate::gpu::{Allocator, Buffer, Purpose, Recording, Slice};
 use crate::kernels::Scoring;
 use crate::kernels::attention::{self, Attention, Heads, KeysValues, Shape};
 use crate::kernels::rope::{self, Rope};
+use crate::kernels::rope_append::HeadNorms;
 
 /// The parts of a row that a product has made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,7 @@ pub(super) struct PatchKeys {
     head_dim: usize,
     pairs: RopePairs,
     precision: KvPrecision,
+    scoring: Scoring,
     /// Keys, then values. `// [2, rows, heads * head_dim]`
     pub(super) buffer: Buffer,
     /// Bytes before the values.
@@ -41,14 +43,16 @@ impl PatchKeys {
         precision: KvPrecision,
         rows: usize,
     ) -> Result<Self> {
-        let &TowerOptions { heads, head_dim, hidden, ref rope, ref projector, .. } = options;
+        let &TowerOptions { heads, head_dim, hidden, ref rope, ref projector, score_scale, .. } = options;
+        let usual = Scoring::of_heads(head_dim);
+        let scoring = Scoring { scale: score_scale.unwrap_or(usual.scale), ..usual };
         let plane = (rows * heads) as u64 * precision.head_bytes(head_dim)[0];
         // Bindings begin at multiples of 256 bytes.
         let values_at = plane.next_multiple_of(256);
         let least = if projector.in_keys { rows * hidden * size_of::<f32>() } else { 0 };
         let buffer = gpu.alloc("vision kv", Purpose::Activations, (values_at + plane).max(least as u64))?;
         let pairs = rope.as_ref().map_or(RopePairs::Half, |rope| rope.pairs);
-        Ok(Self { heads, head_dim, pairs, precision, buffer, values_at })
+        Ok(Self { heads, head_dim, pairs, precision, scoring, buffer, values_at })
     }
 
     /// Some rows of keys and of values.
@@ -58,7 +62,7 @@ impl PatchKeys {
         [slice(0), slice(self.values_at)]
     }
 
-    /// Records that the rows `x` are rotated by `angles`, if there are any, and taken apart: keys and values into the rows `range`, queries
+    /// Records that the heads of the rows `x` are normed if there are `norms`, rotated by `angles` if there are any, and taken apart: keys and values into the rows `range`, queries
     /// into `q`.
     pub(super) fn take(
         &self,
@@ -66,7 +70,7 @@ impl PatchKeys {
         range: &Range<usize>,
         parts: Parts,
         x: &Slice,
-        angles: Option<&Slice>,
+        (angles, norms): (Option<&Slice>, Option<&HeadNorms>),
         q: &Slice,
     ) -> Result<()> {
         let (has_q, has_kv) = (parts != Parts::KeysValues, parts != Parts::Queries);
@@ -78,7 +82,7 @@ impl PatchKeys {
         let bound = |has: bool| if has { tokens } else { 1 };
         let (x, q) = (&floats(x, tokens, stride), &floats(q, bound(has_q), self.heads * dim));
         let kv = &self.rows(&(range.start..range.start + bound(has_kv)));
-        rope::record(recording, &Rope { x, stride, tokens, heads, angles, q, kv, precision })
+        rope::record(recording, &Rope { x, stride, tokens, heads, angles, norms, q, kv, precision })
     }
 
     /// Records attention of `q_tokens` queries to the first `kv_tokens` rows. `q`, `out`: `// [q_tokens, heads * head_dim]`
@@ -98,10 +102,7 @@ impl PatchKeys {
         let kv = KeysValues::Rows { k: &k, v: &v, precision };
         let tuning = attention::Tuning::of(recording.kernel_config());
         let (q, out) = (&heads(floats(q, q_tokens, width)), &floats(out, q_tokens, width));
-        attention::record(
-            recording,
-            &Attention { q, gates: None, kv, out, shape, scoring: Scoring::of_heads(head_dim), tuning },
-        )
+        attention::record(recording, &Attention { q, gates: None, kv, out, shape, scoring: self.scoring, tuning })
     }
 }
 

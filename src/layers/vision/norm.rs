@@ -38,8 +38,21 @@ impl PatchNorm {
         if let Some(bias) = &self.bias {
             return layer_norm::record(recording, shape, eps, x, [weight, bias], y);
         }
+        self.root_mean_square(recording, rows, x, y, false)
+    }
+
+    /// Records `y += norm(x)` for a root-mean-square norm. `x`, `y`: `// [rows, width]`.
+    pub(super) fn add(&self, recording: &mut Recording, rows: usize, x: &Slice, y: &Slice) -> Result<()> {
+        self.root_mean_square(recording, rows, x, y, true)
+    }
+
+    fn root_mean_square(&self, recording: &mut Recording, rows: usize, x: &Slice, y: &Slice, adds: bool) -> Result<()> {
         let tuning = rms_norm::Tuning::of(recording.kernel_config());
-        let (width, lane_layout, adds) = (self.width, LaneLayout::NATURAL, false);
-        rms_norm::record(recording, tuning, &RmsNorm { x, rows, width, eps, weight, lane_layout, y, adds })
+        let (width, eps, weight, lane_layout) = (self.width, self.eps, &self.weight, LaneLayout::NATURAL);
+        rms_norm::record(
+            recording,
+            tuning,
+            &RmsNorm { x, rows, width, eps, weight, lane_layout, y, adds, factor: None },
+        )
     }
 }

@@ -23,6 +23,12 @@ pub struct TowerOptions {
     pub heads: usize,
     /// Width of a head.
     pub head_dim: usize,
+    /// Scale of scores; `head_dim^-0.5` if `None`.
+    pub score_scale: Option<f32>,
+    /// True if queries, keys and values of every head are normed, the values without a weight.
+    pub head_norms: bool,
+    /// True if inputs and outputs of a block's products are clamped between bounds of their own.
+    pub clips: bool,
     /// Rotation of queries and keys; `None` where learned positions alone tell patches apart.
     pub rope: Option<PatchRope>,
     /// The feed-forward.
@@ -95,10 +101,12 @@ pub struct BlockNames {
     pub output: &'static str,
     /// Norm before the feed-forward.
     pub feed_forward_norm: &'static str,
-    /// First product of the feed-forward; with a gate, the fused matrix of both.
-    pub up: &'static str,
+    /// First products of the feed-forward, side by side: with a gate, gate and up, which may be one fused matrix.
+    pub up: &'static [&'static str],
     /// Second product of the feed-forward.
     pub down: &'static str,
+    /// Norms of the results of attention and feed-forward before they are added to the residual stream, if any.
+    pub post_norms: Option<[&'static str; 2]>,
 }
 
 /// Work memory that stages of a family need beside that of the blocks.
@@ -142,7 +150,8 @@ impl TowerOptions {
         let (width, inner) = (self.heads_width(), self.feed_forward.width);
         let products = if self.keeps_queries() { 3 * width } else { 2 * width };
         let wide = products.max(self.projector.wide).max(if self.feed_forward.gated { 2 * inner } else { inner });
-        let act = self.projector.act.max(3 * self.grid.side * self.grid.side);
+        let clipped = if self.clips { self.hidden } else { 0 };
+        let act = self.projector.act.max(3 * self.grid.side * self.grid.side).max(clipped);
         if self.has_two_buffers() { [wide, act.max(inner).max(width)] } else { [wide.max(act); 2] }
     }
 

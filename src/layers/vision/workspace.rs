@@ -9,6 +9,7 @@ use super::picture::{Pixels, RowCount, TowerMemory};
 use crate::error::{Error, Result};
 use crate::gpu::{Allocator, Buffer, Purpose, Recording, Slice};
 use crate::kernels::patchify::Patches;
+use crate::kernels::rope_append::HeadNorms;
 
 /// Bindings begin at multiples of so many bytes.
 const BINDING: u64 = 256;
@@ -152,10 +153,17 @@ impl Workspace {
         rows(&self.keys.buffer, range, self.options.hidden)
     }
 
-    /// Records the rotation of the rows in `wide`, and takes them apart.
-    pub(super) fn take(&self, recording: &mut Recording, range: &Range<usize>, parts: Parts) -> Result<()> {
+    /// Records norms, if any, and the rotation of the rows in `wide`, and takes them apart.
+    pub(super) fn take(
+        &self,
+        recording: &mut Recording,
+        range: &Range<usize>,
+        parts: Parts,
+        norms: Option<&HeadNorms>,
+    ) -> Result<()> {
         let angles = self.angles.as_ref().map(|angles| rows(angles, range, self.options.head_dim)); // [range, head_dim]
-        self.keys.take(recording, range, parts, &self.wide.all(), angles.as_ref(), &self.queries(range))
+        let turns = (angles.as_ref(), norms);
+        self.keys.take(recording, range, parts, &self.wide.all(), turns, &self.queries(range))
     }
 
     /// The picture. `// [height, width]`, a word a pixel

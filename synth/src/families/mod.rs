@@ -1,6 +1,7 @@
 //! Shapes of published models, and the keys of their GGUF files.
 
 mod decoder_keys;
+mod gemma4;
 mod idefics3;
 mod llama;
 mod mistral3;
@@ -9,6 +10,7 @@ mod qwen3_5;
 mod qwen3_vl;
 
 use ocelli::families::ModelConfig;
+use ocelli::families::gemma4::Config as Gemma4;
 use ocelli::families::idefics3::Config as Idefics3;
 use ocelli::families::mistral3::Config as Mistral3;
 use ocelli::families::qwen3_5::Config as Qwen3_5;
@@ -21,13 +23,14 @@ use decoder_keys::describe_text;
 type Published = (&'static str, fn() -> ModelConfig);
 
 /// The models of all families.
-const PUBLISHED: [&[Published]; 6] = [
+const PUBLISHED: [&[Published]; 7] = [
     &mistral3::PUBLISHED,
     &llama::PUBLISHED,
     &qwen3_5::PUBLISHED,
     &qwen3_vl::PUBLISHED,
     &mllama::PUBLISHED,
     &idefics3::PUBLISHED,
+    &gemma4::PUBLISHED,
 ];
 
 /// Names of the published models whose shapes are known.
@@ -55,6 +58,7 @@ pub(crate) fn describe_text_half(config: &ModelConfig, header: &mut GgufHeader) 
             header.set("qwen3vl.n_deepstack_layers", stacked as u32);
         }
         ModelConfig::Qwen3_5(_) => qwen3_5::describe_text(header, text),
+        ModelConfig::Gemma4(_) => gemma4::describe_text(header, text),
         // Not imported from GGUF files.
         ModelConfig::Mllama(_) => {}
     }
@@ -73,6 +77,9 @@ pub(crate) fn describe_vision_half(config: &ModelConfig, header: &mut GgufHeader
         }
         ModelConfig::Idefics3(Idefics3 { vision: Some(vision), .. }) => {
             idefics3::describe_vision(header, vision, hidden_size);
+        }
+        ModelConfig::Gemma4(Gemma4 { vision: Some(vision), .. }) => {
+            gemma4::describe_vision(header, vision, hidden_size);
         }
         _ => {}
     }

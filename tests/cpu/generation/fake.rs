@@ -134,12 +134,12 @@ impl LanguageModel for FakeModel {
         Ok(())
     }
 
-    async fn logits(&mut self, rows: Range<usize>) -> Result<Vec<f32>> {
+    async fn logits(&mut self, _: &FakeState, rows: Range<usize>) -> Result<Vec<f32>> {
         self.operate()?;
         Ok(self.rows[rows].iter().flat_map(|seen| seen.logits(self.vocab)).collect())
     }
 
-    async fn hidden(&mut self, row: usize) -> Result<Vec<f32>> {
+    async fn hidden(&mut self, _: &FakeState, row: usize) -> Result<Vec<f32>> {
         self.operate()?;
         Ok(self.rows[row].hidden(self.vocab))
     }

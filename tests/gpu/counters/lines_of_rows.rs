@@ -10,7 +10,7 @@ use ocelli::kernels::gemv::{Gemv, LaneLayouts, Norm, Tuning};
 use ocelli::kernels::qkv_matvec::{self, QkvMatvec};
 use ocelli::kernels::rms_norm::RmsNorm;
 use ocelli::kernels::rope::{self, Rope};
-use ocelli::kernels::rope_append::{self, HeadNorms, Heads, RopeAppend, RopeChoice, table_stride};
+use ocelli::kernels::rope_append::{self, HeadNorms, HeadValues, Heads, RopeAppend, RopeChoice, table_stride};
 use ocelli::kernels::{Linear, RowShape, embed_rows, layer_norm, matvec, rms_norm};
 use ocelli::layout::{LaneLayout, Layout, MatrixShape};
 use ocelli::weights::{RowShard, Weight};
@@ -106,7 +106,7 @@ fn append(gpu: &Gpu, dim: usize, has_norms: bool, precision: KvPrecision) -> Dis
     let heads = Heads { q: 0, kv: 8, dim, pairs: RopePairs::Half };
     let (tokens, stride) = (4, 16 * dim);
     let gain = || numbers(gpu, dim);
-    let norms = has_norms.then(|| HeadNorms { q: gain(), k: gain(), eps: 1e-6 });
+    let norms = has_norms.then(|| HeadNorms { q: gain(), k: gain(), eps: 1e-6, values: HeadValues::Plain });
     let (qkv, step) = (&numbers(gpu, tokens * stride), &numbers(gpu, rope_table_at(2) + tokens * table_stride(dim)));
     let cache = &cache(gpu, 8, dim, precision);
     let (q_layout, norms, rope) = (LaneLayout::NATURAL, norms.as_ref(), RopeChoice::ONLY);
@@ -120,7 +120,9 @@ fn rotation(gpu: &Gpu, pairs: RopePairs, precision: KvPrecision) -> Dispatch {
     let (x, stride) = (&numbers(gpu, tokens * 48 * dim), 48 * dim);
     let (q, angles) = (&numbers(gpu, tokens * 16 * dim), Some(&numbers(gpu, tokens * dim)));
     let kv = &[(); 2].map(|()| numbers(gpu, tokens * 16 * dim));
-    launch(|recording| rope::record(recording, &Rope { x, stride, tokens, heads, angles, q, kv, precision }))
+    launch(|recording| {
+        rope::record(recording, &Rope { x, stride, tokens, heads, angles, norms: None, q, kv, precision })
+    })
 }
 
 fn embedding(gpu: &Gpu, layout: Layout) -> Dispatch {
@@ -140,7 +142,7 @@ fn embedding(gpu: &Gpu, layout: Layout) -> Dispatch {
 fn norm(gpu: &Gpu, tuning: Option<rms_norm::Tuning>) -> Dispatch {
     let (x, y, weight, bias) = (numbers(gpu, INPUTS), numbers(gpu, INPUTS), numbers(gpu, INPUTS), numbers(gpu, INPUTS));
     let (rows, width, eps, lane_layout) = (1, INPUTS, 1e-5, lane_layouts().gain);
-    let norm = RmsNorm { x: &x, rows, width, eps, weight: &weight, lane_layout, y: &y, adds: false };
+    let norm = RmsNorm { x: &x, rows, width, eps, weight: &weight, lane_layout, y: &y, adds: false, factor: None };
     launch(|recording| match tuning {
         Some(tuning) => rms_norm::record(recording, tuning, &norm),
         None => layer_norm::record(recording, RowShape { rows, width }, eps, &x, [&weight, &bias], &y),

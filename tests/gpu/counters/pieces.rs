@@ -20,7 +20,7 @@ fn recordings(model: &mut DryModel, edge: usize) -> Vec<Recording> {
     let mut all = model.picture(&Pixels { width: edge, height: edge, rgb: &[] }, 1024).expect("a picture");
     let (work, state) = buffers(model, CHUNK, PAST + CHUNK);
     all.push(model.chunk((&work, &state), (PAST, CHUNK), 0..1).expect("a layer"));
-    all.push(model.head(&work, 1).expect("a head"));
+    all.push(model.head((&work, &state), 1).expect("a head"));
     all
 }
 

@@ -194,6 +194,11 @@ fn sessions_with_keys_of_pictures_depend_only_on_their_prompts() {
 }
 
 #[test]
+fn sessions_with_windows_and_rows_of_storage_depend_only_on_their_prompts() {
+    pollster::block_on(sessions_of("gemma4"));
+}
+
+#[test]
 fn sessions_depend_only_on_their_prompts() {
     pollster::block_on(sessions_of(CHECKPOINT));
 }

@@ -102,9 +102,12 @@ fn every_precision_survives_a_restart() {
 #[test]
 fn every_kind_of_state_survives_a_restart() {
     pollster::block_on(async {
-        for (checkpoint, kv) in
-            [("qwen3_5", KvPrecision::F32), ("mllama", KvPrecision::Int8), ("qwen3_vl", KvPrecision::F16)]
-        {
+        for (checkpoint, kv) in [
+            ("qwen3_5", KvPrecision::F32),
+            ("mllama", KvPrecision::Int8),
+            ("qwen3_vl", KvPrecision::F16),
+            ("gemma4", KvPrecision::Int8),
+        ] {
             resumes(checkpoint, kv).await;
         }
     });

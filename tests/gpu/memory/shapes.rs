@@ -1,6 +1,7 @@
 //! Dry plans for models of full size: a manifest needs no shards.
 
 use ocelli::config::KvPrecision;
+use ocelli::families::Role;
 use ocelli::gpu::Purpose;
 use ocelli::import::tensors::ElementType;
 use ocelli::layout::Layout;
@@ -120,11 +121,15 @@ fn registered(model: &Value) -> Manifest {
     let (gguf, mmproj) = (model["source"]["gguf"].as_str(), model["source"]["mmproj"].as_str().unwrap_or_default());
     let kind = match gguf {
         Some(file) if file.ends_with("Q8_0.gguf") => FileType::Q8_0,
+        Some(file) if file.contains("q4_0") => FileType::Q4_0,
         _ => FileType::Q4KM,
     };
     let tower = if mmproj.contains("Q8_0") { Layout::Q8_0 } else { Layout::F16 };
     manifest_of(config, Layout::Q4_0, |spec| match kind.of(spec, &text) {
         _ if gguf.is_none() => spec.floor.unwrap_or(Layout::Q4_0),
+        // Published files of Q4_0 hold what is looked up in a finer type.
+        _ if kind == FileType::Q4_0 && matches!(spec.role, Role::Embedding | Role::Rows) => Layout::Q6K,
+        _ if kind == FileType::Q4_0 && spec.floor.is_some() && spec.role.is_text() => Layout::F16,
         _ if !spec.role.is_text() => spec.floor.map_or(tower, |_| Layout::F32),
         ElementType::Blocks(layout) => layout,
         ElementType::Plain(_) => Layout::F32,

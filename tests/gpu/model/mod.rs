@@ -113,6 +113,12 @@ macro_rules! gguf_files {
                 pair_agrees("smolvlm", Layout::F32.into());
             }
 
+            /// With unused keys, an ear, and the largest pictures of files that name no size.
+            #[test]
+            fn gemma4_pair() {
+                pair_agrees("gemma4", Layout::F32.into());
+            }
+
             #[test]
             fn qwen3_vl_in_k_quants() {
                 pair_agrees("qwen3_vl_q4_k", Layouts::default());
@@ -247,7 +253,9 @@ checkpoints!(
     mllama,
     smolvlm,
     smolvlm_whole,
-    granite_docling
+    granite_docling,
+    gemma4,
+    gemma4_wide
 );
 
 fn chunks_agree(checkpoint: &str) {

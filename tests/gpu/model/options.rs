@@ -168,7 +168,7 @@ fn every_option_changes_the_logits() {
             let mut state = model.new_state().expect("a state");
             let inputs: Vec<Input> = golden.case.input_ids[..64].iter().map(|&token| Input::Token(token)).collect();
             model.forward(&mut state, &inputs, None).await.expect("a chunk");
-            let found = model.logits(56..64).await.expect("logits"); // [8, vocab]
+            let found = model.logits(&state, 56..64).await.expect("logits"); // [8, vocab]
             let difference = largest_difference(&found, &golden.case.logits[56 * 328..64 * 328]);
             assert!(difference > 10.0 * TOLERANCE, "without {option}: {difference}");
         }

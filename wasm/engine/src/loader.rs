@@ -1,6 +1,8 @@
 //! Loading: the worker fetches and verifies shards, the engine asks for them by index.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::str::FromStr;
 
 use js_sys::{Function, Promise, Uint8Array};
@@ -29,19 +31,42 @@ extern "C" {
 struct Shards {
     read: Function,
     thrown: Thrown,
+    /// Shards of which parts are read, such as those of a table of rows. They stay in JavaScript's memory, outside the module's.
+    kept: RefCell<HashMap<usize, Uint8Array>>,
 }
 
 impl Shards {
-    async fn read(&self, index: usize) -> JsResult<Vec<u8>> {
+    async fn read(&self, index: usize) -> JsResult<Uint8Array> {
         let promise = self.read.call1(&JsValue::NULL, &JsValue::from(index))?;
         let bytes = JsFuture::from(Promise::resolve(&promise)).await?;
-        Ok(bytes.dyn_into::<Uint8Array>()?.to_vec())
+        Ok(bytes.dyn_into::<Uint8Array>()?)
+    }
+
+    /// A shard that is read once and kept.
+    async fn keep(&self, index: usize) -> JsResult<Uint8Array> {
+        let kept = self.kept.borrow().get(&index).cloned();
+        if let Some(kept) = kept {
+            return Ok(kept);
+        }
+        let read = self.read(index).await?;
+        self.kept.borrow_mut().insert(index, read.clone());
+        Ok(read)
     }
 }
 
 impl ShardSource for Shards {
     fn shard(&self, index: usize) -> ShardFuture<'_> {
-        Box::pin(async move { self.thrown.keep(&format!("shard {index}"), self.read(index).await) })
+        Box::pin(async move {
+            let read = self.read(index).await.map(|bytes| bytes.to_vec());
+            self.thrown.keep(&format!("shard {index}"), read)
+        })
+    }
+
+    fn part(&self, index: usize, range: Range<usize>) -> ShardFuture<'_> {
+        Box::pin(async move {
+            let part = |bytes: Uint8Array| bytes.subarray(range.start as u32, range.end as u32).to_vec();
+            self.thrown.keep(&format!("shard {index}"), self.keep(index).await.map(part))
+        })
     }
 }
 
@@ -69,7 +94,7 @@ pub async fn load_engine(
     host::set(processor);
     picture::set(decode_picture);
     let thrown = Thrown::default();
-    let shards = Shards { read: read_shard, thrown: thrown.clone() };
+    let shards = Shards { read: read_shard, thrown: thrown.clone(), kept: RefCell::default() };
     let given: GivenOptions = serde_wasm_bindgen::from_value(options)?;
     let mut tell = |key: &str, event| {
         let event = match event {

@@ -79,14 +79,16 @@ fn rope_rows() -> Vec<Case> {
                 let sizes = [(1, 0), (33, 4), (3, 0)];
                 for (third, (tokens, spare)) in sizes.into_iter().enumerate() {
                     let heads = heads(counts[(index + turn + third) % counts.len()], dim, pairs);
-                    rows.push(rope(tokens, heads, (true, precision), spare));
+                    let has_norms = (index + third) % 2 == 1;
+                    rows.push(rope(tokens, heads, (true, has_norms), precision, spare));
                 }
             }
         }
         for (tokens, counts, dim, spare) in [(1, (1, 1), 80, 0), (33, (3, 2), 24, 8), (300, (2, 2), 80, 0)] {
-            rows.push(rope(tokens, heads(counts, dim, RopePairs::Half), (false, precision), spare));
+            let heads = heads(counts, dim, RopePairs::Half);
+            rows.extend([false, true].map(|norms| rope(tokens, heads, (false, norms), precision, spare)));
         }
     }
-    rows.push(rope(FOLDED / (6 * 4) + 1, heads((2, 2), 32, RopePairs::Half), (true, KvPrecision::F16), 0));
+    rows.push(rope(FOLDED / (6 * 4) + 1, heads((2, 2), 32, RopePairs::Half), (true, false), KvPrecision::F16, 0));
     rows
 }

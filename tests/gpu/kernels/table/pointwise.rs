@@ -4,10 +4,12 @@ use ocelli::config::Activation;
 use ocelli::gpu::Features;
 use ocelli::kernels::RowShape;
 use ocelli::kernels::cases::{
-    ACTIVATIONS, Case, activation, glu, layer_norm, peak, rms_norm, soft_cap, subgroup_probe,
+    ACTIVATIONS, Case, activation, clamp, gate_rows, glu, layer_norm, peak, pool_rows, rms_norm, soft_cap,
+    subgroup_probe,
 };
+use ocelli::kernels::gate_rows::RowPart;
 use ocelli::kernels::peak::Numbers;
-use ocelli::kernels::rms_norm::Tuning;
+use ocelli::kernels::rms_norm::{Results, Tuning};
 use ocelli::kernels::subgroup_probe::THREADS;
 use ocelli::layout::LaneLayout;
 
@@ -31,13 +33,13 @@ pub(crate) fn rows() -> Vec<Case> {
     rows.extend(WIDTHS.map(|width| glu(4, width, Activation::Silu, 4.0)));
     rows.extend([activation(FOLDED, Activation::Silu, 6.0), glu(FOLDED / 129 + 1, 129, Activation::Silu, 6.0)]);
     for width in [4, 12, 32, 36, 64, 68, 124, 128, 132, 252, 256, 260, 588, 3072] {
-        rows.extend([1, 3, 33].map(|rows| rms_norm((PLAIN, false), (rows, width), 1e-5, 3.0)));
+        rows.extend([1, 3, 33].map(|rows| rms_norm((PLAIN, Results::Stored), (rows, width), 1e-5, 3.0)));
     }
     // Inputs that are small relative to eps, and inputs with large squares.
     rows.extend([
-        rms_norm((PLAIN, false), (2, 128), 1e-6, 1e-6),
-        rms_norm((PLAIN, false), (2, 128), 1e-5, 1e12),
-        rms_norm((PLAIN, false), (5000, 4), 1e-5, 1.0),
+        rms_norm((PLAIN, Results::Stored), (2, 128), 1e-6, 1e-6),
+        rms_norm((PLAIN, Results::Stored), (2, 128), 1e-5, 1e12),
+        rms_norm((PLAIN, Results::Stored), (5000, 4), 1e-5, 1.0),
     ]);
     for width in [4, 12, 128, 252, 256, 260, 1152, 4608] {
         rows.extend([1, 3, 33].map(|rows| layer_norm(RowShape { rows, width }, 1e-6, 3.0)));
@@ -47,16 +49,24 @@ pub(crate) fn rows() -> Vec<Case> {
         layer_norm(shape(2, 128), 1e-6, 1e12),
         layer_norm(shape(5000, 4), 1e-5, 1.0),
     ]);
-    rows.extend(
-        [64, 128, 896, 3072].map(|width| {
-            rms_norm((PLAIN, false), (3, width), 1e-5, 3.0).with_lane_layout(LaneLayout::for_lanes(width))
-        }),
-    );
-    rows.extend([4, 36, 256, 3072].map(|width| rms_norm((PLAIN, true), (3, width), 1e-5, 3.0)));
-    rows.extend(
-        [64, 896]
-            .map(|width| rms_norm((PLAIN, true), (3, width), 1e-5, 3.0).with_lane_layout(LaneLayout::for_lanes(width))),
-    );
+    rows.extend([64, 128, 896, 3072].map(|width| {
+        rms_norm((PLAIN, Results::Stored), (3, width), 1e-5, 3.0).with_lane_layout(LaneLayout::for_lanes(width))
+    }));
+    rows.extend([4, 36, 256, 3072].map(|width| rms_norm((PLAIN, Results::Added), (3, width), 1e-5, 3.0)));
+    rows.extend([64, 896].map(|width| {
+        rms_norm((PLAIN, Results::Added), (3, width), 1e-5, 3.0).with_lane_layout(LaneLayout::for_lanes(width))
+    }));
+    for (rows_of, width) in [(1, 1), (3, 37), (5, 64), (33, 129)] {
+        rows.push(clamp(shape(rows_of, width), RowPart { stride: 2 * width + 3, offset: width }));
+        rows.push(pool_rows(shape(rows_of, 4 * width), 9, 1e-6));
+        rows.push(pool_rows(shape(rows_of, 4 * width), 1 + width % 3, 1e-6));
+    }
+    rows.push(rms_norm((PLAIN, Results::Scaled), (3, 896), 1e-5, 3.0).with_lane_layout(LaneLayout::for_lanes(896)));
+    for (index, width) in [4, 16, 64, 256, 260].into_iter().enumerate() {
+        let part = RowPart { stride: 3 * width + 4 * index, offset: width };
+        rows.push(gate_rows(shape(5, width), part, ACTIVATIONS[index % 3], 8.0));
+        rows.push(gate_rows(shape(2, 64), part, Activation::GeluTanh, 8.0).with_lane_layout(LaneLayout::for_lanes(64)));
+    }
     rows.extend(WIDTHS.map(|len| soft_cap(len, 30.0, 90.0)));
     rows.extend([1e-3, 1.0, 1e4, 1e30].map(|size| soft_cap(129, 50.0, size)));
     rows.push(soft_cap(FOLDED, 30.0, 90.0));
@@ -66,8 +76,8 @@ pub(crate) fn rows() -> Vec<Case> {
     let subgroups = Tuning { uses: Features::SUBGROUPS, emulated: 0 };
     let emulated = [4, 8, 16, 32, 64, 128].map(|emulated| Tuning { uses: Features::NONE, emulated });
     for tuning in [subgroups].into_iter().chain(emulated) {
-        rows.extend([(1, 4), (3, 260), (5, 3072)].map(|sizes| rms_norm((tuning, false), sizes, 1e-5, 3.0)));
-        rows.push(rms_norm((tuning, true), (3, 260), 1e-5, 3.0));
+        rows.extend([(1, 4), (3, 260), (5, 3072)].map(|sizes| rms_norm((tuning, Results::Stored), sizes, 1e-5, 3.0)));
+        rows.extend([Results::Added, Results::Scaled].map(|results| rms_norm((tuning, results), (3, 260), 1e-5, 3.0)));
     }
     rows
 }

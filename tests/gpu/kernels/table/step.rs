@@ -5,7 +5,7 @@ use ocelli::kernels::attention_step::{Tuning, query_layout};
 use ocelli::kernels::cases::{
     Attending, Case, Random, Rotation, Scores, attention_join, attention_step, exact_numbers, rope_append, signs,
 };
-use ocelli::kernels::rope_append::{Heads, RopeChoice};
+use ocelli::kernels::rope_append::{HeadValues, Heads, RopeChoice};
 use ocelli::kernels::{LaneLayout, Scoring};
 use ocelli::reference::cache::{from_half, pack};
 
@@ -23,7 +23,7 @@ fn vectors(precision: KvPrecision) -> usize {
 fn rotated_rows() -> Vec<Case> {
     let mut rows = Vec::new();
     for precision in KvPrecision::ALL {
-        for (index, dim) in [4, 12, 64, 80, 128, 256].into_iter().enumerate() {
+        for (index, dim) in [4, 12, 64, 80, 128, 256, 512].into_iter().enumerate() {
             let pairs = [RopePairs::Half, RopePairs::Interleaved][index % 2];
             let heads = Heads { q: [1, 4, 3][index % 3], kv: [1, 2][index / 2 % 2], dim, pairs };
             for (tokens, position, apart) in
@@ -37,18 +37,21 @@ fn rotated_rows() -> Vec<Case> {
                     apart,
                     rope: RopeChoice::ONLY,
                 };
-                rows.push(rope_append(tokens, (heads, false), precision, rotation, exact_numbers));
-                rows.push(rope_append(tokens, (heads, true), precision, rotation, signs));
-                let arranged = rope_append(tokens, (heads, false), precision, rotation, exact_numbers);
+                rows.push(rope_append(tokens, (heads, None), precision, rotation, exact_numbers));
+                rows.extend(
+                    [HeadValues::Plain, HeadValues::Normed, HeadValues::Keys]
+                        .map(|values| rope_append(tokens, (heads, Some(values)), precision, rotation, signs)),
+                );
+                let arranged = rope_append(tokens, (heads, None), precision, rotation, exact_numbers);
                 rows.push(arranged.with_lane_layout(LaneLayout::for_keys(dim, vectors(precision))));
-                let rope = RopeChoice { index: index % 2, of: 2 };
+                let rope = RopeChoice { index: index % 2, of: 2, widest: dim * (1 + index % 3) / 4 * 4 };
                 let of_two =
-                    rope_append(tokens, (heads, false), precision, Rotation { rope, ..rotation }, exact_numbers);
+                    rope_append(tokens, (heads, None), precision, Rotation { rope, ..rotation }, exact_numbers);
                 rows.push(of_two);
                 if precision != KvPrecision::Int8 {
                     let rotation = Rotation { exact: false, ..rotation };
                     rows.extend(
-                        [false, true]
+                        [None, Some(HeadValues::Plain), Some(HeadValues::Normed), Some(HeadValues::Keys)]
                             .map(|norms| rope_append(tokens, (heads, norms), precision, rotation, exact_numbers)),
                     );
                 }
@@ -58,7 +61,7 @@ fn rotated_rows() -> Vec<Case> {
         let heads = Heads { q: 4, kv: 2, dim: 12, pairs: RopePairs::Interleaved };
         let rotation =
             Rotation { position: 1, table_first: 0, rows: 5600, exact: true, apart: false, rope: RopeChoice::ONLY };
-        rows.push(rope_append(32_768 / 6 + 7, (heads, false), precision, rotation, exact_numbers));
+        rows.push(rope_append(32_768 / 6 + 7, (heads, None), precision, rotation, exact_numbers));
     }
     rows
 }
@@ -87,7 +90,7 @@ fn stored((tokens, past, kv, dim): (usize, usize, usize, usize), precision: KvPr
     let heads = Heads { q: 1, kv, dim, pairs: RopePairs::Half };
     let rotation =
         Rotation { position: past, table_first: past, rows: tokens, exact: true, apart: false, rope: RopeChoice::ONLY };
-    rope_append(tokens, (heads, false), precision, rotation, move |random: &mut Random, head_dim, len| {
+    rope_append(tokens, (heads, None), precision, rotation, move |random: &mut Random, head_dim, len| {
         let mut numbers = random.numbers(len, size);
         numbers.chunks_exact_mut(head_dim).for_each(|head| make_certain(precision, head));
         numbers
