@@ -83,7 +83,7 @@ fn write(folder: &Path) {
     lines.push(request("scene 1", CHAT, &about("scene-02.png")));
     lines.push(request("missing", CHAT, &about("nothing.png")));
     lines.push(request("stream", CHAT, &json!({"messages": [{"role": "user", "content": "Hello"}], "stream": true})));
-    lines.push(request("unknown", "/v1/embeddings", &json!({"input": "Hello"})));
+    lines.push(request("unknown", "/v1/nowhere", &json!({"input": "Hello"})));
     for index in 0..20 {
         let prompt = format!("Number {index}");
         lines.push(request(

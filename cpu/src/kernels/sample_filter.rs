@@ -1,6 +1,8 @@
 //! The draw among tokens that pass `top_k`, `top_p` and `min_p`.
 
+use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 use super::sampling::{Logit, Logits, NONE, Rules};
 use crate::isa::Isa;
@@ -11,12 +13,32 @@ use crate::work::Work;
 /// Bits of [`Rules::filters`].
 const TOP_K: u32 = 1;
 const TOP_P: u32 = 2;
-/// Likeliest tokens that are sorted at first, and how many times more each time that they do not suffice.
-const SORTED: usize = 256;
-const MORE: usize = 16;
+/// A token and its logit. The likeliest is the greatest; of equally likely ones, the one with the lowest id. Both zeros are equal.
+#[derive(Clone, Copy)]
+struct Candidate {
+    id: u32,
+    logit: f32,
+}
 
-/// A token and its logit.
-type Candidate = (u32, f32);
+impl Ord for Candidate {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.logit + 0.0).total_cmp(&(other.logit + 0.0)).then(other.id.cmp(&self.id))
+    }
+}
+
+impl PartialOrd for Candidate {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Candidate {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Candidate {}
 
 /// Replaces the first partial result by the drawn token and the first unusable logit of all. Bindings: rows of logits, the state, words and values:
 /// `// [chunks]`, adjustments: `// [vocab]`, the mask.
@@ -43,19 +65,19 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
 
 fn draw(rules: &Rules, drawn: u32, logits: &Logits<'_>) -> u32 {
     let usable = |id: u32| match logits.get(id as usize) {
-        Logit::Usable(logit) => Some((id, logit)),
+        Logit::Usable(logit) => Some(Candidate { id, logit }),
         _ => None,
     };
     let mut all: Vec<Candidate> = (0..rules.vocab).filter_map(usable).collect();
-    let Some(largest) = all.iter().map(|&(_, logit)| logit).reduce(f32::max) else { return NONE };
+    let Some(largest) = all.iter().map(|token| token.logit).reduce(f32::max) else { return NONE };
     if rules.filters & TOP_K != 0 {
-        keep_likeliest(&mut all, rules.top_k as usize);
+        all = likeliest(all).take(rules.top_k as usize).collect();
     }
     if rules.filters & TOP_P != 0 {
-        keep_nucleus(&mut all, rules, largest);
+        all = nucleus(all, rules, largest);
     }
     let mut best = (f64::NEG_INFINITY, NONE);
-    for &(id, logit) in all.iter().filter(|(_, logit)| logit - largest >= rules.gap) {
+    for Candidate { id, logit } in all.into_iter().filter(|token| token.logit - largest >= rules.gap) {
         let tempered = rules.tempered(f64::from(logit) - f64::from(largest));
         if tempered + rules.most_luck(id, drawn) < best.0 {
             continue;
@@ -68,40 +90,25 @@ fn draw(rules: &Rules, drawn: u32, logits: &Logits<'_>) -> u32 {
     best.1
 }
 
-/// Likelier tokens first; of equal ones, the lower id first. Both zeros are equal.
-fn order(a: &Candidate, b: &Candidate) -> core::cmp::Ordering {
-    (b.1 + 0.0).total_cmp(&(a.1 + 0.0)).then(a.0.cmp(&b.0))
+/// The tokens, likeliest first. A heap orders only those that are taken, and is a quarter of the code of a sort.
+fn likeliest(all: Vec<Candidate>) -> impl Iterator<Item = Candidate> {
+    let mut heap = BinaryHeap::from(all);
+    core::iter::from_fn(move || heap.pop())
 }
 
-fn keep_likeliest(all: &mut Vec<Candidate>, count: usize) {
-    if count < all.len() {
-        all.select_nth_unstable_by(count, order);
-        all.truncate(count);
-    }
-}
-
-/// Keeps the fewest of the likeliest tokens that reach the share `top_p` of the weight of all.
-fn keep_nucleus(all: &mut Vec<Candidate>, rules: &Rules, largest: f32) {
-    let weight = |&(_, logit): &Candidate| libm::exp(rules.tempered(f64::from(logit) - f64::from(largest)));
+/// The fewest of the likeliest tokens that reach the share `top_p` of the weight of all.
+fn nucleus(all: Vec<Candidate>, rules: &Rules, largest: f32) -> Vec<Candidate> {
+    let weight = |token: &Candidate| libm::exp(rules.tempered(f64::from(token.logit) - f64::from(largest)));
     let share = f64::from(rules.top_p) / 4_294_967_296.0;
     let wanted = share * all.iter().map(weight).sum::<f64>();
-    let mut count = SORTED;
-    loop {
-        let sorted = count.min(all.len());
-        if sorted < all.len() {
-            all.select_nth_unstable_by(sorted, order);
+    let mut reached = 0.0;
+    let mut kept: Vec<Candidate> = Vec::new();
+    for token in likeliest(all) {
+        if reached >= wanted && !kept.is_empty() {
+            break;
         }
-        all[..sorted].sort_unstable_by(order);
-        let mut reached = 0.0;
-        let needed = all[..sorted].iter().take_while(|token| {
-            let is_needed = reached < wanted;
-            reached += weight(token);
-            is_needed
-        });
-        let needed = needed.count();
-        if needed < sorted || sorted == all.len() {
-            return all.truncate(needed.max(1));
-        }
-        count *= MORE;
+        reached += weight(&token);
+        kept.push(token);
     }
+    kept
 }
