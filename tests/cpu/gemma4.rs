@@ -24,7 +24,8 @@ fn vision(budget: usize) -> VisionConfig {
 #[test]
 fn pictures_have_the_sizes_of_transformers() {
     const BUDGETS: [usize; 5] = [70, 140, 280, 560, 1120];
-    let rows: [((usize, usize), [(usize, usize); 5]); 4] = [
+    type Size = (usize, usize);
+    let rows: [(Size, [Size; 5]); 4] = [
         ((480, 640), [(336, 432), (480, 624), (672, 912), (960, 1296), (1344, 1824)]),
         ((1080, 1920), [(288, 528), (384, 720), (576, 1056), (816, 1488), (1200, 2112)]),
         ((1024, 1024), [(384, 384), (528, 528), (768, 768), (1104, 1104), (1584, 1584)]),
