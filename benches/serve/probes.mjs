@@ -60,7 +60,7 @@ try {
   for (let number = 0; number < probes; number++) {
     const kind = number % 2 === 0 ? "sent" : "fresh";
     const text = prompt(number);
-    // As many requests go before a probe of either kind.
+    // Both kinds of probes follow the same number of requests.
     await ask("ann", kind === "sent" ? text : prompt(`other ${number}`));
     found[kind].push(await ask("eve", text));
     if (number % 20 < 2) own[kind].push(await ask("ann", text));
