@@ -1,5 +1,6 @@
 /** Registers the service worker, which stores the page for offline use. The engine stores the model. */
 import { signal } from "@preact/signals-core";
+import { device } from "./engine.js";
 
 /** True once the page works without a network. */
 export const worksOffline = signal(false);
@@ -21,7 +22,21 @@ export async function keepForOffline(): Promise<void> {
   registration.addEventListener("updatefound", () => registration.installing?.addEventListener("statechange", offerUpdate));
   reloadOnUpdate();
   await navigator.serviceWorker.ready;
+  await storeProcessor();
   worksOffline.value = true;
+}
+
+/**
+ * Has the service worker store the modules for the processor, if the model runs on it: they are stored when they are requested, and the first visit
+ * requested one before the service worker was there. A later visit may have threads, which need another module.
+ */
+async function storeProcessor(): Promise<void> {
+  if (device.value?.backend !== "Cpu") return;
+  if (!navigator.serviceWorker.controller) {
+    await new Promise((resolve) => navigator.serviceWorker.addEventListener("controllerchange", resolve, { once: true }));
+  }
+  const kind = device.value.driver.includes("relaxed") ? "cpu_relaxed" : "cpu";
+  await Promise.all([kind, `${kind}_threads`].map((name) => fetch(`ocelli/wasm/ocelli_${name}_bg.wasm`)));
 }
 
 /** Reloads the page when the user has agreed to a new version; the first service worker takes over without a reload. */
