@@ -27,8 +27,8 @@ export async function keepForOffline(): Promise<void> {
 }
 
 /**
- * Has the service worker store the modules for the processor, if the model runs on it: they are stored when they are requested, and the first visit
- * requested one before the service worker was there. A later visit may have threads, which need another module.
+ * Requests the modules for the processor once more, if the model runs on it, so that the service worker stores them: the first visit loads one before
+ * the service worker is there. A later visit may have threads, which need another module.
  */
 async function storeProcessor(): Promise<void> {
   if (device.value?.backend !== "Cpu") return;
