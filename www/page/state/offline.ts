@@ -21,22 +21,26 @@ export async function keepForOffline(): Promise<void> {
   offerUpdate();
   registration.addEventListener("updatefound", () => registration.installing?.addEventListener("statechange", offerUpdate));
   reloadOnUpdate();
-  await navigator.serviceWorker.ready;
-  await storeProcessor();
-  worksOffline.value = true;
+  const { active } = await navigator.serviceWorker.ready;
+  worksOffline.value = device.value?.backend !== "Cpu" || (active !== null && (await keep(active, processorFiles(device.value.driver))));
 }
 
 /**
- * Requests the modules for the processor once more, if the model runs on it, so that the service worker stores them: the first visit loads one before
- * the service worker is there. A later visit may have threads, which need another module.
+ * Modules for a processor with these instructions: the first visit loads one before the service worker is there to store it, and a later visit may have
+ * threads, which need another one.
  */
-async function storeProcessor(): Promise<void> {
-  if (device.value?.backend !== "Cpu") return;
-  if (!navigator.serviceWorker.controller) {
-    await new Promise((resolve) => navigator.serviceWorker.addEventListener("controllerchange", resolve, { once: true }));
-  }
-  const kind = device.value.driver.includes("relaxed") ? "cpu_relaxed" : "cpu";
-  await Promise.all([kind, `${kind}_threads`].map((name) => fetch(`ocelli/wasm/ocelli_${name}_bg.wasm`)));
+function processorFiles(instructions: string): string[] {
+  const name = instructions.includes("relaxed") ? "cpu_relaxed" : "cpu";
+  return [name, `${name}_threads`].map((name) => `ocelli/wasm/ocelli_${name}_bg.wasm`);
+}
+
+/** Lets the service worker store files; it need not control this page. Returns true if all of them are. */
+function keep(worker: ServiceWorker, files: string[]): Promise<boolean> {
+  const { port1, port2 } = new MessageChannel();
+  return new Promise((resolve) => {
+    port1.onmessage = ({ data }) => resolve(data === true);
+    worker.postMessage({ keep: files }, [port2]);
+  });
 }
 
 /** Reloads the page when the user has agreed to a new version; the first service worker takes over without a reload. */
