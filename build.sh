@@ -39,6 +39,8 @@ usage: ./build.sh VERB
                    attacks on ocelli serve: gaps between the tokens of another client, and memory; ARGS as of benches/serve/attacks.mjs
   bench --soak [ARGS]
                    an hour of mixed traffic of 16 clients: memory, handles, wrong answers; ARGS as of benches/serve/soak.mjs
+  bench --probes [ARGS]
+                   probes of one API key for the prompts of another; ARGS as of benches/serve/probes.mjs
   bench --scale 3b a random model of Ministral 3 3B's size, natively and in Chromium, within 2 GiB of GPU memory; takes hours on
                    a software GPU, 9 GB of disk, and stops the native tower after OCELLI_FULL_LAYERS layers
   docs             the documentation as a site with a search, into target/docs/site
@@ -558,7 +560,7 @@ bench() {
     --model) bench_model "${@:2}" ;;
     --against-ort) bench_against_ort "${@:2}" ;;
     --against-llama-cpp) bench_against_llama_cpp "${@:2}" ;;
-    --attacks | --soak) bench_serve "${1#--}" "${@:2}" ;;
+    --attacks | --soak | --probes) bench_serve "${1#--}" "${@:2}" ;;
     --scale)
       [[ ${2:-} == 3b ]] || fail "the only scale there is: 3b"
       setup_build
@@ -652,7 +654,7 @@ bench_against_llama_cpp() {
     --model "$folder/synth-mid-Q4_0.gguf" --out target/bench "$@"
 }
 
-# A release build of the server under attacks or under mixed traffic.
+# A release build of the server under attacks, under mixed traffic, or probed for the prompts of others.
 bench_serve() {
   setup_rust
   mkdir -p target/bench

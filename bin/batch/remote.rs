@@ -118,7 +118,7 @@ impl<'w, 'a, R: BufRead + Send> Work<'w, 'a, R> {
         let RemoteJob { endpoints, pictures, model, .. } = self.job;
         let before = self.answered.load(Ordering::SeqCst);
         let first = self.begun.fetch_add(1, Ordering::SeqCst);
-        let outcome = match inline::complete(&request, *pictures, *model) {
+        let outcome = match sendable(&request).and_then(|()| inline::complete(&request, *pictures, *model)) {
             Ok(complete) => endpoints.answer(&complete, first, || self.shared().failed.is_some()),
             Err(error) => super::Answered::new(&request.custom_id, &super::api::random_name(), Err(error)),
         };
@@ -138,5 +138,13 @@ impl<'w, 'a, R: BufRead + Send> Work<'w, 'a, R> {
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+}
+
+/// Refuses addresses that would change the host, to which the key is sent: `@other.example/v1` after `http://host:8000`.
+fn sendable(request: &BatchRequest) -> Result<()> {
+    match request.url.starts_with("/v1/") {
+        true => Ok(()),
+        false => Err(Error::request("url", "must be a path that begins with /v1/")),
     }
 }

@@ -88,12 +88,15 @@ impl Expansion<'_> {
         let refuse = |reason: String| Error::request(field, reason);
         let document = document.ok_or_else(|| refuse("is not base64".into()))?;
         let most = MOST_PAGES - self.pages;
-        let pages = pdf::pages(&document, 1, most).map_err(|error| refuse(error.to_string()))?;
+        let pages = pdf::all(&document, most).map_err(|error| refuse(error.to_string()))?;
         if pages.total > most {
             let total = self.pages + pages.total;
             return Err(refuse(format!(
                 "with this document the request has {total} pages, at most {MOST_PAGES} are read"
             )));
+        }
+        if pages.total == 0 {
+            return Err(refuse("is a document without pages".into()));
         }
         self.pages += pages.total;
         self.documents += 1;

@@ -13,11 +13,18 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|e| Error::io(path.display(), &e))
 }
 
-/// Reads standard input, at most a number of bytes.
+/// Reads standard input.
+///
+/// # Errors
+/// `io` if it has more than so many bytes.
 pub(crate) fn read_standard(most: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let read = std::io::stdin().lock().take(most as u64).read_to_end(&mut bytes);
-    read.map(|_| bytes).map_err(|error| Error::io("standard input", &error))
+    let read = std::io::stdin().lock().take(most as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|error| Error::io("standard input", &error))?;
+    if bytes.len() > most {
+        return Err(Error::Io { path: "standard input".into(), reason: format!("has more than {most} bytes") });
+    }
+    Ok(bytes)
 }
 
 /// The text without control characters other than line breaks and tabs: a terminal obeys them, and text of models and files has any.

@@ -57,7 +57,7 @@ pub(crate) fn split(name: &str) -> (&str, usize) {
 /// # Errors
 /// The errors of [`pages`].
 pub(crate) fn count(document: &[u8]) -> Result<usize> {
-    pages(document, 1, 0).map(|pages| pages.total)
+    pages(document, &RenderArgs { first: 1, count: 0, whole: false }).map(|pages| pages.total)
 }
 
 /// One page of a document, as PNG.
@@ -65,21 +65,32 @@ pub(crate) fn count(document: &[u8]) -> Result<usize> {
 /// # Errors
 /// The errors of [`pages`], and for a page that does not exist.
 pub(crate) fn page(document: &[u8], number: usize) -> Result<Vec<u8>> {
-    let Pages { total, mut pictures } = pages(document, number, 1)?;
+    let Pages { total, mut pictures } = pages(document, &RenderArgs { first: number, count: 1, whole: false })?;
     let missing = || Error::InvalidImage { reason: format!("the document has {total} pages, and no page {number}") };
     pictures.pop().ok_or_else(missing)
 }
 
-/// At most `count` pages of a document from page `first` on, counted from 1.
+/// All pages of a document, or only their number if there are more than `most`.
+///
+/// # Errors
+/// The errors of [`pages`].
+pub(crate) fn all(document: &[u8], most: usize) -> Result<Pages> {
+    pages(document, &RenderArgs { first: 1, count: most, whole: true })
+}
+
+/// The wanted pages of a document.
 ///
 /// # Errors
 /// [`Error::InvalidImage`] for a document that is damaged, encrypted, or exceeds the limits.
-pub(crate) fn pages(document: &[u8], first: usize, count: usize) -> Result<Pages> {
+fn pages(document: &[u8], wanted: &RenderArgs) -> Result<Pages> {
     let _place = pollster::block_on(PLACES.acquire());
     let failed = |error: std::io::Error| Error::io("the process that reads documents", &error);
     let program = std::env::current_exe().map_err(failed)?;
     let mut command = Command::new(program);
-    command.arg(VERB).arg(first.to_string()).arg(count.to_string());
+    command.arg(VERB).arg(wanted.first.to_string()).arg(wanted.count.to_string());
+    if wanted.whole {
+        command.arg("--whole");
+    }
     // Nothing of the environment is of use there. Windows starts no process without some of it.
     if cfg!(unix) {
         command.env_clear();
@@ -158,8 +169,13 @@ fn parse(mut output: &[u8]) -> Option<Pages> {
 /// Renders pages of the document on standard input: the process of [`pages`].
 #[derive(Args)]
 pub(crate) struct RenderArgs {
+    /// The first page, counted from 1.
     first: usize,
+    /// Most pages.
     count: usize,
+    /// Write no page if the document has more than these.
+    #[arg(long)]
+    whole: bool,
 }
 
 /// Runs the process.
@@ -169,7 +185,8 @@ pub(crate) fn run(args: &RenderArgs) -> Result<()> {
     std::io::stdin().lock().read_to_end(&mut document).map_err(|error| Error::io("standard input", &error))?;
     let range = args.first.max(1)..args.first.max(1).saturating_add(args.count);
     // Documents nest as deeply as they like.
-    let work = thread::Builder::new().stack_size(64 << 20).spawn(move || write_pages(document, range));
+    let whole = args.whole;
+    let work = thread::Builder::new().stack_size(64 << 20).spawn(move || write_pages(document, range, whole));
     let failed = |reason: &str| Error::InvalidImage { reason: reason.into() };
     let outcome = work.map_err(|error| Error::io("a thread", &error))?.join();
     let outcome = outcome.unwrap_or_else(|_| Err(failed("the document cannot be rendered")));
@@ -192,7 +209,7 @@ fn limit_memory() {
 #[cfg(not(unix))]
 fn limit_memory() {}
 
-fn write_pages(document: Vec<u8>, range: Range<usize>) -> Result<()> {
+fn write_pages(document: Vec<u8>, range: Range<usize>, whole: bool) -> Result<()> {
     let invalid = |reason: String| Error::InvalidImage { reason };
     let pdf = Pdf::new(document).map_err(|error| match error {
         LoadPdfError::Decryption(_) => invalid("the document is encrypted".into()),
@@ -202,6 +219,9 @@ fn write_pages(document: Vec<u8>, range: Range<usize>) -> Result<()> {
     let mut out = std::io::stdout().lock();
     let mut write = |bytes: &[u8]| out.write_all(bytes).map_err(|error| Error::io("standard output", &error));
     write(&(pages.len() as u64).to_le_bytes())?;
+    if whole && pages.len() >= range.end {
+        return Ok(());
+    }
     for number in range {
         let Some(page) = pages.get(number - 1) else { break };
         let (width, height) = page.render_dimensions();

@@ -1,35 +1,10 @@
 // Scales and minima of halves of blocks: d * scale * q - dmin * min, with a 4-bit scale and minimum to 16 elements, and d and dmin to eight blocks.
-//: const HAS_MIN=1 SPLIT_SCALE=1 TILED
-//: use super_unit
-//: when TILED
-//: const SUPER_SCALES=1 BLOCKS_OF_SCALE=1
-//: use tile_scales tile_super_scales
+//: const HAS_MIN=1 SPLIT_SCALE=1
+//: use super_unit super_words
 
-alias ScaleWords = vec2u;
-alias SuperScales = vec4u;
+alias ScaleWords = vec2u; // four times two bytes: scale and minimum of each half
+alias SuperScales = vec4u; // four times d and dmin
 
-fn scale_words_of(group: u32, block: u32) -> ScaleWords {
-  return scale_words[group];
-}
-
-fn super_scales_of(group: u32, block: u32) -> vec4u {
-  return super_words[group];
-}
-
-//: else
-
-@group(0) @binding(next) var<storage, read> w_scales: array<vec2u>; // [rows / 4, blocks], four times two bytes: scale and minimum of each half
-@group(0) @binding(next) var<storage, read> w_super_scales: array<vec4u>; // [rows / 4, blocks / 8], four times d and dmin / SUPER_UNIT, an f16 each
-
-fn scale_words_of(group: u32, block: u32) -> vec2u {
-  return w_scales[group * p.blocks + block];
-}
-
-fn super_scales_of(group: u32, block: u32) -> vec4u {
-  return w_super_scales[group * (p.blocks >> 3u) + (block >> 3u)];
-}
-
-//: end
 fn scales(group: u32, block: u32) -> Scales {
   let four = scale_words_of(group, block).xxyy;
   let super_scales = super_scales_of(group, block);

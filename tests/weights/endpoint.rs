@@ -209,3 +209,19 @@ fn a_batch_ends_if_no_server_answers() {
     let nowhere = Command::new(env!("CARGO_BIN_EXE_ocelli")).args(["batch", "in", "out", "--endpoint", "x"]).output();
     assert_eq!(nowhere.expect("the command").status.code(), Some(2));
 }
+
+#[test]
+fn an_address_that_names_another_host_gets_no_request_and_no_key() {
+    let scratch = Scratch::new();
+    let server = Server::start(|_, body| echo(body));
+    let lines = ["@evil.example/v1/chat/completions", ".evil.example/v1/x", "/v2/chat/completions"].map(|url| {
+        let body = json!({"messages": [{"role": "user", "content": "Hello"}]});
+        json!({"custom_id": url, "method": "POST", "url": url, "body": body}).to_string()
+    });
+    std::fs::write(scratch.0.join("in.jsonl"), lines.join("\n")).expect("a file");
+    let output = run(&scratch, &[&server], &[]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let answers = std::fs::read_to_string(scratch.0.join("out.jsonl")).expect("answers");
+    assert_eq!(answers.matches("must be a path that begins with /v1/").count(), 3, "{answers}");
+    assert!(server.asked().is_empty());
+}

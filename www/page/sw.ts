@@ -12,6 +12,8 @@ self.addEventListener("activate", (event) => event.waitUntil(dropOldShells().the
 self.addEventListener("message", (event) => {
   // The user agreed to the new version.
   if (event.data === "activate") void self.skipWaiting();
+  const { keep } = event.data as { keep?: string[] };
+  if (keep) event.waitUntil(areKept(keep).then((kept) => event.ports[0]?.postMessage(kept)));
 });
 self.addEventListener("fetch", (event) => {
   const url = new URL(event.request.url);
@@ -37,6 +39,14 @@ async function fromShell(request: Request): Promise<Response> {
   // Without room for it, it is fetched again the next time.
   if (response.ok) await cache.put(origin + pathname, response.clone()).catch(() => undefined);
   return response;
+}
+
+/** Stores files of the page. Returns true if all of them are stored. */
+async function areKept(files: string[]): Promise<boolean> {
+  const urls = files.map((file) => new URL(file, self.registration.scope).href);
+  await Promise.all(urls.map((url) => fromShell(new Request(url)).catch(() => undefined)));
+  const cache = await caches.open(CACHE);
+  return (await Promise.all(urls.map((url) => cache.match(url)))).every((stored) => stored !== undefined);
 }
 
 /** The response with the headers of cross-origin isolation, which not every host sends: the processor then computes on several threads. */

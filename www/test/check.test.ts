@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { CheckOptions, DeviceCheck, DeviceReport, RegisteredModel } from "../src/index.js";
 import { checkModels } from "../src/api/check.js";
-import { atCommit, known, registry, sourceOf } from "../src/api/registry.js";
+import { atCommit, known, pinsOf, registry, sourceOf } from "../src/api/registry.js";
+import { wireSource } from "../src/import/model-source.js";
 import models from "../src/api/models.json" with { type: "json" };
 import { inBrowsers, type Tab } from "./driver.js";
 import { startSite, type Site } from "./site.js";
@@ -258,6 +259,17 @@ test("sizes of downloads are those of the pinned files, and those that nobody co
     assert.ok(pinned === 0 || (pinned === downloadBytes && !estimates.includes("downloadBytes")), id);
     assert.ok((downloadBytes ?? 0) > 0 && packageBytes > 0 && gpuMemory.least > 0, id);
   }
+});
+
+test("the pins of a known model are found by its source", async () => {
+  const pinned = registry.filter(({ files }) => files);
+  assert.ok(pinned.length > 5);
+  for (const { id, source, files } of pinned) {
+    const wire = await wireSource(source);
+    assert.deepEqual(wire && (await pinsOf(wire)), files, id);
+  }
+  const other = await wireSource({ gguf: "https://host.example/model.gguf" });
+  assert.equal(other && (await pinsOf(other)), undefined);
 });
 
 test("a known model with a commit is loaded from that commit", () => {

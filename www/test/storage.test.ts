@@ -37,6 +37,16 @@ inBrowsers("storage", (browser) => {
     assert.match(await nextAnswer(tab), /\w/, "the repaired file was stored");
   });
 
+  test("a page that was opened once works without a network", async () => {
+    await openPage(tab, site.url);
+    await until(tab, "the page is stored", () => document.getElementById("offline")?.hidden === false);
+    const [picture] = await galleryFiles(tab);
+    await site.stop();
+    await openPage(tab, site.url);
+    await drop(tab, { from: picture as string, name: "scene.png" });
+    assert.match(await nextAnswer(tab), /\w/);
+  });
+
   test("a download resumes at the first missing file; a file that is wrong once is silently fetched again", async () => {
     const missing = "/models/demo/shard-0000.bin";
     const [shard] = await shardsOf(site);

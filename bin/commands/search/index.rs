@@ -9,6 +9,7 @@ use std::time::UNIX_EPOCH;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ocelli::package::durable;
 use ocelli::{Error, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -104,8 +105,9 @@ pub(super) struct Index {
 impl Index {
     /// Reads an index. One of another model or with other options is replaced.
     pub(super) fn open(path: &Path, header: Header) -> Result<Self> {
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
+        // A line that was cut within a character holds no entry.
+        let text = match fs::read(path) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(Error::io(path.display(), &error)),
         };
@@ -171,7 +173,11 @@ impl Index {
         let text: String =
             [io::json(&self.header)?].iter().chain(&lines).flat_map(|line| [line.as_str(), "\n"]).collect();
         let draft = self.path.with_added_extension("part");
-        let written = fs::write(&draft, text).and_then(|()| fs::rename(&draft, &self.path));
+        let written = File::create(&draft).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            durable::rename(&draft, &self.path)
+        });
         written.map_err(|error| Error::io(self.path.display(), &error))?;
         (self.file, self.has_stale_lines) = (None, false);
         Ok(())
@@ -204,6 +210,10 @@ mod tests {
         let path = std::env::temp_dir().join(format!("ocelli-index-{}", std::process::id()));
         let header = Header::new(b"{}", 2, String::new());
         let mut index = Index::open(&path, header.clone()).expect("a new index");
+        index.keep(|_| true).expect("a file");
+        fs::write(&path, [&fs::read(&path).expect("the header")[..], &"{\"path\":\"é".as_bytes()[..10]].concat())
+            .expect("a torn letter");
+        let mut index = Index::open(&path, header.clone()).expect("an index that is cut within a letter");
         index.keep(|_| true).expect("a file");
         for (name, embedding) in [("a.png", [1.0, 0.0]), ("b.png", [0.0, 1.0]), ("a.png", [0.8, 0.6])] {
             index.add(entry(name, embedding)).expect("a line");

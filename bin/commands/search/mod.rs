@@ -107,7 +107,7 @@ fn pictures(folder: &Path) -> Result<BTreeSet<String>> {
             let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else { continue };
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 open.push((entry.path(), format!("{prefix}{name}/")));
-            } else if is_picture(Path::new(name)) {
+            } else if is_picture(Path::new(name)) && entry.path().is_file() {
                 found.insert(format!("{prefix}{name}"));
             }
         }

@@ -70,6 +70,8 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     let (groups, parts) = (n.div_ceil(GROUP), m.div_ceil(rows.max(1)));
     let together = if I::HAS_MANY_REGISTERS { TOGETHER } else { 1 };
     let items = groups.div_ceil(together);
+    // The part whose rounded inputs are in the scratch.
+    let mut held = usize::MAX;
     while let Some(item) = work.next(items * parts) {
         let (part, group) = (item / items, item % items * together);
         let first = part * rows;
@@ -77,7 +79,8 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
         let rounded = if rounds { x.len() } else { 0 };
         let (panel, copy) = work.scratch(TOGETHER * PANEL + rounded).split_at_mut(TOGETHER * PANEL);
         let panel = panel.as_mut_ptr(); // [TOGETHER, GROUP, CHUNK * BLOCK]
-        if rounds {
+        if rounds && held != part {
+            held = part;
             // SAFETY: Called within an entry of the set.
             unsafe { super::rounded::rows::<I>(x, k, copy) }
         }

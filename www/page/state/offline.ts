@@ -1,5 +1,6 @@
 /** Registers the service worker, which stores the page for offline use. The engine stores the model. */
 import { signal } from "@preact/signals-core";
+import { device } from "./engine.js";
 
 /** True once the page works without a network. */
 export const worksOffline = signal(false);
@@ -20,8 +21,26 @@ export async function keepForOffline(): Promise<void> {
   offerUpdate();
   registration.addEventListener("updatefound", () => registration.installing?.addEventListener("statechange", offerUpdate));
   reloadOnUpdate();
-  await navigator.serviceWorker.ready;
-  worksOffline.value = true;
+  const { active } = await navigator.serviceWorker.ready;
+  worksOffline.value = device.value?.backend !== "Cpu" || (active !== null && (await keep(active, processorFiles(device.value.driver))));
+}
+
+/**
+ * Modules for a processor with these instructions: the first visit loads one before the service worker is there to store it, and a later visit may have
+ * threads, which need another one.
+ */
+function processorFiles(instructions: string): string[] {
+  const name = instructions.includes("relaxed") ? "cpu_relaxed" : "cpu";
+  return [name, `${name}_threads`].map((name) => `ocelli/wasm/ocelli_${name}_bg.wasm`);
+}
+
+/** Lets the service worker store files; it need not control this page. Returns true if all of them are. */
+function keep(worker: ServiceWorker, files: string[]): Promise<boolean> {
+  const { port1, port2 } = new MessageChannel();
+  return new Promise((resolve) => {
+    port1.onmessage = ({ data }) => resolve(data === true);
+    worker.postMessage({ keep: files }, [port2]);
+  });
 }
 
 /** Reloads the page when the user has agreed to a new version; the first service worker takes over without a reload. */

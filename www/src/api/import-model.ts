@@ -55,9 +55,9 @@ export async function importModel(
 }
 
 /** Like `importModel`, in a worker that already runs. */
-export function importThrough(connection: Connection, source: WireSource, options: MakeOptions): Promise<ImportResult> {
+export async function importThrough(connection: Connection, source: WireSource, options: MakeOptions): Promise<ImportResult> {
   const { storage = "prefer", credentials = "omit" } = options;
-  const pins = pinsOf(source);
+  const pins = await pinsOf(source);
   const settings = { ...(pins && { pins }), ...options.import, network: { credentials, ...options.import?.network } };
   const request = { version: PROTOCOL_VERSION, source, options: settings, storage, modules: moduleUrls(options) };
   return connection.call("import", request, { signal: options.signal, onEvent: options.onProgress });

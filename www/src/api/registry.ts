@@ -64,9 +64,12 @@ export function sourceOf(source: ModelSource): ModelSource {
 }
 
 /** Contents of the files of a known model with this source. */
-export function pinsOf(source: WireSource): RegisteredModel["files"] {
+export async function pinsOf(source: WireSource): Promise<RegisteredModel["files"]> {
   const text = JSON.stringify(source);
-  return registry.find(({ files, source }) => files && JSON.stringify(wireSource(source)) === text)?.files;
+  for (const { files, source } of registry) {
+    if (files && JSON.stringify(await wireSource(source)) === text) return files;
+  }
+  return undefined;
 }
 
 /** The model with addresses of its commit in place of the branch `main`. */
