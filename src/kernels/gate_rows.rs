@@ -12,7 +12,8 @@ pub fn kernel() -> Kernel {
     plain("gate_rows")
 }
 
-/// Records `y = act(gate) * factors`. `gate`: `// [rows, width]`; `factors`: `// [rows, part.stride]`; `y`: `// [rows, width]`, in `lane_layout`.
+/// Records `y = act(gate) * factors`; an offset beyond the first row skips rows of factors. `gate`: `// [rows, width]`; `factors`:
+/// `// [rows, part.stride]`; `y`: `// [rows, width]`, in `lane_layout`.
 pub fn record(
     recording: &mut Recording,
     RowShape { rows, width }: RowShape,

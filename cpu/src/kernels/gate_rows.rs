@@ -23,7 +23,8 @@ struct Params {
     lane_layout: u32,
 }
 
-/// Writes `y = act(gate) * factors`. Bindings: the gate: `// [rows, width]`, the factors: `// [rows, stride]`, `y`: `// [rows, width]`.
+/// Writes `y = act(gate) * factors`. Bindings: the gate: `// [rows, width]`, rows with the factors: `// [rows, stride]`, `y`: `// [rows, width]`.
+/// An offset beyond the first row skips rows of factors.
 ///
 /// # Safety
 /// The conditions of [`crate::isa::Kernel`] hold.
@@ -32,11 +33,10 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     let p: Params = launch.params()?;
     let [rows, width, stride, offset] = [p.rows, p.width, p.stride, p.offset].map(|size| size as usize);
     let activation = Activation::of(p.activation);
-    if offset.checked_add(width).is_none_or(|end| end > stride) {
-        return Err(Fault::OutOfBounds);
-    }
+    let first = rows.saturating_sub(1).checked_mul(stride).and_then(|first| first.checked_add(offset));
+    let len = first.and_then(|first| first.checked_add(width)).ok_or(Fault::OutOfBounds)?;
     let gate: &[f32] = launch.input(0, [rows, width])?; // [rows, width]
-    let factors: &[f32] = launch.input(1, [rows, stride])?; // [rows, stride]
+    let factors: &[f32] = launch.input(1, [len])?; // [rows, stride], from the first row of the binding to the end of the last factors
     let y = launch.output::<f32, _>(2, [rows, width])?; // [rows, width]
     while let Some(row) = work.next(rows) {
         let (gate, factors) = (&gate[row * width..][..width], &factors[row * stride + offset..][..width]);

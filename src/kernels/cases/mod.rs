@@ -178,7 +178,13 @@ fn plain(name: &str) -> Option<Vec<Case>> {
             let part = RowPart { stride: 136, offset: 4 };
             let case = |width, kind| gate_rows(RowShape { rows: 3, width }, part, kind, 6.0);
             let arranged = case(128, ACTIVATIONS[0]).with_lane_layout(LaneLayout::for_lanes(128));
-            ACTIVATIONS.map(|kind| case(36, kind)).into_iter().chain([arranged]).collect()
+            let skipping = gate_rows(
+                RowShape { rows: 3, width: 36 },
+                RowPart { offset: 2 * 136 + 4, ..part },
+                ACTIVATIONS[0],
+                6.0,
+            );
+            ACTIVATIONS.map(|kind| case(36, kind)).into_iter().chain([arranged, skipping]).collect()
         }
         "glu" => {
             let arranged = glu(3, 128, ACTIVATIONS[0], 6.0).with_lane_layout(LaneLayout::for_lanes(128));

@@ -63,7 +63,8 @@ pub fn gate_rows(shape: RowShape, part: RowPart, activation: Activation, size: f
     Case::new(kernels::gate_rows::kernel(), POINTWISE, sizes, move |harness| {
         let mut gate = harness.random.numbers(rows * width, size); // [rows, width]
         gate[0] = size;
-        let factors = harness.random.numbers(rows * part.stride, 2.0); // [rows, part.stride]
+        let skipped = part.offset / part.stride;
+        let factors = harness.random.numbers((skipped + rows) * part.stride, 2.0); // [skipped + rows, part.stride]
         let (gate_slice, factors_slice) = (harness.input(&gate)?, harness.input(&factors)?);
         let mut y = harness.output(rows * width, Holds::Numbers)?;
         let (of, to) = ((&factors_slice, part), (&y.slice, harness.lane_layout));

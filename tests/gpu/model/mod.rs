@@ -77,7 +77,7 @@ fn gguf_agrees(name: &str, layouts: Layouts, golden: &str) {
 fn pair_agrees(name: &str, layouts: Layouts) {
     pollster::block_on(async {
         let folder = format!("{GGUF}/{name}");
-        let mut engine = load(&pack_gguf_pair(&folder, "text", layouts).await, 256).await;
+        let mut engine = load(&pack_gguf_pair(&folder, "text", layouts).await, 512).await;
         engine_agrees(&mut engine, &format!("{name}, as converted"), cases(&folder, "")).await;
     });
 }
