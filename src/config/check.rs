@@ -36,13 +36,13 @@ impl TextConfig {
             .or_else(|| self.delta_fault())
             .or_else(|| self.cross_fault())
             .or_else(|| self.layer_fault())
-            .or_else(|| self.sharing_fault())
             .or_else(|| size_fault(&sizes))
             .or_else(|| self.number_fault())
             .or_else(|| {
                 let grouped = self.num_attention_heads.is_multiple_of(self.num_key_value_heads);
                 (!grouped).then(|| "num_key_value_heads does not divide num_attention_heads".into())
             })
+            .or_else(|| self.sharing_fault())
     }
 
     fn number_fault(&self) -> Option<String> {

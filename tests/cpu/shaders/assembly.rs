@@ -59,15 +59,17 @@ fn a_value_that_nothing_declares_is_told_with_the_file() {
 }
 
 fn rope_append() -> Shader {
-    Shader::new("rope_append").set_all([("HEAD_DIM4", 4), ("SHARED_SCALE", 1), ("NORM", 0), ("ROPES", 1)])
+    let values = [("VALUES_NORMED", 0), ("VALUES_ARE_KEYS", 0)];
+    let shader = Shader::new("rope_append").set_all([("HEAD_DIM4", 4), ("LOADS", 1), ("SHARED_SCALE", 1), ("NORM", 0)]);
+    shader.set("ROPES", 1).set_all(values)
 }
 
 #[test]
 fn a_file_that_does_not_exist_or_is_not_chosen_is_told() {
     let said = fault_of(&rope_append());
-    assert!(said.contains("shaders/rope_append.wgsl:6: no file is chosen for CACHE"), "{said}");
+    assert!(said.contains("shaders/rope_append.wgsl:7: no file is chosen for CACHE"), "{said}");
     let said = fault_of(&rope_append().choose("CACHE", "cache_f8"));
-    assert!(said.contains("shaders/rope_append.wgsl:6: there is no file cache_f8.wgsl"), "{said}");
+    assert!(said.contains("shaders/rope_append.wgsl:7: there is no file cache_f8.wgsl"), "{said}");
     assert!(fault_of(&Shader::new("no_kernel")).contains("there is no file no_kernel.wgsl"));
 }
 

@@ -1,7 +1,7 @@
 //! Heads of a row of queries, keys and values, and their norms.
 
-use super::rms_norm;
 use crate::config::RopePairs;
+use crate::reference::rms_norm;
 
 /// Heads of a row of `qkv`: queries, keys, values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum HeadValues {
 pub type Norms<'a> = ([&'a [f32]; 2], f32, HeadValues);
 
 /// Norms the heads of rows in `f64`. `qkv`: `// [tokens, stride]`. Returns rows of queries, keys and values, `// [tokens, (q + 2 * kv) * dim]`
-pub(super) fn norm(
+pub(in crate::reference) fn norm(
     Heads { q, kv, dim, .. }: Heads,
     stride: usize,
     (gains, eps, values): Norms<'_>,
