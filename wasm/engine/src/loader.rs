@@ -39,7 +39,7 @@ impl Shards {
     async fn read(&self, index: usize) -> JsResult<Uint8Array> {
         let promise = self.read.call1(&JsValue::NULL, &JsValue::from(index))?;
         let bytes = JsFuture::from(Promise::resolve(&promise)).await?;
-        Ok(bytes.dyn_into::<Uint8Array>()?)
+        bytes.dyn_into()
     }
 
     /// A shard that is read once and kept.
