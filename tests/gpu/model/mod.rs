@@ -72,8 +72,8 @@ fn gguf_agrees(name: &str, layouts: Layouts, golden: &str) {
     });
 }
 
-/// A pair of files written by llama.cpp's converter, against `transformers`: the text model's matrices stay as they are, including
-/// K-quants.
+/// A pair of files written by llama.cpp's converter (that of Gemma 4 by `make_gemma4_gguf.py`), against `transformers`: the text model's
+/// matrices stay as they are, including K-quants.
 fn pair_agrees(name: &str, layouts: Layouts) {
     pollster::block_on(async {
         let folder = format!("{GGUF}/{name}");
