@@ -111,11 +111,13 @@ impl Product {
     }
 }
 
-/// Numbers rounded to 8-bit integers with a scale for each block of 32: the reciprocal of `127 / peak` truncated to eight bits.
+/// Numbers rounded to 8-bit integers with a scale for each block of 32: the reciprocal of
+/// `127 / peak`, truncated to a multiple of a quarter of the power of two in the peak's reciprocal.
 fn rounded(mut x: Vec<f32>) -> Vec<f32> {
     for block in x.chunks_mut(BLOCK) {
         let peak = block.iter().fold(0.0_f32, |peak, x| peak.max(x.abs()));
-        let inverse = f32::from_bits((127.0 / peak).to_bits() & 0xffff_0000);
+        let unit = 0.25 / f64::from(f32::from_bits(peak.to_bits() & 0x7f80_0000));
+        let inverse = ((127.0 / f64::from(peak) / unit).floor() * unit) as f32;
         block.iter_mut().for_each(|x| *x = 1.0 / inverse * (*x * inverse).round_ties_even());
     }
     x

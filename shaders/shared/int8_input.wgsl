@@ -20,8 +20,10 @@ fn round_block(at: u32, x: array<vec4f, 8>, square: f32) {
   var peaks = vec4u(0u);
   peaks = peak_of(peaks, x[$j]); //: each j 8
   let peak = max(max(peaks.x, peaks.y), max(peaks.z, peaks.w));
-  // Truncated to eight bits, so that devices whose divisions differ in the last bits round all inputs alike.
-  let inverse = bitcast<f32>(bitcast<u32>(127.0 / bitcast<f32>(max(peak, SMALLEST))) & 0xffff0000u);
+  // 127 / peak as a quotient of integers: quotients of floats differ among devices in the last bit.
+  let divisor = max(peak, SMALLEST);
+  let quotient = f32((127u << 25u) / ((divisor & 0x007fffffu) | 0x00800000u)); // 254 to 508
+  let inverse = bitcast<f32>(bitcast<u32>(quotient) + (125u << 23u) - (divisor & 0x7f800000u));
   // An infinity or NaN makes the whole block infinite or NaN, so that it shows in the result.
   let scale = select(1.0 / inverse, bitcast<f32>(peak), peak >= 0x7f800000u);
   let word$j = pack4xI8(vec4i(round(x[$j] * inverse))); //: each j 8

@@ -1,7 +1,7 @@
 //! `ocelli chat` with lines from a pipe.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::io::Write;
+use std::process::{Child, Command, Output, Stdio};
 
 const SCENE: &str = "www/models/demo/gallery/scene-01.png";
 const WANTED: &str = "An orange circle above the purple word \"SEA\" on a gray background.";
@@ -46,32 +46,43 @@ fn commands_are_obeyed_and_only_questions_reach_the_model() {
     assert!(text(&cut.stderr).contains("[the answer reached its longest length]"), "{cut:?}");
 }
 
-/// Reads one letter of the answer, ends it, and asks again.
-fn interrupted(child: &Child, (input, output): (&mut ChildStdin, &mut BufReader<ChildStdout>)) -> String {
-    writeln!(input, "/image {SCENE}\nDescribe this image.").expect("it is read");
+/// Answer of 4,500 letters. It does not fit into a pipe of one page, so that it is incomplete until it is read, however fast the device.
+#[cfg(target_os = "linux")]
+const LONG: [&str; 4] = ["--regex", "[a-z ]{4500}", "--temperature", "2"];
+
+/// Reduces a pipe to one page.
+#[cfg(target_os = "linux")]
+fn narrow(pipe: &std::process::ChildStdout) {
+    use std::os::fd::AsRawFd;
+    // SAFETY: the descriptor is open while `pipe` is borrowed, and the call touches no memory of this process.
+    let size = unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETPIPE_SZ, 4096) };
+    assert!((1..4500).contains(&size), "a pipe of {size} bytes");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_interrupt_ends_the_answer_and_not_the_conversation() {
+    use std::io::Read;
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("interrupted.md");
+    let mut child = start(&LONG);
+    let mut input = child.stdin.take().expect("a pipe");
+    let mut output = child.stdout.take().expect("a pipe");
+    narrow(&output);
+    writeln!(input, "Describe this image.").expect("it is read");
     let mut first = [0];
     output.read_exact(&mut first).expect("an answer");
     let signal = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("a signal");
     assert!(signal.success());
-    writeln!(input, "/image {SCENE}\nDescribe this image.").expect("it is read");
-    let mut rest = String::new();
-    output.read_line(&mut rest).expect("text");
-    rest
-}
-
-#[test]
-#[cfg(unix)]
-fn an_interrupt_ends_the_answer_and_not_the_conversation() {
-    let mut child = start(&[]);
-    let mut input = child.stdin.take().expect("a pipe");
-    let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
-    let rest = interrupted(&child, (&mut input, &mut output));
+    write!(input, "And now?\n/save {}\n", file.display()).expect("it is read");
     drop(input);
-    let mut more = String::new();
-    output.read_to_string(&mut more).expect("text");
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).expect("text");
     let ended = child.wait_with_output().expect("it ends");
-    // A fast device may have been done before the signal.
     assert!(ended.status.success(), "{ended:?}");
-    assert!(text(&ended.stderr).contains("[stopped]"), "{rest}{more} {ended:?}");
-    assert!(format!("{rest}{more}").contains("on a gray background."), "{rest}{more}");
+    assert_eq!(text(&ended.stderr).matches("[stopped]").count(), 1, "{ended:?}");
+    let saved = std::fs::read_to_string(file).expect("the conversation");
+    let answers: Vec<_> = saved.lines().filter_map(|line| line.strip_prefix("**Assistant**: ")).collect();
+    assert_eq!(answers.len(), 2, "{saved}");
+    assert!((1..4500).contains(&answers[0].len()), "{saved}");
+    assert!(!answers[1].is_empty(), "{saved}");
 }

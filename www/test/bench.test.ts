@@ -59,6 +59,8 @@ inBrowsers("bench", (browser) => {
     const works = [{ work: { kind: "decode", tokens: 1 }, measuredMs: 10, boundMs: 2, kernels: [] }];
     const told = speedChecks({ works, device: { class: "hardware" } } as unknown as BenchReport);
     assert.deepEqual(told, [{ name: "Speed of a token", isOk: false, detail: "20 % of the device's best rate; 50 % are expected" }]);
+    const small = [{ work: { kind: "decode", tokens: 1 }, measuredMs: 1.2, boundMs: 0.06, kernels: [] }];
+    assert.deepEqual(speedChecks({ works: small, device: { class: "hardware" } } as unknown as BenchReport), []);
   });
 
   test("sizes that do not fit are skipped, and an abort ends the benchmark", async () => {

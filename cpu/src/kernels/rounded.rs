@@ -54,9 +54,12 @@ pub(super) unsafe fn block<I: Isa, const D: usize>(x: &[f32; BLOCK]) -> Digits<D
     Digits { digits, scale }
 }
 
-/// The factor of inputs and the value of one: `127 / peak`, truncated to eight bits.
+/// The factor of inputs and the value of one: `127 / peak`, as the shader `int8_input` computes it in integers.
 fn scale_of_8_bits(peak: f32) -> [f32; 2] {
-    let inverse = f32::from_bits((127.0 / peak.max(LEAST)).to_bits() & 0xffff_0000);
+    let bits = peak.max(LEAST).to_bits();
+    let quotient = (127 << 25) / (bits & 0x007f_ffff | 0x0080_0000);
+    // Numbers that are not finite have any factor.
+    let inverse = f32::from_bits((quotient as f32).to_bits().wrapping_add(125 << 23).wrapping_sub(bits >> 23 << 23));
     [inverse, if peak < LEAST { 0.0 } else { 1.0 / inverse }]
 }
 
