@@ -29,7 +29,8 @@ inBrowsers("aborts", (browser) => {
       const before = await failure(client.chat.completions.create(about(url), { signal: AbortSignal.abort() }));
       const soon = new AbortController();
       setTimeout(() => soon.abort(), 30);
-      const encoding = await failure(client.chat.completions.create(about(other), { signal: soon.signal }));
+      const long = { ...about(other), temperature: 1, max_tokens: 900, logit_bias: { 2: -100 } };
+      const encoding = await failure(client.chat.completions.create(long, { signal: soon.signal }));
       let seen = 0;
       const stream = await client.chat.completions.create({ ...about(url), stream: true });
       // The client leaves the loop without an abort.

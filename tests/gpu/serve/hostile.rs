@@ -79,8 +79,14 @@ fn embeddings_have_the_limits_of_all_requests() {
     let refused = server.post(PATH, &json!({"input": vec!["a"; 2049]}));
     assert_eq!((refused.status, refused.error().2), (400, json!("input")), "{refused:?}");
     std::thread::scope(|scope| {
-        let many = scope.spawn(|| server.post(PATH, &json!({"input": vec!["some words ".repeat(20); 1000]})));
-        std::thread::sleep(Duration::from_millis(500));
+        // Equal texts would be computed once.
+        let texts: Vec<String> = (0..1000).map(|number| format!("{number} {}", "some words ".repeat(20))).collect();
+        let server = &server;
+        let many = scope.spawn(move || server.post(PATH, &json!({"input": texts})));
+        while !server.get("/metrics", &[]).body.lines().any(|line| line == "ocelli_requests_active 1") {
+            assert!(!many.is_finished(), "1000 embeddings ended before they had begun");
+            std::thread::sleep(Duration::from_millis(5));
+        }
         assert_eq!(server.post(CHAT, &endless(3, json!({}))).status, 200);
         assert!(!many.is_finished(), "a chat waited for 1000 embeddings");
         let reply = many.join().expect("a reply");
