@@ -238,10 +238,11 @@ inBrowsers("pictures that are taken", (browser) => {
       const canvas = document.createElement("canvas");
       [canvas.width, canvas.height] = [160, 120];
       const context = canvas.getContext("2d");
-      const begun = performance.now();
+      // Red until 2 s after the recording has begun, which may take a while.
+      let begun = Infinity;
       const draw = () => {
         if (!context) return;
-        context.fillStyle = performance.now() - begun < 1000 ? "red" : "blue";
+        context.fillStyle = performance.now() - begun < 2000 ? "red" : "blue";
         context.fillRect(0, 0, 160, 120);
       };
       draw();
@@ -249,8 +250,11 @@ inBrowsers("pictures that are taken", (browser) => {
       const recorder = new MediaRecorder(canvas.captureStream(30), { mimeType: "video/webm" });
       const parts: Blob[] = [];
       recorder.ondataavailable = ({ data }) => parts.push(data);
+      const started = new Promise((resolve) => (recorder.onstart = resolve));
       recorder.start();
-      await new Promise((resolve) => setTimeout(resolve, 2500));
+      await started;
+      begun = performance.now();
+      await new Promise((resolve) => setTimeout(resolve, 3500));
       recorder.stop();
       await new Promise((resolve) => (recorder.onstop = resolve));
       clearInterval(timer);

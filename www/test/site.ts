@@ -18,6 +18,8 @@ export interface Site {
   requests: Map<string, number>;
   /** Bytes of fixtures that were sent, by path. */
   sent: Map<string, number>;
+  /** Responses with fixtures that are under way. */
+  open: number;
   /** Delay of responses with fixtures. */
   delayMs: number;
   /** Bytes to send instead of a file, by path. */
@@ -64,6 +66,8 @@ export async function startSite(): Promise<Site> {
     ].find(([prefix]) => path.startsWith(prefix as string));
     if (!outside) return false;
     const [prefix, folder] = outside as [string, string];
+    site.open++;
+    response.once("close", () => site.open--);
     const wait = new Promise((resolve) => setTimeout(resolve, site.delayMs).unref());
     void Promise.all([readFile(join(folder, path.slice(prefix.length))), wait]).then(
       ([file]) => {
@@ -81,7 +85,7 @@ export async function startSite(): Promise<Site> {
     if (running) await server.close();
     running = false;
   };
-  const site: Site = { url: server.url, requests, sent, delayMs: 0, replaced, replacedOnce, headers: {}, stop };
+  const site: Site = { url: server.url, requests, sent, open: 0, delayMs: 0, replaced, replacedOnce, headers: {}, stop };
   return site;
 }
 
