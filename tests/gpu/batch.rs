@@ -120,7 +120,7 @@ fn a_batch_that_is_killed_at_any_point_answers_every_request_exactly_once() {
     let path = killed.join("out.jsonl");
     let lines = || fs::read_to_string(&path).map_or(0, |text| text.matches('\n').count());
     let mut kills = 0;
-    loop {
+    while kills < 10 {
         let (mut child, begun) = (command(&killed).spawn().expect("the command"), lines());
         // Some milliseconds after the first answer of each run, or the second if that is quicker.
         while lines() == begun && child.try_wait().expect("a state").is_none() {
