@@ -105,7 +105,7 @@ inBrowsers("aborts", (browser) => {
 async function abortAtRandom({ rounds, seed }: { rounds: number; seed: number }) {
   const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
   const worker = new Worker("/ocelli/worker.js", { type: "module" });
-  /** Called once, when the request that is to be aborted has been posted to the worker, which has not yet seen it. */
+  /** Called once, after the aborted request was posted to the worker and before the worker sees it. */
   let onPosted: (() => void) | null = null;
   const post = worker.postMessage.bind(worker) as Worker["postMessage"];
   worker.postMessage = (message: { body?: unknown }, ...rest: unknown[]) => {
