@@ -109,9 +109,9 @@ const fill = (tab: Tab, selector: string, value: string) =>
     { selector, value },
   );
 const shown = (tab: Tab, selector: string) =>
-  until(tab, `${selector} is shown`, (selector) => document.querySelector(selector) !== null, selector, 30);
+  until(tab, `${selector} is shown`, (selector) => document.querySelector(selector) !== null, selector);
 const gone = (tab: Tab, selector: string) =>
-  until(tab, `${selector} is gone`, (selector) => document.querySelector(selector) === null, selector, 30);
+  until(tab, `${selector} is gone`, (selector) => document.querySelector(selector) === null, selector);
 const text = (tab: Tab, selector: string) =>
   tab.run((selector) => document.querySelector<HTMLElement>(selector)?.innerText ?? "", selector);
 /** Clicks without a pointer: dialogs are larger than some windows. */

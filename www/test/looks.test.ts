@@ -106,9 +106,9 @@ interface TestWindow {
 }
 
 const shown = (tab: Tab, selector: string) =>
-  until(tab, `${selector} is shown`, (selector) => document.querySelector(selector) !== null, selector, 30);
+  until(tab, `${selector} is shown`, (selector) => document.querySelector(selector) !== null, selector);
 const gone = (tab: Tab, selector: string) =>
-  until(tab, `${selector} is gone`, (selector) => document.querySelector(selector) === null, selector, 30);
+  until(tab, `${selector} is gone`, (selector) => document.querySelector(selector) === null, selector);
 const click = (tab: Tab, selector: string) => tab.run((selector) => document.querySelector<HTMLElement>(selector)?.click(), selector);
 /** Pictures that were sent last: their sizes, and the colours at the middle of their quarters. */
 const sentLast = (tab: Tab) =>

@@ -20,6 +20,8 @@ export interface Site {
   sent: Map<string, number>;
   /** Responses with fixtures that are under way. */
   open: number;
+  /** Responses with fixtures wait while this returns true. */
+  isHeld: () => boolean;
   /** Delay of responses with fixtures. */
   delayMs: number;
   /** Bytes to send instead of a file, by path. */
@@ -70,7 +72,8 @@ export async function startSite(): Promise<Site> {
     response.once("close", () => site.open--);
     const wait = new Promise((resolve) => setTimeout(resolve, site.delayMs).unref());
     void Promise.all([readFile(join(folder, path.slice(prefix.length))), wait]).then(
-      ([file]) => {
+      async ([file]) => {
+        while (site.isHeld() && !response.destroyed) await new Promise((resolve) => setTimeout(resolve, 20).unref());
         // The client has gone while this waited.
         if (response.destroyed) return;
         const bytes = sendRange(file, request, response);
@@ -85,7 +88,18 @@ export async function startSite(): Promise<Site> {
     if (running) await server.close();
     running = false;
   };
-  const site: Site = { url: server.url, requests, sent, open: 0, delayMs: 0, replaced, replacedOnce, headers: {}, stop };
+  const site: Site = {
+    url: server.url,
+    requests,
+    sent,
+    open: 0,
+    isHeld: () => false,
+    delayMs: 0,
+    replaced,
+    replacedOnce,
+    headers: {},
+    stop,
+  };
   return site;
 }
 
