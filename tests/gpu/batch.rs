@@ -97,7 +97,8 @@ fn write(folder: &Path) {
     lines.push(request("unknown", "/v1/nowhere", &json!({"input": "Hello"})));
     // So many and so long that a run is not over some milliseconds after its first answer.
     for index in 0..TEXTS {
-        let body = json!({"prompt": format!("Number {index}"), "temperature": 0, "max_tokens": 100, "logit_bias": {"2": -100}});
+        let body =
+            json!({"prompt": format!("Number {index}"), "temperature": 0, "max_tokens": 60, "logit_bias": {"2": -100}});
         lines.push(request(&format!("text {index}"), "/v1/completions", &body));
     }
     fs::write(folder.join("in.jsonl"), lines.join("\n")).expect("a file");
@@ -120,7 +121,7 @@ fn a_batch_that_is_killed_at_any_point_answers_every_request_exactly_once() {
     let path = killed.join("out.jsonl");
     let lines = || fs::read_to_string(&path).map_or(0, |text| text.matches('\n').count());
     let mut kills = 0;
-    while kills < 10 {
+    while kills < 6 {
         let (mut child, begun) = (command(&killed).spawn().expect("the command"), lines());
         // Some milliseconds after the first answer of each run, or the second if that is quicker.
         while lines() == begun && child.try_wait().expect("a state").is_none() {
