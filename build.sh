@@ -339,7 +339,8 @@ check_dependencies() {
   local deny=.tools/deny/bin/cargo-deny
   $deny --locked check --hide-inclusion-graph licenses bans sources
   if timeout 60 $deny --locked fetch db; then
-    $deny --frozen check advisories
+    # An advisory of today is no fault of an unchanged commit, so only a release is refused for it.
+    $deny --frozen check advisories || [[ ${OCELLI_TESTS:-} != all ]] || fail "there are advisories"
   else
     say "advisories are not checked: their database cannot be fetched"
   fi

@@ -39,13 +39,18 @@ fn send(stream: &mut TcpStream, text: &str) {
     let _ = stream.write_all(text.as_bytes());
 }
 
+/// Time without a byte for downloads that have to stall.
+const SHORT: Duration = Duration::from_millis(300);
+/// The same for the others, on a machine that does other things, too.
+const LONG: Duration = Duration::from_secs(60);
+
 /// Downloads to an empty folder; returns the content.
-fn fetch(name: &str, url: &str, pin: Option<&Pin>) -> Result<String> {
+fn fetch(name: &str, stall: Duration, url: &str, pin: Option<&Pin>) -> Result<String> {
     let folder: PathBuf = std::env::temp_dir().join(format!("ocelli-pull-{name}-{}", std::process::id()));
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).expect("a folder");
     let path = folder.join("file");
-    let fetched = Downloader::with_stall(Vec::new(), Duration::from_millis(300)).fetch(url, &path, pin);
+    let fetched = Downloader::with_stall(Vec::new(), stall).fetch(url, &path, pin);
     let content = fetched.map(|is_found| {
         assert!(is_found);
         fs::read_to_string(&path).expect("the file")
@@ -60,7 +65,7 @@ fn a_stalled_download_ends() {
         send(stream, "HTTP/1.1 200 OK\r\netag: \"one\"\r\ncontent-length: 10\r\n\r\nabc");
         thread::sleep(Duration::from_secs(60));
     });
-    let error = fetch("stalled", &url, None).expect_err("nothing more arrives").to_string();
+    let error = fetch("stalled", SHORT, &url, None).expect_err("nothing more arrives").to_string();
     assert!(error.contains("run the same command again"), "{error}");
     assert_eq!(asked.load(Ordering::SeqCst), 5);
 }
@@ -68,13 +73,13 @@ fn a_stalled_download_ends() {
 #[test]
 fn a_slow_download_takes_longer_than_a_stall() {
     let (url, asked) = serve(|stream, _| {
-        send(stream, "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n");
-        for _ in 0..10 {
-            thread::sleep(Duration::from_millis(60));
+        send(stream, "HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n");
+        for _ in 0..12 {
+            thread::sleep(Duration::from_millis(300));
             send(stream, "a");
         }
     });
-    assert_eq!(fetch("slow", &url, None).as_deref(), Ok("aaaaaaaaaa"));
+    assert_eq!(fetch("slow", Duration::from_secs(3), &url, None).as_deref(), Ok("aaaaaaaaaaaa"));
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
@@ -85,7 +90,7 @@ fn a_server_that_names_no_version_is_asked_a_few_times_only() {
         let text = "a".repeat(count + 1);
         send(stream, &format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 100\r\n\r\n{text}"));
     });
-    let error = fetch("versions", &url, None).expect_err("it never arrives").to_string();
+    let error = fetch("versions", LONG, &url, None).expect_err("it never arrives").to_string();
     assert!(error.contains("run the same command again"), "{error}");
     assert_eq!(asked.load(Ordering::SeqCst), 5);
 }
@@ -97,12 +102,12 @@ fn a_file_with_other_bytes_than_the_known_ones_is_refused() {
         Pin { sha256, bytes }
     };
     let (url, _) = serve(|stream, _| send(stream, "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc"));
-    assert_eq!(fetch("right", &url, Some(&pin("abc", 3))).as_deref(), Ok("abc"));
-    let error = fetch("hash", &url, Some(&pin("abd", 3))).expect_err("other bytes").to_string();
+    assert_eq!(fetch("right", LONG, &url, Some(&pin("abc", 3))).as_deref(), Ok("abc"));
+    let error = fetch("hash", LONG, &url, Some(&pin("abd", 3))).expect_err("other bytes").to_string();
     assert!(error.contains("SHA-256 is ba7816bf"), "{error}");
-    let error = fetch("length", &url, Some(&pin("abcd", 4))).expect_err("another length").to_string();
+    let error = fetch("length", LONG, &url, Some(&pin("abcd", 4))).expect_err("another length").to_string();
     assert!(error.contains("it has 3 bytes, the known file has 4"), "{error}");
     let (url, _) = serve(|stream, _| send(stream, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nabcdef"));
-    let error = fetch("more", &url, Some(&pin("abc", 3))).expect_err("more bytes").to_string();
+    let error = fetch("more", LONG, &url, Some(&pin("abc", 3))).expect_err("more bytes").to_string();
     assert!(error.contains("more than the 3 bytes"), "{error}");
 }

@@ -85,7 +85,7 @@ mod tests {
     fn a_folder_that_others_may_read_is_noticed() {
         use std::fs::{DirBuilder, Permissions, remove_dir, set_permissions};
         use std::os::unix::fs::PermissionsExt;
-        let folder = std::env::temp_dir().join(format!("ocelli-readers-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("ocelli-readers-{}", crate::shared::api::random_name()));
         DirBuilder::new().create(&folder).expect("a folder");
         let is_open_with = |mode| {
             set_permissions(&folder, Permissions::from_mode(mode)).expect("a mode");

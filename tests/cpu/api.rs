@@ -360,7 +360,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4000) })]
+    #![proptest_config(crate::fixed_cases(4000))]
 
     #[test]
     fn any_change_is_read_or_refused_with_a_field(at in any::<prop::sample::Index>(), value in any_json()) {

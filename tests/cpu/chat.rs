@@ -365,7 +365,7 @@ fn cut_by_definition<'a>(text: &'a str, stop: &[String]) -> (&'a str, bool) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(3000) })]
+    #![proptest_config(crate::fixed_cases(3000))]
 
     #[test]
     fn any_cut_gives_the_same_text(

@@ -370,7 +370,7 @@ const SEEDS: [&str; 12] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(8000) })]
+    #![proptest_config(crate::fixed_cases(8000))]
 
     #[test]
     fn changed_files_never_panic(

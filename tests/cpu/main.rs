@@ -1,6 +1,8 @@
 //! Tests that need no GPU and little time: `./build.sh check` runs them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic on failure")]
 
+use proptest::test_runner::{Config, RngSeed};
+
 mod api;
 mod calls;
 mod chat;
@@ -30,3 +32,8 @@ mod shaders;
 mod streams;
 mod tokenizer;
 mod wire;
+
+/// Configuration of a test of properties, with the same cases in every run.
+fn fixed_cases(number: u32) -> Config {
+    Config { failure_persistence: None, rng_seed: RngSeed::Fixed(1), ..Config::with_cases(number) }
+}

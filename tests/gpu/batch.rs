@@ -70,6 +70,17 @@ fn told(response: &Value) -> &str {
     text.and_then(Value::as_str).unwrap_or_else(|| panic!("{response}"))
 }
 
+/// Removes the notes of requests that are being prepared, if two kills came by chance during the same one: it would be passed over.
+fn forget_attempts(folder: &Path) {
+    let notes = folder.join("out.jsonl.attempt");
+    if fs::read_to_string(&notes).is_ok_and(|notes| notes.contains("\":2")) {
+        fs::remove_file(notes).expect("it was there");
+    }
+}
+
+/// Texts in the batch of [`write`].
+const TEXTS: usize = 60;
+
 /// Writes a batch of pictures and texts, with invalid lines and requests that are refused.
 fn write(folder: &Path) {
     const CHAT: &str = "/v1/chat/completions";
@@ -84,13 +95,11 @@ fn write(folder: &Path) {
     lines.push(request("missing", CHAT, &about("nothing.png")));
     lines.push(request("stream", CHAT, &json!({"messages": [{"role": "user", "content": "Hello"}], "stream": true})));
     lines.push(request("unknown", "/v1/nowhere", &json!({"input": "Hello"})));
-    for index in 0..20 {
-        let prompt = format!("Number {index}");
-        lines.push(request(
-            &format!("text {index}"),
-            "/v1/completions",
-            &json!({"prompt": prompt, "temperature": 0, "max_tokens": 24}),
-        ));
+    // So many and so long that a run is not over some milliseconds after its first answer.
+    for index in 0..TEXTS {
+        let body =
+            json!({"prompt": format!("Number {index}"), "temperature": 0, "max_tokens": 60, "logit_bias": {"2": -100}});
+        lines.push(request(&format!("text {index}"), "/v1/completions", &body));
     }
     fs::write(folder.join("in.jsonl"), lines.join("\n")).expect("a file");
 }
@@ -104,7 +113,7 @@ fn a_batch_that_is_killed_at_any_point_answers_every_request_exactly_once() {
     assert!(output.status.success(), "{}", said(&output));
     let (expected, wrong) = answers(&whole);
     assert_eq!(wrong, [("invalid_json_line".into(), 4), ("duplicate_custom_id".into(), 5)]);
-    assert_eq!(expected.len(), 26);
+    assert_eq!(expected.len(), 6 + TEXTS);
     assert_eq!(told(&expected["scene 1"]), "An orange circle above the purple word \"SEA\" on a gray background.");
     let codes = ["missing", "stream", "unknown"].map(|id| (told(&expected[id]), expected[id]["status_code"].as_u64()));
     assert_eq!(codes, [("invalid_value", Some(400)), ("invalid_value", Some(400)), ("unknown_url", Some(404))]);
@@ -112,7 +121,7 @@ fn a_batch_that_is_killed_at_any_point_answers_every_request_exactly_once() {
     let path = killed.join("out.jsonl");
     let lines = || fs::read_to_string(&path).map_or(0, |text| text.matches('\n').count());
     let mut kills = 0;
-    loop {
+    while kills < 6 {
         let (mut child, begun) = (command(&killed).spawn().expect("the command"), lines());
         // Some milliseconds after the first answer of each run, or the second if that is quicker.
         while lines() == begun && child.try_wait().expect("a state").is_none() {
@@ -126,6 +135,7 @@ fn a_batch_that_is_killed_at_any_point_answers_every_request_exactly_once() {
             break;
         }
         kills += 1;
+        forget_attempts(&killed);
         // A write that was interrupted by a kill.
         let text = fs::read_to_string(&path).expect("answers");
         fs::write(&path, format!("{text}{{\"id\":\"batch_req")).expect("a file");
@@ -140,7 +150,9 @@ fn a_batch_that_is_killed_at_any_point_answers_every_request_exactly_once() {
         assert_eq!(told(response), told(&expected[id]), "{id}");
     }
     let again = run(&killed);
-    assert!(said(&again).contains("26 requests: 26 answered before, 0 now, 0 refused"), "{}", said(&again));
+    let all = expected.len();
+    let summary = format!("{all} requests: {all} answered before, 0 now, 0 refused");
+    assert!(said(&again).contains(&summary), "{}", said(&again));
     assert!(!said(&again).contains("loaded"), "there is nothing to load a model for: {}", said(&again));
 }
 
@@ -208,9 +220,10 @@ fn scene(number: u32) -> image::RgbImage {
 }
 
 #[test]
-fn an_album_of_200_scenes_that_is_killed_at_20_points_is_described_once() {
+fn an_album_of_400_scenes_that_is_killed_at_20_points_is_described_once() {
+    const SCENES: u32 = 400;
     let folder = folder("album");
-    for number in 0..200 {
+    for number in 0..SCENES {
         scene(number).save(folder.join(format!("scene-{number:03}.png"))).expect("a picture");
     }
     let out = folder.join("out.jsonl");
@@ -223,28 +236,35 @@ fn an_album_of_200_scenes_that_is_killed_at_20_points_is_described_once() {
     let lines = || fs::read_to_string(&out).map_or(0, |text| text.matches('\n').count());
     // 0 to 7 answers after the start, and some milliseconds more.
     let mut random = Random::new(20);
-    for kill in 0..20 {
+    let (mut kills, mut runs) = (0, 0);
+    while kills < 20 {
+        runs += 1;
+        assert!(runs < 40, "only {kills} of {runs} runs were killed before their end");
+        let before = fs::read(&out).unwrap_or_default();
         let (mut child, begun) = (describe().spawn().expect("the command"), lines());
         let more = (random.bits() % 8) as usize;
         while lines() < begun + more && child.try_wait().expect("a state").is_none() {
             std::thread::sleep(Duration::from_millis(1));
         }
         std::thread::sleep(Duration::from_millis(u64::from(random.bits() % if more == 0 { 80 } else { 15 })));
-        assert!(
-            child.try_wait().expect("a state").is_none(),
-            "kill {kill} found it at its end, with {} lines",
-            lines()
-        );
+        // On a busy machine a run can end before this process is scheduled: its answers are removed, and the kill is made again.
+        if let Some(end) = child.try_wait().expect("a state") {
+            assert!(end.success(), "{end}");
+            fs::write(&out, before).expect("a file");
+            continue;
+        }
         child.kill().expect("a signal");
         child.wait().expect("its end");
+        kills += 1;
+        forget_attempts(&folder);
     }
     let before = lines();
     let output = describe().output().expect("the command");
     assert!(output.status.success(), "{}", said(&output));
-    assert!(said(&output).contains(&format!("200 requests: {before} answered before")), "{}", said(&output));
+    assert!(said(&output).contains(&format!("{SCENES} requests: {before} answered before")), "{}", said(&output));
     let (answers, wrong) = answers(&folder);
     let paths: Vec<String> =
-        (0..200).map(|number| folder.join(format!("scene-{number:03}.png")).display().to_string()).collect();
+        (0..SCENES).map(|number| folder.join(format!("scene-{number:03}.png")).display().to_string()).collect();
     assert_eq!((answers.keys().collect::<Vec<_>>(), wrong), (paths.iter().collect(), Vec::new()));
     assert!(answers.values().all(|response| response["status_code"] == 200));
 }

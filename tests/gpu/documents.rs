@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
@@ -238,36 +239,39 @@ fn documents_that_take_any_amount_of_time_and_memory_hold_up_no_text() {
     let slow = "0 0 m 420 0 l 0 420 l f 420 420 m 3 1 l 1 3 l f\n".repeat(200_000);
     let large = "q 420 0 0 420 0 0 cm /X Do Q\n".repeat(200);
     let documents = [slow, large].map(|content| pdf(&[Page::Hostile(content)]));
-    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let (is_over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         let asked = documents.each_ref().map(|document| {
             let data = format!("data:application/pdf;base64,{}", crate::serve::base64(document));
             let content = json!([{"type": "file", "file": {"file_data": data}}]);
             let body = json!({"messages": [{"role": "user", "content": content}], "max_tokens": 3});
-            let server = &server;
-            scope.spawn(move || (server.post(CHAT, &body), std::time::Instant::now()))
+            let (server, answered) = (&server, &answered);
+            scope.spawn(move || (server.post(CHAT, &body), std::time::Instant::now(), answered.load(Ordering::Relaxed)))
         });
         let texts = scope.spawn(|| {
-            let (mut longest, mut count) = (std::time::Duration::ZERO, 0);
-            while !is_over.load(std::sync::atomic::Ordering::Relaxed) || count == 0 {
+            let mut longest = std::time::Duration::ZERO;
+            while !is_over.load(Ordering::Relaxed) || answered.load(Ordering::Relaxed) == 0 {
                 let began = std::time::Instant::now();
                 assert_eq!(server.post(CHAT, &hello).status, 200);
-                (longest, count) = (longest.max(began.elapsed()), count + 1);
+                longest = longest.max(began.elapsed());
+                answered.fetch_add(1, Ordering::Relaxed);
             }
-            (longest, count)
+            longest
         });
         let began = std::time::Instant::now();
+        let mut before_documents = usize::MAX;
         for asked in asked {
-            let (reply, at) = asked.join().expect("a reply");
+            let (reply, at, texts) = asked.join().expect("a reply");
             println!("{} after {:?}: {:.200}", reply.status, at - began, reply.body);
             assert!([200, 400].contains(&reply.status), "{reply:?}");
-            // Each page has 20 seconds.
-            assert!((at - began).as_secs() < 60);
+            // Each page has 20 seconds; the limit is for a server that hangs, not for a busy machine.
+            assert!((at - began).as_secs() < 180);
+            before_documents = before_documents.min(texts);
         }
-        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
-        let (longest, count) = texts.join().expect("answers");
-        println!("{count} texts meanwhile, the longest took {longest:?}");
-        assert!(longest.as_secs() < 10, "a text took {longest:?}");
+        is_over.store(true, Ordering::Relaxed);
+        let longest = texts.join().expect("answers");
+        println!("{answered:?} texts meanwhile, the longest took {longest:?}");
+        assert!(before_documents >= 3, "{before_documents} texts were answered before a document");
     });
     let more = peak(server.child.id()) - before;
     println!("{more} MiB more");

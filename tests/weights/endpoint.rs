@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -142,13 +143,30 @@ fn faulty(number: usize, body: &Value) -> Reply {
 fn a_thousand_requests_to_three_faulty_servers_are_answered_once_each_though_the_command_is_killed_twice() {
     let scratch = Scratch::new();
     write_requests(&scratch.0.join("in.jsonl"), 0..1000);
-    let servers = [(); 3].map(|()| Server::start(faulty));
+    // Answers that the servers have given, and may give: further ones wait until the command has been killed.
+    let (given, most) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let servers = [(); 3].map(|()| {
+        let (given, most) = (given.clone(), most.clone());
+        Server::start(move |number, body| {
+            let reply = faulty(number, body);
+            if reply == echo(body) {
+                let place = given.fetch_add(1, Ordering::SeqCst);
+                while place >= most.load(Ordering::SeqCst) {
+                    thread::sleep(Duration::from_millis(2));
+                }
+            }
+            reply
+        })
+    });
     let servers = servers.each_ref();
     for number in [300, 600] {
+        let missing = number - answers(&scratch).len();
+        most.store(given.load(Ordering::SeqCst) + missing + 50, Ordering::SeqCst);
         let mut command = batch(&scratch, &servers, &["--model", "vlm"]);
         kill_after(command.stderr(Stdio::null()).spawn().expect("the command"), &scratch, number);
         assert!(answers(&scratch).len() < 1000);
     }
+    most.store(usize::MAX, Ordering::SeqCst);
     let done = run(&scratch, &servers, &["--model", "vlm"]);
     assert!(done.status.success(), "{}", text(&done.stderr));
     let answers = answers(&scratch);
@@ -180,7 +198,8 @@ fn refusals_are_answers_and_a_server_that_fails_for_one_request_leaves_it_for_th
         if is_question(body, 2) {
             Some((400, "", "{\"error\": {\"code\": \"invalid_value\"}}".into()))
         } else if is_question(body, 4) {
-            Some((500, "retry-after-ms: 20\r\n", "{}".into()))
+            // The server answers others in between.
+            Some((500, "retry-after-ms: 300\r\n", "{}".into()))
         } else {
             thread::sleep(Duration::from_millis(5));
             echo(body)

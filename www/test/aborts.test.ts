@@ -29,7 +29,8 @@ inBrowsers("aborts", (browser) => {
       const before = await failure(client.chat.completions.create(about(url), { signal: AbortSignal.abort() }));
       const soon = new AbortController();
       setTimeout(() => soon.abort(), 30);
-      const encoding = await failure(client.chat.completions.create(about(other), { signal: soon.signal }));
+      const long = { ...about(other), temperature: 1, max_tokens: 900, logit_bias: { 2: -100 } };
+      const encoding = await failure(client.chat.completions.create(long, { signal: soon.signal }));
       let seen = 0;
       const stream = await client.chat.completions.create({ ...about(url), stream: true });
       // The client leaves the loop without an abort.
@@ -103,7 +104,17 @@ inBrowsers("aborts", (browser) => {
  */
 async function abortAtRandom({ rounds, seed }: { rounds: number; seed: number }) {
   const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
-  const engine = await Engine.load("/models/demo/");
+  const worker = new Worker("/ocelli/worker.js", { type: "module" });
+  /** Called once, after the aborted request was posted to the worker and before the worker sees it. */
+  let onPosted: (() => void) | null = null;
+  const post = worker.postMessage.bind(worker) as Worker["postMessage"];
+  worker.postMessage = (message: { body?: unknown }, ...rest: unknown[]) => {
+    (post as (...all: unknown[]) => void)(message, ...rest);
+    if (!onPosted || !String(message.body).includes("logit_bias")) return;
+    queueMicrotask(onPosted);
+    onPosted = null;
+  };
+  const engine = await Engine.load("/models/demo/", { worker });
   let state = seed;
   /** A whole number below `end`: mulberry32. */
   const below = (end: number) => {
@@ -165,7 +176,9 @@ async function abortAtRandom({ rounds, seed }: { rounds: number; seed: number })
       stage = now;
       if (now === target && countdown-- === 0) stop.abort();
     };
-    if (target === "queue" || target === "format") setTimeout(() => stop.abort(), below(6));
+    // The module for formats takes longer to load than the timer of the first round.
+    if (target === "queue" || (target === "format" && round > 0)) onPosted = () => stop.abort();
+    else if (target === "format") setTimeout(() => stop.abort(), below(6));
     if (target === "any") setTimeout(() => stop.abort(), below(400));
     // Another request is answered meanwhile.
     const other = target === "queue" ? greedy(questions[0]) : null;

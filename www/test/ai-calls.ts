@@ -84,7 +84,7 @@ export async function failures(model: LanguageModel, stranger: LanguageModel) {
   const asked = {
     prompt: "Describe a picture.",
     temperature: 1,
-    maxOutputTokens: 400,
+    maxOutputTokens: 900,
     providerOptions: { ocelli: { logit_bias: { 2: -100 } } },
   };
   const stream = streamText({ model, ...asked, abortSignal: stop.signal, onAbort: () => void aborts++ });

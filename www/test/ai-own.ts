@@ -12,7 +12,7 @@ export async function ownOnly(model: LanguageModel) {
   const endless = {
     prompt: "Describe a picture.",
     temperature: 1,
-    maxOutputTokens: 400,
+    maxOutputTokens: 900,
     providerOptions: { ocelli: { logit_bias: { 2: -100 } } },
   };
   const stream = streamText({ model, ...endless, abortSignal: stop.signal, onAbort: () => void aborted++ });

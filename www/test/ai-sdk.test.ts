@@ -91,7 +91,7 @@ inBrowsers("AI SDK", (browser) => {
     });
     assert.deepEqual(told.texts[0], told.texts[1], "one candidate at any temperature");
     assert.deepEqual([told.warnings, told.aborted], [[], 1]);
-    assert.ok(told.decodeMs > 0 && told.pieces < 40, JSON.stringify(told));
+    assert.ok(told.decodeMs > 0 && told.pieces < 450, JSON.stringify(told));
     assert.match(told.audio, /reads pictures, not files of type audio\/wav/);
     assert.equal(told.refused, "context-overflow");
   });

@@ -96,7 +96,6 @@ export const written = (tab: Tab, rows: number): Promise<void> =>
       return counts["all"] === rows && counts["waiting"] === 0;
     },
     rows,
-    120,
   );
 
 /** The text of a download, or its bytes in base64, after it was asked for by the dialog. */
@@ -109,7 +108,7 @@ export async function download(tab: Tab, format: string): Promise<{ name: string
     select?.dispatchEvent(new Event("change", { bubbles: true }));
   }, format);
   await tab.click("#export-run");
-  await until(tab, "the export is told", () => document.querySelector("#export-told p") !== null, undefined, 60);
+  await until(tab, "the export is told", () => document.querySelector("#export-told p") !== null);
   const file = await tab.run(async () => {
     const [first] = (window as unknown as { saved: { name: string; blob: Blob }[] }).saved;
     const bytes = new Uint8Array((await first?.blob.arrayBuffer()) ?? new ArrayBuffer(0));

@@ -1,6 +1,7 @@
 /** Albums of the page: what is written, kept and exported, over kills, reloads, tabs and faults. */
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { download, fill, keptRows, makeAlbum, stubFiles, written, type KeptRow } from "./album-page.js";
 import { askByKeyboard, galleryFiles, openPage } from "./demo-page.js";
 import { inBrowsers, until, type Tab } from "./driver.js";
@@ -10,12 +11,23 @@ import { startSite, type Site } from "./site.js";
 /** Requests that the fake worker has seen, and its pace. */
 interface Faked {
   described: { file: string; turns: string[] }[];
-  pace: { delayMs: number; isLost: boolean };
+  pace: { delayMs: number; isHeld: boolean; isLost: boolean };
 }
 
 const setPace = (tab: Tab, pace: Partial<Faked["pace"]>) =>
   tab.run((pace) => void Object.assign((window as unknown as Faked).pace, pace), pace);
 const described = (tab: Tab) => tab.run(() => (window as unknown as Faked).described);
+/** Requests that the fake worker has seen, once none has come for a second: a row whose file was being read may still have come. */
+async function settled(tab: Tab): Promise<number> {
+  let count = -1;
+  for (let quiet = 0; quiet < 20; quiet++) {
+    const now = (await described(tab)).length;
+    if (now !== count) quiet = 0;
+    count = now;
+    await sleep(50);
+  }
+  return count;
+}
 const state = (tab: Tab) => tab.run(() => document.getElementById("album-state")?.dataset["state"]);
 const press = (tab: Tab, key: string) =>
   tab.run((key) => {
@@ -173,19 +185,19 @@ inBrowsers("albums", (browser) => {
     await until(tab, "the album waits", () =>
       /Continues when your answer is done/.test(document.getElementById("album-strip")?.textContent ?? ""),
     );
-    await tab.run(() => new Promise((resolve) => setTimeout(resolve, 200)));
-    const before = (await described(tab)).length;
+    const before = await settled(tab);
     await tab.run(() => new Promise((resolve) => setTimeout(resolve, 500)));
     assert.equal((await described(tab)).length, before, "no row is begun while a person waits");
+    assert.ok(before < 40, "rows are left");
     await tab.press("Escape");
     await until(tab, "it continues", (before) => (window as unknown as Faked).described.length > before + 3, before);
 
     await tab.run(() => document.querySelector<HTMLButtonElement>("#album-strip button")?.click());
     await until(tab, "it is paused", () => document.querySelectorAll("#album-strip li").length === 0);
-    await tab.run(() => new Promise((resolve) => setTimeout(resolve, 200)));
-    const paused = (await described(tab)).length;
+    const paused = await settled(tab);
     await tab.run(() => new Promise((resolve) => setTimeout(resolve, 300)));
     assert.equal((await described(tab)).length, paused);
+    assert.ok(paused < 40, "rows are left");
     await tab.run(() => history.back());
     await until(tab, "the album", () => document.getElementById("album-run") !== null);
     await tab.click("#album-run");
@@ -213,12 +225,15 @@ inBrowsers("albums", (browser) => {
       () => document.querySelector<HTMLElement>("#album-state .problem")?.dataset["code"] === "internal",
     );
     const states = (await keptRows(tab)).map(({ state }) => state);
-    assert.deepEqual(states.slice(0, 7), ["done", "done", "done", "done", "failed", "failed", "failed"]);
+    // Two are asked for at a time, so the three that stop it may be any of the last four.
+    assert.deepEqual(states.slice(0, 4), ["done", "done", "done", "done"]);
+    const rest = states.slice(4);
+    assert.ok(rest.filter((state) => state === "failed").length >= 3 && !rest.includes("done"), rest.join());
   });
 
   test("files that are gone are told, and found again with the folder", async () => {
     await fill(tab, { "a.png": "picture a", "b.png": "picture b" });
-    await setPace(tab, { delayMs: 60_000 });
+    await setPace(tab, { delayMs: 600_000 });
     await makeAlbum(tab);
     await until(tab, "it runs", () => (window as unknown as Faked).described.length > 0);
     await tab.click("#album-run");
@@ -321,13 +336,14 @@ inBrowsers("albums", (browser) => {
 
   test("of two tabs one writes the album, and the other follows", async () => {
     await fill(tab, Object.fromEntries(Array.from({ length: 20 }, (_, at) => [`p${at}.png`, `picture ${at}`])));
-    await setPace(tab, { delayMs: 150 });
+    await setPace(tab, { isHeld: true });
     await makeAlbum(tab);
     const other = await tab.another();
     await prepare(other);
     await openPage(other, await tab.run(() => location.href));
     await until(other, "it is told", () => document.getElementById("album-state")?.dataset["state"] === "elsewhere");
     assert.equal(await other.run(() => document.querySelector<HTMLButtonElement>("#album-run")?.disabled), true);
+    await setPace(tab, { isHeld: false });
     await written(tab, 20);
     await written(other, 20);
     assert.deepEqual([(await described(tab)).length, (await described(other)).length], [20, 0]);
@@ -340,10 +356,9 @@ inBrowsers("albums", (browser) => {
       const open = indexedDB.open("ocelli");
       await new Promise((resolve) => (open.onsuccess = resolve));
       const change = open.result.transaction(["albums", "albumRows"], "readwrite");
+      const albums = { many: 1000, few: 20 };
       const task = { writes: ["alt"], language: "en", context: "", isLong: false, keepsAlts: true, detail: "auto" };
       const album = {
-        id: "many",
-        title: "Many",
         createdAt: 1,
         updatedAt: 1,
         task,
@@ -352,7 +367,7 @@ inBrowsers("albums", (browser) => {
         isStarted: false,
         deletedAt: null,
       };
-      change.objectStore("albums").put(album);
+      for (const id of Object.keys(albums)) change.objectStore("albums").put({ id, title: id, ...album });
       const rest = {
         bytes: 1,
         modified: 1,
@@ -375,31 +390,32 @@ inBrowsers("albums", (browser) => {
         error: null,
         updatedAt: 1,
       };
-      for (let at = 0; at < 1000; at++) {
-        const state = at % 10 === 0 ? "reviewed" : "done";
-        const alt = `A text of a usual length about the picture number ${at}, which shows something.`;
-        change.objectStore("albumRows").put({
-          id: `row${at}`,
-          album: "many",
-          order: at,
-          path: `${at}.png`,
-          state,
-          alt,
-          flags: at % 100 ? [] : ["long"],
-          ...rest,
-          ...more,
-        });
+      for (const [album, count] of Object.entries(albums)) {
+        for (let at = 0; at < count; at++) {
+          const state = at % 10 === 0 ? "reviewed" : "done";
+          const alt = `A text of a usual length about the picture number ${at}, which shows something.`;
+          change.objectStore("albumRows").put({
+            id: album === "many" ? `row${at}` : `${album}${at}`,
+            album,
+            order: at,
+            path: `${at}.png`,
+            state,
+            alt,
+            flags: at % 100 ? [] : ["long"],
+            ...rest,
+            ...more,
+          });
+        }
       }
       await new Promise((resolve) => (change.oncomplete = resolve));
       open.result.close();
     });
-    // Up to six visits, of which the best count, since the machine does other things, too.
-    const best: Record<string, number> = {};
-    for (let visit = 0; visit < 6 && !(Math.max(...Object.values(best)) <= 300 && visit > 0); visit++) {
-      await tab.goto("about:blank");
-      await openPage(tab, `${site.url}#/albums`);
-      await until(tab, "the list", () => document.querySelector('#albums a[href="#/albums/many"]') !== null);
-      const times = await tab.run(async () => {
+    type Times = Record<"open" | "flagged" | "all" | "end", number>;
+    /** Milliseconds of each step in an album, and the most rows in the document. */
+    const review = async (album: string, flagged: number, last: string): Promise<Times & { most: number }> => {
+      await tab.run(() => (location.hash = "#/albums"));
+      await until(tab, "the list", (album) => document.querySelector(`#albums a[href="#/albums/${album}"]`) !== null, album);
+      const act = async ({ album, flagged: wanted, last }: { album: string; flagged: number; last: string }) => {
         const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
         const timed = async (act: () => void, isDone: () => boolean) => {
           const begin = performance.now();
@@ -413,29 +429,43 @@ inBrowsers("albums", (browser) => {
         observer.observe(document.body, { childList: true, subtree: true });
         const filter = (name: string) => document.querySelector<HTMLButtonElement>(`[data-filter="${name}"]`)?.click();
         const open = await timed(
-          () => document.querySelector<HTMLElement>('#albums a[href="#/albums/many"]')?.click(),
+          () => document.querySelector<HTMLElement>(`#albums a[href="#/albums/${album}"]`)?.click(),
           () => rows().length > 0,
         );
         const flagged = await timed(
           () => filter("flagged"),
-          () => rows().length === 10,
+          () => rows().length === wanted,
         );
         const all = await timed(
           () => filter("all"),
-          () => rows().length > 10,
+          () => rows().length > wanted,
         );
         const end = await timed(
           () => scrollTo(0, document.documentElement.scrollHeight),
-          () => rows().at(-1)?.dataset["id"] === "row999",
+          () => rows().at(-1)?.dataset["id"] === last,
         );
+        observer.disconnect();
         return { open, flagged, all, end, most: Math.max(...most) };
-      });
-      for (const [name, time] of Object.entries(times)) best[name] = Math.min(time, best[name] ?? Number.POSITIVE_INFINITY);
-      assert.ok(times.most <= 80, `${times.most} rows`);
+      };
+      return tab.run(act, { album, flagged, last });
+    };
+    // Up to six visits, since the machine does other things, too: in one of them every time is within the budget, or at most four times
+    // that of 20 rows in the same visit.
+    const visits: string[] = [];
+    let isWithin = false;
+    while (!isWithin && visits.length < 6) {
+      await tab.goto("about:blank");
+      await openPage(tab, `${site.url}#/albums`);
+      const many = await review("many", 10, "row999");
+      const few = await review("few", 1, "few19");
+      assert.ok(many.most <= 50, `${many.most} rows`);
+      isWithin = (["open", "flagged", "all", "end"] as const).every((name) => many[name] <= Math.max(300, 4 * few[name]));
+      visits.push(JSON.stringify({ few, many }));
     }
-    console.log(`${browser().name}, 1,000 rows: ${JSON.stringify(best)} (ms, and most rows in the document)`);
-    for (const name of ["open", "flagged", "all", "end"]) assert.ok((best[name] ?? Infinity) <= 300, `${name}: ${best[name] ?? ""} ms`);
+    console.log(`${browser().name}, 20 and 1,000 rows: ${visits.at(-1) ?? ""} (ms, and most rows in the document)`);
+    assert.ok(isWithin, visits.join("\n"));
     // A jump by the keyboard keeps the focus.
+    await review("many", 10, "row999");
     await tab.run(() => [...document.querySelectorAll<HTMLElement>(".album-row")].at(-1)?.focus());
     for (let step = 0; step < 50; step++) await press(tab, "k");
     await until(tab, "the row has the focus", () => document.activeElement?.id === "row-row949");

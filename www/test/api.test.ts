@@ -387,9 +387,8 @@ inBrowsers("package", (browser) => {
   test("unloading rejects running and later requests", async () => {
     const { under, later } = await tab.run(async (url) => {
       const { engine, about, failure } = window as unknown as Kept;
-      const under = failure(engine.chat.completions.create(about(url)));
-      await new Promise((resolve) => setTimeout(resolve));
-      engine.unload();
+      // In its first event: the answer itself takes milliseconds.
+      const under = failure(engine.chat.completions.create(about(url), { onProgress: () => engine.unload() }));
       return { under: await under, later: await failure(engine.chat.completions.create(about(url))) };
     }, PICTURE);
     assert.equal((under as ErrorData).code, "unloaded");

@@ -47,7 +47,7 @@ describe("extension", { skip: !isRun && "it runs only in Chromium" }, () => {
     popup.on("pageerror", (error) => faults.push(error.message));
     for (const time of ["first", "second"]) {
       await popup.setInputFiles("#file", resolve("models/demo/gallery/scene-01.png"));
-      await popup.waitForSelector('#answer[data-state="done"], #answer[data-state="failed"]', { timeout: 180_000 });
+      await popup.waitForSelector('#answer[data-state="done"], #answer[data-state="failed"]', { timeout: 300_000 });
       assert.equal(await popup.textContent("#answer"), WANTED, time);
       await popup.reload();
     }

@@ -10,8 +10,8 @@ export function fakeWorker(): void {
   const sent: unknown[][] = [];
   /** Requests of albums: what was in the picture's file, and the turns about it. */
   const described: { file: string; turns: string[] }[] = [];
-  /** `delayMs`: time that a picture of an album takes. `isLost`: the device is. */
-  const pace = { delayMs: 10, isLost: false };
+  /** `delayMs`: time that a picture of an album takes. `isHeld`: no picture is completed. `isLost`: the device is. */
+  const pace = { delayMs: 10, isHeld: false, isLost: false };
   const page = Object.assign(window as Window & { sayNext?: string; fakeFamily?: string }, { cancelled, asked, sent, described, pace });
 
   /** Describes a picture by the text in its file. */
@@ -31,7 +31,9 @@ export function fakeWorker(): void {
     const file = (await (await fetch(url)).text()).slice(0, 60);
     const turns = parts.flatMap(({ text }) => text ?? []);
     described.push({ file, turns });
-    await new Promise((resolve) => setTimeout(resolve, pace.delayMs));
+    const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+    await sleep(pace.delayMs);
+    while (pace.isHeld) await sleep(20);
     if (pace.isLost) return failed(503, "device_lost");
     if (file.includes("broken")) return failed(400, "image_parse_error");
     if (file.includes("faulty")) return failed(500, "internal");

@@ -75,6 +75,7 @@ inBrowsers("faults", (browser) => {
 
   test("random faults end in the correct bytes or a typed error, and never hang", async (context) => {
     const count = browser().name === "Chromium" ? LOADS : LOADS / 4;
+    const network = { ...QUICK, stallMs: 3000 };
     const expected: string[][][] = [];
     const jobs: (PackageLoad | RemoteRead)[] = [];
     for (let seed = 0; seed < count; seed++) {
@@ -93,14 +94,14 @@ inBrowsers("faults", (browser) => {
       const mirrors = seed % 4 < 2 ? [second] : [];
       jobs.push(
         isPackage
-          ? { url: first, mirrors, network: QUICK }
-          : { urls: [first, ...mirrors].map((url) => `${url}file`), options: { ...QUICK, blockBytes: 32_768 }, reads: 20_011 },
+          ? { url: first, mirrors, network }
+          : { urls: [first, ...mirrors].map((url) => `${url}file`), options: { ...network, blockBytes: 32_768 }, reads: 20_011 },
       );
       const hashes = [...files].filter(([name]) => name !== "model.json").map(([, bytes]) => sha256(bytes));
       // A file may have changed before it was opened.
       expected.push(isPackage ? [hashes] : [hashes, [...files].map(([, bytes]) => sha256(laterVersion(bytes)))]);
     }
-    const outcomes = await tab.run((jobs) => (window as unknown as { network: NetworkPage }).network.runAll(jobs, 40, 60_000), jobs);
+    const outcomes = await tab.run((jobs) => (window as unknown as { network: NetworkPage }).network.runAll(jobs, 10, 600_000), jobs);
     let delivered = 0;
     outcomes.forEach((outcome, seed) => {
       assert.notEqual(outcome, "hangs", `load ${seed}`);
@@ -178,8 +179,8 @@ inBrowsers("faults", (browser) => {
     const files = fakePackage([400_000], random(3));
     const faults: (Fault | null)[] = ["truncate", "truncate-unsized", "stall"];
     const fault = (file: string) => (file.startsWith("shard") ? (faults.shift() ?? null) : null);
-    const scenario = server.add("broken", files, { fault, lingerMs: 500 });
-    assertDelivered(await load({ url: `${server.urls[0]}broken/`, network: { ...QUICK, stallMs: 1500 } }), files);
+    const scenario = server.add("broken", files, { fault, lingerMs: 3000 });
+    assertDelivered(await load({ url: `${server.urls[0]}broken/`, network: { ...QUICK, stallMs: 8000 } }), files);
     const asked = scenario.requests.filter(({ file }) => file.startsWith("shard")).map(({ range }) => range);
     assert.equal(asked[0], null);
     assert.deepEqual(asked.slice(1), ["bytes=200000-399999", "bytes=300000-399999", "bytes=350000-399999"]);
@@ -356,8 +357,12 @@ inBrowsers("faults", (browser) => {
 
   test("an aborted read ends at once, and its read-ahead too", async () => {
     const { scenario, at, options } = bigFile("aborted", { fault: () => (scenario.requests.length > 3 ? "stall" : null) });
+    const reading = read({ urls: [at(0)], options: { ...options, stallMs: 3_600_000 }, reads: 65_536 });
+    // The fourth response stalls.
+    while (scenario.requests.length < 4) await new Promise((resolve) => setTimeout(resolve, 5));
     const began = performance.now();
-    const outcome = await read({ urls: [at(0)], options: { ...options, stallMs: 3_600_000 }, reads: 65_536, abortAfterMs: 500 });
+    await tab.run(() => (window as unknown as { network: NetworkPage }).network.abortReads());
+    const outcome = await reading;
     assert.ok("error" in outcome);
     assert.ok(performance.now() - began < 600_000);
     await new Promise((resolve) => setTimeout(resolve, 100));

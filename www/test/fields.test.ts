@@ -109,9 +109,9 @@ const fill = (tab: Tab, selector: string, value: string) =>
     { selector, value },
   );
 const shown = (tab: Tab, selector: string) =>
-  until(tab, `${selector} is shown`, (selector) => document.querySelector(selector) !== null, selector, 30);
+  until(tab, `${selector} is shown`, (selector) => document.querySelector(selector) !== null, selector);
 const gone = (tab: Tab, selector: string) =>
-  until(tab, `${selector} is gone`, (selector) => document.querySelector(selector) === null, selector, 30);
+  until(tab, `${selector} is gone`, (selector) => document.querySelector(selector) === null, selector);
 const text = (tab: Tab, selector: string) =>
   tab.run((selector) => document.querySelector<HTMLElement>(selector)?.innerText ?? "", selector);
 /** Clicks without a pointer: dialogs are larger than some windows. */
@@ -187,12 +187,12 @@ inBrowsers("tasks", (browser) => {
     await shown(tab, "#fields-dialog[open] #fields-json");
     const schema = { type: "object", properties: { b: { type: "string" }, a: { not: {} } } };
     await fill(tab, "#fields-json", JSON.stringify(schema, null, 1));
-    await until(tab, "it is told", () => /cannot be held/.test(document.querySelector("#fields-told")?.textContent ?? ""), undefined, 30);
+    await until(tab, "it is told", () => /cannot be held/.test(document.querySelector("#fields-told")?.textContent ?? ""));
     assert.match(await text(tab, "#fields-told"), /line 7, column 8, not: this cannot be held/);
     assert.equal(await text(tab, "#fields-told mark"), "{");
     assert.equal(await tab.run(() => document.querySelector("#fields-json")?.getAttribute("aria-invalid")), "true");
     await fill(tab, "#fields-template", "sign");
-    await until(tab, "it is not told any more", () => !document.querySelector("#fields-told mark"), undefined, 30);
+    await until(tab, "it is not told any more", () => !document.querySelector("#fields-told mark"));
     await click(tab, "#fields-dialog .modal-head button");
     await gone(tab, "#fields-dialog");
   });
@@ -269,7 +269,7 @@ inBrowsers("tasks", (browser) => {
     await tab.click("#new-task");
     await shown(tab, "#task-dialog .choices button");
     await click(tab, "#task-dialog .choices button");
-    await until(tab, "it is shown", () => document.querySelector<HTMLInputElement>("#task-name")?.value === "Count", undefined, 30);
+    await until(tab, "it is shown", () => document.querySelector<HTMLInputElement>("#task-name")?.value === "Count");
     await click(tab, "#task-dialog .choices:last-child button:last-child");
     await gone(tab, "#task-dialog");
     assert.equal(await tab.run(() => [...document.querySelectorAll(".task")].some(({ textContent }) => textContent === "Count")), false);
@@ -320,12 +320,8 @@ inBrowsers("fields by the demo model", (browser) => {
       }
       await drop(tab, { from: SCENE, name: "scene.png" });
       // Once answers have been measured, each size of pictures has its time.
-      await until(
-        tab,
-        "times are shown",
-        () => [...document.querySelectorAll("#look option")].every(({ textContent }) => /\(about \d+ (s|min)\)$/.test(textContent ?? "")),
-        undefined,
-        30,
+      await until(tab, "times are shown", () =>
+        [...document.querySelectorAll("#look option")].every(({ textContent }) => /\(about \d+ (s|min)\)$/.test(textContent ?? "")),
       );
       assert.ok(valid >= 3, `${valid} answers were whole`);
       assert.deepEqual(tab.faults, []);

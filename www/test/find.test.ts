@@ -83,9 +83,9 @@ interface TestWindow {
 }
 
 const shown = (tab: Tab, selector: string) =>
-  until(tab, `${selector} is shown`, (selector) => document.querySelector(selector) !== null, selector, 30);
+  until(tab, `${selector} is shown`, (selector) => document.querySelector(selector) !== null, selector);
 const gone = (tab: Tab, selector: string) =>
-  until(tab, `${selector} is gone`, (selector) => document.querySelector(selector) === null, selector, 30);
+  until(tab, `${selector} is gone`, (selector) => document.querySelector(selector) === null, selector);
 const click = (tab: Tab, selector: string) => tab.run((selector) => document.querySelector<HTMLElement>(selector)?.click(), selector);
 
 inBrowsers("find", (browser) => {
@@ -126,15 +126,9 @@ inBrowsers("find", (browser) => {
       },
       { what, shape, answer: JSON.stringify(found) },
     );
-    await until(tab, "it can be sent", () => document.querySelector<HTMLButtonElement>("#find-start")?.disabled === false, undefined, 30);
+    await until(tab, "it can be sent", () => document.querySelector<HTMLButtonElement>("#find-start")?.disabled === false);
     await click(tab, "#find-start");
-    await until(
-      tab,
-      "the places are listed",
-      (count) => document.querySelectorAll("#log .found-list li").length === count,
-      found.length,
-      30,
-    );
+    await until(tab, "the places are listed", (count) => document.querySelectorAll("#log .found-list li").length === count, found.length);
   }
 
   /** Checks on a screenshot that a mark is around what has this colour. */
@@ -216,14 +210,14 @@ inBrowsers("find", (browser) => {
     }
     await click(tab, "#picture-take");
     await gone(tab, "#picture-dialog");
-    await until(tab, "the part is in the tray", () => document.querySelectorAll("#tray img").length === 2, undefined, 30);
+    await until(tab, "the part is in the tray", () => document.querySelectorAll("#tray img").length === 2);
     await click(tab, "#tray .remove");
     await find("rectangle", [{ bbox_2d: [200, 200, 800, 500], label: "rectangle" }]);
     await assertAround(GREEN, "in the part");
     await click(tab, "#log .marked");
     await shown(tab, "#picture-original");
     await click(tab, "#picture-original");
-    await until(tab, "the whole is shown", () => document.querySelector("#picture-original") === null, undefined, 30);
+    await until(tab, "the whole is shown", () => document.querySelector("#picture-original") === null);
     await click(tab, "#picture-reset");
     await shown(tab, "#picture-dialog .mark");
     await assertAround(GREEN, "in the whole picture");
@@ -234,7 +228,7 @@ inBrowsers("find", (browser) => {
   test("the model is asked as it was trained, about one picture", async () => {
     await dropRectangle(tab, { width: 400, height: 300 }, { x: 40, y: 60, width: 120, height: 90 }, "one.png");
     await dropRectangle(tab, { width: 300, height: 300 }, { x: 10, y: 10, width: 20, height: 20 }, "two.png");
-    await until(tab, "both are there", () => document.querySelectorAll("#tray img").length === 2, undefined, 30);
+    await until(tab, "both are there", () => document.querySelectorAll("#tray img").length === 2);
     await find(" cat ,, red car", [{ point_2d: [500, 500], label: "cat" }], 1);
     const { content, format } = await tab.run(() => {
       const { messages, response_format: format } = (window as unknown as TestWindow).asked.at(-1) as TestWindow["asked"][number];
@@ -263,7 +257,7 @@ inBrowsers("find", (browser) => {
     assert.deepEqual(await current("mouseenter"), [false, true]);
     assert.deepEqual(await current("mouseleave"), [false, false]);
     for (const button of [".save-json", ".save-coco", ".save-picture"]) await click(tab, `#log ${button}`);
-    await until(tab, "all are saved", () => (window as unknown as TestWindow).saved.length === 3, undefined, 30);
+    await until(tab, "all are saved", () => (window as unknown as TestWindow).saved.length === 3);
     const saved = await tab.run(async () => {
       const [json, coco, picture] = (window as unknown as TestWindow).saved;
       const bitmap = await createImageBitmap(picture?.blob ?? new Blob());

@@ -60,12 +60,11 @@ inBrowsers("a first photograph", (browser) => {
       document.getElementById("drop")?.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer: transfer }));
     });
   const text = (selector: string) => tab.run((selector) => document.querySelector<HTMLElement>(selector)?.innerText ?? "", selector);
-  const offered = () => until(tab, "the card is shown", () => document.getElementById("get-model") !== null, undefined, 60);
+  const offered = () => until(tab, "the card is shown", () => document.getElementById("get-model") !== null);
   const named = (name: string) =>
-    until(tab, `${name} is in use`, (name) => document.getElementById("model-name")?.textContent === name, name, 120);
+    until(tab, `${name} is in use`, (name) => document.getElementById("model-name")?.textContent === name, name);
   /** The model's weights are random, so its answer would be long. */
-  const answers = () =>
-    until(tab, "it answers", () => document.querySelector("#underway .words, #log .turn.model .words")?.textContent, undefined, 120);
+  const answers = () => until(tab, "it answers", () => document.querySelector("#underway .words, #log .turn.model .words")?.textContent);
   const reload = async () => {
     const address = await tab.run(() => location.href);
     await tab.goto("about:blank");
@@ -91,12 +90,12 @@ inBrowsers("a first photograph", (browser) => {
   test("a reload during the download loses neither the photograph nor the answer", async () => {
     await dropPhotograph();
     await offered();
-    site.delayMs = 3000;
+    site.isHeld = () => true;
     await tab.click("#get-model");
     await until(tab, "the download is shown", () => document.querySelector("#downloads li") !== null);
     await reload();
     assert.equal(await tab.run(() => document.querySelectorAll("#log .turn.user img").length), 1);
-    site.delayMs = 0;
+    site.isHeld = () => false;
     await named(NAME);
     await answers();
   });
@@ -123,26 +122,26 @@ inBrowsers("a first photograph", (browser) => {
           return button !== null;
         },
         card(label),
-        60,
       );
     await tab.click("#models summary");
     const size = `${(bytes / 1e6).toPrecision(3)} MB`.replace(/^0\.(\d+) MB$/, "$1 kB");
-    await until(tab, "the size is shown", (size) => document.getElementById("known")?.innerText.includes(`Download: ${size}`), size, 30);
-    site.delayMs = 300;
+    await until(tab, "the size is shown", (size) => document.getElementById("known")?.innerText.includes(`Download: ${size}`), size);
+    // It stops after some bytes.
+    const isBegun = () => (site.sent.get(`/${TEXT}`) ?? 0) > 0;
+    site.isHeld = isBegun;
     await act(`Download ${size}`);
-    while (!site.sent.get(`/${TEXT}`)) await new Promise((resolve) => setTimeout(resolve, 20));
-    site.delayMs = 600_000;
+    while (!isBegun()) await new Promise((resolve) => setTimeout(resolve, 20));
     await drop(tab, { from: (await galleryFiles(tab))[0] as string, name: "scene.png" });
     assert.match(await nextAnswer(tab), /\w+ \w+/, "the demo model answers meanwhile");
     await act("Pause");
-    await until(tab, "it is paused", () => /paused at/.test(document.querySelector("#downloads li")?.textContent ?? ""), undefined, 30);
+    await until(tab, "it is paused", () => /paused at/.test(document.querySelector("#downloads li")?.textContent ?? ""));
     await act("Continue");
     await act("Pause");
     // A model this small has no part that is stored before its end; import.test.ts has larger ones.
     await tab.click("#models summary");
     await reload();
     assert.match(await nextAnswer(tab), /\w+ \w+/, "the conversation is kept");
-    site.delayMs = 0;
+    site.isHeld = () => false;
     site.sent.clear();
     await tab.click("#models summary");
     await act(`Download ${size}`);
@@ -168,13 +167,7 @@ inBrowsers("a first photograph", (browser) => {
       },
       NAME,
     );
-    await until(
-      tab,
-      "it is told",
-      () => /not the files of a model/.test(document.querySelector("#downloads li")?.textContent ?? ""),
-      undefined,
-      60,
-    );
+    await until(tab, "it is told", () => /not the files of a model/.test(document.querySelector("#downloads li")?.textContent ?? ""));
     assert.equal(await text("#model-name"), "demo model");
     await askByKeyboard(tab, "What color is it?");
     await nextAnswer(tab, 1);
@@ -187,12 +180,8 @@ inBrowsers("a first photograph", (browser) => {
     for (const visit of ["at once", "after a reload"]) {
       if (visit !== "at once") await reload();
       await tab.click("#models summary");
-      await until(
-        tab,
-        `it is shown ${visit}`,
-        () => /words a second \(measured here\)/.test(document.getElementById("known")?.innerText ?? ""),
-        undefined,
-        30,
+      await until(tab, `it is shown ${visit}`, () =>
+        /words a second \(measured here\)/.test(document.getElementById("known")?.innerText ?? ""),
       );
       await tab.click("#models summary");
     }

@@ -158,8 +158,7 @@ inBrowsers("imports", (browser) => {
     let resumed = 0;
     for (let kill = 0; kill < count; kill++) {
       await forget(tab, expected.packageUrl);
-      await interrupt(tab, Math.floor((70 * (kill + random())) / count), kill % 2 === 0, PINNED);
-      await new Promise((resolve) => setTimeout(resolve, 30));
+      await interrupt(tab, site, Math.floor((70 * (kill + random())) / count), kill % 2 === 0, PINNED);
       const [interrupted] = await listInterrupted(tab);
       site.sent.clear();
       const { manifest, firstLoaded } = await make(tab, PAIR, PINNED);
@@ -180,7 +179,7 @@ inBrowsers("imports", (browser) => {
   test("a changed file is imported again from the start", async () => {
     const { packageUrl } = await make(tab, PAIR, SMALL);
     await forget(tab, packageUrl);
-    await interrupt(tab, 40, false);
+    await interrupt(tab, site, 40, false);
     assert.equal((await listInterrupted(tab)).length, 1);
     site.replaced.set("/gguf/q4_k.gguf", readFileSync(`${fixtures}/q5_k.gguf`));
     const changed = await make(tab, PAIR, SMALL);
@@ -253,8 +252,16 @@ async function makeInPage({ source, options }: { source: unknown; options?: Impo
   return { ...made, manifest, firstLoaded };
 }
 
-/** Begins an import and ends its worker, or the whole page, after this many reports of progress. */
-async function interrupt(tab: Tab, reports: number, byLeaving: boolean, options: ImportOptions = SMALL): Promise<void> {
+/** Begins an import, and ends its worker or the whole page after this many reports of progress. Returns when no request is under way. */
+async function interrupt(tab: Tab, site: Site, reports: number, byLeaving: boolean, options: ImportOptions = SMALL): Promise<void> {
+  // The import waits for the server after each report, and so cannot end before it is interrupted.
+  site.delayMs = 30;
+  await beginAndEnd(tab, reports, byLeaving, options);
+  while (site.open > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  site.delayMs = 0;
+}
+
+async function beginAndEnd(tab: Tab, reports: number, byLeaving: boolean, options: ImportOptions): Promise<void> {
   await tab.run(
     async ({ pair, options, reports, byLeaving }) => {
       const { importModel } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");

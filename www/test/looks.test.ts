@@ -106,9 +106,9 @@ interface TestWindow {
 }
 
 const shown = (tab: Tab, selector: string) =>
-  until(tab, `${selector} is shown`, (selector) => document.querySelector(selector) !== null, selector, 30);
+  until(tab, `${selector} is shown`, (selector) => document.querySelector(selector) !== null, selector);
 const gone = (tab: Tab, selector: string) =>
-  until(tab, `${selector} is gone`, (selector) => document.querySelector(selector) === null, selector, 30);
+  until(tab, `${selector} is gone`, (selector) => document.querySelector(selector) === null, selector);
 const click = (tab: Tab, selector: string) => tab.run((selector) => document.querySelector<HTMLElement>(selector)?.click(), selector);
 /** Pictures that were sent last: their sizes, and the colours at the middle of their quarters. */
 const sentLast = (tab: Tab) =>
@@ -151,23 +151,11 @@ inBrowsers("pictures that are taken", (browser) => {
 
   test("a picture of the camera reaches the model, and the camera is switched off", async () => {
     await tab.click("#camera");
-    await until(
-      tab,
-      "the camera shows a picture",
-      () => (document.querySelector<HTMLVideoElement>("#camera-live")?.videoWidth ?? 0) > 0,
-      undefined,
-      60,
-    );
+    await until(tab, "the camera shows a picture", () => (document.querySelector<HTMLVideoElement>("#camera-live")?.videoWidth ?? 0) > 0);
     await click(tab, "#camera-take");
     await shown(tab, "#camera-use");
     await click(tab, "#camera-again");
-    await until(
-      tab,
-      "it shows a picture again",
-      () => (document.querySelector<HTMLVideoElement>("#camera-live")?.videoWidth ?? 0) > 0,
-      undefined,
-      60,
-    );
+    await until(tab, "it shows a picture again", () => (document.querySelector<HTMLVideoElement>("#camera-live")?.videoWidth ?? 0) > 0);
     await click(tab, "#camera-take");
     await shown(tab, "#camera-use");
     await click(tab, "#camera-use");
@@ -181,13 +169,7 @@ inBrowsers("pictures that are taken", (browser) => {
 
   test("a camera that is denied, missing or unplugged is told, and can be started again", async () => {
     const told = (words: RegExp) =>
-      until(
-        tab,
-        String(words),
-        (words) => new RegExp(words).test(document.querySelector("#camera-told")?.textContent ?? ""),
-        words.source,
-        30,
-      );
+      until(tab, String(words), (words) => new RegExp(words).test(document.querySelector("#camera-told")?.textContent ?? ""), words.source);
     const faults = {
       NotAllowedError: /does not let this page use the camera/,
       NotFoundError: /No camera was found/,
@@ -238,10 +220,11 @@ inBrowsers("pictures that are taken", (browser) => {
       const canvas = document.createElement("canvas");
       [canvas.width, canvas.height] = [160, 120];
       const context = canvas.getContext("2d");
-      const begun = performance.now();
+      // Red until 2 s after the recording has begun, which may take a while.
+      let begun = Infinity;
       const draw = () => {
         if (!context) return;
-        context.fillStyle = performance.now() - begun < 1000 ? "red" : "blue";
+        context.fillStyle = performance.now() - begun < 2000 ? "red" : "blue";
         context.fillRect(0, 0, 160, 120);
       };
       draw();
@@ -249,8 +232,11 @@ inBrowsers("pictures that are taken", (browser) => {
       const recorder = new MediaRecorder(canvas.captureStream(30), { mimeType: "video/webm" });
       const parts: Blob[] = [];
       recorder.ondataavailable = ({ data }) => parts.push(data);
+      const started = new Promise((resolve) => (recorder.onstart = resolve));
       recorder.start();
-      await new Promise((resolve) => setTimeout(resolve, 2500));
+      await started;
+      begun = performance.now();
+      await new Promise((resolve) => setTimeout(resolve, 3500));
       recorder.stop();
       await new Promise((resolve) => (recorder.onstop = resolve));
       clearInterval(timer);
@@ -260,13 +246,7 @@ inBrowsers("pictures that are taken", (browser) => {
       return parts.length > 0;
     });
     assert.ok(isMade);
-    await until(
-      tab,
-      "the video is there",
-      () => document.querySelector<HTMLButtonElement>("#video-take")?.disabled === false,
-      undefined,
-      60,
-    );
+    await until(tab, "the video is there", () => document.querySelector<HTMLButtonElement>("#video-take")?.disabled === false);
     const colourAt = async (seconds: number, before: number) => {
       await tab.run((seconds) => {
         const slider = document.querySelector<HTMLInputElement>("#video-position");
@@ -276,13 +256,7 @@ inBrowsers("pictures that are taken", (browser) => {
         slider.value = String(seconds);
         slider.dispatchEvent(new Event("input", { bubbles: true }));
       }, seconds);
-      await until(
-        tab,
-        "the frame is there",
-        () => document.querySelector<HTMLVideoElement>("#video-dialog video")?.seeking === false,
-        undefined,
-        30,
-      );
+      await until(tab, "the frame is there", () => document.querySelector<HTMLVideoElement>("#video-dialog video")?.seeking === false);
       await new Promise((resolve) => setTimeout(resolve, 300));
       await click(tab, "#video-take");
       await shown(tab, "#tray img");
@@ -296,13 +270,7 @@ inBrowsers("pictures that are taken", (browser) => {
 
   test("a picture that the browser cannot read is named, with a way out", async () => {
     await drop(tab, { text: "\u0000\u0000\u0000\u0018ftypheic", name: "photo.heic" });
-    await until(
-      tab,
-      "it is told",
-      () => /cannot read HEIC pictures/.test(document.querySelector("#tray")?.textContent ?? ""),
-      undefined,
-      30,
-    );
+    await until(tab, "it is told", () => /cannot read HEIC pictures/.test(document.querySelector("#tray")?.textContent ?? ""));
   });
 });
 
@@ -350,7 +318,7 @@ inBrowsers("parts of pictures", (browser) => {
   /** Takes the part, asks about it, and checks size and colours of what was sent. */
   async function assertSent(size: [number, number], colours: readonly string[]): Promise<void> {
     await gone(tab, "#picture-dialog");
-    await until(tab, "the part is in the tray", () => document.querySelectorAll("#tray img").length === 2, undefined, 30);
+    await until(tab, "the part is in the tray", () => document.querySelectorAll("#tray img").length === 2);
     await click(tab, "#tray .remove");
     await ask(tab, "echo");
     await nextAnswer(tab);
@@ -435,12 +403,12 @@ inBrowsers("parts of pictures", (browser) => {
     await number("width", 60);
     await click(tab, "#picture-take");
     await gone(tab, "#picture-dialog");
-    await until(tab, "the part is in the tray", () => document.querySelectorAll("#tray img").length === 2, undefined, 60);
+    await until(tab, "the part is in the tray", () => document.querySelectorAll("#tray img").length === 2);
     await click(tab, "#tray .remove");
     await click(tab, "#tray button.picture");
     await shown(tab, "#picture-original");
     await click(tab, "#picture-original");
-    await until(tab, "the whole is shown", () => document.querySelector<HTMLInputElement>("#frame-width")?.value === "60", undefined, 30);
+    await until(tab, "the whole is shown", () => document.querySelector<HTMLInputElement>("#frame-width")?.value === "60");
     await tab.press("Escape");
     await ask(tab, "echo");
     await nextAnswer(tab);

@@ -56,14 +56,21 @@ export interface RemoteRead {
   options: Omit<RemoteFileOptions, "signal" | "onReceived">;
   /** `[start, end]` of each read, one after another. A number: sequential reads of that many bytes. */
   reads: [number, number][] | number;
-  abortAfterMs?: number;
 }
 
 export type RemoteOutcome = ({ hash: string; size: number; ranges: boolean } | { error: ErrorData }) & { received: number };
 
+let reading = new AbortController();
+
+/** Aborts all reads that have begun. */
+function abortReads(): void {
+  reading.abort();
+  reading = new AbortController();
+}
+
 /** SHA-256 of all bytes in the order of the reads. */
-async function readRemote({ urls, options, reads, abortAfterMs }: RemoteRead): Promise<RemoteOutcome> {
-  const signal = abortAfterMs === undefined ? undefined : AbortSignal.timeout(abortAfterMs);
+async function readRemote({ urls, options, reads }: RemoteRead): Promise<RemoteOutcome> {
+  const { signal } = reading;
   let received = 0;
   let file: RemoteFile | null = null;
   try {
@@ -104,6 +111,6 @@ async function runAll(
   return outcomes;
 }
 
-const network = { loadPackage, readRemote, runAll, packages, PackageFolder, importedUrl, sha256 };
+const network = { loadPackage, readRemote, abortReads, runAll, packages, PackageFolder, importedUrl, sha256 };
 export type NetworkPage = typeof network;
 Object.assign(window, { network });

@@ -12,7 +12,7 @@ interface Kept {
   engine: Engine;
   /** Answers to {@link QUESTIONS}, asked one after another. */
   alone: string[];
-  ask: (question: string, options?: { signal?: AbortSignal; max_tokens?: number }) => Promise<string>;
+  ask: (question: string, options?: { signal?: AbortSignal; max_tokens?: number; logit_bias?: Record<number, number> }) => Promise<string>;
 }
 
 inBrowsers("parallel", (browser) => {
@@ -26,8 +26,8 @@ inBrowsers("parallel", (browser) => {
       async ({ model, questions }) => {
         const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
         const kept = window as unknown as Kept;
-        kept.ask = async (question, { signal, max_tokens = 20 } = {}) => {
-          const request = { messages: [{ role: "user" as const, content: question }], max_tokens, temperature: 0 };
+        kept.ask = async (question, { signal, max_tokens = 20, logit_bias = {} } = {}) => {
+          const request = { messages: [{ role: "user" as const, content: question }], max_tokens, logit_bias, temperature: 0 };
           const { choices } = await kept.engine.chat.completions.create(request, signal ? { signal } : {});
           return choices[0]?.message.content ?? "";
         };
@@ -103,14 +103,15 @@ inBrowsers("parallel", (browser) => {
       const request = { messages: [{ role: "user" as const, content: "say much" }], max_tokens: 24, temperature: 0, stream: true as const };
       const unread = (await engine.chat.completions.create(request))[Symbol.asyncIterator]();
       await unread.next();
-      const first = outcome(ask(questions[1] ?? "", { signal: stop.signal, max_tokens: 200 }));
+      // Without the token that ends answers.
+      const first = outcome(ask(questions[1] ?? "", { signal: stop.signal, max_tokens: 1800, logit_bias: { 2: -100 } }));
       const asked = [
         outcome(ask(questions[2] ?? "")),
         outcome(ask("")),
         outcome(ask("a".repeat(20_000))),
         outcome(ask(questions[3] ?? "")),
       ];
-      // At once: on the processor 200 tokens of this model take a few milliseconds.
+      // At once: on the processor 1800 tokens of this model take some tens of milliseconds.
       setTimeout(() => stop.abort("given up"), 0);
       const answers = await Promise.all(asked);
       const memory = (await engine.memoryNow()).peak;
@@ -128,9 +129,11 @@ inBrowsers("parallel", (browser) => {
   });
 
   test("a batch is answered several requests at a time, every id once, and chats take priority", async () => {
-    const { order, texts } = await tab.run(async (questions) => {
+    // So many that the others are not over when the chat is asked.
+    const asked = Array.from({ length: 8 }, () => QUESTIONS).flat();
+    const { order, texts } = await tab.run(async (asked) => {
       const { engine, ask } = window as unknown as Kept;
-      const lines: BatchRequest[] = questions.concat(questions).map((content, index) => ({
+      const lines: BatchRequest[] = asked.map((content, index) => ({
         custom_id: `line ${index}`,
         url: "/v1/chat/completions",
         body: { messages: [{ role: "user", content }], max_tokens: 20, temperature: 0 },
@@ -146,9 +149,9 @@ inBrowsers("parallel", (browser) => {
       }
       await person;
       return { order, texts };
-    }, QUESTIONS);
+    }, asked);
     const { alone } = await tab.run(() => ({ alone: (window as unknown as Kept).alone }));
-    const ids = QUESTIONS.concat(QUESTIONS).map((_, index) => `line ${index}`);
+    const ids = asked.map((_, index) => `line ${index}`);
     assert.deepEqual(order.filter((id) => id !== "person").sort(), [...ids].sort());
     for (const [index, id] of ids.entries()) assert.equal(texts[id], alone[index % QUESTIONS.length], id);
     assert.ok(order.indexOf("person") < order.length - 2, order.join(", "));

@@ -18,6 +18,10 @@ export interface Site {
   requests: Map<string, number>;
   /** Bytes of fixtures that were sent, by path. */
   sent: Map<string, number>;
+  /** Responses with fixtures that are under way. */
+  open: number;
+  /** Responses with fixtures wait while this returns true. */
+  isHeld: () => boolean;
   /** Delay of responses with fixtures. */
   delayMs: number;
   /** Bytes to send instead of a file, by path. */
@@ -64,9 +68,12 @@ export async function startSite(): Promise<Site> {
     ].find(([prefix]) => path.startsWith(prefix as string));
     if (!outside) return false;
     const [prefix, folder] = outside as [string, string];
+    site.open++;
+    response.once("close", () => site.open--);
     const wait = new Promise((resolve) => setTimeout(resolve, site.delayMs).unref());
     void Promise.all([readFile(join(folder, path.slice(prefix.length))), wait]).then(
-      ([file]) => {
+      async ([file]) => {
+        while (site.isHeld() && !response.destroyed) await new Promise((resolve) => setTimeout(resolve, 20).unref());
         // The client has gone while this waited.
         if (response.destroyed) return;
         const bytes = sendRange(file, request, response);
@@ -81,7 +88,18 @@ export async function startSite(): Promise<Site> {
     if (running) await server.close();
     running = false;
   };
-  const site: Site = { url: server.url, requests, sent, delayMs: 0, replaced, replacedOnce, headers: {}, stop };
+  const site: Site = {
+    url: server.url,
+    requests,
+    sent,
+    open: 0,
+    isHeld: () => false,
+    delayMs: 0,
+    replaced,
+    replacedOnce,
+    headers: {},
+    stop,
+  };
   return site;
 }
 

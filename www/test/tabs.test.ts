@@ -211,7 +211,7 @@ inBrowsers("tabs", (browser) => {
       for (const { url } of await packages.list()) await packages.delete(url);
     });
     site.replaced.set(`${MODEL}model.json`, new TextEncoder().encode("{}"));
-    await ask(two, LONG);
+    await ask(two, { ...LONG, max_tokens: 450, logit_bias: { 2: -100 } });
     await begun(two, 5);
     await one.closeAlone();
     assert.doesNotMatch(await outcome(two), /^(stop|length): /);

@@ -82,7 +82,9 @@ inBrowsers("tuning", (browser) => {
     test(`tuning is stored; kernels with ${features.join(" and ")} are used if supported and give the same results`, async () => {
       // Results are stored for each arithmetic.
       const stored = arithmetic === "fast" ? 2 : 1;
-      const tuned = await load({ tune: "always", arithmetic });
+      let tuned = await load({ tune: "always", arithmetic });
+      // Nothing is tried while the machine is so busy that an idle device is waited for.
+      for (let again = 0; again < 4 && !tuned.known.at(-1)?.tried; again++) tuned = await load({ tune: "always", arithmetic });
       assert.equal(tuned.known.length, stored);
       assert.ok((tuned.known.at(-1)?.tried ?? 0) > 0);
       assert.deepEqual(tuned.selfTest.failed, []);

@@ -8,6 +8,8 @@ import { startSite, type Site } from "./site.js";
 
 const BUDGETS: Budgets = { request: { tokens: 45 }, key: { tokens: 150 } };
 
+const DAY_MS = 86_400_000;
+
 /** A request for an answer of a given length. */
 const endless = (user: string, more: object = {}): ChatCompletionRequest => ({
   messages: [{ role: "user", content: "Hello" }],
@@ -55,6 +57,9 @@ inBrowsers("usage", (browser) => {
   let site: Site;
   let tab: Tab;
   before(async () => {
+    // Budgets are those of a day of UTC, which must not end meanwhile.
+    const left = DAY_MS - (Date.now() % DAY_MS);
+    if (left < 300_000) await new Promise((resolve) => setTimeout(resolve, left));
     site = await startSite();
     tab = await openClientPage(browser(), site, { budgets: BUDGETS });
   });

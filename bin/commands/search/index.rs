@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn an_index_survives_a_torn_line_and_forgets_what_is_gone() {
-        let path = std::env::temp_dir().join(format!("ocelli-index-{}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("ocelli-index-{}", crate::shared::api::random_name()));
         let header = Header::new(b"{}", 2, String::new());
         let mut index = Index::open(&path, header.clone()).expect("a new index");
         index.keep(|_| true).expect("a file");

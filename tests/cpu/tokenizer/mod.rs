@@ -231,7 +231,7 @@ fn long_texts_take_no_longer_than_their_length_asks() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(600) })]
+    #![proptest_config(crate::fixed_cases(600))]
 
     #[test]
     fn any_text_round_trips(text in any::<String>()) {

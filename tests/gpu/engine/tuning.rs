@@ -21,6 +21,11 @@ pub(super) fn milliseconds() -> f64 {
     START.get_or_init(Instant::now).elapsed().as_secs_f64() * 1e3
 }
 
+/// A clock at a tenth of the speed. Nothing is tried if an idle device is waited for 5 ms, as it can be on a busy machine.
+fn slowed() -> f64 {
+    milliseconds() / 10.0
+}
+
 /// A clock that advances by `STEP` milliseconds at every reading.
 fn hurrying<const STEP: u64>() -> f64 {
     static NOW: AtomicU64 = AtomicU64::new(0);
@@ -60,7 +65,7 @@ fn loads_try_all_ways_in_turn_and_the_model_says_the_same() {
         let all = candidates(gpu.kernel_config());
         let (mut tuned, mut loads) = (Tuned::default(), 0);
         while tuned.tried < all {
-            let options = LoadOptions { tune: Tune::Always, tuned, ..LoadOptions::new(milliseconds) };
+            let options = LoadOptions { tune: Tune::Always, tuned, ..LoadOptions::new(slowed) };
             let mut engine = load(&gpu, &files, options).await;
             assert!(engine.tuned().tried > tuned.tried, "every load tries something");
             tuned = engine.tuned();
@@ -73,7 +78,7 @@ fn loads_try_all_ways_in_turn_and_the_model_says_the_same() {
             assert_eq!(fresh_answer(&mut engine, &question).await.tokens, said, "with {tuned:?}");
         }
         println!("{all} ways tried in {loads} loads: {tuned:?}");
-        let options = LoadOptions { tune: Tune::Always, tuned, ..LoadOptions::new(milliseconds) };
+        let options = LoadOptions { tune: Tune::Always, tuned, ..LoadOptions::new(slowed) };
         assert_eq!(load(&gpu, &files, options).await.tuned(), tuned, "there is nothing left to try");
     });
 }
@@ -109,7 +114,7 @@ fn models_of_every_family_are_tried() {
             let gpu = device(|_| ()).await;
             let mut tuned = Tuned::default();
             loop {
-                let options = LoadOptions { tune: Tune::Always, tuned, ..LoadOptions::new(milliseconds) };
+                let options = LoadOptions { tune: Tune::Always, tuned, ..LoadOptions::new(slowed) };
                 let engine = load(&gpu, &files, options).await;
                 assert!(engine.tuned().tried > tuned.tried, "{checkpoint}");
                 tuned = engine.tuned();
@@ -141,7 +146,7 @@ fn a_trial_that_loses_the_device_is_not_repeated() {
     pollster::block_on(async {
         let files = packages::pack("untied", Layout::Q4_0).await;
         let quiet = Injection::default();
-        let never = LoadOptions { tune: Tune::Never, ..LoadOptions::new(milliseconds) };
+        let never = LoadOptions { tune: Tune::Never, ..LoadOptions::new(slowed) };
         let gpu = quiet.open().await.expect("a device");
         load(&gpu, &files, never).await;
         let all = candidates(gpu.kernel_config());
@@ -178,7 +183,7 @@ fn a_variant_that_writes_nothing_does_not_win() {
         .await;
         let (mut tuned, of_products) = (Tuned::default(), TuningGroup::Gemv.candidates(gpu.kernel_config()).len());
         while tuned.tried < of_products {
-            let options = LoadOptions { tune: Tune::Always, tuned, ..LoadOptions::new(milliseconds) };
+            let options = LoadOptions { tune: Tune::Always, tuned, ..LoadOptions::new(slowed) };
             let engine = load(&gpu, &files, options).await;
             assert!(engine.self_test().failed.is_empty(), "{:?}", engine.self_test());
             tuned = engine.tuned();

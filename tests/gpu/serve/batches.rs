@@ -80,7 +80,8 @@ fn answered(lines: &[Value]) -> BTreeMap<String, String> {
 #[test]
 fn a_batch_is_answered_like_single_requests_and_yields_to_a_person() {
     let server = Server::start(&[]);
-    let long = endless(200, json!({}));
+    // Longer than the answer to a person, on any machine.
+    let long = endless(900, json!({}));
     let alone = said(&server.post(CHAT, &long));
     let lines = [
         line("long 1", &long),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::batches::{content, create, folder, has_ended, line, upload, wait};
 use super::client::{Reply, Server};
-use super::{CHAT, about_a_picture, endless, with};
+use super::{CHAT, about_a_picture, endless, not_at_midnight, with};
 
 /// A server that stores usage in a folder.
 fn start(folder: &Path, more: &[&str]) -> Server {
@@ -30,6 +30,7 @@ fn of(user: &str, tokens: usize) -> Value {
 
 #[test]
 fn a_budget_refuses_before_any_work_ends_answers_at_its_limit_and_outlives_a_kill() {
+    not_at_midnight();
     let folder = folder("usage");
     let limits = ["--request-tokens", "45", "--key-tokens", "200"];
     let server = start(&folder, &limits);
@@ -115,6 +116,7 @@ fn a_budget_refuses_before_any_work_ends_answers_at_its_limit_and_outlives_a_kil
 
 #[test]
 fn simultaneous_clients_of_a_key_exceed_its_budget_by_at_most_a_token_each() {
+    not_at_midnight();
     let server = Server::start(&["--key-tokens", "150"]);
     let spent: u64 = std::thread::scope(|scope| {
         let ask = |number: usize| {
@@ -145,6 +147,7 @@ fn nothing_is_counted_without_limits() {
 
 #[test]
 fn a_batch_has_its_own_budget_and_the_default_user_is_that_of_the_api_key() {
+    not_at_midnight();
     let server = Server::start(&["--batch-tokens", "120"]);
     let lines: Vec<String> = (0..10).map(|index| line(&index.to_string(), &endless(40, json!({})))).collect();
     let file = upload(&server, "batch", &lines.join("\n")).json();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::batches::{folder, form, has_ended, line};
 use super::client::{Reply, Server, post, request};
-use super::{CHAT, endless};
+use super::{CHAT, endless, not_at_midnight};
 
 /// A new key with its entry for the file.
 fn new_key(name: &str, more: &[&str]) -> (String, Value) {
@@ -83,6 +83,7 @@ fn wait_for(what: &str, is_done: impl Fn() -> bool) {
 
 #[test]
 fn a_key_has_its_own_files_batches_and_usage() {
+    not_at_midnight();
     let [ann, bob, root] =
         [("ann", &[][..]), ("bob", &[]), ("root", &["--admin"])].map(|(name, more)| new_key(name, more));
     let path = file("keys", &[ann.1, bob.1, root.1]);
@@ -152,6 +153,7 @@ fn cached_prompts_of_another_key_are_not_found() {
 
 #[test]
 fn keys_end_by_day_by_budget_and_with_their_entry() {
+    not_at_midnight();
     let old = new_key("old", &["--expires", "2020-01-01"]);
     let (small, large) = (new_key("small", &["--tokens", "40"]), new_key("large", &[]));
     let path = file("keys-end", &[old.1, small.1.clone(), large.1.clone()]);

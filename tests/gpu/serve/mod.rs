@@ -15,6 +15,7 @@ mod thoughts;
 
 use std::io::{Read, Write};
 use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use client::{Reply, Server, post, request};
 use serde_json::{Value, json};
@@ -36,6 +37,15 @@ pub(crate) fn endless(tokens: usize, more: Value) -> Value {
     let bias = json!({"2": -100});
     let request = json!({"messages": [{"role": "user", "content": "Hello"}], "max_tokens": tokens, "temperature": 0, "logit_bias": bias});
     with(request, more)
+}
+
+/// Waits for the next day of UTC if it is about to begin, for tests of what is counted by day.
+fn not_at_midnight() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970").as_secs();
+    let left = 86_400 - now % 86_400;
+    if left < 180 {
+        std::thread::sleep(Duration::from_secs(left));
+    }
 }
 
 fn with(mut request: Value, more: Value) -> Value {

@@ -36,11 +36,16 @@ fn wait_for_a_file(folder: &Path) {
     }
 }
 
+/// A server on the GPU. On the processor prompts take so little time that it depends on measured times if a conversation is kept.
+fn start(more: &[&str]) -> Server {
+    Server::start(&[&["--device", "gpu"], more].concat())
+}
+
 #[test]
 fn a_restarted_server_continues_conversations() {
     let folder = folder("conversations");
     let path = folder.to_str().expect("a path");
-    let mut server = Server::start(&["--cache", path]);
+    let mut server = start(&["--cache", path]);
     let question = about_a_picture(json!({}));
     assert_eq!(said(&server.post(CHAT, &question)), WANTED);
     assert!(Server::attempt(&["--cache", path]).contains("another process has this folder"));
@@ -48,7 +53,7 @@ fn a_restarted_server_continues_conversations() {
     assert!(ended.success() && server.child.wait().expect("it ends").success());
     assert_eq!(kept(&folder).len(), 1, "what was said last is kept before it ends");
 
-    let server = Server::start(&["--cache", path]);
+    let server = start(&["--cache", path]);
     let mut talk = question["messages"].as_array().expect("a list").clone();
     talk.extend([json!({"role": "assistant", "content": WANTED}), json!({"role": "user", "content": "And?"})]);
     let ask = |server: &Server| {
@@ -57,21 +62,21 @@ fn a_restarted_server_continues_conversations() {
     let again = ask(&server);
     assert!(cached(&again) > 60, "{again:?}");
     drop(server);
-    let cold = ask(&Server::start(&[]));
+    let cold = ask(&start(&[]));
     assert_eq!((said(&again), cached(&cold)), (said(&cold), 0));
 
     // Killed at any moment: files are complete or ignored.
     for file in kept(&folder) {
         fs::remove_file(file).expect("it was there");
     }
-    let server = Server::start(&["--cache", path]);
+    let server = start(&["--cache", path]);
     assert_eq!(said(&server.post(CHAT, &question)), WANTED);
     wait_for_a_file(&folder);
     drop(server);
     fs::write(folder.join("ocelli-0123.part"), b"half").expect("a file");
     let damaged = fs::read(&kept(&folder)[0]).expect("a file");
     fs::write(folder.join("abc.snapshot"), &damaged[..damaged.len() / 2]).expect("a file");
-    let server = Server::start(&["--cache", path]);
+    let server = start(&["--cache", path]);
     let reply = server.post(CHAT, &question);
     assert_eq!(said(&reply), WANTED);
     assert!(cached(&reply) > 40 && !folder.join("ocelli-0123.part").exists(), "{reply:?}");
