@@ -68,6 +68,7 @@ pub(super) async fn serve(listener: TcpListener, mut signals: Signals, server: A
     server.jobs.stop();
     signals.next().await;
     // The engine may hang.
+    server.batches.store.end();
     exit();
 }
 

@@ -165,7 +165,7 @@ impl Drop for Upload {
     fn drop(&mut self) {
         let Some(file) = &self.file else { return };
         if self.store.get::<FileObject>(&file.id).is_none() {
-            self.store.remove(&file.id);
+            self.store.discard(&file.id, file.bytes);
         }
     }
 }

@@ -149,7 +149,9 @@ impl Server {
         let (method, path, began) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
         // Probes have no key, and learn nothing but the state.
         if (method == Method::GET, &*path) == (true, "/health") {
-            return Ok(self.health());
+            let mut health = self.health();
+            set_headers(health.headers_mut(), &id, None);
+            return Ok(health);
         }
         let mut answer = match self.access.check(request.headers(), is_preflight) {
             Err(refusal) => plain(&refused(refusal).at(&path)),

@@ -195,11 +195,14 @@ impl Store {
 
     /// Removes a file and its bytes.
     pub(crate) fn remove(&self, id: &str) {
+        self.discard(id, fs::metadata(self.bytes(id)).map_or(0, |data| data.len()));
+    }
+
+    /// Removes a file and the bytes that were counted for it, of which some may not be written yet.
+    pub(crate) fn discard(&self, id: &str, bytes: u64) {
         // Without its JSON the object does not exist, even if the bytes remain. There may be none.
         let _ = fs::remove_file(self.path(id)).and_then(|()| durable::sync_folder(&self.folder));
-        let path = self.bytes(id);
-        let bytes = fs::metadata(&path).map_or(0, |data| data.len());
-        if fs::remove_file(path).is_ok() {
+        if fs::remove_file(self.bytes(id)).is_ok() {
             let less = |used: u64| Some(used.saturating_sub(bytes));
             let _ = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
         }
@@ -262,3 +265,6 @@ pub(crate) fn page<T: Object>(
     let list = json!({"object": "list", "data": shown, "first_id": id(shown.first()), "last_id": id(shown.last()), "has_more": has_more});
     Ok(list.to_string())
 }
+
+#[cfg(test)]
+mod tests;

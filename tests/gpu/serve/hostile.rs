@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::client::{Server, post};
+use super::client::{Reply, Server, post, request};
 use super::{CHAT, base64, endless, with};
 
 /// Peak memory of a server in bytes.
@@ -193,22 +193,46 @@ fn cached_tokens_of_another_user_are_not_counted() {
     assert!(ask("bob") > Some(2));
 }
 
+/// Posts a form of parts, each a head and its content.
+fn upload(server: &Server, parts: &[(&str, &str)]) -> Reply {
+    let parts: String = parts.iter().map(|(head, content)| format!("--x\r\n{head}\r\n\r\n{content}\r\n")).collect();
+    let body = format!("{parts}--x--\r\n");
+    let head = format!(
+        "POST /v1/files HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: multipart/form-data; boundary=x\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    server.exchange(&[head.as_bytes(), body.as_bytes()].concat())
+}
+
+const PURPOSE: (&str, &str) = ("content-disposition: form-data; name=\"purpose\"", "batch");
+const FILE: &str = "content-disposition: form-data; name=\"file\"; filename=\"a.jsonl\"";
+
+#[test]
+fn a_full_store_refuses_files_until_others_are_deleted() {
+    let server = Server::start(&["--files-bytes", "1KiB"]);
+    let file = |bytes: usize| upload(&server, &[PURPOSE, (FILE, &"a".repeat(bytes))]);
+    let full = (413, "storage_full".into(), json!("file"));
+    // The refused file leaves no bytes.
+    assert_eq!(file(2000).error(), full);
+    let stored = file(1000);
+    assert_eq!((stored.status, &stored.json()["bytes"]), (200, &json!(1000)));
+    assert_eq!(file(100).error(), full);
+    let path = format!("/v1/files/{}", stored.json()["id"].as_str().expect("an id"));
+    assert_eq!(server.exchange(&request("DELETE", &path, &[], b"")).status, 200);
+    assert_eq!(file(1000).status, 200);
+}
+
 #[test]
 fn heads_of_forms_are_bounded() {
     let server = Server::start(&[]);
-    let form = |head: &str, content: &str| {
-        let body = format!("--x\r\n{head}\r\n\r\n{content}\r\n--x--\r\n");
-        let head = format!(
-            "POST /v1/files HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: multipart/form-data; boundary=x\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
-        server.exchange(&[head.as_bytes(), body.as_bytes()].concat())
-    };
+    let form = |head: &str, content: &str| upload(&server, &[(head, content)]);
     let endless = format!("content-disposition: form-data; name=\"file\"; filename=\"{}\"", "a".repeat(8 << 20));
     let refused = form(&endless, "{}");
-    assert_eq!(refused.status, 400, "{refused:?}");
+    assert_eq!(refused.error(), (400, "invalid_value".into(), json!("body")));
+    assert!(refused.body.contains("the head of a part is too long"), "{refused:?}");
     let purpose = form("content-disposition: form-data; name=\"purpose\"", &"batch".repeat(100));
     assert_eq!(purpose.error(), (400, "invalid_value".into(), json!("purpose")));
+    assert!(purpose.body.contains("has more than 64 bytes"), "{purpose:?}");
 }
 
 #[test]
@@ -216,6 +240,7 @@ fn health_and_metrics_are_reported() {
     let server = Server::start(&["--api-key", "secret", "--log", "off"]);
     let health = server.get("/health", &[]);
     assert_eq!((health.status, health.json()), (200, json!({"status": "ok"})), "probes have no key");
+    assert!(health.headers.contains(&("cache-control".into(), "no-store".into())), "{health:?}");
     assert_eq!(server.get("/metrics", &[]).status, 401);
     let key = ["authorization: Bearer secret"];
     let body = endless(5, json!({})).to_string();
@@ -249,12 +274,7 @@ fn files_of_a_server_are_readable_by_their_owner_alone() {
     let text = |path: &std::path::Path| path.to_str().expect("text").to_owned();
     let server = Server::start(&["--files", &text(&folder), "--usage", &text(&usage)]);
     assert_eq!(server.post(CHAT, &endless(2, json!({}))).status, 200);
-    let body = "--x\r\ncontent-disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.jsonl\"\r\n\r\n{}\r\n--x--\r\n";
-    let head = format!(
-        "POST /v1/files HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: multipart/form-data; boundary=x\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    let stored = server.exchange(&[head.as_bytes(), body.as_bytes()].concat()).json();
+    let stored = upload(&server, &[PURPOSE, (FILE, "{}")]).json();
     assert_eq!(stored["bytes"], 2, "{stored}");
     let mode = |path: &std::path::Path| std::fs::metadata(path).expect("a file").mode() & 0o777;
     assert_eq!(mode(&folder), 0o700);

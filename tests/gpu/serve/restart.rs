@@ -56,9 +56,12 @@ fn a_restarted_server_continues_conversations() {
     let server = start(&["--cache", path]);
     let mut talk = question["messages"].as_array().expect("a list").clone();
     talk.extend([json!({"role": "assistant", "content": WANTED}), json!({"role": "user", "content": "And?"})]);
-    let ask = |server: &Server| {
-        server.post(CHAT, &json!({"messages": Value::from(talk.clone()), "temperature": 0, "max_tokens": 8}))
+    let ask_as = |server: &Server, user: Value| {
+        let messages = Value::from(talk.clone());
+        server.post(CHAT, &json!({"messages": messages, "temperature": 0, "max_tokens": 8, "user": user}))
     };
+    let ask = |server: &Server| ask_as(server, Value::Null);
+    assert_eq!(cached(&ask_as(&server, json!("bob"))), 0, "a conversation of somebody else");
     let again = ask(&server);
     assert!(cached(&again) > 60, "{again:?}");
     drop(server);
