@@ -218,19 +218,21 @@ inBrowsers("stored packages", (browser) => {
     assert.equal("error" in gone && gone.error.code, "io");
   });
 
-  test("without room for both versions the old one is replaced, if the new one then fits", async () => {
+  test("without room for both versions the old one stays until it is deleted", async () => {
     await load({ url });
     const newer = fakePackage([60_000, 50_000, 20_000], random(9));
     offer(() => null, newer);
-    const room = (free: number) =>
-      tab.run((free) => {
-        navigator.storage.estimate = async () => ({ quota: free, usage: 0 });
-      }, free);
-    await room(10_000);
+    await tab.run(() => {
+      navigator.storage.estimate = async () => ({ quota: 40_000, usage: 0 });
+    });
     const kept = await load({ url });
     assertDelivered(kept);
     assert.deepEqual(codes(kept), ["update-failed"]);
-    await room(40_000);
+    assert.equal((await list())[0]?.complete, true);
+    await tab.run(async (url) => {
+      await (window as unknown as { network: NetworkPage }).network.packages.delete(url);
+      navigator.storage.estimate = async () => ({ quota: 400_000, usage: 0 });
+    }, url);
     assertDelivered(await load({ url }), newer);
   });
 

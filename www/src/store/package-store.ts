@@ -84,8 +84,8 @@ export class PackageStore {
   }
 
   /**
-   * The manifest and the tokenizer, of the newest version that can be had. A whole stored version is replaced after the new one is whole, if
-   * there is room for both; if that fails, the stored one is used, with a warning.
+   * The manifest and the tokenizer, of the newest version that can be had. A whole stored version is replaced after the new one is whole; if
+   * that fails, also for lack of room, the stored one is used, with a warning.
    */
   async index(): Promise<PackageIndex> {
     this.options.onReport({ kind: "progress", stage: "manifest", loaded: 0, total: 0, cached: false });
@@ -209,9 +209,13 @@ export class PackageStore {
     const wanted = queue.reduce((sum, { bytes }) => sum + bytes, 0);
     const free = wanted > 0 ? await freeBytes() : null;
     if (free !== null && wanted > free) {
+      const shortage = storageError("storage-full", new Shortage(wanted, free));
+      if (this.isExpected(stored)) return this.stayWith(stored, shortage);
+      // One that may not be used makes room.
       const kept = new Set(newest.files.map(({ sha256 }) => sha256));
       const freed = stored.files.reduce((sum, { bytes, sha256 }) => sum + (kept.has(sha256) ? 0 : bytes), 0);
-      return wanted > free + freed ? this.stayWith(stored, storageError("storage-full", new Shortage(wanted, free))) : newest;
+      if (wanted > free + freed) throw shortage;
+      return newest;
     }
     const onProblem = (code: StorageProblem, cause: unknown) => {
       throw storageError(code, cause);
