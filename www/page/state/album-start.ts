@@ -4,7 +4,7 @@ import { activities, showActivity } from "./album-activity.js";
 import { rows } from "./kept.js";
 import { continuesAlbums } from "./settings.js";
 
-/** Finds albums that an earlier visit has begun; they continue by themselves if the settings say so. */
+/** Finds albums that an earlier visit has begun; they continue automatically if the settings say so. */
 export async function loadActivities(): Promise<void> {
   const store = await rows();
   for (const { id, title, isStarted, deletedAt } of await store.all("albums")) {

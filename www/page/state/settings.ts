@@ -22,7 +22,7 @@ export const longestAnswer = setting<number | null>("longestAnswer", null);
 /** Gigabytes of graphics memory as told by the user; browsers do not report it. */
 export const graphicsMemory = setting<number | null>("graphicsMemory", null);
 
-/** Continues albums by themselves when the page is opened. */
+/** Continues albums automatically when the page is opened. */
 export const continuesAlbums = setting("continuesAlbums", false);
 /** Keeps the screen on while an album is written. */
 export const keepsScreenOn = setting("keepsScreenOn", true);

@@ -7,7 +7,7 @@ const pictures = (value: number) => count(value, "picture", "pictures");
 export const albumWords = {
   heading: "Albums",
   about: "Alternative texts, captions and the words in the pictures of a whole folder, written on this device and reviewed by you.",
-  none: "There is no album yet. Give a folder of pictures, and go through their texts when they are written.",
+  none: "There is no album yet. Choose a folder of pictures; their texts are written and you review them.",
   create: "New album",
   list: "Albums",
   card: (done: number, total: number, review: number) =>
@@ -21,7 +21,7 @@ export const albumWords = {
   rename: "Title",
   settings: "Album settings",
   settingsHelp: "They count for pictures that are not written yet.",
-  continues: "Continue albums by themselves when the page opens",
+  continues: "Continue albums automatically when the page opens",
   screenOn: "Keep the screen on while an album is written",
   demo: "The demo model knows drawn shapes only and makes things up about photographs. For photographs, use a larger model.",
   models: "See models",
