@@ -120,7 +120,9 @@ inBrowsers("check", (browser) => {
     assert.ok(fitting.length > 0 && fitting.length < models.length - 1, fitting.join());
     for (const { fits, reasons, gpuMemory, alternatives, model } of models) {
       assert.equal(fits, !model.isGated && gpuMemory.least <= 6e9, model.id);
-      assert.ok(gpuMemory.least < gpuMemory.all && gpuMemory.all > model.packageBytes, model.id);
+      // Per-layer embeddings, half of this model, take no graphics memory.
+      const ofWeights = model.id === "gemma-4-e2b-it-qat" ? model.packageBytes / 2 : model.packageBytes;
+      assert.ok(gpuMemory.least < gpuMemory.all && gpuMemory.all > ofWeights, model.id);
       if (fits) continue;
       assert.deepEqual(reasons[0], {
         ...reasons[0],
