@@ -84,8 +84,14 @@ pub(crate) fn complain(error: &Error) {
 
 /// Reports events that concern the user on standard error.
 pub(crate) fn tell(event: &Event) {
-    if let Event::Recovering { attempt, reason } = event {
-        inform(&format!("the GPU was lost ({reason}); opening it again, attempt {attempt}"));
+    match event {
+        Event::Recovering { attempt, reason } => {
+            inform(&format!("the GPU was lost ({reason}); opening it again, attempt {attempt}"));
+        }
+        Event::Processor { device } => {
+            inform(&format!("continuing on the processor: {}", device.reason.as_deref().unwrap_or_default()));
+        }
+        _ => {}
     }
 }
 

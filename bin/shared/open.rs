@@ -11,7 +11,7 @@ use ocelli::package::manifest::{MANIFEST_FILE, Manifest};
 use ocelli::package::source::Directory;
 
 use super::args::MemoryArgs;
-use super::io::{inform, read};
+use super::io::{inform, read, warn};
 use super::progress::bar;
 use super::report::{LoadReport, plan_text, resident_peak};
 use super::tuning;
@@ -68,6 +68,7 @@ pub(crate) async fn load(package: &Path, context: Option<usize>, memory: &Memory
         LoadEvent::Bytes(bytes) => bar.inc(bytes),
         LoadEvent::Trial(tuned) => tuning::remember(&key, tuned),
         LoadEvent::Kernels { .. } => {}
+        LoadEvent::Processor { reason, .. } => warn(&format!("warning: computing on the processor, because {reason}")),
     };
     let engine = Engine::load(&gpu, &manifest, &tokenizer, Box::new(opened), options, &mut on_event).await;
     bar.finish_and_clear();

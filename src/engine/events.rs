@@ -3,6 +3,8 @@
 use super::prompt::picture_size::ShownPicture;
 use crate::chat::{CallPart, Date, ToolCall};
 use crate::engine::tuned::Tuned;
+use crate::error::Error;
+use crate::gpu::DeviceReport;
 
 /// Milliseconds since some fixed moment, from the platform.
 pub type Clock = fn() -> f64;
@@ -21,7 +23,7 @@ pub enum Stage {
 }
 
 /// Progress of loading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoadEvent {
     /// Bytes of the package read and uploaded since the last event.
     Bytes(u64),
@@ -35,6 +37,13 @@ pub enum LoadEvent {
     /// A trial of autotuning begins. The results count it already: stored at once, they exclude it from later loads if it takes the device
     /// down.
     Trial(Tuned),
+    /// The processor replaces the GPU. Loading starts again.
+    Processor {
+        /// The error that rules the GPU out.
+        error: Error,
+        /// The reason, for people.
+        reason: String,
+    },
 }
 
 /// A token of an answer with its log probability under the model's own distribution: before temperature, bias, penalties and filters.
@@ -87,6 +96,11 @@ pub enum Event {
         attempt: u32,
         /// The driver's reason.
         reason: String,
+    },
+    /// The GPU was lost too often and is replaced by the processor; the request then resumes.
+    Processor {
+        /// The processor, with the reason.
+        device: Box<DeviceReport>,
     },
     /// The answer's next token, if log probabilities were requested. Its text follows once its characters are complete.
     #[serde(skip)]

@@ -67,6 +67,26 @@ impl Gpu {
         Ok(again)
     }
 
+    /// Returns true for a GPU that the processor can replace.
+    pub fn has_fallback(&self) -> bool {
+        let GpuOptions { device, falls_back, host, .. } = &self.0.options;
+        (*falls_back || *device == DeviceChoice::Auto) && host.is_some() && self.host().is_none()
+    }
+
+    /// Drops a GPU with all its buffers and opens the processor in its place, which gives `reason` in its report. The ledger is kept.
+    ///
+    /// # Errors
+    /// [`Error::WebgpuUnavailable`] if the processor cannot be opened.
+    pub async fn fall_back(&self, reason: String) -> Result<Self> {
+        self.lose();
+        let pace = lock(&self.0.pace).of_another_device();
+        let opening = (self.0.options.clone(), self.0.ledger.clone(), pace);
+        let processor = Self::open_host(opening, Some(reason)).await?;
+        let features = self.kernel_config().features;
+        processor.set_kernel_config(KernelConfig { features, ..processor.kernel_config() });
+        Ok(processor)
+    }
+
     /// Destroys the device. Later operations fail with [`Error::DeviceLost`].
     pub fn lose(&self) {
         match &self.0.driver {
@@ -81,24 +101,37 @@ impl Gpu {
         if options.faults.as_ref().is_some_and(|faults| faults.refuse_to_open()) {
             return Err(unavailable("refused on order"));
         }
-        let opening = (options, ledger, pace);
-        match opening.0.device {
-            DeviceChoice::Cpu => Self::open_host(opening),
-            DeviceChoice::Gpu => Self::open_adapter(adapter().await?, opening).await,
-            DeviceChoice::Auto => match adapter().await {
-                Ok(adapter) if class_of(&adapter.get_info(), &opening.0) == DeviceClass::Hardware => {
-                    Self::open_adapter(adapter, opening).await
-                }
-                _ => Self::open_host(opening),
-            },
+        let (device, falls_back) = (options.device, options.falls_back || options.device == DeviceChoice::Auto);
+        if device == DeviceChoice::Cpu {
+            return Self::open_host((options, ledger, pace), None).await;
+        }
+        let fallback = (options.clone(), ledger.clone(), pace.of_another_device());
+        match Self::open_gpu((options, ledger, pace)).await {
+            Err(Error::WebgpuUnavailable { reason }) if falls_back => {
+                Self::open_host(fallback, Some(unusable(&reason))).await
+            }
+            opened => opened,
         }
     }
 
-    /// Opens the processor.
-    fn open_host((options, ledger, pace): Opening) -> Result<Self> {
+    /// Opens a GPU, of hardware if the choice is automatic.
+    async fn open_gpu(opening: Opening) -> Result<Self> {
+        let adapter = adapter().await?;
+        let info = adapter.get_info();
+        if opening.0.device == DeviceChoice::Auto && class_of(&info, &opening.0) != DeviceClass::Hardware {
+            return Err(unavailable(&format!("the only one is emulated by the processor ({})", info.name)));
+        }
+        Self::open_adapter(adapter, opening).await
+    }
+
+    /// Opens the processor, for a reason if the platform chose it.
+    async fn open_host((options, ledger, pace): Opening, reason: Option<String>) -> Result<Self> {
         let open = options.host.ok_or_else(|| unavailable("the processor cannot be a device here"))?;
+        if let Some(prepare) = options.prepare_host {
+            prepare().await?;
+        }
         let host = open(options.threads)?;
-        let report = DeviceReport::of_host(&host.report());
+        let report = DeviceReport { reason, ..DeviceReport::of_host(&host.report()) };
         let opened = Opened {
             driver: Driver::Host(host),
             max_binding: report.max_buffer_size.min(options.max_binding.unwrap_or(u64::MAX)),
@@ -142,6 +175,7 @@ impl Gpu {
             features,
             subgroup_sizes: sizes,
             threads: None,
+            reason: None,
         };
         let max_binding = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
         let opened = Opened {
@@ -256,6 +290,11 @@ impl Gpu {
 
 /// Options of a device that is being opened, its ledger and its pace.
 type Opening = (GpuOptions, Arc<Ledger>, Pace);
+
+/// The reason for the processor in place of a GPU, for people.
+pub(crate) fn unusable(reason: &str) -> String {
+    format!("the GPU cannot be used: {reason}")
+}
 
 fn unavailable(reason: &str) -> Error {
     Error::WebgpuUnavailable { reason: reason.into() }

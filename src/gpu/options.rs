@@ -4,12 +4,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::features::Features;
-use super::host::{HostReport, OpenHost};
+use super::host::{HostReport, OpenHost, PrepareHost};
 use super::kernel::Access;
 use super::kernel_config::DeviceClass;
 
 /// Description of a device for users and bug reports.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeviceReport {
     /// The adapter's name; a browser may hide it.
@@ -31,6 +31,9 @@ pub struct DeviceReport {
     /// Threads of a processor. Results do not depend on their number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
+    /// Reason for the processor in place of a GPU, if the choice was left to the platform.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Choice between a GPU and the processor itself.
@@ -53,8 +56,12 @@ pub enum DeviceChoice {
 pub struct GpuOptions {
     /// The kind of device.
     pub device: DeviceChoice,
+    /// Replaces a GPU that cannot be opened, computes wrong numbers or is lost repeatedly by the processor. [`DeviceChoice::Auto`] always does.
+    pub falls_back: bool,
     /// Opens the processor, where the platform has that.
     pub host: Option<OpenHost>,
+    /// Prepares the processor before it is opened, where that takes a download.
+    pub prepare_host: Option<PrepareHost>,
     /// Threads of the processor; all by default.
     pub threads: Option<usize>,
     /// Largest binding in bytes, if less than the device allows. Simulates a smaller device.
@@ -133,6 +140,7 @@ impl DeviceReport {
             features: Features::DOT,
             subgroup_sizes: [0, 0],
             threads: Some(host.threads),
+            reason: None,
         }
     }
 }

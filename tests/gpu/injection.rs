@@ -74,7 +74,12 @@ impl Injection {
 
     /// Opens a device with these faults.
     pub(crate) async fn open(&self) -> ocelli::Result<Gpu> {
-        Gpu::open_with(GpuOptions { faults: Some(self.0.clone()), ..GpuOptions::default() }).await
+        self.open_with(GpuOptions::default()).await
+    }
+
+    /// Opens a device with these faults and other options.
+    pub(crate) async fn open_with(&self, options: GpuOptions) -> ocelli::Result<Gpu> {
+        Gpu::open_with(GpuOptions { faults: Some(self.0.clone()), ..options }).await
     }
 }
 

@@ -14,7 +14,6 @@ import initWasm, {
   sha256,
   type AnswerEvent,
   type ChatEvent,
-  type CpuHost,
   type EngineLoadEvent,
   type MemoryReport,
   type OcelliEngine,
@@ -30,9 +29,8 @@ import { Accounts, report } from "./worker/budgets.js";
 import { compileAhead } from "./worker/compile-ahead.js";
 import { closeProcessor, openProcessor } from "./worker/cpu.js";
 import { EngineLoop } from "./worker/engine-loop.js";
-import { browserCaps } from "./worker/features.js";
+import { browserCaps, whyNoGpu } from "./worker/features.js";
 import { Formats } from "./worker/formats.js";
-import { openDevice } from "./worker/open-device.js";
 import { decodeFile, loadPictureFiles } from "./worker/picture-files.js";
 import { readPicture } from "./worker/picture.js";
 import {
@@ -175,11 +173,14 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
     let saved = Promise.resolve();
     const onEvent = (event: EngineLoadEvent) => {
       if (event.kind === "trial") saved = saved.then(() => saveTuning(known, event.key, event.tuned));
+      else if (event.kind === "processor") onReport(gpuNotUsed(event));
       else onReport({ kind: "progress", stage: "kernels", loaded: event.done, total: event.total, cached: false });
     };
-    const options = { ...call.options, browserCaps: await browserCaps(), known };
-    const open = (processor?: CpuHost) => loadEngine(manifest, tokenizer, readShard, options, onEvent, compileAhead, decodeFile, processor);
-    ({ engine, reason } = await openDevice(call.device, open, () => openProcessor(urls, call.threads), onReport));
+    reason = call.device === "auto" ? await whyNoGpu() : null;
+    const device = reason === null ? call.device : "cpu";
+    const options = { ...call.options, device, browserCaps: await browserCaps(), known };
+    const processor = () => openProcessor(urls, call.threads);
+    engine = await loadEngine(manifest, tokenizer, readShard, options, onEvent, compileAhead, decodeFile, processor);
     await saved;
     await saveTuning(known, engine.tuningKey(), engine.tuned());
     if (call.cacheBytes !== null) await keep(engine, call.cacheBytes, onReport);
@@ -204,6 +205,11 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
     config: engine.config(),
     mostTogether: engine.maxBatch(),
   };
+}
+
+/** The warning that the processor replaces a GPU. */
+function gpuNotUsed({ cause, reason }: { cause: string; reason: string }): LoadReport {
+  return { kind: "warning", code: "gpu-not-used", message: `the model runs on the processor, because ${reason}`, detail: { cause } };
 }
 
 /** Opens the files for conversations. Without file storage the model is used without them. */

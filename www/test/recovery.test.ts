@@ -1,7 +1,7 @@
 /** A GPU device is lost, or runs out of memory, during an answer: the answer continues unchanged. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import type { ChatCompletionRequest, Engine, ErrorData } from "../src/index.js";
+import type { ChatCompletionRequest, ChatEvent, Engine, ErrorData } from "../src/index.js";
 import { inBrowsers, type Tab } from "./driver.js";
 import { startSite, type Site } from "./site.js";
 
@@ -18,6 +18,8 @@ interface Losing {
 interface Said {
   pieces: string[];
   recovering: { attempt: number; reason: string }[];
+  /** Classes of devices that replaced the GPU. */
+  replaced: string[];
   error: ErrorData | null;
 }
 
@@ -25,6 +27,8 @@ interface Said {
 interface Kept {
   engine: Engine;
   losing: Losing;
+  /** The engine that `ask` asks. */
+  use(engine: Engine): void;
   ask(question: string, picture?: string, tokens?: number, format?: ChatCompletionRequest["response_format"]): Promise<Said>;
 }
 
@@ -60,7 +64,18 @@ const WORKER = `
     new BroadcastChannel("submissions").postMessage(submissions);
   };
 `;
-const FILES = { "/test/losing.js": WORKER, "/test/worker.js": 'import "./losing.js";\nimport "/ocelli/worker.js";\n' };
+/** Makes the emulated GPU look like one of hardware. */
+const HARDWARE = `
+  for (const name of ["vendor", "architecture", "device", "description"])
+    Object.defineProperty(GPUAdapterInfo.prototype, name, { get: () => (name === "vendor" ? "nvidia" : "") });
+  Object.defineProperty(GPUAdapterInfo.prototype, "isFallbackAdapter", { get: () => false });
+`;
+const FILES = {
+  "/test/hardware.js": HARDWARE,
+  "/test/replaceable.js": 'import "./hardware.js";\nimport "./losing.js";\nimport "/ocelli/worker.js";\n',
+  "/test/losing.js": WORKER,
+  "/test/worker.js": 'import "./losing.js";\nimport "/ocelli/worker.js";\n',
+};
 
 inBrowsers("recovery", (browser) => {
   let site: Site;
@@ -85,6 +100,7 @@ inBrowsers("recovery", (browser) => {
       };
       const worker = new Worker("/test/worker.js", { type: "module" });
       const engine = await Engine.load("/packages/tied_two_images-q8_0/", { worker, device: "gpu", context: 512 });
+      let asked = engine;
       const ask: Kept["ask"] = async (question, picture, tokens = 8, format = { type: "text" }) => {
         const text = { type: "text" as const, text: question };
         const content = picture ? [{ type: "image_url" as const, image_url: { url: picture } }, text] : [text];
@@ -95,12 +111,13 @@ inBrowsers("recovery", (browser) => {
           response_format: format,
           stream: true,
         };
-        const said: Said = { pieces: [], recovering: [], error: null };
+        const said: Said = { pieces: [], recovering: [], replaced: [], error: null };
         try {
-          const onProgress = (event: { kind: string }) => {
-            if (event.kind === "recovering") said.recovering.push(event as unknown as Said["recovering"][number]);
+          const onProgress = (event: ChatEvent) => {
+            if (event.kind === "recovering") said.recovering.push(event);
+            if (event.kind === "processor") said.replaced.push(event.device.class);
           };
-          for await (const chunk of await engine.chat.completions.create(request, { onProgress })) {
+          for await (const chunk of await asked.chat.completions.create(request, { onProgress })) {
             const piece = chunk.choices[0]?.delta.content;
             if (piece) said.pieces.push(piece);
           }
@@ -110,7 +127,10 @@ inBrowsers("recovery", (browser) => {
         }
         return said;
       };
-      Object.assign(window, { engine, losing, ask });
+      const use: Kept["use"] = (other) => {
+        asked = other;
+      };
+      Object.assign(window, { engine, losing, use, ask });
     });
   });
   after(async () => {
@@ -221,5 +241,29 @@ inBrowsers("recovery", (browser) => {
     assert.equal(always.error?.code, "out-of-memory");
     const { what, purpose, bytes, in_use } = always.error?.detail ?? {};
     assert.ok(what && purpose && Number(bytes) > 0 && Number(in_use) > 0, JSON.stringify(always.error));
+  });
+
+  test("a GPU of an automatic choice that is lost three times is replaced by the processor", async () => {
+    const { said, again, whole, device } = await tab.run(async () => {
+      const { engine, losing, use, ask } = window as unknown as Kept;
+      const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+      const whole = await ask("Who are you?");
+      engine.unload();
+      const worker = new Worker("/test/replaceable.js", { type: "module" });
+      const other = await Engine.load("/packages/tied_two_images-q8_0/", { worker, context: 512, kvPrecision: "f32", tune: "never" });
+      use(other);
+      await ask("one two three", undefined, 1);
+      const start = await losing.count();
+      await losing.at([start + 1, start + 3, start + 5]);
+      const said = await ask("Who are you?");
+      await losing.at([]);
+      return { said, again: await ask("Who are you?"), whole, device: other.device };
+    });
+    assert.deepEqual(said.error, null);
+    assert.deepEqual([said.recovering.map(({ attempt }) => attempt), said.replaced], [[1, 2], ["processor"]]);
+    assert.deepEqual([said.pieces, again.pieces], [whole.pieces, whole.pieces]);
+    assert.deepEqual([again.recovering, again.replaced], [[], []]);
+    assert.equal(device.class, "processor");
+    assert.match(device.reason ?? "", /lost/);
   });
 });

@@ -2,10 +2,12 @@
 
 use super::history::History;
 use crate::engine::Engine;
+use crate::engine::answer::speculate::LatencyModel;
 use crate::engine::control::{LOSSES, RequestContext};
 use crate::engine::device::backend::Backend;
 use crate::engine::events::Event;
 use crate::error::{Error, Result};
+use crate::gpu::DeviceClass;
 use crate::model::LanguageModel;
 
 /// Passes between waits for the GPU while a state is rebuilt.
@@ -13,7 +15,8 @@ const PASSES: usize = 8;
 
 impl<B: Backend> Engine<B> {
     /// Runs a step, and runs it again after a recoverable error. After a device loss the device is reopened, weights are uploaded again,
-    /// and the conversation's state is rebuilt pass by pass, so that every number is the same. If memory runs out, memory used only for
+    /// and the conversation's state is rebuilt pass by pass, so that every number is the same. After [`LOSSES`] losses the processor replaces a GPU
+    /// that the platform chose. If memory runs out, memory used only for
     /// speed is freed. A repeated step finds the same entries.
     pub(in crate::engine) async fn with_recovery<T>(
         &mut self,
@@ -48,11 +51,14 @@ impl<B: Backend> Engine<B> {
             self.conversation.drop_state();
             self.backend.close();
             context.losses += 1;
-            if context.losses == LOSSES {
+            let opened = if context.losses < LOSSES {
+                (context.on_event)(Event::Recovering { attempt: context.losses, reason: reason.clone() });
+                self.backend.reopen(context).await
+            } else if context.losses == LOSSES && self.backend.has_fallback() {
+                self.fall_back(context, &reason).await
+            } else {
                 return Err(Error::DeviceLost { reason });
-            }
-            (context.on_event)(Event::Recovering { attempt: context.losses, reason: reason.clone() });
-            let opened = self.backend.reopen(context).await;
+            };
             let outcome = if opened.is_ok() { self.rebuild(context, &held).await } else { opened };
             reason = match outcome {
                 Err(Error::DeviceLost { reason }) => reason,
@@ -60,6 +66,17 @@ impl<B: Backend> Engine<B> {
                 Err(Error::WebgpuUnavailable { reason }) => format!("it could not be opened again: {reason}"),
                 outcome => return outcome,
             };
+        }
+    }
+
+    /// Replaces a GPU that was lost too often by the processor. If that fails, the error is the loss of the GPU.
+    async fn fall_back(&mut self, context: &mut RequestContext<'_>, reason: &str) -> Result<()> {
+        match self.backend.fall_back(context, reason).await {
+            Err(error) if error != Error::Aborted => Err(Error::DeviceLost { reason: format!("{reason}; {error}") }),
+            outcome => {
+                self.latency = LatencyModel::new(DeviceClass::Processor);
+                outcome
+            }
         }
     }
 

@@ -51,6 +51,12 @@ pub trait Backend {
     /// Drops a lost device with its model.
     fn close(&mut self);
 
+    /// Returns true if [`Self::fall_back`] is possible.
+    fn has_fallback(&self) -> bool;
+
+    /// Replaces the GPU by the processor, for a reason, and loads the model onto it. Fails like [`Self::reopen`]; the GPU is then kept.
+    async fn fall_back(&mut self, context: &mut RequestContext<'_>, reason: &str) -> Result<()>;
+
     /// Opens a device and loads the model onto it. Fails with [`crate::Error::DeviceLost`], [`crate::Error::WebgpuUnavailable`],
     /// [`crate::Error::Aborted`], or errors of loading.
     async fn reopen(&mut self, context: &mut RequestContext<'_>) -> Result<()>;

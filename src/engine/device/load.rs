@@ -19,7 +19,7 @@ use crate::engine::prompt::picture_size::PictureLimits;
 use crate::engine::tuned::Tuned;
 use crate::error::{Error, Result};
 use crate::families::definition;
-use crate::gpu::{Allocator, DeviceClass, Gpu, KernelConfig};
+use crate::gpu::{Allocator, DeviceClass, Gpu, KernelConfig, unusable};
 use crate::image::{Decode, ReadSize, decode, size};
 use crate::layers::vision::Pixels;
 use crate::memory::{MemoryOptions, Residency, plan, smaller};
@@ -95,12 +95,77 @@ impl LoadOptions {
     }
 }
 
+/// Returns true for errors after which the processor may still run the model.
+fn rules_out_gpu(error: &Error) -> bool {
+    use Error::{DeviceLost, LimitsTooSmall, SelfTestFailed, WebgpuUnavailable};
+    matches!(error, DeviceLost { .. } | LimitsTooSmall { .. } | SelfTestFailed { .. } | WebgpuUnavailable { .. })
+}
+
+impl Device {
+    /// Loads a package onto a device. `told` counts the bytes that `on_event` has received in earlier attempts.
+    async fn load(
+        gpu: &Gpu,
+        (manifest, shards): &(Arc<Manifest>, Rc<dyn ShardSource>),
+        options: &LoadOptions,
+        told: &mut u64,
+        on_event: &mut dyn FnMut(LoadEvent),
+    ) -> Result<Self> {
+        let model = definition(&manifest.config);
+        let mut plan = plan(manifest, gpu.max_binding(), options.memory_options(gpu.class()))?;
+        let (mut gpu, mut losses) = (gpu.clone(), 0);
+        let features = (gpu.features() & options.arithmetic.features()) - options.tuned.wrong - model.avoids();
+        gpu.set_kernel_config(KernelConfig { features, variants: options.tuned.variants, ..gpu.kernel_config() });
+        gpu.set_pace(options.clock, options.tuned.gflops);
+        let mut tuning = (options.tune.tunes(gpu.class()), options.tuned);
+        let (resident, self_test, tuned) = loop {
+            let mut sent = 0;
+            let mut tell = |event| {
+                match event {
+                    LoadEvent::Bytes(bytes) => {
+                        sent += bytes;
+                        if sent > *told {
+                            on_event(LoadEvent::Bytes(sent - *told));
+                            *told = sent;
+                        }
+                    }
+                    kernels => on_event(kernels),
+                }
+                Ok(())
+            };
+            let how = (options.clock, options.tuned.proof);
+            let outcome = match bring_up(&gpu, manifest, shards, &plan, how, &mut tell).await {
+                Ok(loaded) => {
+                    let (gpu, clock) = (&gpu, options.clock);
+                    let test = Test { gpu, manifest, plan: &plan, clock, features };
+                    test.finish(loaded, &mut tuning, on_event).await
+                }
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Err(Error::DeviceLost { .. }) if losses + 1 < LOSSES => {
+                    losses += 1;
+                    gpu = gpu.reopen().await?;
+                }
+                Err(full @ Error::OutOfMemory { .. }) => {
+                    plan = smaller(manifest, gpu.max_binding(), options.memory_options(gpu.class()), &plan)
+                        .map_err(|_| full)?;
+                }
+                outcome => break outcome?,
+            }
+        };
+        let (clock, resident, features) = (options.clock, Some(resident), FeatureCache::default());
+        let (manifest, shards) = (manifest.clone(), shards.clone());
+        let costs = Arc::new(PictureCost::new(&gpu, manifest.clone(), &plan));
+        Ok(Self { gpu, plan, resident, manifest, shards, features, costs, self_test, tuned, clock })
+    }
+}
+
 impl Engine {
     /// Checks manifest and tokenizer, plans memory, tests the device's kernels, allocates the weights and fills them from `shards`, which
     /// the engine keeps to upload weights again. `on_event` receives the bytes of every shard read and the progress of compilation.
     ///
     /// If the device's memory runs out and no budget was set, loading continues with a smaller plan. After a device loss the device is
-    /// reopened and loading starts again.
+    /// reopened and loading starts again. A GPU that the platform chose and that cannot be used is replaced by the processor.
     ///
     /// # Errors
     /// [`Error::InvalidPackage`], [`Error::Integrity`], [`Error::Tokenizer`], [`Error::BudgetTooSmall`], [`Error::LimitsTooSmall`],
@@ -118,53 +183,19 @@ impl Engine {
         let model = definition(&manifest.config);
         let tokenizer = Tokenizer::with_pattern(tokenizer, model.family().split_pattern)?;
         let tokenizer = Arc::new(tokenizer.printing(|token| model.prints(&manifest.chat.template, token)));
-        let mut plan = plan(&manifest, gpu.max_binding(), options.memory_options(gpu.class()))?;
-        let (mut gpu, mut losses, mut told) = (gpu.clone(), 0, 0);
-        let features = (gpu.features() & options.arithmetic.features()) - options.tuned.wrong - model.avoids();
-        gpu.set_kernel_config(KernelConfig { features, variants: options.tuned.variants, ..gpu.kernel_config() });
-        gpu.set_pace(options.clock, options.tuned.gflops);
-        let mut tuning = (options.tune.tunes(gpu.class()), options.tuned);
-        let (resident, self_test, tuned) = loop {
-            let mut sent = 0;
-            let mut tell = |event| {
-                match event {
-                    LoadEvent::Bytes(bytes) => {
-                        sent += bytes;
-                        if sent > told {
-                            on_event(LoadEvent::Bytes(sent - told));
-                            told = sent;
-                        }
-                    }
-                    kernels => on_event(kernels),
-                }
-                Ok(())
-            };
-            let how = (options.clock, options.tuned.proof);
-            let outcome = match bring_up(&gpu, &manifest, &shards, &plan, how, &mut tell).await {
-                Ok(loaded) => {
-                    let (gpu, clock) = (&gpu, options.clock);
-                    let test = Test { gpu, manifest: &manifest, plan: &plan, clock, features };
-                    test.finish(loaded, &mut tuning, on_event).await
-                }
-                Err(error) => Err(error),
-            };
-            match outcome {
-                Err(Error::DeviceLost { .. }) if losses + 1 < LOSSES => {
-                    losses += 1;
-                    gpu = gpu.reopen().await?;
-                }
-                Err(full @ Error::OutOfMemory { .. }) => {
-                    plan = smaller(&manifest, gpu.max_binding(), options.memory_options(gpu.class()), &plan)
-                        .map_err(|_| full)?;
-                }
-                outcome => break outcome?,
+        let package = (manifest, shards);
+        let mut told = 0;
+        let backend = match Device::load(gpu, &package, &options, &mut told, on_event).await {
+            Err(error) if gpu.has_fallback() && rules_out_gpu(&error) => {
+                let reason = unusable(&error.to_string());
+                let processor = gpu.fall_back(reason.clone()).await.map_err(|_| error.clone())?;
+                on_event(LoadEvent::Processor { error, reason });
+                Device::load(&processor, &package, &options, &mut told, on_event).await?
             }
+            loaded => loaded?,
         };
-        let (class, clock, resident) = (gpu.class(), options.clock, Some(resident));
-        let costs = Arc::new(PictureCost::new(&gpu, manifest.clone(), &plan));
-        let features = FeatureCache::default();
-        let backend = Device { gpu, plan, resident, manifest, shards, features, costs, self_test, tuned, clock };
-        Ok(Self { latency: LatencyModel::new(class), ..Self::new(backend, tokenizer, &options) })
+        let latency = LatencyModel::new(backend.gpu.class());
+        Ok(Self { latency, ..Self::new(backend, tokenizer, &options) })
     }
 
     /// Allocates the memory of a picture of this size after a conversation that fills the rest of the context, then the memory of a full

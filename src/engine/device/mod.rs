@@ -16,7 +16,7 @@ use std::sync::Arc;
 use futures_util::future::join;
 
 use crate::engine::control::RequestContext;
-use crate::engine::events::{Clock, LoadEvent};
+use crate::engine::events::{Clock, Event, LoadEvent};
 use crate::engine::prompt::encoder::PromptLimits;
 use crate::engine::prompt::picture_cost::PictureCost;
 use crate::engine::prompt::{ContextEntry, SizedPicture};
@@ -78,6 +78,17 @@ impl Device {
     pub(in crate::engine) async fn make_room_for_tower(&mut self) -> Result<()> {
         let pool = self.model()?.pool().clone();
         if self.keeps_pages() { Ok(()) } else { pool.trim(&self.gpu).await }
+    }
+
+    /// Loads the model onto a device that was opened again.
+    async fn load_again(&mut self, context: &mut RequestContext<'_>) -> Result<()> {
+        let mut check = |_| context.control.check();
+        // Proofs from before the loss count for nothing.
+        let how = (self.clock, Proof::default());
+        let (resident, self_test) =
+            bring_up(&self.gpu, &self.manifest, &self.shards, &self.plan, how, &mut check).await?;
+        (self.resident, self.self_test) = (Some(resident), self_test);
+        Ok(())
     }
 
     /// Returns the tower, ready to run, and the model.
@@ -174,15 +185,27 @@ impl Backend for Device {
         self.gpu.lose();
     }
 
+    fn has_fallback(&self) -> bool {
+        self.gpu.has_fallback()
+    }
+
+    async fn fall_back(&mut self, context: &mut RequestContext<'_>, reason: &str) -> Result<()> {
+        let processor = self.gpu.fall_back(format!("the GPU was lost repeatedly: {reason}")).await?;
+        let device = Box::new(processor.report().clone());
+        (context.on_event)(Event::Processor { device });
+        let gpu = std::mem::replace(&mut self.gpu, processor);
+        let outcome = self.load_again(context).await;
+        if outcome.is_err() {
+            self.gpu = gpu;
+        } else {
+            self.costs = Arc::new(PictureCost::new(&self.gpu, self.manifest.clone(), &self.plan));
+        }
+        outcome
+    }
+
     async fn reopen(&mut self, context: &mut RequestContext<'_>) -> Result<()> {
         self.gpu = self.gpu.reopen().await?;
-        let mut check = |_| context.control.check();
-        // Proofs from before the loss count for nothing.
-        let how = (self.clock, Proof::default());
-        let (resident, self_test) =
-            bring_up(&self.gpu, &self.manifest, &self.shards, &self.plan, how, &mut check).await?;
-        (self.resident, self.self_test) = (Some(resident), self_test);
-        Ok(())
+        self.load_again(context).await
     }
 
     async fn free_memory(&mut self) -> Result<()> {

@@ -61,6 +61,9 @@ pub struct HostReport {
 /// Opens a processor of so many threads, or of as many as it has.
 pub type OpenHost = fn(Option<usize>) -> Result<Arc<dyn Host>>;
 
+/// Makes [`OpenHost`] possible.
+pub type PrepareHost = fn() -> Pin<Box<dyn Future<Output = Result<()>>>>;
+
 /// Memory of a host's buffer.
 #[derive(Debug)]
 pub(in crate::gpu) struct HostMemory {

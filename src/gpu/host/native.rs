@@ -24,7 +24,9 @@ impl Default for GpuOptions {
     fn default() -> Self {
         Self {
             device: read(DEVICE_VARIABLE).unwrap_or_default(),
+            falls_back: false,
             host: Some(open),
+            prepare_host: None,
             threads: read(THREADS_VARIABLE),
             max_binding: None,
             max_flops: None,

@@ -121,6 +121,14 @@ impl Backend for FakeBackend {
         self.model = None;
     }
 
+    fn has_fallback(&self) -> bool {
+        false
+    }
+
+    async fn fall_back(&mut self, _: &mut RequestContext<'_>, reason: &str) -> Result<()> {
+        Err(Error::DeviceLost { reason: reason.into() })
+    }
+
     async fn reopen(&mut self, context: &mut RequestContext<'_>) -> Result<()> {
         context.control.check()?;
         self.open();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ocelli::chat::{ContentPart, Message, Role};
 use ocelli::config::KvPrecision;
 use ocelli::engine::{Engine, Event, LoadEvent, LoadOptions, Picture, Prompt, Request, RequestControl};
+use ocelli::gpu::GpuOptions;
 use ocelli::image::Rgb8;
 use ocelli::layout::Layout;
 use ocelli::package::Package;
@@ -42,6 +43,8 @@ pub(crate) struct Heard {
     pub(crate) pieces: Vec<String>,
     pub(crate) cached: usize,
     pub(crate) recoveries: usize,
+    /// Reason for which the processor replaced the GPU.
+    pub(crate) processor: Option<String>,
 }
 
 impl Heard {
@@ -49,6 +52,7 @@ impl Heard {
         match event {
             Event::Text(piece) => self.pieces.push(piece),
             Event::Recovering { .. } => self.recoveries += 1,
+            Event::Processor { device } => self.processor = device.reason,
             Event::Token(_)
             | Event::Reasoning(_)
             | Event::Call { .. }
@@ -66,6 +70,11 @@ impl Heard {
 }
 
 impl Bench {
+    /// Runs `test` on a tiny model that reads pictures, on a GPU that the processor may replace.
+    pub(crate) fn with_fallback(test: impl AsyncFnOnce(&mut Self)) {
+        Self::run(KvPrecision::F32, true, test);
+    }
+
     /// Runs `test` on a tiny model that reads pictures.
     pub(crate) fn with(test: impl AsyncFnOnce(&mut Self)) {
         Self::with_cache(KvPrecision::F32, test);
@@ -73,17 +82,21 @@ impl Bench {
 
     /// Runs `test` on a tiny model that reads pictures, with a cache of this precision.
     pub(crate) fn with_cache(kv: KvPrecision, test: impl AsyncFnOnce(&mut Self)) {
+        Self::run(kv, false, test);
+    }
+
+    fn run(kv: KvPrecision, falls_back: bool, test: impl AsyncFnOnce(&mut Self)) {
         pollster::block_on(async {
             let files = packages::pack("tied_two_images", Layout::Q8_0).await;
-            let (mut bench, _) = Self::load(files, kv, |_| ()).await.expect("load");
+            let (mut bench, _) = Self::load(files, kv, falls_back, |_| ()).await.expect("load");
             test(&mut bench).await;
         });
     }
 
-    async fn load(files: Files, kv: KvPrecision, order: impl Fn(&Injection)) -> Result<(Self, u64)> {
+    async fn load(files: Files, kv: KvPrecision, falls_back: bool, order: impl Fn(&Injection)) -> Result<(Self, u64)> {
         let injection = Injection::default();
         order(&injection);
-        let gpu = injection.open().await?;
+        let gpu = injection.open_with(GpuOptions { falls_back, ..GpuOptions::default() }).await?;
         let in_memory = files.iter().map(|(name, bytes)| (name.clone(), bytes.clone().into())).collect();
         let package = Package::open(MemoryFiles(in_memory)).await?;
         let mut sent = 0;
@@ -101,7 +114,8 @@ impl Bench {
 
     /// Loads the same model once more, after scheduling faults; returns the reported bytes as well.
     pub(crate) async fn load_again(&self, order: impl Fn(&Injection)) -> Result<(Self, u64)> {
-        Self::load(self.files.clone(), self.engine.plan().kv, order).await
+        let falls_back = self.engine.gpu().has_fallback();
+        Self::load(self.files.clone(), self.engine.plan().kv, falls_back, order).await
     }
 
     pub(crate) async fn hear(&mut self, request: &Request) -> Heard {

@@ -11,7 +11,10 @@ use bench::{Bench, Heard, about, follow_up, words};
 use ocelli::Error;
 use ocelli::config::KvPrecision;
 use ocelli::engine::{Event, RequestControl, Stage};
+use ocelli::gpu::DeviceClass;
 use ocelli::sampling::SamplingOptions;
+
+use crate::injection::Injection;
 
 /// About `wanted` of `count` steps, including the first and the last.
 fn tried(count: u64, wanted: u64) -> impl Iterator<Item = u64> {
@@ -185,6 +188,48 @@ fn a_device_that_cannot_be_opened_is_tried_again_and_at_last_given_up() {
         assert_eq!(bench.fail(&request).await.code(), "device-lost");
         bench.injection.refuse_to_open(0);
         assert_eq!(bench.hear(&request).await.said(), whole.said());
+    });
+}
+
+#[test]
+fn the_third_loss_of_a_request_moves_it_to_the_processor() {
+    Bench::with_fallback(async |bench| {
+        let request = about(10, "What is this?", 4);
+        let whole = bench.hear(&request).await;
+        let before = bench.injection.submissions();
+        for step in [3, 13, 23] {
+            bench.injection.lose_at_submission(before + step);
+        }
+        bench.engine.reset();
+        let heard = bench.hear(&request).await;
+        assert_eq!((heard.recoveries, heard.said()), (2, whole.said()));
+        assert!(heard.processor.as_deref().is_some_and(|reason| reason.contains("lost repeatedly")), "{heard:?}");
+        let report = bench.engine.gpu().report();
+        assert_eq!((report.class, report.reason.clone()), (DeviceClass::Processor, heard.processor));
+        // The processor is used from now on, and its own losses do not end in another replacement.
+        bench.engine.reset();
+        assert_eq!(bench.hear(&request).await, whole);
+        let now = bench.injection.submissions();
+        (0..200).for_each(|step| bench.injection.lose_at_submission(now + step));
+        bench.engine.reset();
+        assert_eq!(bench.fail(&request).await.code(), "device-lost");
+    });
+}
+
+#[test]
+fn a_gpu_that_cannot_be_used_is_replaced_by_the_processor_while_loading() {
+    Bench::with_fallback(async |bench| {
+        let request = about(10, "What is this?", 4);
+        let whole = bench.hear(&request).await;
+        let wrong = |injection: &Injection| injection.corrupt("rms_norm", "sqrt(", "1.5 * sqrt(");
+        let lost = |injection: &Injection| [3, 13, 23].into_iter().for_each(|step| injection.lose_at_submission(step));
+        for order in [&wrong as &dyn Fn(&Injection), &lost] {
+            let (mut other, sent) = bench.load_again(order).await.expect("load");
+            let report = other.engine.gpu().report();
+            assert!(report.class == DeviceClass::Processor && report.reason.is_some(), "{report:?}");
+            assert_eq!(sent, bench.loading.sent, "every byte is told of once");
+            assert_eq!(other.hear(&request).await.said(), whole.said());
+        }
     });
 }
 

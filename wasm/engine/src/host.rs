@@ -4,12 +4,13 @@ use std::cell::RefCell;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use js_sys::Promise;
+use js_sys::{Function, Promise};
 use ocelli::error::{Error, Result};
 use ocelli::gpu::host::{Fault, Job, Span};
 use ocelli::gpu::{Host, HostReport};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
+use wasm_shared::Thrown;
 
 #[wasm_bindgen]
 extern "C" {
@@ -37,19 +38,36 @@ extern "C" {
 }
 
 thread_local! {
+    static OPENER: RefCell<Option<(Function, Thrown)>> = const { RefCell::new(None) };
     static GIVEN: RefCell<Option<CpuHost>> = const { RefCell::new(None) };
 }
 
-/// Sets the processor that [`open`] opens.
-pub(crate) fn set(host: Option<CpuHost>) {
-    GIVEN.set(host);
+/// Sets the function that opens the processor, which takes a download. Its exceptions are kept in `thrown`.
+pub(crate) fn set(opener: Function, thrown: Thrown) {
+    OPENER.set(Some((opener, thrown)));
+    GIVEN.set(None);
 }
 
-/// Opens the processor that the worker has given.
+/// Calls the function that opens the processor.
+pub(crate) fn prepare() -> Pin<Box<dyn Future<Output = Result<()>>>> {
+    let opener = OPENER.with_borrow(Clone::clone);
+    Box::pin(async move {
+        let (opener, thrown) = opener.ok_or_else(missing)?;
+        let opened = async { JsFuture::from(Promise::resolve(&opener.call0(&JsValue::NULL)?)).await };
+        let host: JsValue = thrown.keep("the processor", opened.await)?;
+        GIVEN.set(Some(host.unchecked_into()));
+        Ok(())
+    })
+}
+
+/// Opens the processor that [`prepare`] was given.
 pub(crate) fn open(_: Option<usize>) -> Result<Arc<dyn Host>> {
     let given = GIVEN.with_borrow(Clone::clone);
-    let missing = || Error::WebgpuUnavailable { reason: "the module of the processor is not loaded".into() };
     Ok(Arc::new(PageHost(given.ok_or_else(missing)?)))
+}
+
+fn missing() -> Error {
+    Error::WebgpuUnavailable { reason: "the module of the processor is not loaded".into() }
 }
 
 /// Bytes of the largest buffer: JavaScript's views of memory have at most 2 GiB in every browser.

@@ -10,14 +10,14 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
 use crate::engine::OcelliEngine;
-use crate::host::{self, CpuHost};
+use crate::host;
 use crate::schedule::Arrivals;
 use crate::{compile_ahead, picture};
 use ocelli::api::Scheduler;
 use ocelli::chat::Date;
 use ocelli::engine::{Engine, LoadEvent, LoadOptions, PictureLimits, ShardFuture, ShardSource, Tuned, tuning_key};
 use ocelli::error::{Error, Result};
-use ocelli::gpu::{BrowserCaps, CompileAhead, DeviceChoice, Gpu, GpuOptions, OpenHost};
+use ocelli::gpu::{BrowserCaps, CompileAhead, DeviceChoice, Gpu, GpuOptions, OpenHost, PrepareHost};
 use wasm_shared::{JsResult, Thrown, to_js};
 
 #[wasm_bindgen]
@@ -73,7 +73,8 @@ impl ShardSource for Shards {
 /// Opens the device, reads `model.json` and `tokenizer.json`, plans, and uploads the weights. An option that is absent or null is chosen here.
 /// `read_shard(index)` resolves to the bytes of a shard; it is kept, because weights may have to be uploaded again.
 /// `on_event` receives the progress of compilation and trials, `compile_ahead(name, code, readOnly)` before wgpu creates one,
-/// `decode_picture(bytes, megapixels)` for a picture file. With a `processor`, that is the device instead of a GPU.
+/// `decode_picture(bytes, megapixels)` for a picture file. `open_processor()` resolves to the processor, which is the device if the options say so, or if
+/// they do not name one and the GPU cannot be used.
 ///
 /// # Errors
 /// `{ code, message, detail }`, with a code of [`ocelli::Error::code`], or the exception of `read_shard`.
@@ -87,13 +88,12 @@ pub async fn load_engine(
     #[wasm_bindgen(unchecked_param_type = "(event: EngineLoadEvent) => void")] on_event: Function,
     #[wasm_bindgen(unchecked_param_type = "CompileAhead")] compile_ahead: Function,
     #[wasm_bindgen(unchecked_param_type = "DecodePicture")] decode_picture: Function,
-    processor: Option<CpuHost>,
+    #[wasm_bindgen(unchecked_param_type = "() => Promise<CpuHost>")] open_processor: Function,
 ) -> JsResult<OcelliEngine> {
     compile_ahead::set(compile_ahead);
-    let device = if processor.is_some() { DeviceChoice::Cpu } else { DeviceChoice::Gpu };
-    host::set(processor);
     picture::set(decode_picture);
     let thrown = Thrown::default();
+    host::set(open_processor, thrown.clone());
     let shards = Shards { read: read_shard, thrown: thrown.clone(), kept: RefCell::default() };
     let given: GivenOptions = serde_wasm_bindgen::from_value(options)?;
     let mut tell = |key: &str, event| {
@@ -101,11 +101,12 @@ pub async fn load_engine(
             LoadEvent::Bytes(_) => return,
             LoadEvent::Kernels { done, total } => GivenEvent::Kernels { done, total },
             LoadEvent::Trial(tuned) => GivenEvent::Trial { key, tuned },
+            LoadEvent::Processor { error, reason } => GivenEvent::Processor { cause: error.code(), reason },
         };
         // An exception in the worker's own callback must not end the load.
         let _ = to_js(&event).and_then(|event| on_event.call1(&JsValue::NULL, &event));
     };
-    let (engine, tuning_key) = thrown.restore(open((&manifest, &tokenizer), device, shards, given, &mut tell).await)?;
+    let (engine, tuning_key) = thrown.restore(open((&manifest, &tokenizer), shards, given, &mut tell).await)?;
     let scheduler = Scheduler::new(Arrivals::default());
     Ok(OcelliEngine { engine, thrown, tuning_key, scheduler })
 }
@@ -116,12 +117,14 @@ pub async fn load_engine(
 enum GivenEvent<'a> {
     Kernels { done: usize, total: usize },
     Trial { key: &'a str, tuned: Tuned },
+    Processor { cause: &'static str, reason: String },
 }
 
 /// `EngineOptions & LoadContext` of `types.d.ts`.
 #[derive(Default, serde::Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct GivenOptions {
+    device: DeviceChoice,
     context: Option<usize>,
     kv_precision: Option<String>,
     gpu_memory_budget: Option<f64>,
@@ -174,19 +177,27 @@ fn today() -> Option<Date> {
 
 async fn open(
     (manifest, tokenizer): (&[u8], &[u8]),
-    device: DeviceChoice,
     shards: Shards,
     given: GivenOptions,
     tell: &mut dyn FnMut(&str, LoadEvent),
 ) -> Result<(Engine, String)> {
     let options = given.checked()?;
     let (browser_caps, compile_ahead) = (given.browser_caps, Some(compile_ahead::compile as CompileAhead));
-    let host = Some(host::open as OpenHost);
-    let options_of_device = GpuOptions { device, host, browser_caps, compile_ahead, ..GpuOptions::default() };
-    let gpu = Gpu::open_with(options_of_device).await?;
+    let (host, prepare_host) = (Some(host::open as OpenHost), Some(host::prepare as PrepareHost));
+    // The worker has looked for a GPU of hardware.
+    let (device, falls_back) = match given.device {
+        DeviceChoice::Auto => (DeviceChoice::Gpu, true),
+        named => (named, false),
+    };
+    let own =
+        GpuOptions { device, falls_back, host, prepare_host, browser_caps, compile_ahead, ..GpuOptions::default() };
+    let gpu = Gpu::open_with(own).await?;
     let key = tuning_key(&gpu, manifest, options.arithmetic);
     let options = LoadOptions { tuned: given.known.get(&key).copied().unwrap_or_default(), ..options };
     let mut on_event = |event| tell(&key, event);
+    if let Some(reason) = gpu.report().reason.clone() {
+        on_event(LoadEvent::Processor { error: Error::WebgpuUnavailable { reason: reason.clone() }, reason });
+    }
     let engine = Engine::load(&gpu, manifest, tokenizer, Box::new(shards), options, &mut on_event).await?;
     Ok((engine, key))
 }

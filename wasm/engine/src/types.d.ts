@@ -170,6 +170,8 @@ export type ChatEvent =
   | { kind: "progress"; stage: "vision" | "prefill"; done: number; total: number }
   /** The GPU device was lost, for example by a driver reset. It is opened again and the answer continues. */
   | { kind: "recovering"; attempt: number; reason: string }
+  /** The GPU was lost too often and `device` was `auto`: the answer continues on the processor. */
+  | { kind: "processor"; device: Omit<DeviceReport, "selfTest"> }
   /** The size of a picture of the request for the model. */
   | ({ kind: "picture"; picture: number } & ShownPicture)
   /** A note about a picture for the user. */
@@ -339,7 +341,11 @@ export interface Tuned {
 }
 
 /** Progress of loading. The results of tuning count a trial before it runs: stored at once, they exclude it if it takes the GPU down. */
-export type EngineLoadEvent = { kind: "kernels"; done: number; total: number } | { kind: "trial"; key: string; tuned: Tuned };
+export type EngineLoadEvent =
+  | { kind: "kernels"; done: number; total: number }
+  | { kind: "trial"; key: string; tuned: Tuned }
+  /** The processor replaces the GPU, for an error with the code `cause`. */
+  | { kind: "processor"; cause: string; reason: string };
 
 /** The module of the processor, whose memory holds the buffers of a model. Addresses are offsets in that memory. */
 export interface CpuHost {
@@ -377,6 +383,8 @@ export type DecodePicture = (bytes: Uint8Array, megapixels: number) => { width: 
 
 /** Inputs of loading besides the options. */
 export interface LoadContext {
+  /** `auto` is a GPU that the processor may replace. */
+  device: "auto" | "gpu" | "cpu";
   browserCaps: BrowserCaps;
   /** Results of earlier tuning by their key. */
   known: Record<string, Tuned>;

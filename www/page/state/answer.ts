@@ -244,6 +244,7 @@ function follow(event: ChatEvent, task: Underway, count: number): void {
   if (event.kind === "note") task.notes.value = [...task.notes.value, event.message];
   else if (event.kind === "truncated") task.notes.value = [...task.notes.value, words.answer.truncated(event.turns)];
   else if (event.kind === "recovering") task.stage.value = { kind: "recovering" };
+  else if (event.kind === "processor") device.value = engine.value?.device ?? null;
   else if (event.kind === "picture") {
     const { picture, width, height } = event;
     task.stage.value = { kind: "picture", picture: picture + 1, of: count, width, height, done: 0 };

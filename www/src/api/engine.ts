@@ -172,8 +172,7 @@ export class Engine {
 
   private constructor(
     private readonly connection: Connection,
-    /** The device that the model runs on. */
-    readonly device: DeviceReport,
+    private current: DeviceReport,
     /** Number format of the KV cache. */
     readonly kvPrecision: KvPrecision,
     /** GPU memory after loading: the plan and the allocations. */
@@ -192,6 +191,11 @@ export class Engine {
       request.stream ? this.stream(request, options) : this.complete(request, options);
     this.chat = { completions: { create: create as Completions["create"] } };
     this.embeddings = { create: (request, options = {}) => this.embed(request, options) };
+  }
+
+  /** The device that the model runs on. With `device: "auto"` it changes when a GPU has been lost too often during a request of this engine. */
+  get device(): DeviceReport {
+    return this.current;
   }
 
   /**
@@ -336,9 +340,14 @@ export class Engine {
     this.connection.close(ocelliError("unloaded", "the engine was unloaded"));
   }
 
+  private notice(event: ChatEvent, { onProgress }: RequestOptions): void {
+    if (event.kind === "processor") this.current = { ...this.current, ...event.device };
+    onProgress?.(event);
+  }
+
   private async complete(request: ChatCompletionRequest, options: RequestOptions): Promise<ChatCompletion> {
     const onEvent = (event: AnswerEvent) => {
-      if (event.kind !== "frame") options.onProgress?.(event);
+      if (event.kind !== "frame") this.notice(event, options);
     };
     const wire = await wireRequest(CHAT, request);
     return JSON.parse(await this.connection.call("answer", wire, { signal: options.signal, onEvent })) as ChatCompletion;
@@ -346,7 +355,7 @@ export class Engine {
 
   private async embed(request: EmbeddingRequest, options: RequestOptions): Promise<EmbeddingList> {
     const onEvent = (event: AnswerEvent) => {
-      if (event.kind !== "frame") options.onProgress?.(event);
+      if (event.kind !== "frame") this.notice(event, options);
     };
     const wire = await wireEmbeddingRequest(request);
     return JSON.parse(await this.connection.call("answer", wire, { signal: options.signal, onEvent })) as EmbeddingList;
@@ -356,7 +365,7 @@ export class Engine {
     const wire = await wireRequest(CHAT, request);
     return ChatStream.of(async (push, signal) => {
       const onEvent = (event: AnswerEvent, read: () => void) => {
-        if (event.kind !== "frame") options.onProgress?.(event);
+        if (event.kind !== "frame") this.notice(event, options);
         else if (event.data === "[DONE]") read();
         else push(JSON.parse(event.data) as ChatCompletionChunk, read);
       };

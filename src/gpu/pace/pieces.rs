@@ -1,11 +1,11 @@
 //! Recordings submitted in pieces. A driver resets a device whose submission takes seconds, and a page draws no
 //! frames meanwhile, so work is divided according to the device's measured rate.
 
-use super::device::Gpu;
-use super::lock;
-use super::pace::{MeasuredRate, UnderWay};
-use super::recording::Recording;
+use super::{MeasuredRate, UnderWay};
 use crate::error::Result;
+use crate::gpu::device::Gpu;
+use crate::gpu::lock;
+use crate::gpu::recording::Recording;
 
 impl Gpu {
     /// Sets the clock used for measuring the rate, and the rate itself in units of 1e9 FLOP per second, or 0 if

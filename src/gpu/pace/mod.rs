@@ -1,5 +1,7 @@
 //! Estimate of a device's compute rate from measured times, which decides how much work a submission may hold.
 
+mod pieces;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -72,6 +74,11 @@ impl Pace {
     pub(super) fn after_loss(&self) -> Self {
         let Self { clock, rate, is_confirmed, losses, .. } = *self;
         Self { clock, rate, is_confirmed, shared: self.shared.clone(), losses: losses + 1, ..Self::default() }
+    }
+
+    /// State for a device of another kind, whose rate is unknown.
+    pub(super) fn of_another_device(&self) -> Self {
+        Self { clock: self.clock, ..Self::default() }
     }
 
     /// The rate in FLOP per second, once measured.
