@@ -12,6 +12,7 @@ use ocelli::Error;
 
 mod batch;
 mod commands;
+mod lanes;
 mod mcp;
 mod pull;
 mod serve;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use indicatif::ProgressBar;
-use ocelli::api::{Client, Inbox, Opened, Output, Priority, Reply, Run, Scheduler, Service, Submission, Work};
+use ocelli::api::{Client, Inbox, Opened, Output, Priority, Reply, Run, Scheduler, Service, Stamp, Submission, Work};
 use ocelli::engine::{Encoder, Meter, RequestControl};
 use ocelli::usage::{BatchBudget, Counts};
 use ocelli::{Error, Result};
@@ -256,7 +256,8 @@ impl<'a, R: BufRead> Lines<'a, R> {
 
     /// Prepares a request, or answers it if it does not need the engine.
     fn begin(&self, request: BatchRequest, is_alone: bool) -> Result<Option<Submission<'a>>> {
-        let (id, opened) = request.open(&self.service, &documents::none);
+        let stamp = api::stamp();
+        let (id, opened) = (stamp.id.clone(), request.open(&self.service, &documents::none, stamp));
         let control = RequestControl::new();
         let outcome = match opened {
             Ok(Opened::Ready(body)) => Ok(body),
@@ -340,17 +341,17 @@ impl Client for LineClient<'_> {
 }
 
 impl BatchRequest {
-    /// Reads the request; also returns the id of its answer.
-    pub(crate) fn open(&self, service: &Service, uploads: Uploads<'_>) -> (String, Result<Opened>) {
-        let stamp = api::stamp();
-        let id = stamp.id.clone();
+    /// Reads the request.
+    ///
+    /// # Errors
+    /// The errors of the service and of documents, and `invalid-request` for a stream.
+    pub(crate) fn open(&self, service: &Service, uploads: Uploads<'_>, stamp: Stamp) -> Result<Opened> {
         let opened = documents::expanded(&self.body, uploads)
             .and_then(|expanded| service.open(("POST", &self.url), expanded.as_ref().unwrap_or(&self.body), stamp));
-        let opened = opened.and_then(|opened| match opened {
+        match opened? {
             Opened::Work(work) if work.stream => Err(Error::request("stream", "a batch has no streams")),
             opened => Ok(opened),
-        });
-        (id, opened)
+        }
     }
 }
 

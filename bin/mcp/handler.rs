@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use futures_util::{StreamExt, stream};
-use ocelli::engine::{Detail, Picture, RequestControl};
+use ocelli::engine::{Detail, RequestControl};
 use ocelli::{Error, Result};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, Extensions, Implementation,
@@ -117,23 +117,20 @@ impl<M: Model> Call<'_, M> {
     }
 
     async fn describe(&self, Describe { image, question, detail }: Describe) -> Result<CallToolResult> {
-        let pictures = vec![self.picture(image, detail.into()).await?];
         let text = question.unwrap_or_else(|| "Describe this image.".into());
-        let question = Question { text, pictures, format: None, max_tokens: Some(MOST_TOKENS), is_exact: false };
-        self.told(question).await
+        self.told(self.question(text, vec![image], detail.into())).await
     }
 
     async fn read_text(&self, ReadText { image }: ReadText) -> Result<CallToolResult> {
-        let pictures = vec![self.picture(image, Detail::High).await?];
-        let text = "What does the text in the image say?".into();
-        self.told(Question { text, pictures, format: None, max_tokens: Some(LONG), is_exact: true }).await
+        let question = self.question("What does the text in the image say?".into(), vec![image], Detail::High);
+        self.told(Question { max_tokens: Some(LONG), is_exact: true, ..question }).await
     }
 
     async fn extract(&self, Extract { image, schema, instructions }: Extract) -> Result<CallToolResult> {
-        let pictures = vec![self.picture(image, Detail::High).await?];
         let text = instructions.unwrap_or_else(|| "Extract the data in this image as JSON.".into());
         let format = Some(json!({"type": "json_schema", "json_schema": {"schema": schema}}));
-        let question = Question { text, pictures, format, max_tokens: Some(LONG), is_exact: true };
+        let question = self.question(text, vec![image], Detail::High);
+        let question = Question { format, max_tokens: Some(LONG), is_exact: true, ..question };
         let answer = self.answer(question, true).await?;
         let cut = |_| Error::request("schema", format!("the result was cut off: {}", answer.text));
         let value: Value = serde_json::from_str(&answer.text).map_err(cut)?;
@@ -147,13 +144,8 @@ impl<M: Model> Call<'_, M> {
         if !(2..=MOST_PICTURES).contains(&images.len()) {
             return Err(Error::request("images", format!("has {} pictures, not 2 to {MOST_PICTURES}", images.len())));
         }
-        let mut pictures = Vec::with_capacity(images.len());
-        for image in images {
-            pictures.push(self.picture(image, Detail::Auto).await?);
-        }
         let text = question.unwrap_or_else(|| "What are the differences between these images?".into());
-        let question = Question { text, pictures, format: None, max_tokens: Some(MOST_TOKENS), is_exact: false };
-        self.told(question).await
+        self.told(self.question(text, images, Detail::Auto)).await
     }
 
     async fn find(&self, wanted: Find) -> Result<CallToolResult> {
@@ -194,16 +186,16 @@ impl<M: Model> Call<'_, M> {
 
     /// The answer to a question of yes or no about one picture of a folder.
     async fn look(&self, path: &Path, text: String) -> Result<String> {
-        let pictures = vec![self.picture(path.display().to_string(), Detail::Auto).await?];
         let format = Some(json!({"type": "regex", "regex": YES_OR_NO, "in_prompt": false}));
-        let question = Question { text, pictures, format, max_tokens: Some(100), is_exact: true };
+        let question = self.question(text, vec![path.display().to_string()], Detail::Auto);
+        let question = Question { format, max_tokens: Some(100), is_exact: true, ..question };
         Ok(self.answer(question, false).await?.text)
     }
 
-    /// Reads a picture, away from the threads of connections.
-    async fn picture(&self, name: String, detail: Detail) -> Result<Picture> {
-        let roots = self.tools.roots.clone();
-        elsewhere(move || roots.picture(&name, detail)).await
+    /// A question about pictures that is answered with a description.
+    fn question(&self, text: String, pictures: Vec<String>, detail: Detail) -> Question {
+        let (roots, max_tokens) = (self.tools.roots.clone(), Some(MOST_TOKENS));
+        Question { text, pictures, detail, roots, format: None, max_tokens, is_exact: false }
     }
 
     /// The answer as the result of a tool.

@@ -1,16 +1,22 @@
 //! Questions to a model about pictures, and the interface to the model that answers them.
 
-use ocelli::Result;
-use ocelli::engine::{Picture, RequestControl};
+use ocelli::engine::{Detail, Picture, RequestControl};
 use ocelli::sampling::SamplingOptions;
+use ocelli::{Error, Result};
 use rmcp::model::Extensions;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::roots::Roots;
+use crate::shared::ask::{MOST_BYTES, file_bytes};
+
 /// A question about pictures.
 pub(crate) struct Question {
     pub(crate) text: String,
-    pub(crate) pictures: Vec<Picture>,
+    /// Names of pictures below the roots, or `data:` URLs.
+    pub(crate) pictures: Vec<String>,
+    pub(crate) detail: Detail,
+    pub(crate) roots: Roots,
     /// The `response_format` that the answer must have.
     pub(crate) format: Option<Value>,
     /// Limit of the answer's tokens.
@@ -20,7 +26,23 @@ pub(crate) struct Question {
 }
 
 impl Question {
-    /// The chat request, whose pictures are [`Self::pictures`] in order.
+    /// Reads the pictures. Takes long for pages of documents.
+    ///
+    /// # Errors
+    /// `invalid-request` for one that does not exist, or if all together have too many bytes.
+    pub(crate) fn read(&self) -> Result<Vec<Picture>> {
+        let mut room = MOST_BYTES;
+        let read = |name: &String| {
+            let picture = self.roots.picture(name, self.detail)?;
+            let too_large =
+                || Error::request("image", format!("the pictures have at most {MOST_BYTES} bytes together"));
+            room = room.checked_sub(file_bytes(&picture)).ok_or_else(too_large)?;
+            Ok(picture)
+        };
+        self.pictures.iter().map(read).collect()
+    }
+
+    /// The chat request, whose pictures are those of [`Self::read`] in order.
     pub(crate) fn body(&self, defaults: &SamplingOptions) -> String {
         let picture = |index| json!({"type": "image_url", "image_url": {"url": format!("data:,{index}")}});
         let pictures = (0..self.pictures.len()).map(picture);

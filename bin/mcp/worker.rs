@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use ocelli::api::{Client, Inbox, Opened, Output, Priority, Run, Scheduler, Service, Submission};
-use ocelli::engine::{Encoder, Engine, Event, RequestControl, Stage};
+use ocelli::engine::{Encoder, Engine, Event, Picture, RequestControl, Stage};
 use ocelli::{Error, Result};
 use rmcp::model::Extensions;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -24,6 +24,7 @@ pub(super) type Opening = Box<dyn Fn() -> Result<Engine> + Send>;
 /// A question on its way to the engine's thread.
 struct Asked {
     question: Question,
+    pictures: Vec<Picture>,
     control: RequestControl,
     steps: UnboundedSender<Step>,
 }
@@ -54,9 +55,13 @@ impl Worker {
 
 impl Model for Worker {
     fn ask(&self, question: Question, control: RequestControl, _: &Extensions) -> Result<UnboundedReceiver<Step>> {
-        let (steps, receiver) = unbounded_channel();
-        let gone = |_| Error::Internal { detail: "the engine's thread has ended".into() };
-        self.sender.send(Box::new(Asked { question, control, steps })).map_err(gone)?;
+        let ((steps, receiver), sender) = (unbounded_channel(), self.sender.clone());
+        // Away from the threads of connections and of the engine.
+        tokio::task::spawn_blocking(move || match question.read() {
+            // Without its thread the steps end too.
+            Ok(pictures) => drop(sender.send(Box::new(Asked { question, pictures, control, steps }))),
+            Err(error) => drop(steps.send(Step::End(Err(error)))),
+        });
         Ok(receiver)
     }
 }
@@ -97,13 +102,13 @@ struct Questions<'a> {
 }
 
 impl Questions<'_> {
-    fn run(&self, question: &Question, control: &RequestControl) -> Result<Box<Run>> {
+    fn run(&self, Asked { question, pictures, control, .. }: &Asked) -> Result<Box<Run>> {
         let body = question.body(&self.service.defaults);
         let opened = self.service.open(("POST", "/v1/chat/completions"), &body, api::stamp())?;
         let Opened::Work(work) = opened else {
             return Err(Error::Internal { detail: "a chat without work".into() });
         };
-        let prompts = work.encode(&self.encoder, &question.pictures, control)?;
+        let prompts = work.encode(&self.encoder, pictures, control)?;
         let grammar = self.formats.grammar(&work)?;
         let mut run = Box::new(Run::with_prompts(work, prompts));
         if let Some(grammar) = grammar {
@@ -116,8 +121,10 @@ impl Questions<'_> {
 impl Inbox<'static> for Questions<'_> {
     fn next(&mut self, _: usize) -> Option<Submission<'static>> {
         loop {
-            let Asked { question, control, steps } = *self.first.take().or_else(|| self.receiver.try_recv().ok())?;
-            match self.run(&question, &control) {
+            let asked = self.first.take().or_else(|| self.receiver.try_recv().ok())?;
+            let run = self.run(&asked);
+            let Asked { control, steps, .. } = *asked;
+            match run {
                 Ok(run) => {
                     let client = Box::new(Asker { steps, control: control.clone() });
                     return Some(Submission { run, priority: Priority::Person, control, client });

@@ -14,11 +14,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::handler::{Loaded, Sender, Server, Tools};
 use super::http::{plain, told};
-use super::intake::{Lane, Prepared, busy};
+use super::intake::Prepared;
 use super::stream::Answer;
+use crate::lanes::{Lane, busy};
 use crate::mcp::{self, Model, Question, Roots, Step};
 use crate::shared::api;
 use crate::shared::callers::Caller;
+use crate::shared::pdf;
 
 /// Most bytes of a message.
 const MOST_BYTES: usize = 64 << 20;
@@ -86,8 +88,13 @@ async fn answer(
     let full = || Error::request("server", "too many requests wait, try again later");
     let Ok(Loaded { intake, .. }) = server.loaded() else { return Err(Error::Aborted) };
     let preparing = server.clone();
+    let lane = match &question {
+        Question { pictures, .. } if pictures.iter().any(|name| pdf::is_page(name)) => Lane::Documents,
+        Question { format: Some(_), .. } => Lane::Formats,
+        _ => Lane::Pictures,
+    };
     let prepare = move || prepare(&preparing, &caller, (question, control));
-    let mut prepared = intake.places(Lane::Pictures).elsewhere(prepare).await?;
+    let mut prepared = intake.places(lane).elsewhere(prepare).await?;
     intake.reserve(&mut prepared).map_err(|_| full())?;
     let mut reader = server.jobs.submit(prepared, Priority::Person).ok_or_else(full)?;
     loop {
@@ -107,5 +114,5 @@ fn prepare(server: &Server, caller: &Caller, (question, control): (Question, Req
     };
     server.own(&mut work, caller);
     let bill = server.bill(&work.asker, caller, None)?;
-    intake.prepare((id, work), &|_| Ok(question.pictures.clone()), bill, control)
+    intake.prepare((id, work), &|_| question.read(), bill, control)
 }

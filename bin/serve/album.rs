@@ -10,13 +10,10 @@ use ocelli::engine::Picture;
 use ocelli::{Error, Result};
 
 use crate::shared::api;
-use crate::shared::ask::{PictureFolder, picture_at};
+use crate::shared::ask::{MOST_BYTES, PictureFolder, file_bytes, picture_at};
 use crate::shared::callers::Caller;
 use crate::shared::pdf;
 use crate::store::{FileObject, Store};
-
-/// Most bytes of the files that one request names.
-const MOST_BYTES: u64 = 64 << 20;
 
 /// Places of pictures beside the requests themselves.
 pub(super) struct Album {
@@ -34,7 +31,7 @@ impl Album {
         let mut room = MOST_BYTES;
         let read = |picture: &PictureUrl| match (picture.file_id(), &self.folder) {
             (Some(id), _) => self.uploaded(picture, (id, caller), &mut room),
-            (None, Some(folder)) if is_file(&picture.url) => in_folder(picture, folder),
+            (None, Some(folder)) if is_file(&picture.url) => in_folder(picture, folder, &mut room),
             _ => api::sent_picture(picture),
         };
         work.pictures.iter().map(read).collect()
@@ -51,9 +48,7 @@ impl Album {
     fn uploaded(&self, picture: &PictureUrl, (id, caller): (&str, &Caller), room: &mut u64) -> Result<Picture> {
         let missing = || Error::request(&picture.field, format!("there is no file {id:?}"));
         let file: FileObject = self.store.get_for(caller, id).ok_or_else(missing)?;
-        let too_large =
-            || Error::request(&picture.field, format!("the files of a request have at most {MOST_BYTES} bytes"));
-        *room = room.checked_sub(file.bytes).ok_or_else(too_large)?;
+        take(room, file.bytes, picture)?;
         let mut bytes = Vec::new();
         let read =
             File::open(self.store.bytes(&file.id)).and_then(|open| open.take(MOST_BYTES).read_to_end(&mut bytes));
@@ -68,7 +63,16 @@ fn is_file(url: &str) -> bool {
 }
 
 /// A file of the folder. The error is the same for all others, so that it reveals none of them.
-fn in_folder(picture: &PictureUrl, folder: &Path) -> Result<Picture> {
+fn in_folder(picture: &PictureUrl, folder: &Path, room: &mut u64) -> Result<Picture> {
     let found = picture_at(&picture.url, picture.detail, PictureFolder { base: folder, any_path: false });
-    found.map_err(|_| Error::request(&picture.field, "is no file in the folder of --media-path"))
+    let found = found.map_err(|_| Error::request(&picture.field, "is no file in the folder of --media-path"))?;
+    take(room, file_bytes(&found), picture)?;
+    Ok(found)
+}
+
+/// Takes bytes of a picture from what is left for a request.
+fn take(room: &mut u64, bytes: u64, picture: &PictureUrl) -> Result<()> {
+    let reason = || format!("the files of a request have at most {MOST_BYTES} bytes");
+    *room = room.checked_sub(bytes).ok_or_else(|| Error::request(&picture.field, reason()))?;
+    Ok(())
 }

@@ -129,7 +129,7 @@ async fn content(store: &Arc<Store>, caller: Arc<Caller>, id: String) -> Result<
     Ok(answer)
 }
 
-/// A file that is being uploaded. Its bytes are removed with this value unless it was stored.
+/// A file that is being uploaded. Its bytes and its place are given back with this value unless it was stored.
 struct Upload {
     store: Arc<Store>,
     owner: String,
@@ -163,9 +163,10 @@ impl Receiver for Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        let Some(file) = &self.file else { return };
+        let Some(file) = &self.file else { return self.store.return_place() };
         if self.store.get::<FileObject>(&file.id).is_none() {
             self.store.discard(&file.id, file.bytes);
+            self.store.return_place();
         }
     }
 }
@@ -175,6 +176,12 @@ async fn take(store: &Arc<Store>, caller: &Caller, head: &Parts, body: Incoming)
     let kind = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let refuse = |field: &str, reason: String| Reply::from(&Error::request(field, reason));
     let boundary = multer::parse_boundary(kind).map_err(|error| refuse("body", error.to_string()))?;
+    let place = store.clone();
+    blocking(move || {
+        place.remove_expired();
+        place.take_place()
+    })
+    .await?;
     let mut upload = Upload { store: store.clone(), owner: caller.owner().into(), file: None, to: None };
     let outcome = form::read(BodyDataStream::new(body), boundary, &mut upload).await;
     let outcome = outcome.map_err(|error| match error {
@@ -197,7 +204,6 @@ async fn take(store: &Arc<Store>, caller: &Caller, head: &Parts, body: Incoming)
     let stored = blocking(move || {
         let (file, store) = (file?, &upload.store);
         store.put(&file).map_err(|error| failure(&error))?;
-        store.remove_expired();
         Ok(json!(file).to_string())
     });
     stored.await

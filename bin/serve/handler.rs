@@ -24,10 +24,11 @@ use super::album::Album;
 use super::batches::Batches;
 use super::files;
 use super::http::{Answer, failure, plain};
-use super::intake::{Intake, Lane, Leaving, Memory, Prepared, Text, busy};
+use super::intake::{Intake, Prepared, Text};
 use super::jobs::Jobs;
 use super::monitor::{Health, Monitor};
 use super::stream::Events;
+use crate::lanes::{Lane, Leaving, Memory, busy};
 use crate::shared::access::{Access, Refusal};
 use crate::shared::api;
 use crate::shared::callers::Caller;
@@ -283,7 +284,7 @@ impl Server {
 }
 
 /// A request that has been prepared.
-enum Ready {
+pub(super) enum Ready {
     /// The answer, for which no engine is needed.
     Answer(String),
     Request(Box<Prepared>),

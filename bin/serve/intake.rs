@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+use ocelli::Result;
 use ocelli::api::{Reply, Work};
 use ocelli::engine::{Encoded, Encoder, Engine, Picture, RequestControl};
 use ocelli::grammar::native::NativeGrammar;
-use ocelli::{Error, Result};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::shared::documents;
+use crate::lanes::{LANES, Lane, Memory, Places, Room, SMALL};
 use crate::shared::formats::Formats;
 use crate::usage::Bill;
 
@@ -22,88 +21,6 @@ const MOST_BYTES: usize = 64 << 20;
 const BODY_TIME: Duration = Duration::from_secs(60);
 /// Most bytes of all large bodies and prepared pictures together.
 const MOST_IN_FLIGHT: usize = 1 << 30;
-/// Bytes of a body or of pictures that are not counted: connections and queue bound their number.
-const SMALL: usize = 256 << 10;
-/// Unit in which memory is counted.
-const UNIT: usize = 1 << 10;
-
-/// Kinds of work whose places are apart, so that work which takes long holds up only its own kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lane {
-    /// Text of a small body.
-    Text,
-    /// Text of a large body, and of batches.
-    Large,
-    Pictures,
-    Formats,
-    /// All of a request with documents, whose pages take memory that is not counted: it never waits between two places.
-    Documents,
-}
-
-/// Number of lanes.
-const LANES: usize = 5;
-
-impl Lane {
-    /// The lane of a body that has not been read.
-    pub(super) fn of_body(text: &str) -> Self {
-        match text.len() {
-            _ if documents::may_be_in(text) => Self::Documents,
-            ..=SMALL => Self::Text,
-            _ => Self::Large,
-        }
-    }
-
-    /// The lane in which a request is prepared whose body came by this lane.
-    pub(super) fn of(work: &Work, body: Self) -> Self {
-        match (&work.format, work.pictures.is_empty()) {
-            _ if body == Self::Documents => body,
-            (Some(_), _) => Self::Formats,
-            (None, false) => Self::Pictures,
-            (None, true) => body,
-        }
-    }
-
-    /// Number of places. Kinds that take long leave a core to the engine and to short texts, where there are several.
-    fn places(lane: usize, cores: usize) -> usize {
-        let most = cores.saturating_sub(1).max(1);
-        match lane {
-            _ if lane == Self::Text as usize => cores,
-            // The memory of pages is bounded by a place and the limits of a request.
-            _ if lane == Self::Documents as usize => 1,
-            _ => most,
-        }
-    }
-}
-
-/// Places of one kind of work.
-#[derive(Clone)]
-pub(super) struct Places(Arc<Semaphore>);
-
-impl Places {
-    fn new(number: usize) -> Self {
-        Self(Arc::new(Semaphore::new(number)))
-    }
-
-    /// Runs `work` in a place, on a thread that may block. A panic is a fault of this work alone.
-    pub(super) async fn elsewhere<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let place = self.0.clone().acquire_owned().await;
-        let outcome = tokio::task::spawn_blocking(move || {
-            let _place = place;
-            work()
-        });
-        outcome.await.unwrap_or_else(|_| Err(Error::Internal { detail: "the request's preparation panicked".into() }))
-    }
-
-    /// The same on the thread of the caller.
-    pub(super) fn here<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let _place = pollster::block_on(self.0.acquire());
-        work()
-    }
-}
-
 /// Bounds of the requests that are read and prepared.
 #[derive(Clone)]
 pub(super) struct Intake {
@@ -111,12 +28,8 @@ pub(super) struct Intake {
     formats: Formats,
     /// By lane.
     places: [Places; LANES],
-    /// Memory in units.
-    memory: Arc<Semaphore>,
+    room: Room,
 }
-
-/// A part of the memory of all requests, given back with this value. Small bodies take none.
-pub(super) type Memory = Option<OwnedSemaphorePermit>;
 
 /// A body, and its part of the memory of all requests.
 pub(super) struct Text {
@@ -138,53 +51,17 @@ pub(super) struct Prepared {
     pub(super) memory: Memory,
 }
 
-/// Cancels a request whose client leaves before it is submitted.
-pub(super) struct Leaving(Option<RequestControl>);
-
-impl Leaving {
-    pub(super) fn new(control: &RequestControl) -> Self {
-        Self(Some(control.clone()))
-    }
-
-    /// The request has a reader, which cancels it from now on.
-    pub(super) fn submitted(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Leaving {
-    fn drop(&mut self) {
-        self.0.iter().for_each(RequestControl::cancel);
-    }
-}
-
-/// The reply to a request for which there is no room.
-pub(super) fn busy() -> Reply {
-    Reply::error("too-many-requests", "too many requests wait, try again later", None)
-}
-
 impl Intake {
     pub(super) fn new(engine: &Engine) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let places = std::array::from_fn(|lane| Places::new(Lane::places(lane, cores)));
-        let memory = Arc::new(Semaphore::new(MOST_IN_FLIGHT / UNIT));
-        Self { encoder: engine.encoder().clone(), formats: Formats::new(engine), places, memory }
+        let room = Room::new(MOST_IN_FLIGHT);
+        Self { encoder: engine.encoder().clone(), formats: Formats::new(engine), places, room }
     }
 
     /// Places of a kind of work.
     pub(super) fn places(&self, lane: Lane) -> &Places {
         &self.places[lane as usize]
-    }
-
-    /// Adds bytes to a part of the memory of all requests. Fails if there is no more.
-    fn grow(&self, memory: &mut Memory, bytes: usize) -> std::result::Result<(), Reply> {
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        let more = self.memory.clone().try_acquire_many_owned(units).map_err(|_| busy())?;
-        match memory {
-            Some(memory) => memory.merge(more),
-            None => *memory = Some(more),
-        }
-        Ok(())
     }
 
     /// Reads a body as text.
@@ -212,7 +89,7 @@ impl Intake {
             bytes.extend_from_slice(&data);
             if bytes.len() > counted {
                 // A vector grows by doubling.
-                self.grow(&mut memory, bytes.capacity().saturating_sub(counted))?;
+                self.room.grow(&mut memory, bytes.capacity().saturating_sub(counted))?;
                 counted = bytes.capacity();
             }
         }
@@ -240,25 +117,6 @@ impl Intake {
     /// Reserves memory for the pictures of a request, until it begins. Fails if there is no more.
     pub(super) fn reserve(&self, prepared: &mut Prepared) -> std::result::Result<(), Reply> {
         let bytes = prepared.prompts.iter().map(Encoded::picture_bytes).sum();
-        if bytes > SMALL { self.grow(&mut prepared.memory, bytes) } else { Ok(()) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::serve::http::failure;
-
-    #[test]
-    fn a_panic_while_a_request_is_prepared_is_the_failure_of_this_request_alone() {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("threads");
-        let places = Places::new(1);
-        let panicked = runtime.block_on(places.elsewhere(|| -> Result<()> { panic!("on order, at /srv/private") }));
-        let reply = failure(&panicked.expect_err("a panic"));
-        assert_eq!((reply.status, reply.may_retry), (500, Some(false)));
-        assert!(!reply.body.contains("private"), "{}", reply.body);
-        // Its place is free again.
-        assert_eq!(runtime.block_on(places.elsewhere(|| Ok(3))), Ok(3));
-        assert_eq!(places.here(|| Ok(4)), Ok(4));
+        if bytes > SMALL { self.room.grow(&mut prepared.memory, bytes) } else { Ok(()) }
     }
 }

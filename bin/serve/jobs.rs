@@ -13,9 +13,10 @@ use ocelli::engine::{Engine, Meter, RequestControl};
 use ocelli::usage::Counts;
 use ocelli::{Error, Result};
 
-use super::intake::{Memory, Prepared};
+use super::intake::Prepared;
 use super::monitor::{Monitor, OpenRequests};
 use super::stream::{Answer, Flow, Reader};
+use crate::lanes::Memory;
 use crate::shared::kept;
 use crate::usage::Bill;
 
@@ -39,6 +40,9 @@ enum Message {
     New(Box<Job>),
     /// A stream is read again, a request is cancelled, or the server stops.
     Wake,
+    /// Stands for a fault of the engine.
+    #[cfg(test)]
+    Panic,
 }
 
 /// State that the engine's thread and the connections share.
@@ -198,7 +202,6 @@ impl Queue {
             let message = self.first.take().or_else(|| self.receiver.recv().ok());
             match message {
                 None => self.shared.is_stopped.store(true, Ordering::SeqCst),
-                Some(Message::Wake) => {}
                 Some(Message::New(job)) => match (idle.open)() {
                     Ok(engine) => {
                         self.first = Some(Message::New(job));
@@ -207,6 +210,7 @@ impl Queue {
                     }
                     Err(error) => job.flow.send(Answer::End(Err(error))),
                 },
+                Some(_) => {}
             }
         }
         None
@@ -245,7 +249,12 @@ impl Inbox<'static> for Queue {
     fn next(&mut self, _: usize) -> Option<Submission<'static>> {
         self.monitor().alive();
         loop {
-            let Message::New(job) = self.first.take().or_else(|| self.receiver.try_recv().ok())? else { continue };
+            let job = match self.first.take().or_else(|| self.receiver.try_recv().ok())? {
+                Message::New(job) => job,
+                Message::Wake => continue,
+                #[cfg(test)]
+                Message::Panic => panic!("on order"),
+            };
             let Job { prepared, flow, priority, place } = *job;
             let Prepared { id, work, prompts, grammar, control, bill, memory } = prepared;
             let mut run = Box::new(Run::with_prompts(work, prompts));
@@ -313,3 +322,6 @@ impl Client for Connected {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,7 +37,7 @@ mod monitor;
 mod stream;
 
 use crate::shared::callers::Keys;
-use crate::store::{Store, Temporary};
+use crate::store::{Limits, Store, Temporary};
 use album::Album;
 use batches::Batches;
 use connections::Signals;
@@ -76,6 +76,9 @@ pub(crate) struct ServeArgs {
     /// Limit of the size of all files together, such as 2GiB.
     #[arg(long, value_name = "SIZE", env = "OCELLI_FILES_BYTES", value_parser = units::bytes, default_value = "10GiB")]
     files_bytes: u64,
+    /// Limit of the number of files and batches.
+    #[arg(long, value_name = "NUMBER", env = "OCELLI_FILES_COUNT", default_value_t = 10_000)]
+    files_count: u64,
     /// Folder of pictures that requests may name, by `file:` URLs or paths relative to it. Every client can then have all pictures in it
     /// described.
     #[arg(long, value_name = "FOLDER", env = "OCELLI_MEDIA_PATH")]
@@ -170,7 +173,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     // Before there are temporary files.
     let signals = runtime.block_on(async { Signals::new() })?;
     let (jobs, queue) = jobs::queue(monitor.clone());
-    let (batches, waiting) = Batches::new(Store::open(args.files.as_deref(), args.files_bytes)?);
+    let limits = Limits { bytes: args.files_bytes, objects: args.files_count };
+    let (batches, waiting) = Batches::new(Store::open(args.files.as_deref(), limits)?);
     let (_temporary, batches) = (Temporary(batches.store.clone()), Arc::new(batches));
     let (loaded, shares_cache) = (OnceLock::new(), args.share_cache);
     let album = Album { store: batches.store.clone(), folder: args.media_path.clone() };

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use ocelli::chat::{ContentPart, Message, Role};
-use ocelli::engine::{Completion, Detail, Engine, Event, Picture, Prompt, Request, RequestControl};
+use ocelli::engine::{Completion, Detail, Engine, Event, Picture, PictureContent, Prompt, Request, RequestControl};
 use ocelli::grammar::Format;
 use ocelli::{Error, Result};
 use percent_encoding::percent_decode_str;
@@ -15,8 +15,8 @@ use super::fetch;
 use super::io::{inform, print, print_text, read, read_standard, remark};
 use super::pdf;
 
-/// Most bytes of a picture that a request names.
-const MOST_BYTES: u64 = 64 << 20;
+/// Most bytes of a picture that a request names, and of all of them that a request to a server names.
+pub(crate) const MOST_BYTES: u64 = 64 << 20;
 
 /// A user message: pictures, then text.
 pub(crate) fn question(pictures: impl IntoIterator<Item = usize>, text: &str) -> Message {
@@ -151,6 +151,14 @@ pub(crate) fn picture_at(url: &str, detail: Detail, folder: PictureFolder<'_>) -
         return Err(fail(format!("has more than {MOST_BYTES} bytes")));
     }
     Ok(Picture::encoded(shown(bytes, page)?).at(detail))
+}
+
+/// Bytes of a picture's file.
+pub(crate) fn file_bytes(picture: &Picture) -> u64 {
+    match &picture.content {
+        PictureContent::Encoded(bytes) => bytes.len() as u64,
+        PictureContent::Rgb(pixels) => pixels.pixels.len() as u64,
+    }
 }
 
 /// The path of a `file:` URL, or the path itself.

@@ -52,6 +52,11 @@ pub(crate) fn split(name: &str) -> (&str, usize) {
     page.filter(|(_, page)| *page > 0).unwrap_or((name, 1))
 }
 
+/// Returns true for the path of a document or of one of its pages.
+pub(crate) fn is_page(name: &str) -> bool {
+    !name.starts_with("data:") && split(name).0.to_ascii_lowercase().ends_with(".pdf")
+}
+
 /// The number of pages of a document.
 ///
 /// # Errors

@@ -18,6 +18,8 @@ use crate::shared::api;
 use crate::shared::callers::Caller;
 use crate::shared::io;
 
+/// File extension of an object.
+const OBJECT: &str = "json";
 /// File extension of the bytes of an object.
 const DATA: &str = "jsonl";
 
@@ -25,13 +27,24 @@ const DATA: &str = "jsonl";
 #[derive(Debug)]
 pub(crate) struct Store {
     folder: PathBuf,
-    /// Bytes of all files, and their limit.
+    /// Bytes of all files.
     used: AtomicU64,
-    most: u64,
+    /// Number of objects.
+    objects: AtomicU64,
+    most: Limits,
     /// True for a temporary folder, which is removed with the server.
     is_temporary: bool,
     /// Lock file, held while this value exists.
     _lock: File,
+}
+
+/// Limits of a store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Bytes of all files together.
+    pub(crate) bytes: u64,
+    /// Number of files and batches. Files of the answers of batches may exceed it.
+    pub(crate) objects: u64,
 }
 
 /// An object of the API.
@@ -101,25 +114,27 @@ pub(crate) fn new_id<T: Object>() -> String {
 }
 
 impl Store {
-    /// Opens or creates the folder, by default a temporary one, for files of at most `most` bytes together. Files that have expired are
-    /// removed.
+    /// Opens or creates the folder, by default a temporary one. Files that have expired are removed.
     ///
     /// # Errors
     /// `io`, also if another server has locked it.
-    pub(crate) fn open(folder: Option<&Path>, most: u64) -> Result<Self> {
+    pub(crate) fn open(folder: Option<&Path>, most: Limits) -> Result<Self> {
         let is_temporary = folder.is_none();
         let folder = folder
             .map_or_else(|| std::env::temp_dir().join(format!("ocelli-{}", api::random_name())), Path::to_path_buf);
         let io = |error: &std::io::Error| Error::io(folder.display(), error);
         private_folder(&folder).map_err(|error| io(&error))?;
+        // The folder stays the same if a link on its path is changed.
+        let folder = folder.canonicalize().map_err(|error| io(&error))?;
+        let io = |error: &std::io::Error| Error::io(folder.display(), error);
         let lock = private_append(&folder.join("lock")).map_err(|error| io(&error))?;
         lock.try_lock().map_err(|_| io(&std::io::Error::other("another server has this folder")))?;
-        let store = Self { folder, used: AtomicU64::new(0), most, is_temporary, _lock: lock };
+        let (used, objects) = (AtomicU64::new(0), AtomicU64::new(0));
+        let store = Self { folder, used, objects, most, is_temporary, _lock: lock };
         store.remove_expired();
-        let entries = fs::read_dir(&store.folder).into_iter().flatten().flatten();
-        let is_data = |entry: &fs::DirEntry| entry.path().extension().is_some_and(|ending| ending == DATA);
-        let bytes = entries.filter(is_data).filter_map(|entry| entry.metadata().ok()).map(|data| data.len()).sum();
+        let bytes = store.entries(DATA).filter_map(|entry| entry.metadata().ok()).map(|data| data.len()).sum();
         store.used.store(bytes, Ordering::Relaxed);
+        store.objects.store(store.entries(OBJECT).count() as u64, Ordering::Relaxed);
         Ok(store)
     }
 
@@ -140,8 +155,32 @@ impl Store {
 
     /// Counts bytes that are written. Returns false if there is no room for them.
     pub(crate) fn take_room(&self, bytes: u64) -> bool {
-        let fits = |used: u64| used.checked_add(bytes).filter(|used| *used <= self.most);
-        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
+        grow(&self.used, bytes, self.most.bytes)
+    }
+
+    /// Counts an object that will be added. [`Self::return_place`] takes it back; removal of the object does too.
+    ///
+    /// # Errors
+    /// `storage-full`, after those that have expired were removed.
+    pub(crate) fn take_place(&self) -> std::result::Result<(), Reply> {
+        let is_taken = || grow(&self.objects, 1, self.most.objects);
+        let is_there = is_taken() || {
+            self.remove_expired();
+            is_taken()
+        };
+        let objects = self.objects.load(Ordering::Relaxed);
+        let full = || format!("there are {objects} files and batches, of at most {}: delete others", self.most.objects);
+        if is_there { Ok(()) } else { Err(Reply::error("storage-full", &full(), None)) }
+    }
+
+    /// Counts an object that is added in any case.
+    pub(crate) fn count_object(&self) {
+        self.objects.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Uncounts an object that was not added.
+    pub(crate) fn return_place(&self) {
+        shrink(&self.objects, 1);
     }
 
     /// Removes files that have expired.
@@ -167,7 +206,9 @@ impl Store {
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return None;
         }
-        serde_json::from_slice(&fs::read(self.path(id)).ok()?).ok()
+        let object: T = serde_json::from_slice(&fs::read(self.path(id)).ok()?).ok()?;
+        // Its other files are found by the id in it.
+        (object.id() == id).then_some(object)
     }
 
     /// An object by its id, if a sender may read it.
@@ -201,10 +242,12 @@ impl Store {
     /// Removes a file and the bytes that were counted for it, of which some may not be written yet.
     pub(crate) fn discard(&self, id: &str, bytes: u64) {
         // Without its JSON the object does not exist, even if the bytes remain. There may be none.
-        let _ = fs::remove_file(self.path(id)).and_then(|()| durable::sync_folder(&self.folder));
+        if fs::remove_file(self.path(id)).is_ok() {
+            let _ = durable::sync_folder(&self.folder);
+            self.return_place();
+        }
         if fs::remove_file(self.bytes(id)).is_ok() {
-            let less = |used: u64| Some(used.saturating_sub(bytes));
-            let _ = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+            shrink(&self.used, bytes);
         }
     }
 
@@ -218,12 +261,28 @@ impl Store {
 
     /// All objects of a kind, the newest first.
     pub(crate) fn all<T: Object>(&self) -> Vec<T> {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let ids = entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".json").map(str::to_owned));
+        let ids = self.entries(OBJECT).filter_map(|entry| Some(entry.path().file_stem()?.to_str()?.to_owned()));
         let mut objects: Vec<T> = ids.filter_map(|id| self.get(&id)).collect();
         objects.sort_by(|one, other| (other.created(), other.id()).cmp(&(one.created(), one.id())));
         objects
     }
+
+    /// Files with an extension.
+    fn entries(&self, extension: &'static str) -> impl Iterator<Item = fs::DirEntry> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        entries.filter(move |entry| entry.path().extension().is_some_and(|ending| ending == extension))
+    }
+}
+
+/// Adds to a count up to a limit. Returns false if it would be exceeded.
+fn grow(count: &AtomicU64, more: u64, most: u64) -> bool {
+    let fits = |count: u64| count.checked_add(more).filter(|count| *count <= most);
+    count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
+}
+
+fn shrink(count: &AtomicU64, less: u64) {
+    let rest = |count: u64| Some(count.saturating_sub(less));
+    let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest);
 }
 
 /// Removes a temporary store at the end of the server, however it ends.

@@ -362,6 +362,31 @@ fn a_repository_is_pulled_by_its_name_listed_and_removed() {
     assert_eq!((unknown.status.code(), run(&["pull", "o/other"]).status.code()), (Some(2), Some(2)));
 }
 
+/// The hub, or a mirror of it, has another file than the one whose hash is known.
+#[test]
+fn a_known_model_with_another_content_is_refused_and_leaves_nothing() {
+    let (root, cache) = (Scratch::new(), Scratch::new());
+    let folder = root.0.join("ggml-org/SmolVLM2-256M-Video-Instruct-GGUF/resolve/main");
+    fs::create_dir_all(&folder).expect("a folder");
+    let file = fs::File::create(folder.join("SmolVLM2-256M-Video-Instruct-Q8_0.gguf")).expect("a file");
+    let server = Server::start(root.0.clone());
+    let hub = format!("{}/files/", server.address);
+    // The second one has the right length.
+    for (bytes, reason) in
+        [(1000, "it has 1000 bytes, the known"), (175_056_352, "the known file has af7ce9951a2f46c4")]
+    {
+        file.set_len(bytes).expect("room");
+        let pulled = command(&cache, &["pull", "smolvlm2-256m", "--quiet"]).env("HF_ENDPOINT", &hub).output();
+        let told = text(&pulled.expect("it runs").stderr);
+        assert!(told.starts_with("error[io]") && told.contains(reason), "{told}");
+        let models = fs::read_dir(cache.0.join("ocelli/models")).into_iter().flatten().flatten();
+        let parts = models.flat_map(|model| fs::read_dir(model.path()).into_iter().flatten().flatten());
+        let left: Vec<_> =
+            parts.map(|part| part.path()).filter(|part| part.to_string_lossy().contains("Q8_0")).collect();
+        assert!(left.is_empty() && !cache.0.join("ocelli/models/smolvlm2-256m").exists(), "{left:?}");
+    }
+}
+
 #[test]
 fn completions_name_the_verbs_and_options() {
     let cache = Scratch::new();

@@ -161,7 +161,11 @@ impl Batches {
             return Err(refuse("input_file_id", format!("there is no file {:?}", asked.input_file_id)));
         }
         let batch = Batch::new(asked, caller.owner());
-        self.store.put(&batch).map_err(|error| failure(&error))?;
+        self.store.take_place()?;
+        self.store.put(&batch).map_err(|error| {
+            self.store.return_place();
+            failure(&error)
+        })?;
         // If the thread has ended, the server is ending; it continues the batch after its next start.
         let _ = self.sender.send(batch.id.clone());
         Ok(json!(batch).to_string())

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
-use ocelli::api::{Opened, Priority, Work};
+use ocelli::api::{Opened, Priority, Stamp, Work};
 use ocelli::engine::RequestControl;
 use ocelli::usage::BatchBudget;
 use ocelli::{Error, Result};
@@ -17,9 +17,10 @@ use serde_json::json;
 
 use super::{AT_ONCE, Batch, Counts, Pace, Status, locked};
 use crate::batch::{Answered, Answers, Attempts, BatchRequest, Requests, Retries, survey};
-use crate::serve::handler::Server;
+use crate::lanes::Lane;
+use crate::serve::handler::{Loaded, Ready, Server};
 use crate::serve::http::told;
-use crate::serve::intake::Lane;
+use crate::serve::intake::{Intake, Prepared};
 use crate::shared::api;
 use crate::shared::callers::Caller;
 use crate::shared::io;
@@ -86,12 +87,14 @@ fn carry_out(server: &Server) -> Result<()> {
     let batches = &server.batches;
     let store = &batches.store;
     let Some(mut batch) = batches.current().clone() else { return Ok(()) };
-    let file_of = |known: Option<String>, name: &str| match known {
-        Some(id) => Ok(id),
-        None => {
-            let file = FileObject::new(&batch.owner, &format!("{}_{name}.jsonl", batch.id), "batch_output");
-            store.put(&file).map(|()| file.id)
+    let file_of = |known: Option<String>, name: &str| -> Result<String> {
+        if let Some(id) = known {
+            return Ok(id);
         }
+        let file = FileObject::new(&batch.owner, &format!("{}_{name}.jsonl", batch.id), "batch_output");
+        store.put(&file)?;
+        store.count_object();
+        Ok(file.id)
     };
     let output = file_of(batch.output_file_id.clone(), "output")?;
     let errors = file_of(batch.error_file_id.clone(), "error")?;
@@ -115,8 +118,10 @@ fn carry_out(server: &Server) -> Result<()> {
     *locked(&batches.attempts) = Some(attempts.clone());
     let budget = server.accounts.as_ref().map(|accounts| accounts.batch(outputs.right.spent()));
     let (outputs, retries) = (Mutex::new(outputs), Mutex::default());
+    let documents = Mutex::default();
     let (began, answered) = (Instant::now(), AtomicU32::new(0));
-    let active = Active { server, batch: &batch, budget, attempts, outputs, retries, total, began, answered };
+    let active =
+        Active { server, batch: &batch, budget, attempts, outputs, retries, documents, total, began, answered };
     let answered = active.answer_all(Requests::new(input()?));
     *locked(&batches.attempts) = None;
     for id in [output, errors] {
@@ -138,6 +143,8 @@ struct Active<'a> {
     attempts: Arc<Attempts>,
     outputs: Mutex<Outputs>,
     retries: Mutex<Retries>,
+    /// Held by a request with documents, so that one at most waits for the place that it shares with all other requests.
+    documents: Mutex<()>,
     /// Number of lines.
     total: usize,
     began: Instant,
@@ -183,11 +190,9 @@ impl Active<'_> {
         let Ok(loaded) = self.server.loaded() else { return Err(Error::Aborted) };
         let unknown = || Error::request("owner", "the key of this batch has expired or was removed");
         let caller = self.server.access.keys.owner(&self.batch.owner).ok_or_else(unknown)?;
-        let (id, opened) = request.open(&loaded.service, &|id| self.server.album.document(id, &caller));
-        let outcome = opened.and_then(|opened| match opened {
-            Opened::Ready(body) => Ok(body),
-            Opened::Work(work) => self.compute((id.clone(), work), &caller, request, place),
-        });
+        let stamp = api::stamp();
+        let id = stamp.id.clone();
+        let outcome = self.ready((request, stamp), (loaded, &caller), place).and_then(|ready| self.finish(ready));
         // A request that fails because the server ends counts as unanswered.
         if outcome.is_err() && self.server.jobs.is_stopped() {
             return Err(Error::Aborted);
@@ -210,16 +215,47 @@ impl Active<'_> {
         Ok(())
     }
 
-    /// Computes an answer, with lower priority than requests outside batches.
-    fn compute(
+    /// Reads and prepares a request in places of its lane.
+    fn ready(
+        &self,
+        (request, stamp): (&BatchRequest, Stamp),
+        (loaded, caller): (&Loaded, &Caller),
+        place: usize,
+    ) -> Result<Ready> {
+        let (intake, id) = (&loaded.intake, stamp.id.clone());
+        let open = || request.open(&loaded.service, &|id| self.server.album.document(id, caller), stamp);
+        let prepare = |opened: Opened| match opened {
+            Opened::Ready(body) => Ok(Ready::Answer(body)),
+            Opened::Work(work) => {
+                let prepare = || self.prepare((id, work), (intake, caller), request, place);
+                self.attempts.prepare(&request.custom_id, prepare).map(|prepared| Ready::Request(Box::new(prepared)))
+            }
+        };
+        let turn = |lane| (lane == Lane::Documents).then(|| locked(&self.documents));
+        let body = match Lane::of_body(&request.body) {
+            Lane::Documents => Lane::Documents,
+            _ => Lane::Large,
+        };
+        if let Some(_turn) = turn(body) {
+            return intake.places(body).here(|| prepare(open()?));
+        }
+        let opened = open()?;
+        let lane = match &opened {
+            Opened::Ready(_) => body,
+            Opened::Work(work) => Lane::of(work, body),
+        };
+        let _turn = turn(lane);
+        intake.places(lane).here(|| prepare(opened))
+    }
+
+    fn prepare(
         &self,
         (id, mut work): (String, Box<Work>),
-        caller: &Caller,
+        (intake, caller): (&Intake, &Caller),
         request: &BatchRequest,
         place: usize,
-    ) -> Result<String> {
+    ) -> Result<Prepared> {
         let Self { server, batch, .. } = self;
-        let intake = &server.loaded().map_err(|_| Error::Aborted)?.intake;
         if request.url != batch.endpoint {
             return Err(Error::request("url", format!("this batch is for {}", batch.endpoint)));
         }
@@ -227,12 +263,17 @@ impl Active<'_> {
         let bill = server.bill(&work.asker, caller, self.budget.as_ref())?;
         let control = RequestControl::new();
         *locked(&server.batches.requests[place]) = control.clone();
-        let pictures = |work: &Work| server.album.pictures(work, caller);
-        let lane = Lane::of(&work, Lane::Large);
-        let prepare = || intake.prepare((id, work), &pictures, bill, control);
-        let prepared = intake.places(lane).here(|| self.attempts.prepare(&request.custom_id, prepare))?;
-        let reader = server.jobs.submit(prepared, Priority::Batch).ok_or(Error::Aborted)?;
+        intake.prepare((id, work), &|work| server.album.pictures(work, caller), bill, control)
+    }
+
+    /// Computes an answer, with lower priority than requests outside batches.
+    fn finish(&self, ready: Ready) -> Result<String> {
+        let prepared = match ready {
+            Ready::Answer(body) => return Ok(body),
+            Ready::Request(prepared) => *prepared,
+        };
+        let reader = self.server.jobs.submit(prepared, Priority::Batch).ok_or(Error::Aborted)?;
         // The batch may have been cancelled before.
-        if server.batches.goes_on() { pollster::block_on(reader.whole()) } else { Err(Error::Aborted) }
+        if self.server.batches.goes_on() { pollster::block_on(reader.whole()) } else { Err(Error::Aborted) }
     }
 }

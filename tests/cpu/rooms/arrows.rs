@@ -61,14 +61,15 @@ pub(super) const ARROWS: [(&str, &[&str]); 26] = [
 ];
 
 /// Allowed imports between the rooms of the command.
-pub(super) const COMMAND: [(&str, &[&str]); 8] = [
+pub(super) const COMMAND: [(&str, &[&str]); 9] = [
     ("shared", &[]),
     ("store", &["shared"]),
     ("usage", &["shared"]),
     ("batch", &["shared", "usage"]),
     ("pull", &["shared"]),
     ("mcp", &["shared"]),
-    ("serve", &["batch", "mcp", "shared", "store", "usage"]),
+    ("lanes", &["shared"]),
+    ("serve", &["batch", "lanes", "mcp", "shared", "store", "usage"]),
     ("commands", &["batch", "pull", "shared", "usage"]),
 ];
 

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -11,6 +12,8 @@ use serde_json::Value;
 pub(crate) struct Server {
     pub(crate) child: Child,
     pub(crate) address: SocketAddr,
+    /// Lines on its standard error after the address.
+    pub(crate) log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
@@ -39,8 +42,10 @@ impl Server {
             }
         };
         // Output must be read, or the server blocks.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address }
+        let log = Arc::<Mutex<Vec<String>>>::default();
+        let kept = log.clone();
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| kept.lock().expect("lines").push(line)));
+        Self { child, address, log }
     }
 
     /// Error output of a server that does not start.

@@ -53,6 +53,33 @@ fn pictures_of_many_megapixels_do_not_stop_the_answers_of_others() {
     assert!(peak(&server) < 2 << 30, "{} MiB", peak(&server) >> 20);
 }
 
+/// Pictures are decoded in places of their own; answers of others do not wait for them.
+#[test]
+fn four_pictures_of_100_megapixels_do_not_hold_up_text() {
+    let server = Server::start(&[]);
+    let file = large_picture();
+    let pictures: Vec<Value> = (0..4_u8).map(|number| shown(&[&file[..], &[number]].concat())).collect();
+    let request = json!({"messages": [{"role": "user", "content": pictures}], "max_tokens": 1});
+    let has_ended = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        // Some are decoded, and the others wait.
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let reply = server.post(CHAT, &request);
+                has_ended.fetch_add(1, Ordering::SeqCst);
+                assert!([200, 400].contains(&reply.status), "{reply:?}");
+            });
+        }
+        // They have arrived.
+        std::thread::sleep(Duration::from_millis(200));
+        for _ in 0..3 {
+            assert_eq!(server.post(CHAT, &endless(3, json!({}))).status, 200);
+        }
+        let ended = has_ended.load(Ordering::SeqCst);
+        assert!(ended < 4, "three texts waited for all pictures");
+    });
+}
+
 #[test]
 fn a_word_of_60_mebibytes_is_refused_before_it_is_encoded() {
     let server = Server::start(&[]);
@@ -220,6 +247,39 @@ fn a_full_store_refuses_files_until_others_are_deleted() {
     let path = format!("/v1/files/{}", stored.json()["id"].as_str().expect("an id"));
     assert_eq!(server.exchange(&request("DELETE", &path, &[], b"")).status, 200);
     assert_eq!(file(1000).status, 200);
+}
+
+/// The announced length of a body is that of another one.
+#[test]
+fn lengths_that_lie_are_refused_or_end_the_connection() {
+    let server = Server::start(&[]);
+    let exchange = |length: &str, body: &str, is_over: bool| {
+        let head =
+            format!("POST {CHAT} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+        let mut stream = server.connect();
+        stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).expect("a request");
+        if is_over {
+            stream.shutdown(std::net::Shutdown::Write).expect("a stream");
+        }
+        let mut reply = String::new();
+        let _ = stream.read_to_string(&mut reply);
+        reply.split(' ').nth(1).unwrap_or_default().to_owned()
+    };
+    let send = |length: &str, body: &str| exchange(length, body, false);
+    let body = endless(3, json!({})).to_string();
+    let length = body.len();
+    assert_eq!(send(&length.to_string(), &body), "200");
+    for short in [(length / 2).to_string(), "1".into()] {
+        assert_eq!(send(&short, &body), "400", "{short}");
+    }
+    // Refused before anything is read.
+    assert_eq!(send(&(64_u64 << 30).to_string(), &body), "413");
+    for wrong in ["-1", "18446744073709551616", "1, 2", "x"] {
+        assert_eq!(send(wrong, &body), "400", "{wrong}");
+    }
+    // The rest never comes.
+    assert_ne!(exchange(&(length + 1).to_string(), &body, true), "200");
+    assert_eq!(send(&length.to_string(), &body), "200");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::batches::{folder, form, has_ended, line};
 use super::client::{Reply, Server, post, request};
-use super::{CHAT, endless, not_at_midnight};
+use super::{CHAT, agents, base64, endless, not_at_midnight};
 
 /// A new key with its entry for the file.
 fn new_key(name: &str, more: &[&str]) -> (String, Value) {
@@ -149,6 +149,50 @@ fn cached_prompts_of_another_key_are_not_found() {
     let [first, second] = [&ann.0, &bob.0].map(|key| Client::new(&server, key));
     assert_eq!(asked(&first), 0);
     assert!(asked(&second) > 5);
+}
+
+/// Prompts of batches and of tools are kept apart as those of requests are.
+#[test]
+fn cached_prompts_of_batches_and_tools_are_not_found_by_another_key() {
+    let [ann, bob] = ["ann", "bob"].map(|name| new_key(name, &[]));
+    let path = file("keys-cache-batch", &[ann.1, bob.1]);
+    let server = Server::start(&["--keys", path.to_str().expect("UTF-8")]);
+    let [ann, bob] = [&ann.0, &bob.0].map(|key| Client::new(&server, key));
+    let content = "The password of the cellar is a horse that eats batteries.";
+    let chat = json!({"messages": [{"role": "user", "content": content}], "max_tokens": 1, "user": "all"});
+    let of = |answered: &Value| {
+        let cached = answered["usage"]["prompt_tokens_details"]["cached_tokens"].as_u64();
+        cached.unwrap_or_else(|| panic!("{answered}"))
+    };
+    let batch = |client: &Client<'_>| {
+        let file = client.upload(&line("a", &chat))["id"].clone();
+        let asked = json!({"input_file_id": file, "endpoint": CHAT, "completion_window": "24h"});
+        let path = client.post("/v1/batches", &asked).json()["id"].as_str().map(|id| format!("/v1/batches/{id}"));
+        let path = path.expect("an id");
+        wait_for("the batch", || has_ended(&client.get(&path).json()));
+        let output = client.get(&path).json()["output_file_id"].as_str().expect("an id").to_owned();
+        let answer: Value =
+            serde_json::from_str(&client.get(&format!("/v1/files/{output}/content")).body).expect("a line");
+        of(&answer["response"]["body"])
+    };
+    assert_eq!(batch(&ann), 0);
+    assert_eq!(of(&bob.post(CHAT, &chat).json()), 0, "a batch of another key");
+    assert!(of(&ann.post(CHAT, &chat).json()) > 5);
+    assert!(batch(&bob) > 5, "its own chat");
+
+    // A tool asks about a picture; the same chat of its key finds the prompt.
+    let picture = format!(
+        "data:image/png;base64,{}",
+        base64(&std::fs::read("www/models/demo/gallery/scene-01.png").expect("a picture"))
+    );
+    let question = "What is the password of the cellar?";
+    let told =
+        agents::Agent::with(&server, &ann.header).told("describe", &json!({"image": picture, "question": question}));
+    assert!(!told.is_empty());
+    let parts = json!([{"type": "image_url", "image_url": {"url": picture}}, {"type": "text", "text": question}]);
+    let chat = json!({"messages": [{"role": "user", "content": parts}], "max_tokens": 1});
+    assert_eq!(of(&bob.post(CHAT, &chat).json()), 0, "a tool of another key");
+    assert!(of(&ann.post(CHAT, &chat).json()) > 5);
 }
 
 #[test]

@@ -8,6 +8,7 @@ pub(crate) mod client;
 mod hostile;
 mod idle;
 mod keys;
+mod log;
 mod pictures;
 mod restart;
 mod signals;

@@ -1,14 +1,18 @@
-//! Signals to a server that is still loading its model.
+//! Signals to a server that is still loading its model, and to one whose engine hangs.
 #![cfg(unix)]
 
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::batches::folder;
-use super::client::{Reply, request};
+use super::client::{Reply, post, request};
+use super::{CHAT, endless};
 
 /// A process, killed on drop.
 struct Loading(Child);
@@ -51,11 +55,10 @@ fn listens(server: &mut Loading, address: SocketAddr) -> bool {
     }
 }
 
-/// Status of `/health`.
-fn health(address: SocketAddr) -> u16 {
+fn get(address: SocketAddr, path: &str) -> Reply {
     let mut stream = TcpStream::connect(address).expect("a connection");
-    std::io::Write::write_all(&mut stream, &request("GET", "/health", &[], b"")).expect("a request");
-    Reply::read(stream).status
+    stream.write_all(&request("GET", path, &[], b"")).expect("a request");
+    Reply::read(stream)
 }
 
 /// A pipe in place of the manifest, to which nothing is written: the model is loading for ever.
@@ -67,7 +70,7 @@ fn a_signal_while_the_model_is_loading_ends_the_server_and_its_temporary_files()
         let pipe = Command::new("mkfifo").arg(package.join("model.json")).status().expect("the command");
         assert!(pipe.success());
         let (mut server, address) = listening(&package, &temporary);
-        assert_eq!(health(address), 503);
+        assert_eq!(get(address, "/health").status, 503);
         let files = || std::fs::read_dir(&temporary).expect("a folder").count();
         assert_eq!(files(), 1);
         let (sent, began) = (Command::new("kill").args([signal, &server.0.id().to_string()]).status(), Instant::now());
@@ -77,4 +80,63 @@ fn a_signal_while_the_model_is_loading_ends_the_server_and_its_temporary_files()
         assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
         assert_eq!((status.code(), status.signal(), files()), (Some(130), None, 0));
     }
+}
+
+/// Next line of a server's log that has these words.
+fn told(lines: &mut impl Iterator<Item = std::io::Result<String>>, words: &str) {
+    let found = lines.map(|line| line.expect("text")).find(|line| line.contains(words));
+    assert!(found.is_some(), "it does not say {words:?}");
+}
+
+fn send(server: &Loading, signal: &str) {
+    let sent = Command::new("kill").args([signal, &server.0.id().to_string()]).status();
+    assert!(sent.expect("the command").success());
+}
+
+/// The model is unloaded, and loaded again from a pipe to which nothing is written.
+#[test]
+fn the_third_signal_ends_a_server_whose_engine_hangs_and_its_temporary_files() {
+    let (package, temporary) = (folder("hanging"), folder("hanging-files"));
+    [&package, &temporary].into_iter().for_each(|folder| std::fs::create_dir_all(folder).expect("a folder"));
+    for file in std::fs::read_dir("www/models/demo").expect("a package").flatten().map(|entry| entry.path()) {
+        if file.is_file() {
+            std::fs::copy(&file, package.join(file.file_name().expect("a name"))).expect("a copy");
+        }
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ocelli"));
+    command.arg("serve").arg(&package).args(["--port", "0", "--idle-unload", "1"]).env("TMPDIR", &temporary);
+    let mut server = Loading(command.stderr(Stdio::piped()).spawn().expect("the command"));
+    let mut lines = BufReader::new(server.0.stderr.take().expect("its standard error")).lines();
+    let address = loop {
+        let line = lines.next().expect("a line that says where it listens").expect("text");
+        if let Some((_, rest)) = line.split_once("http://") {
+            break rest.trim_end_matches("/v1").parse::<SocketAddr>().expect("an address");
+        }
+    };
+    told(&mut lines, "the model is unloaded");
+    let manifest = package.join("model.json");
+    std::fs::remove_file(&manifest).expect("a file");
+    assert!(Command::new("mkfifo").arg(&manifest).status().expect("the command").success());
+    let mut asking = TcpStream::connect(address).expect("a connection");
+    asking.write_all(&post(CHAT, &[], endless(3, json!({})).to_string().as_bytes())).expect("a request");
+    while !get(address, "/metrics").body.contains("ocelli_requests_waiting 1\n") {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // The engine's thread, which waits for requests, opens the pipe.
+    std::thread::sleep(Duration::from_millis(500));
+    let files = || std::fs::read_dir(&temporary).expect("a folder").count();
+    send(&server, "-TERM");
+    told(&mut lines, "a second signal ends them too");
+    for _ in 0..2 {
+        std::thread::sleep(Duration::from_millis(200));
+        assert_eq!((server.0.try_wait().expect("a state"), files()), (None, 1));
+        send(&server, "-TERM");
+    }
+    let began = Instant::now();
+    while server.0.try_wait().expect("a state").is_none() {
+        assert!(began.elapsed() < Duration::from_secs(60), "it does not end");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let status = server.0.wait().expect("it has ended");
+    assert_eq!((status.code(), status.signal(), files()), (Some(130), None, 0));
 }

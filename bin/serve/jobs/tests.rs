@@ -1,0 +1,54 @@
+//! The queue after panics of the engine's thread.
+
+use std::ffi::OsString;
+
+use clap::Parser;
+use ocelli::api::Opened;
+
+use super::*;
+use crate::shared::api::{self, NameArgs};
+use crate::shared::args::MemoryArgs;
+use crate::shared::models::PackagePath;
+use crate::shared::open;
+
+#[derive(Parser)]
+struct Memory {
+    #[command(flatten)]
+    args: MemoryArgs,
+}
+
+#[test]
+fn a_panic_of_the_engine_fails_open_requests_alone_and_the_third_one_ends_the_server() {
+    let package = PackagePath::from(OsString::from("www/models/demo"));
+    let Memory { args } = Memory::parse_from(["test", "--device", "cpu", "--threads", "1"]);
+    let engine = pollster::block_on(open::engine(&package, Some(256), &args)).expect("an engine");
+    let (service, encoder) = (NameArgs::default().service(&engine, &package), engine.encoder().clone());
+    let (jobs, queue) = queue(Arc::new(Monitor::new()));
+    let answered = move |is_broken: bool| {
+        let tokens = if is_broken { 200 } else { 2 };
+        let body = format!(r#"{{"prompt": "Hello", "max_tokens": {tokens}, "logit_bias": {{"2": -100}}}}"#);
+        let opened = service.open(("POST", "/v1/completions"), &body, api::stamp());
+        let Ok(Opened::Work(work)) = opened else { panic!("no work") };
+        let control = RequestControl::new();
+        let prompts = work.encode(&encoder, &[], &control).expect("prompts");
+        let (id, grammar, bill, memory) = (String::new(), None, None, None);
+        let prepared = Prepared { id, work, prompts, grammar, control, bill, memory };
+        let reader = jobs.submit(prepared, Priority::Person);
+        if is_broken {
+            jobs.sender.send(Message::Panic).expect("the engine's thread");
+        }
+        reader.map(|reader| pollster::block_on(reader.whole()).map_err(|error| error.code()))
+    };
+    let client = std::thread::spawn(move || {
+        for _ in 1..MOST_PANICS {
+            assert_eq!(answered(true), Some(Err("internal")));
+            assert!(matches!(answered(false), Some(Ok(_))), "the server does not continue");
+        }
+        assert_eq!(answered(true), Some(Err("internal")));
+        answered(false)
+    });
+    let ended = queue.work(engine, &Idle { limit: None, open: &|| Err(Error::Aborted) });
+    assert_eq!(ended, Err(Error::Internal { detail: "the engine has panicked 3 times".into() }));
+    // The process ends; what comes before that gets an error too.
+    assert!(matches!(client.join().expect("no panic"), None | Some(Err("internal"))));
+}
