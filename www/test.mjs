@@ -28,6 +28,7 @@ const browserTests = [
   "looks",
   "page",
   "quota",
+  "settings",
   "storage",
   "tabs",
   "tokenizer",

@@ -2,6 +2,7 @@
 import { computed, signal } from "@preact/signals-core";
 import type { OwnTask, Sampling } from "../store/schema.js";
 import { words } from "../words/index.js";
+import { language } from "../words/language.js";
 import { current, engine } from "./engine.js";
 import { isDemo } from "./model-choice.js";
 import { ownTasks } from "./settings.js";
@@ -58,6 +59,8 @@ export const tasks = computed((): readonly Task[] => {
 });
 
 function builtIn(id: keyof typeof words.tasks.all, sampling: Sampling | null, needs: Needs | null = null): Task {
+  // The tasks follow the language.
+  void language.value;
   const { name, instruction, demo } = words.tasks.all[id];
   return { id, name, instruction: isOfDemo.value ? demo : instruction, format: null, sampling, needs };
 }
@@ -74,4 +77,19 @@ export function keepTask(task: OwnTask): void {
 
 export function dropTask(id: string): void {
   ownTasks.value = ownTasks.value.filter((task) => task.id !== id);
+}
+
+/** Adds a copy of a task, to be changed. */
+export function copyTask({ instruction, format, sampling }: Task, name: string): void {
+  keepTask({ id: crypto.randomUUID(), name, instruction, format, sampling: sampling ?? { temperature: null, max_tokens: null } });
+}
+
+/** Moves a task of the user's own towards the beginning (-1) or the end (1). */
+export function moveTask(id: string, by: -1 | 1): void {
+  const list = [...ownTasks.value];
+  const at = list.findIndex((task) => task.id === id);
+  const [task, other] = [list[at], list[at + by]];
+  if (!task || !other) return;
+  [list[at], list[at + by]] = [other, task];
+  ownTasks.value = list;
 }

@@ -197,7 +197,7 @@ export function OwnTaskDialog({ task }: { task: OwnTask | null }) {
           value={String(sampling.max_tokens ?? "")}
           onChange={(event) => setSampling({ ...sampling, max_tokens: Number(event.currentTarget.value) || null })}
         >
-          <option value="">{words.models.longestOwn}</option>
+          <option value="">{lookWords.ownTask.longestOwn}</option>
           {LONGEST.map((tokens) => (
             <option key={tokens} value={String(tokens)}>
               {String(tokens)}

@@ -1,7 +1,7 @@
 /** English: words of the views in `views/looks.tsx`, which are loaded with them. */
-import { count } from "./format.js";
+import { count } from "../format.js";
 
-export const enLooks = {
+export const looks = {
   fields: {
     heading: "Fill in fields",
     about: "The model answers with exactly these fields, as data for other programs.",
@@ -129,6 +129,7 @@ export const enLooks = {
     format: "Answers in fields",
     temperature: "Same answer each time",
     longest: "Longest answer, in tokens",
+    longestOwn: "By the model",
     keep: "Keep this task",
     start: "Keep it and start",
     delete: "Delete this task",
