@@ -16,6 +16,17 @@ export interface Task extends Omit<OwnTask, "sampling"> {
   needs: Needs | null;
 }
 
+/** The demo model has learnt these instructions and no others. */
+export const DEMO_INSTRUCTIONS: Readonly<Record<keyof typeof words.tasks.all, string>> = {
+  describe: "Describe this image.",
+  alt: "Describe this image.",
+  caption: "Describe this image.",
+  read: "What does the word say?",
+  fields: "Describe the scene as JSON.",
+  rules: "",
+  find: "",
+};
+
 /** The same answer each time. */
 const EXACT: Sampling = { temperature: 0, max_tokens: null };
 /** Tokens of an alt text. */
@@ -61,8 +72,8 @@ export const tasks = computed((): readonly Task[] => {
 function builtIn(id: keyof typeof words.tasks.all, sampling: Sampling | null, needs: Needs | null = null): Task {
   // The tasks follow the language.
   void language.value;
-  const { name, instruction, demo } = words.tasks.all[id];
-  return { id, name, instruction: isOfDemo.value ? demo : instruction, format: null, sampling, needs };
+  const { name, instruction } = words.tasks.all[id];
+  return { id, name, instruction: isOfDemo.value ? DEMO_INSTRUCTIONS[id] : instruction, format: null, sampling, needs };
 }
 
 /** The task of the next pictures; `null` for a description. */

@@ -50,10 +50,6 @@ export const looks = {
     points: "As points",
     picture: "In which picture?",
     start: "Find",
-    boxesOf: (what: string) =>
-      `Locate every instance that belongs to the following categories: "${what}". Report bbox coordinates in JSON format.`,
-    pointsOf: (what: string) =>
-      `Locate every instance that belongs to the following categories: "${what}". Report point coordinates in JSON format.`,
     found: (places: number) => (places === 0 ? "Nothing was found." : `${count(places, "place", "places")} found.`),
     unreadable: "This answer has no places that could be drawn.",
     entry: (label: string, left: number, top: number, width: number, height: number) =>

@@ -5,44 +5,37 @@ import { count, duration, number, percent, rough, sizeText } from "../format.js"
 /** A token is about this many words. */
 const WORDS_OF_TOKEN = 0.75;
 
-/** Tasks and their instructions. The demo model has learnt fixed ones. */
+/** Tasks and their instructions. */
 const all = {
   describe: {
     name: "Describe",
     instruction:
       "Describe this picture in two to four sentences: what it shows, where, what is unusual. Then any words in it, as they stand.",
-    demo: "Describe this image.",
   },
   alt: {
     name: "Alt text",
     instruction: altInstruction({ language: "English" }),
-    demo: "Describe this image.",
   },
   caption: {
     name: "Caption",
     instruction: "Write a caption for this picture: one sentence, at most 15 words.",
-    demo: "Describe this image.",
   },
   read: {
     name: "Read the text",
     instruction:
       "Write down all text in this picture, line by line, exactly as it stands, in the order of reading. Write nothing else. If there is none, write: (no text)",
-    demo: "What does the word say?",
   },
   fields: {
     name: "Fill in fields …",
     instruction: "Fill in the fields from the picture. Where it does not say, use null.",
-    demo: "Describe the scene as JSON.",
   },
   rules: {
     name: "Check rules …",
     instruction: "Judge the picture by these rules and no others. Rules:",
-    demo: "",
   },
   find: {
     name: "Find …",
     instruction: "",
-    demo: "",
   },
 };
 
@@ -209,7 +202,6 @@ export const en = {
     link: "Settings",
     loading: "Opening settings …",
     keys: "Keys",
-    models: "Models",
   },
 
   albums: {

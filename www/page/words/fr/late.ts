@@ -1,8 +1,8 @@
-/** The pseudo language: words of views that are loaded later. */
-import { albums } from "../en/albums.js";
-import { looks } from "../en/looks.js";
-import { models } from "../en/models.js";
-import { settings } from "../en/settings.js";
+/** French: words of views that are loaded later. */
 import type { LateWords } from "../types.js";
+import { albums } from "./albums.js";
+import { looks } from "./looks.js";
+import { models } from "./models.js";
+import { settings } from "./settings.js";
 
 export const late: LateWords = { albums, looks, models, settings };
