@@ -109,8 +109,12 @@ async function buildServiceWorker() {
     const integrity = `sha256-${createHash("sha256")
       .update(await readFile(join(dist, file)))
       .digest("base64")}`;
-    // Formats, importers and the benchmark are loaded on demand.
-    shell.push({ url: file, integrity, isLate: /(^bench-worker\.js|\/ocelli_(bench|cpu\w*|grammar|import)_bg\.wasm)$/.test(file) });
+    // Formats, importers, the benchmark and languages other than English are loaded on demand.
+    shell.push({
+      url: file,
+      integrity,
+      isLate: /(^bench-worker\.js$|^(main|late|xx)-[A-Z0-9]{8}\.js$|\/ocelli_(bench|cpu\w*|grammar|import)_bg\.wasm)$/.test(file),
+    });
   }
   const version = createHash("sha256").update(JSON.stringify(shell)).digest("hex").slice(0, 16);
   await build({

@@ -26,6 +26,14 @@ test("what is loaded before the first interaction has at most 60 kB, all scripts
   assert.ok(start <= 60_000 && all <= 130_000, `${start}, ${all}`);
 });
 
+test("a language has at most 6 kB for the first view and 10 kB for all others, by brotli", () => {
+  const files = readdirSync("dist").filter((file) => /^(main|late)-[A-Z0-9]{8}\.js$/.test(file));
+  assert.equal(files.length, 10, "five languages beside English");
+  const sizes = (kind: string) => files.filter((file) => file.startsWith(kind)).map(sizeOf);
+  console.log(`languages: ${sizes("main-").join(", ")} bytes for the first view, ${sizes("late-").join(", ")} for the others`);
+  assert.ok(Math.max(...sizes("main-")) <= 6_000 && Math.max(...sizes("late-")) <= 10_000);
+});
+
 test("no markup is made of strings", () => {
   const files = readdirSync("page", { recursive: true, encoding: "utf8" }).filter((file) => /\.tsx?$/.test(file));
   assert.ok(files.length > 40);

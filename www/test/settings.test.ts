@@ -311,3 +311,53 @@ inBrowsers("settings", (browser) => {
     assert.match((await tab.run(() => document.getElementById("version")?.textContent)) ?? "", /^Ocelli \d+\.\d+\.\d+$/);
   });
 });
+
+inBrowsers("requests", (browser) => {
+  test("requests to other sites are listed, and only the worker can make them", async () => {
+    const site = await startSite();
+    const tab = await browser().newTab();
+    try {
+      await openPage(tab, site.url);
+      await until(tab, "the service worker is there", async () => {
+        await navigator.serviceWorker.ready;
+        return navigator.serviceWorker.controller !== null;
+      });
+      await tab.goto("about:blank");
+      await openPage(tab, `${site.url}#/settings/privacy`);
+      await until(tab, "none at first", () => document.getElementById("no-requests") !== null);
+      const elsewhere = site.url.replace("localhost", "127.0.0.1");
+      await tab.run(() => (location.hash = "#/models"));
+      await until(tab, "the form", () => document.getElementById("own-model") !== null);
+      await tab.click("#own-model");
+      await tab.type(`${elsewhere}gguf/q5_k.gguf`);
+      await tab.press("Enter");
+      await until(
+        tab,
+        "it is loaded",
+        () =>
+          document.getElementById("model-name")?.textContent === "q5_k.gguf" ||
+          document.getElementById("model-name")?.textContent === "q5_k",
+      );
+      await tab.run(() => (location.hash = "#/settings/privacy"));
+      await until(
+        tab,
+        "the request is listed",
+        (address) => [...document.querySelectorAll("#requests li")].some(({ textContent }) => textContent?.endsWith(address)),
+        `${elsewhere}gguf/q5_k.gguf`,
+      );
+      assert.deepEqual(tab.faults, []);
+      const blocked = await tab.run(
+        (address) =>
+          fetch(address).then(
+            () => "fetched",
+            () => "blocked",
+          ),
+        `${elsewhere}gguf/q5_k.gguf`,
+      );
+      assert.equal(blocked, "blocked");
+    } finally {
+      await tab.close();
+      await site.stop();
+    }
+  });
+});
