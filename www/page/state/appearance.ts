@@ -37,7 +37,7 @@ function wanted(): Language {
 
 /** Loads the language of the page. */
 export function startLanguage(): Promise<boolean> {
-  return setLanguage(wanted());
+  return setLanguage(wanted(), { isStart: true });
 }
 
 /** Shows the page in another language; resolves to false if it cannot be loaded. */

@@ -46,8 +46,8 @@ export function lateWordsLoaded(): Promise<void> {
   return lateWords;
 }
 
-/** Shows another language. Resolves to false, with the language as it was, if it cannot be loaded. */
-export async function setLanguage(tag: Language): Promise<boolean> {
+/** Shows another language; at the start, the first view need not wait for the words of others. Resolves to false, with the language as it was, if it cannot be loaded. */
+export async function setLanguage(tag: Language, { isStart = false } = {}): Promise<boolean> {
   if (tag === language.value) return true;
   if (tag === "en") {
     loadedLate.value = null;
@@ -61,11 +61,9 @@ export async function setLanguage(tag: Language): Promise<boolean> {
       return true;
     }
     const { main, loadLate } = await LOADERS[tag]();
-    const isFirst = loadedWords.value === null && language.value === "en";
     const late = loadLate();
     lateWords = late.then(({ late }) => void (loadedLate.value = late)).catch(() => void (loadedLate.value = null));
-    // At the start the first view does not wait for the words of others.
-    if (!isFirst) await lateWords;
+    if (!isStart) await lateWords;
     show(tag, main);
     return true;
   } catch {

@@ -2,20 +2,23 @@
 import { useState } from "preact/hooks";
 import { chooseLanguage, chosenLanguage, theme, type Theme } from "../../state/appearance.js";
 import { openDialog } from "../../state/dialog.js";
-import { focusOn } from "../../state/focus.js";
 import { announces, describesAtOnce, keepsScreenOn, singleKeys, type Announces } from "../../state/settings.js";
-import { LANGUAGE_NAMES } from "../../words/language.js";
+import { language, LANGUAGE_NAMES } from "../../words/language.js";
 import { settingWords } from "../../words/settings.js";
 import { Choice, Switch } from "./controls.js";
+
+/** Set while another language is chosen: the views are made anew in it, and the focus stays on the choice. */
+export const languageFocus = { isWanted: false };
 
 export function General() {
   const texts = settingWords.general;
   const [isFailed, setFailed] = useState(false);
   const names = Object.entries(LANGUAGE_NAMES) as [keyof typeof LANGUAGE_NAMES, string][];
   const choose = async (tag: keyof typeof LANGUAGE_NAMES | null) => {
+    const before = language.value;
+    languageFocus.isWanted = true;
     setFailed(!(await chooseLanguage(tag)));
-    // The views are made anew in the other language.
-    focusOn("language");
+    if (language.value === before) languageFocus.isWanted = false;
   };
   return (
     <>

@@ -5,7 +5,7 @@ import { settingWords } from "../../words/settings.js";
 import { About } from "./about.js";
 import { Answers } from "./answers.js";
 import { Data } from "./data.js";
-import { General } from "./general.js";
+import { General, languageFocus } from "./general.js";
 import { Pictures } from "./pictures.js";
 import { Privacy } from "./privacy.js";
 import { Tasks } from "./tasks.js";
@@ -25,7 +25,10 @@ const VIEWS = {
 
 export function SettingsView({ section }: { section: Section }) {
   const View = VIEWS[section];
-  useEffect(() => document.getElementById("settings-heading")?.focus(), []);
+  useEffect(() => {
+    document.getElementById(languageFocus.isWanted ? "language" : "settings-heading")?.focus();
+    languageFocus.isWanted = false;
+  }, []);
   return (
     <section class="talk settings" aria-labelledby="settings-heading">
       <h2 id="settings-heading" tabIndex={-1}>
