@@ -66,12 +66,14 @@ async function buildPage() {
   await build({ ...options, entryPoints: ["page/bench/bench.ts"] });
   // Chunks are loaded when they are first wanted. They lie beside the page, so that the package has the same address for all.
   const split = { splitting: true, chunkNames: "[name]-[hash]", metafile: true };
-  const jsx = { jsx: "automatic", jsxImportSource: "preact" };
+  const { version } = JSON.parse(await readFile(join(www, "package.json"), "utf8"));
+  const jsx = { jsx: "automatic", jsxImportSource: "preact", define: { PAGE_VERSION: JSON.stringify(version) } };
   const { metafile } = await build({ ...options, ...split, ...jsx, entryPoints: ["page/page.tsx"] });
   await writeFile(join(dist, "index.html"), await indexHtml(metafile.outputs["dist/page.js"].imports));
-  const styles = ["style", "models", "albums", "looks", "bench/bench"].map((name) => `page/${name}.css`);
+  const styles = ["style", "models", "albums", "looks", "settings", "bench/bench"].map((name) => `page/${name}.css`);
   await build({ ...shared, entryPoints: styles, entryNames: "[name]", outdir: "dist", minify: true, sourcemap: false });
-  for (const file of ["icon.svg", "manifest.webmanifest", "bench/bench.html"]) {
+  const icons = ["icon.svg", "icon-180.png", "icon-192.png", "icon-512.png", "icon-maskable-512.png"];
+  for (const file of [...icons, "manifest.webmanifest", "bench/bench.html"]) {
     await cp(join(www, "page", file), join(dist, basename(file)));
   }
   await writeFile(join(dist, "_headers"), headersFile());
@@ -107,8 +109,12 @@ async function buildServiceWorker() {
     const integrity = `sha256-${createHash("sha256")
       .update(await readFile(join(dist, file)))
       .digest("base64")}`;
-    // Formats, importers and the benchmark are loaded on demand.
-    shell.push({ url: file, integrity, isLate: /(^bench-worker\.js|\/ocelli_(bench|cpu\w*|grammar|import)_bg\.wasm)$/.test(file) });
+    // Formats, importers, the benchmark and languages other than English are loaded on demand.
+    shell.push({
+      url: file,
+      integrity,
+      isLate: /(^bench-worker\.js$|^(main|late|xx)-[A-Z0-9]{8}\.js$|\/ocelli_(bench|cpu\w*|grammar|import)_bg\.wasm)$/.test(file),
+    });
   }
   const version = createHash("sha256").update(JSON.stringify(shell)).digest("hex").slice(0, 16);
   await build({

@@ -6,6 +6,8 @@ declare const VERSION: string;
 
 const PREFIX = "ocelli-shell-";
 const CACHE = PREFIX + VERSION;
+/** Also in `state/inbox.ts`. */
+const INBOX = "ocelli-inbox";
 
 self.addEventListener("install", (event) => event.waitUntil(storeShell()));
 self.addEventListener("activate", (event) => event.waitUntil(dropOldShells().then(() => self.clients.claim())));
@@ -17,10 +19,37 @@ self.addEventListener("message", (event) => {
 });
 self.addEventListener("fetch", (event) => {
   const url = new URL(event.request.url);
+  if (url.origin !== self.location.origin && /^https?:$/.test(url.protocol)) event.waitUntil(tellRequest(url));
+  if (event.request.method === "POST" && url.href === new URL("share", self.registration.scope).href) {
+    return event.respondWith(takeShared(event.request));
+  }
   if (event.request.method === "GET" && url.origin === self.location.origin && isShell(url)) {
     event.respondWith(fromShell(event.request));
   }
 });
+
+/** Tells the pages of a request to another site, which they list for the user. */
+async function tellRequest({ origin, pathname }: URL): Promise<void> {
+  for (const client of await self.clients.matchAll({ type: "window" })) client.postMessage({ request: origin + pathname });
+}
+
+/** Puts the pictures that another program shares where the page takes them. Without room, none is kept. */
+async function takeShared(request: Request): Promise<Response> {
+  const to = (hash: string) => Response.redirect(new URL(`./#/inbox${hash}`, self.registration.scope).href, 303);
+  try {
+    const given = (await request.formData()).getAll("pictures").filter((entry) => entry instanceof File);
+    const inbox = await caches.open(INBOX);
+    const before = (await inbox.keys()).length;
+    for (const [index, file] of given.entries()) {
+      const headers = { "content-type": file.type || "application/octet-stream", "x-name": encodeURIComponent(file.name) };
+      await inbox.put(`shared/${before + index}`, new Response(file, { headers }));
+    }
+    return to("");
+  } catch {
+    await caches.delete(INBOX);
+    return to("?full");
+  }
+}
 
 const files = new Map(SHELL.map((file) => [new URL(file.url, self.registration.scope).href, file]));
 

@@ -158,6 +158,61 @@ inBrowsers("accessibility", (browser) => {
     await until(tab, "the conversation", () => document.getElementById("question") !== null);
   });
 
+  test("settings, shared pictures and the other views cause no violations: in light, dark and forced colours, at three widths, mirrored too", async () => {
+    const sections = ["general", "answers", "pictures", "tasks", "data", "privacy", "about"].map((section) => `#/settings/${section}`);
+    const choose = (index: number) =>
+      tab.run((index) => {
+        const field = document.querySelector<HTMLSelectElement>("#language");
+        if (field) field.value = String(index);
+        field?.dispatchEvent(new Event("change", { bubbles: true }));
+      }, index);
+    const media = tab.media ? ([{ colorScheme: "light" }, { colorScheme: "dark" }, { forcedColors: "active" }] as const) : [null];
+    for (const [index, tag] of [
+      [1, "en"],
+      [2, "ar"],
+    ] as const) {
+      await tab.run(() => (location.hash = "#/settings/general"));
+      await until(tab, "the choice of languages", () => document.getElementById("language") !== null);
+      await choose(index);
+      await until(tab, tag, (tag) => document.documentElement.lang === tag, tag);
+      for (const features of media) {
+        if (features) await tab.media?.(features);
+        for (const width of [320, 768, 1440]) {
+          await tab.viewport(width, 800);
+          for (const view of [...sections, "#/inbox", "#/albums", "#/models", "#/"]) {
+            await tab.run((view) => (location.hash = view), view);
+            const isShown = (view: string) =>
+              document.querySelector(`.sections a[aria-current][href="${view}"]`) !== null ||
+              (!view.includes("settings") &&
+                document.getElementById({ "#/inbox": "inbox-heading", "#/albums": "new-album-open" }[view] ?? "question") !== null);
+            await until(tab, view, isShown, view);
+            await assertNoViolations(10).catch((thrown: Error) =>
+              assert.fail(`${tag} ${JSON.stringify(features)} ${width} ${view}: ${thrown.message}`),
+            );
+          }
+        }
+        if (features) await tab.media?.({ colorScheme: "light", forcedColors: "none" });
+      }
+    }
+    await tab.viewport(1280, 720);
+    await tab.run(() => (location.hash = "#/settings/general"));
+    await until(tab, "the choice of languages", () => document.getElementById("language") !== null);
+    await choose(1);
+    await until(tab, "English", () => document.documentElement.lang === "en");
+    const small = await tab.run(() =>
+      [...document.querySelectorAll<HTMLElement>(".settings button, .settings .switch, .settings select, .settings .sections a")]
+        .filter((control) => control.offsetParent !== null && control.getBoundingClientRect().height < 44)
+        .map((control) => control.outerHTML),
+    );
+    assert.deepEqual(small, []);
+    await tab.run(() => document.querySelector<HTMLButtonElement>("#all-keys")?.click());
+    await until(tab, "the keys", () => document.querySelector<HTMLDialogElement>("#keys-dialog")?.open);
+    await assertNoViolations(10);
+    await tab.press("Escape");
+    await tab.run(() => (location.hash = "#/"));
+    await until(tab, "the conversation", () => document.getElementById("question") !== null);
+  });
+
   test("all controls can be reached with the keyboard and are large enough to touch", async () => {
     const small = await tab.run(() =>
       [...document.querySelectorAll<HTMLElement>("button, label.button, .switch, textarea")]

@@ -16,6 +16,9 @@ export interface Tab {
   press(key: Key): Promise<void>;
   /** Presses the mouse at a point of the window, moves it to another one, and lets go. */
   drag(from: Point, to: Point): Promise<void>;
+  viewport(width: number, height: number): Promise<void>;
+  /** Emulates a preference of the user; Firefox knows none. */
+  media?(features: { colorScheme?: "light" | "dark"; forcedColors?: "active" | "none" }): Promise<void>;
   /** A screenshot of the whole page. */
   screenshot(path: string): Promise<void>;
   /** A screenshot of the window as it is. */
@@ -133,6 +136,8 @@ async function launchChromium(): Promise<TestBrowser> {
       type: (text) => page.keyboard.type(text),
       press: (key) => page.keyboard.press(key),
       drag: (from, to) => drag(page.mouse, from, to),
+      viewport: (width, height) => page.setViewportSize({ width, height }),
+      media: (features) => page.emulateMedia(features),
       screenshot: async (path) => void (await page.screenshot({ path, fullPage: true })),
       view: async (path) => void (await page.screenshot({ path })),
       another: () => chromiumTabOf(context),
@@ -190,6 +195,7 @@ async function launchFirefox(): Promise<TestBrowser> {
         if (rest.length > 0) await page.keyboard.up(held as "Shift" | "Alt");
       },
       drag: (from, to) => drag(page.mouse, from, to),
+      viewport: async (width, height) => void (await page.setViewport({ width, height })),
       screenshot: async (path) => void (await page.screenshot({ path: path as `${string}.png`, fullPage: true })),
       view: async (path) => void (await page.screenshot({ path: path as `${string}.png` })),
       another: () => firefoxTabOf(context),

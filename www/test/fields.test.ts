@@ -163,11 +163,15 @@ inBrowsers("tasks", (browser) => {
     await givePicture();
     await tab.click("[data-task=fields]");
     await shown(tab, "#fields-dialog[open] #fields-json");
+    const template = () => tab.run(() => document.querySelector<HTMLSelectElement>("#fields-template")?.value);
+    assert.equal(await template(), "receipt", "the template of the fields at first is named");
     await fill(tab, "#fields-template", "card");
+    assert.equal(await template(), "card");
     const names = () => tab.run(() => [...document.querySelectorAll<HTMLInputElement>(".field-name")].map(({ value }) => value));
     assert.deepEqual(await names(), ["name", "position", "company", "phone", "email", "website", "address"]);
     const json = () => tab.run(() => document.querySelector<HTMLTextAreaElement>("#fields-json")?.value ?? "");
     await fill(tab, ".field-name", "full name");
+    assert.equal(await template(), "", "fields that were changed are no template");
     assert.match(await json(), /"full name": \{\n\s+"type": \[\n\s+"string",\n\s+"null"/);
     await fill(tab, "#fields-json", JSON.stringify(schemaOf([{ ...blankField, name: "size", kind: "choice", choices: ["s", "m"] }])));
     assert.deepEqual(await names(), ["size"]);

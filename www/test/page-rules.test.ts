@@ -19,11 +19,19 @@ function withImports(file: string, known = new Set<string>()): Set<string> {
 test("what is loaded before the first interaction has at most 60 kB, all scripts at most 130 kB, by brotli", () => {
   const sum = (files: Iterable<string>) => [...files].reduce((bytes, file) => bytes + sizeOf(file), 0);
   const first = withImports("page.js");
-  const lazy = readdirSync("dist").filter((file) => /-[A-Z0-9]{8}\.js$/.test(file));
+  const lazy = readdirSync("dist").filter((file) => /-[A-Z0-9]{8}\.js$/.test(file) && !/^(main|late)-/.test(file));
   const [start, all] = [sum([...first, "index.html", "style.css", "models.css"]), sum(new Set([...first, ...lazy]))];
   console.log(`page: ${start} bytes before the first interaction, ${all} of scripts`);
   assert.ok(first.has("ocelli/index.js") && lazy.some((file) => !first.has(file)));
   assert.ok(start <= 60_000 && all <= 130_000, `${start}, ${all}`);
+});
+
+test("a language has at most 6 kB for the first view and 10 kB for all others, by brotli", () => {
+  const files = readdirSync("dist").filter((file) => /^(main|late)-[A-Z0-9]{8}\.js$/.test(file));
+  assert.equal(files.length, 10, "five languages beside English");
+  const sizes = (kind: string) => files.filter((file) => file.startsWith(kind)).map(sizeOf);
+  console.log(`languages: ${sizes("main-").join(", ")} bytes for the first view, ${sizes("late-").join(", ")} for the others`);
+  assert.ok(Math.max(...sizes("main-")) <= 6_000 && Math.max(...sizes("late-")) <= 10_000);
 });
 
 test("no markup is made of strings", () => {
@@ -42,7 +50,7 @@ const OTHERS =
   "gpu budget-exceeded invalid-request unsupported-option model-not-found no-such-object unknown-url wrong-method aborted internal unloaded";
 
 test("every error code has an advice, or is one of those that share one", async () => {
-  const { en } = await import("../page/words/en.js");
+  const { en } = await import("../page/words/en/main.js");
   const type = readFileSync("src/errors.ts", "utf8").split("export type ErrorCode =")[1]?.split("\n\n")[0] ?? "";
   const codes = [...type.matchAll(/\| "([\w-]+)"/g)].map(([, code]) => code ?? "");
   assert.deepEqual([...Object.keys(en.problems.codes), ...OTHERS.split(" ")].sort(), codes.sort());

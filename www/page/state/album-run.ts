@@ -6,7 +6,6 @@ import { altFlags, type AltQuestion } from "../../src/img-alt/text.js";
 import { describe, isWritten, type Learnt, type Written } from "../pictures/describe.js";
 import type { Album, AlbumRow, Id } from "../store/schema.js";
 import { albumWords } from "../words/albums.js";
-import { words } from "../words/index.js";
 import { activities, showActivity, type ActivityState } from "./album-activity.js";
 import { factsOf, fileOf, mayRead } from "./album-files.js";
 import { albumOf, changeAlbum, changeRows, loadAlbums, shelfOf, type Shelf } from "./albums.js";
@@ -16,6 +15,7 @@ import { current, engine } from "./engine.js";
 import { isDemo } from "./model-choice.js";
 import { problemOf, type Problem } from "./problem.js";
 import { keepsScreenOn } from "./settings.js";
+import { DEMO_INSTRUCTIONS } from "./tasks.js";
 
 /** Rows of which the speed is taken, and rows that fail in the same way before the run stops. */
 const [MEASURED, SAME_FAULTS] = [20, 3];
@@ -168,8 +168,7 @@ class Pass {
     private readonly model: Engine,
     private readonly stop: AbortSignal,
   ) {
-    const { describe, read } = words.tasks.all;
-    this.learnt = current.value && isDemo(current.value) ? { describe: describe.demo, read: read.demo } : null;
+    this.learnt = current.value && isDemo(current.value) ? DEMO_INSTRUCTIONS : null;
   }
 
   async run(): Promise<void> {

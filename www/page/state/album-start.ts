@@ -1,6 +1,7 @@
 /** Begins, pauses and continues albums. The code that writes them is loaded when it is first wanted. */
 import type { Id } from "../store/schema.js";
 import { activities, showActivity } from "./album-activity.js";
+import { lateWordsLoaded } from "../words/language.js";
 import { rows } from "./kept.js";
 import { continuesAlbums } from "./settings.js";
 
@@ -13,7 +14,7 @@ export async function loadActivities(): Promise<void> {
     if (waiting === 0) continue;
     const told = done + reviewed + failed + missing;
     showActivity(id, { album: id, title, state: "begun", done: told, total: told + waiting });
-    const { start, watchIfWritten } = await import("./album-run.js");
+    const [{ start, watchIfWritten }] = await Promise.all([import("./album-run.js"), lateWordsLoaded()]);
     await watchIfWritten(id, () => continuesAlbums.value && void start(id, false));
   }
 }

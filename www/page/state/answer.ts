@@ -4,14 +4,14 @@ import type { ChatCompletionRequest, ChatEvent, ChatMessage, Engine } from "../.
 import type { Id, Measure, Message, PictureName } from "../store/schema.js";
 import { keepMeasure, measureId } from "../store/measures.js";
 import { words } from "../words/index.js";
-import { announce } from "./announce.js";
 import { messages, open, path, save, saveDraftOf } from "./conversation.js";
 import { current, device, engine } from "./engine.js";
 import { rows } from "./kept.js";
 import { isDemo } from "./model-choice.js";
 import { pictures } from "./pictures.js";
 import { problemOf, showProblem } from "./problem.js";
-import { look, longestAnswer } from "./settings.js";
+import { answering, instruction, longestAnswer, look, thinking } from "./settings.js";
+import { Speech } from "./speech.js";
 import type { Task } from "./tasks.js";
 import { pathTo, sentOf } from "./tree.js";
 
@@ -123,28 +123,32 @@ export async function respond(question: Message, begun: Message | null = null): 
     task: question.task ?? null,
     format: question.format ?? null,
     model: { name: choice.name, url: model.packageUrl },
-    seed: begun?.seed ?? Math.floor(Math.random() * 2 ** 31),
+    seed: begun?.seed ?? answering.value.seed ?? Math.floor(Math.random() * 2 ** 31),
     end: null,
     error: null,
   };
   const task = new Underway(message);
   underways.value = new Map([...underways.value, [conversation, task]]);
+  const speech = new Speech(task.text.value.length);
+  const unheard = task.text.subscribe((text) => speech.hear(text));
   const timer = setInterval(() => void saveDraftOf(task.now()), SAVE_MS);
   let done: Message;
   try {
     await save(conversation, [message], message);
-    announce(words.answer.begins);
+    speech.begin(words.answer.begins);
     const request = requestOf(sentOf(pathTo(question.id, stored)), task);
-    done = await stream(model, { ...optionsOf(question, isDemo(choice)), messages: request }, task);
-    announce(words.answer.complete);
+    const instructed = isDemo(choice) || question.task === FIND ? request : [...instructionOf(), ...request];
+    done = await stream(model, { ...optionsOf(question, isDemo(choice)), messages: instructed }, task);
+    speech.end(done.text, words.answer.complete);
   } catch (thrown) {
     const isStopped = task.signal.aborted;
     const { code, message: text } = problemOf(thrown);
     done = { ...task.now(), end: isStopped ? "stopped" : "failed", error: isStopped ? null : { code, message: text } };
-    if (isStopped) announce(words.answer.stopped);
+    if (isStopped) speech.end("", words.answer.stopped);
     else showProblem(thrown, question.pictures.map(({ name }) => name).join(", "));
   }
   clearInterval(timer);
+  unheard();
   batch(() => {
     underways.value = new Map([...underways.value].filter(([id]) => id !== conversation));
     void save(conversation, [{ ...done, text: done.text.trim() }]);
@@ -205,16 +209,29 @@ function requestOf(sent: readonly Message[], task: Underway): ChatMessage[] {
   return task.message.text ? [...request, { role: "assistant", content: task.message.text }] : request;
 }
 
-/** Format and sampling of the answer to a question. */
+/** The user's instruction for all conversations. */
+function instructionOf(): ChatMessage[] {
+  const content = instruction.value.trim();
+  return content ? [{ role: "system", content }] : [];
+}
+
+const EFFORTS = { off: "none", short: "low", medium: "medium", long: "high" } as const;
+
+/** Format and sampling of the answer to a question: by its task, else by the settings, else by the model. */
 function optionsOf({ task, format, sampling }: Message, isOfDemo: boolean): Omit<ChatCompletionRequest, "messages"> {
   // The demo model knows its own instructions only, and models that find were trained with their format.
   const isTold = !isOfDemo && task !== FIND;
   return {
     // The demo model has learnt fixed answers; others have the sampling that their publishers recommend.
     ...(isOfDemo ? { temperature: 0 } : {}),
+    ...answering.value,
     ...(sampling?.temperature == null ? {} : { temperature: sampling.temperature }),
     // Thoughts would take the room of a short answer.
-    ...(format || sampling?.max_tokens ? { enable_thinking: false } : {}),
+    ...(format || sampling?.max_tokens
+      ? { enable_thinking: false }
+      : thinking.value === null
+        ? {}
+        : { reasoning_effort: EFFORTS[thinking.value] }),
     ...(format ? { response_format: { type: "json_schema", json_schema: { name: "answer", schema: format }, in_prompt: isTold } } : {}),
     max_tokens: sampling?.max_tokens ?? longestAnswer.value ?? (isOfDemo ? LONGEST.demo : LONGEST.other),
   };

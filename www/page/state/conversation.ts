@@ -4,7 +4,9 @@ import { removeDeleted, removeUnusedPictures } from "../store/conversations.js";
 import { listenForChanges, tellChange } from "../store/changes.js";
 import type { Conversation, Id, Message } from "../store/schema.js";
 import { rows, write } from "./kept.js";
+import { forgetComputed, markTemporary } from "./computed.js";
 import { hideOthers, showPictures } from "./pictures.js";
+import { keepsConversations } from "./settings.js";
 import { below, newestLeaf, pathTo, type Messages } from "./tree.js";
 import { offerUndo } from "./undo.js";
 
@@ -53,11 +55,15 @@ function newRecord(): Conversation {
 
 /** Reads the list, and follows changes by other tabs. */
 export async function loadList(): Promise<void> {
-  const store = await rows();
-  const stored = await store.all("conversations");
+  await readList();
+  listenForChanges((id) => void follow(id));
+}
+
+/** Reads the list; what this tab shows already stays as it is. */
+export async function readList(): Promise<void> {
+  const stored = await (await rows()).all("conversations");
   records.value = new Map([...stored.map((record) => [record.id, record] as const), ...records.value]);
   isListed.value = true;
-  listenForChanges((id) => void follow(id));
 }
 
 /** Removes deleted conversations and, a day after their last use, pictures that nothing shows. */
@@ -82,6 +88,7 @@ async function follow(id: Id): Promise<void> {
 /** Begins a conversation. The one before stays in the list, unless it is temporary. */
 export function beginConversation(): void {
   leave();
+  if (!keepsConversations.value) isTemporary.value = true;
   batch(() => {
     blank.value = newRecord();
     openId.value = blank.value.id;
@@ -112,6 +119,7 @@ function leave(): void {
   const id = openId.value;
   if (!temporary.has(id)) return;
   const change = { delete: { conversations: [id], messages: [...messages.value.keys()] } };
+  forgetComputed();
   void rows().then((store) => store.forget(change));
   records.value = new Map([...records.value].filter(([other]) => other !== id));
 }
@@ -123,7 +131,10 @@ export function save(conversation: Id, changed: readonly Message[], leaf?: Messa
   if (!before) return Promise.resolve(false);
   const record = { ...before, updatedAt: Date.now() };
   if (leaf) record.leaf = leaf.id;
-  if (record.id === blank.value.id && isTemporary.value) temporary.add(record.id);
+  if (record.id === blank.value.id && isTemporary.value) {
+    temporary.add(record.id);
+    markTemporary();
+  }
   record.title = titleOf(record, changed);
   batch(() => {
     records.value = new Map([...records.value, [record.id, record]]);
@@ -178,6 +189,7 @@ export function deleteConversation(id: Id, words: string): void {
   const record = records.value.get(id);
   if (!record) return;
   change({ ...record, deletedAt: Date.now() });
+  forgetComputed();
   offerUndo(words, () => change({ ...record, deletedAt: null }));
   setTimeout(() => void rows().then((store) => removeDeleted(store, Date.now() - REMOVED_AFTER_MS)), REMOVED_AFTER_MS);
 }

@@ -9,6 +9,7 @@ export type Dialog =
   /** A task of the user's own, or a new one. */
   | { kind: "task"; task: OwnTask | null }
   | { kind: "camera" }
+  | { kind: "keys" }
   | { kind: "video"; file: File }
   /** With `frame`, that part of it is framed. */
   | { kind: "picture"; picture: PictureName; frame?: Pick<PartOf, "part" | "turn"> };

@@ -43,7 +43,7 @@ export async function download(model: Downloadable): Promise<string | null> {
   try {
     const url = await mine;
     downloads.value = new Map([...downloads.value].filter(([other]) => other !== key));
-    announce(words.downloads.done(model.name));
+    announce(words.downloaded(model.name));
     return url;
   } catch (thrown) {
     if (abort.signal.aborted) show(key, { state: "paused", rate: null });

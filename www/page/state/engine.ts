@@ -1,6 +1,6 @@
 /** The model that answers, and the one that is being loaded. */
 import { batch, signal } from "@preact/signals-core";
-import { Engine, importModel, type DeviceReport, type LoadReport, type ModelSource } from "../../src/index.js";
+import { Engine, importModel, type DeviceReport, type LoadOptions, type LoadReport, type ModelSource } from "../../src/index.js";
 import { OcelliError } from "../../src/index.js";
 import { words } from "../words/index.js";
 import { announce } from "./announce.js";
@@ -8,7 +8,7 @@ import { askedDevice } from "./device.js";
 import { DEMO, isDemo, saveChoice, type Choice } from "./model-choice.js";
 import { clearProblem, showProblem } from "./problem.js";
 import { Rate } from "./rate.js";
-import { graphicsMemory } from "./settings.js";
+import { contextTokens, graphicsMemory, keepsComputed, pictureSeconds } from "./settings.js";
 
 export type LoadProgress = Extract<LoadReport, { kind: "progress" }>;
 
@@ -65,7 +65,14 @@ export async function use(choice: Choice, { keepsProblem = false, isLinked = fal
     // Only the demo model, which is small, stays loaded beside another one.
     if (current.value && !isDemo(current.value)) dropEngine();
     const budget = graphicsMemory.value === null ? {} : { gpuMemoryBudget: Math.floor(graphicsMemory.value * 1e9 * BUDGET) };
-    const loaded = await Engine.load(source, { share: true, device: askedDevice(), ...budget, signal: own.signal, onProgress });
+    const loaded = await Engine.load(source, {
+      share: true,
+      device: askedDevice(),
+      ...budget,
+      ...chosen(),
+      signal: own.signal,
+      onProgress,
+    });
     dropEngine();
     batch(() => {
       [engine.value, current.value, device.value] = [loaded, choice, loaded.device];
@@ -90,6 +97,22 @@ export async function choose(choice: Choice): Promise<void> {
   const before = current.value;
   if (await use(choice)) return;
   if (!engine.value && !load) await use(before ?? DEMO, { keepsProblem: true });
+}
+
+/** Options of a load that the settings give. */
+function chosen(): LoadOptions {
+  const [context, maxPictureSeconds] = [contextTokens.value, pictureSeconds.value];
+  return {
+    ...(context === null ? {} : { context }),
+    ...(maxPictureSeconds === null ? {} : { maxPictureSeconds }),
+    ...(keepsComputed.value ? { cache: true } : {}),
+  };
+}
+
+/** Loads the present model again, with the settings as they are now. */
+export async function reload(): Promise<void> {
+  const choice = loading.value?.choice ?? current.value;
+  if (choice) await choose(choice);
 }
 
 function dropEngine(): void {

@@ -16,6 +16,12 @@ export interface Found {
 export type Shape = "box" | "point";
 
 const WHOLE = 1000;
+/** The instruction to find `what`, in the words that the models were trained with. */
+export function instructionOf(what: string, shape: Shape): string {
+  const kind = shape === "box" ? "bbox" : "point";
+  return `Locate every instance that belongs to the following categories: "${what}". Report ${kind} coordinates in JSON format.`;
+}
+
 /** Answers have at most this many places, so that one of a model that repeats itself ends. */
 const MOST = 100;
 

@@ -18,7 +18,12 @@ export interface SavedChoice {
 
 const KEY = "ocelli-model";
 
-export const DEMO: Choice = { name: words.models.demo, source: new URL("models/demo/", document.baseURI).href };
+export const DEMO: Choice = {
+  get name() {
+    return words.models.demo;
+  },
+  source: new URL("models/demo/", document.baseURI).href,
+};
 
 export function isDemo(choice: Choice): boolean {
   return choice.source === DEMO.source;

@@ -22,7 +22,8 @@ export async function keepForOffline(): Promise<void> {
   registration.addEventListener("updatefound", () => registration.installing?.addEventListener("statechange", offerUpdate));
   reloadOnUpdate();
   const { active } = await navigator.serviceWorker.ready;
-  worksOffline.value = device.value?.backend !== "Cpu" || (active !== null && (await keep(active, processorFiles(device.value.driver))));
+  const files = [...languageFiles(), ...(device.value?.backend === "Cpu" ? processorFiles(device.value.driver) : [])];
+  worksOffline.value = files.length === 0 || (active !== null && (await keep(active, files)));
 }
 
 /**
@@ -32,6 +33,12 @@ export async function keepForOffline(): Promise<void> {
 function processorFiles(instructions: string): string[] {
   const name = instructions.includes("relaxed") ? "cpu_relaxed" : "cpu";
   return [name, `${name}_threads`].map((name) => `ocelli/wasm/ocelli_${name}_bg.wasm`);
+}
+
+/** The scripts of the language, which the first visit loads before the service worker is there to store them. */
+function languageFiles(): string[] {
+  const names = performance.getEntriesByType("resource").map(({ name }) => name);
+  return names.filter((name) => /\/(main|late)-[A-Z0-9]{8}\.js$/.test(name));
 }
 
 /** Lets the service worker store files; it need not control this page. Returns true if all of them are. */

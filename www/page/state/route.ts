@@ -1,12 +1,24 @@
 /** The view that the address names. */
 import { signal } from "@preact/signals-core";
 
-export type Route = { view: "conversation"; id: string | null } | { view: "models" } | { view: "albums"; id: string | null };
+/** Parts of the settings, in their order. */
+export const SECTIONS = ["general", "answers", "pictures", "tasks", "data", "privacy", "about"] as const;
+export type Section = (typeof SECTIONS)[number];
+
+export type Route =
+  | { view: "conversation"; id: string | null }
+  | { view: "models" }
+  | { view: "albums"; id: string | null }
+  | { view: "settings"; section: Section }
+  | { view: "inbox"; isFull: boolean };
 
 export const route = signal<Route>(parsed(location.hash));
 
 function parsed(hash: string): Route {
   if (hash === "#/models") return { view: "models" };
+  const settings = /^#\/settings(?:\/(\w+))?$/.exec(hash);
+  if (settings) return { view: "settings", section: SECTIONS.find((section) => section === settings[1]) ?? "general" };
+  if (/^#\/inbox(\?full)?$/.test(hash)) return { view: "inbox", isFull: hash.endsWith("?full") };
   const album = /^#\/albums(?:\/([\w-]+))?$/.exec(hash);
   if (album) return { view: "albums", id: album[1] ?? null };
   return { view: "conversation", id: /^#\/c\/([\w-]+)$/.exec(hash)?.[1] ?? null };
@@ -23,6 +35,8 @@ export function listenForRoutes(onRoute: (route: Route) => void): void {
 
 /** The address of a view. */
 export function addressOf(route: Route): string {
+  if (route.view === "settings") return `#/settings/${route.section}`;
+  if (route.view === "inbox") return route.isFull ? "#/inbox?full" : "#/inbox";
   if (route.view === "albums") return route.id === null ? "#/albums" : `#/albums/${route.id}`;
   return route.view === "models" ? "#/models" : route.id === null ? "#/" : `#/c/${route.id}`;
 }

@@ -6,12 +6,14 @@ import { words } from "../words/index.js";
 import { loadActivities } from "./album-start.js";
 import { announce } from "./announce.js";
 import { addQuestion, loadMeasures, saveAll, stopAll, underway } from "./answer.js";
+import { forgetEarlier } from "./computed.js";
 import { beginConversation, isTemporary, loadList, messages, open, openConversation, path, tidy } from "./conversation.js";
 import { download, type Downloadable } from "./downloads.js";
 import { choose as load, engine, listenForEngines, loadFailure, use } from "./engine.js";
 import { focusOn } from "./focus.js";
 import { loadScenes } from "./gallery.js";
 import { answerOrHold, held, letGo, loadHeld, release, wantModel } from "./held.js";
+import { listenForLaunches } from "./inbox.js";
 import { linkedChoice } from "./link.js";
 import { listenForLooks } from "./look.js";
 import { openDialog } from "./dialog.js";
@@ -21,8 +23,9 @@ import { refreshModels } from "./models.js";
 import { keepForOffline } from "./offline.js";
 import { takePicture } from "./pictures.js";
 import { clearProblem, showProblem } from "./problem.js";
+import { listenForRequests } from "./requests.js";
 import { go, listenForRoutes, rename, route, type Route } from "./route.js";
-import { describesAtOnce, loadSettings } from "./settings.js";
+import { describesAtOnce, keepsConversations, loadSettings } from "./settings.js";
 import { shownPictures } from "./shown.js";
 import { chosenTask, describe, tasks, type Task } from "./tasks.js";
 import { attach, attached, edited, questionText, takeQuestion } from "./tray.js";
@@ -40,6 +43,12 @@ export async function start(): Promise<void> {
   void loadScenes(new URL("gallery/", DEMO.source as string)).catch(() => undefined);
   await loadSettings();
   listenForLooks();
+  listenForRequests();
+  listenForLaunches(addFiles);
+  effect(() => {
+    const keeps = keepsConversations.value;
+    if (open.peek().leaf === null) isTemporary.value = !keeps;
+  });
   const opened = openFirst();
   const linked = await linkedChoice();
   const last = linked ? null : await savedChoice();
@@ -83,6 +92,7 @@ export function showModels(isShown: boolean): void {
 
 async function becomeReady(): Promise<void> {
   forgetModelFiles();
+  forgetEarlier();
   // Only now, so that the model's download does not wait for the page's own files.
   void keepForOffline().catch(() => undefined);
   void refreshModels();

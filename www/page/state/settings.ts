@@ -4,6 +4,14 @@ import type { Detail } from "../../src/index.js";
 import type { OwnTask } from "../store/schema.js";
 import { rows, write } from "./kept.js";
 
+export type Announces = "sentences" | "whole" | "off";
+export type Thinking = "off" | "short" | "medium" | "long";
+
+/** Fields of requests; one that is missing is the model's own. */
+export type Answering = Partial<Record<(typeof SAMPLING)[number], number>>;
+
+export const SAMPLING = ["temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "seed"] as const;
+
 const all: { id: string; value: Signal<unknown> }[] = [];
 
 /** Describes new pictures without a question. */
@@ -17,6 +25,24 @@ export const lastFields = setting<Record<string, unknown> | null>("fields", null
 /** The last rules, and the last words that were looked for. */
 export const lastRules = setting("rules", "");
 export const lastFind = setting("find", "");
+/** Single keys are shortcuts. */
+export const singleKeys = setting("singleKeys", true);
+/** The part of an answer that screen readers are told. */
+export const announces = setting<Announces>("announces", "sentences");
+/** An instruction for all conversations. */
+export const instruction = setting("instruction", "");
+/** Sampling of all answers. */
+export const answering = setting<Answering>("answering", {});
+/** Reasoning before an answer; `null`: by the model. */
+export const thinking = setting<Thinking | null>("thinking", null);
+/** Tokens of the longest conversation; `null`: by the model. */
+export const contextTokens = setting<number | null>("contextTokens", null);
+/** Most seconds until the first word about pictures of an automatic size; `null`: by the engine. */
+export const pictureSeconds = setting<number | null>("pictureSeconds", null);
+/** New conversations are kept. */
+export const keepsConversations = setting("keepsConversations", true);
+/** What was computed of conversations is kept in files. */
+export const keepsComputed = setting("keepsComputed", false);
 /** Tokens of the longest answer; `null`: by the model. */
 export const longestAnswer = setting<number | null>("longestAnswer", null);
 /** Gigabytes of graphics memory as told by the user; browsers do not report it. */

@@ -2,6 +2,7 @@
 import { computed, signal } from "@preact/signals-core";
 import type { OwnTask, Sampling } from "../store/schema.js";
 import { words } from "../words/index.js";
+import { language } from "../words/language.js";
 import { current, engine } from "./engine.js";
 import { isDemo } from "./model-choice.js";
 import { ownTasks } from "./settings.js";
@@ -14,6 +15,17 @@ export interface Task extends Omit<OwnTask, "sampling"> {
   sampling: Sampling | null;
   needs: Needs | null;
 }
+
+/** The demo model has learnt these instructions and no others. */
+export const DEMO_INSTRUCTIONS: Readonly<Record<keyof typeof words.tasks.all, string>> = {
+  describe: "Describe this image.",
+  alt: "Describe this image.",
+  caption: "Describe this image.",
+  read: "What does the word say?",
+  fields: "Describe the scene as JSON.",
+  rules: "",
+  find: "",
+};
 
 /** The same answer each time. */
 const EXACT: Sampling = { temperature: 0, max_tokens: null };
@@ -58,8 +70,10 @@ export const tasks = computed((): readonly Task[] => {
 });
 
 function builtIn(id: keyof typeof words.tasks.all, sampling: Sampling | null, needs: Needs | null = null): Task {
-  const { name, instruction, demo } = words.tasks.all[id];
-  return { id, name, instruction: isOfDemo.value ? demo : instruction, format: null, sampling, needs };
+  // The tasks follow the language.
+  void language.value;
+  const { name, instruction } = words.tasks.all[id];
+  return { id, name, instruction: isOfDemo.value ? DEMO_INSTRUCTIONS[id] : instruction, format: null, sampling, needs };
 }
 
 /** The task of the next pictures; `null` for a description. */
@@ -74,4 +88,19 @@ export function keepTask(task: OwnTask): void {
 
 export function dropTask(id: string): void {
   ownTasks.value = ownTasks.value.filter((task) => task.id !== id);
+}
+
+/** Adds a copy of a task, to be changed. */
+export function copyTask({ instruction, format, sampling }: Task, name: string): void {
+  keepTask({ id: crypto.randomUUID(), name, instruction, format, sampling: sampling ?? { temperature: null, max_tokens: null } });
+}
+
+/** Moves a task of the user's own towards the beginning (-1) or the end (1). */
+export function moveTask(id: string, by: -1 | 1): void {
+  const list = [...ownTasks.value];
+  const at = list.findIndex((task) => task.id === id);
+  const [task, other] = [list[at], list[at + by]];
+  if (!task || !other) return;
+  [list[at], list[at + by]] = [other, task];
+  ownTasks.value = list;
 }

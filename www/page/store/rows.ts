@@ -106,6 +106,11 @@ export class Rows {
     return rows;
   }
 
+  /** Closes the database, so that it can be deleted. What is written from then on stays in memory. */
+  close(): void {
+    this.database?.close();
+  }
+
   private async indexed<T extends TableName>(table: T, index: string, key: string): Promise<Tables[T][]> {
     return ((await this.database?.getAllFromIndex(table, index, key).catch(() => [])) ?? []) as Tables[T][];
   }

@@ -3,12 +3,13 @@ import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { showProblem } from "../state/problem.js";
 import { words } from "../words/index.js";
+import { lateWordsLoaded } from "../words/language.js";
 import { loadStyles } from "./dom.js";
 
 export function Albums() {
   const [View, setView] = useState<ComponentType | null>(null);
   useEffect(() => {
-    void Promise.all([import("./albums/index.js"), loadStyles("albums.css")]).then(
+    void Promise.all([import("./albums/index.js"), loadStyles("albums.css"), lateWordsLoaded()]).then(
       ([{ AlbumsView }]) => setView(() => AlbumsView),
       showProblem,
     );

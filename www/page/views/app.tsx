@@ -2,7 +2,6 @@
 import { useEffect } from "preact/hooks";
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { announcement } from "../state/announce.js";
-import { underway } from "../state/answer.js";
 import { device, loadWarning } from "../state/engine.js";
 import { focusOn, focusRequest } from "../state/focus.js";
 import { update, worksOffline } from "../state/offline.js";
@@ -14,15 +13,14 @@ import { AlbumStrip } from "./album-strip.js";
 import { Albums } from "./albums.js";
 import { Conversation } from "./conversation.js";
 import { deviceWords } from "./device.js";
-import { isWide } from "./dom.js";
+import { focusWhenThere, isWide } from "./dom.js";
 import { Dialogs } from "./dialogs.js";
-import { Downloads } from "./downloads.js";
-import { Linked } from "./linked.js";
+import { useKeys } from "./keys.js";
 import { Loading } from "./loading.js";
-import { Models } from "./models.js";
-import { Interrupted } from "./models-stored.js";
+import { Downloads, Interrupted, Linked, Models } from "./models.js";
 import { PageProblem, StoreNote } from "./problem.js";
 import { Rail, RailDialog } from "./rail.js";
+import { Inbox, Settings } from "./settings.js";
 
 export function App() {
   const isRailOpen = useSignal(false);
@@ -30,15 +28,9 @@ export function App() {
   useSignalEffect(() => {
     const request = focusRequest.value;
     // After the element is shown.
-    if (request) requestAnimationFrame(() => document.getElementById(request.id)?.focus());
+    if (request) focusWhenThere(request.id);
   });
-  useEffect(() => {
-    const onKey = (event: KeyboardEvent) => {
-      if (event.key === "Escape" && !document.querySelector("dialog[open]")) underway.value?.stop();
-    };
-    document.addEventListener("keydown", onKey);
-    return () => document.removeEventListener("keydown", onKey);
-  }, []);
+  useKeys();
   return (
     <>
       <button type="button" class="skip" onClick={() => focusOn("question")}>
@@ -66,14 +58,7 @@ export function App() {
             <StoreNote />
             <Interrupted />
             <AlbumStrip />
-            {route.value.view === "albums" ? (
-              <Albums />
-            ) : (
-              <>
-                <Models />
-                <Conversation />
-              </>
-            )}
+            <View />
           </main>
           <Footer />
         </div>
@@ -87,6 +72,24 @@ export function App() {
       </div>
     </>
   );
+}
+
+function View() {
+  switch (route.value.view) {
+    case "albums":
+      return <Albums />;
+    case "settings":
+      return <Settings key={route.value.section} section={route.value.section} />;
+    case "inbox":
+      return <Inbox isFull={route.value.isFull} />;
+    default:
+      return (
+        <>
+          <Models />
+          <Conversation />
+        </>
+      );
+  }
 }
 
 /** Files that are dropped or pasted anywhere. */

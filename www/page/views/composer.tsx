@@ -12,6 +12,7 @@ import { chosenTask, tasks } from "../state/tasks.js";
 import { attached, detach, edited, questionText, takeQuestion } from "../state/tray.js";
 import type { PictureName } from "../store/schema.js";
 import { words } from "../words/index.js";
+import { shortcut } from "./keys.js";
 import { PictureButton } from "./thumbnail.js";
 
 export function Composer() {
@@ -36,7 +37,10 @@ export function Composer() {
           <kbd>Shift</kbd>+<kbd>Enter</kbd>
           {words.question.shiftEnter}
           <kbd>Esc</kbd>
-          {words.question.escape}
+          {words.question.escape}{" "}
+          <button type="button" class="quiet" id="show-keys" {...shortcut("?")} onClick={() => openDialog({ kind: "keys" })}>
+            {words.settings.keys}
+          </button>
         </p>
         <button
           type="button"
@@ -66,7 +70,7 @@ export function Composer() {
             currentTarget.value = "";
           }}
         />
-        <label class="button" for="files">
+        <label class="button" for="files" {...shortcut("u")}>
           {words.question.choose}
         </label>
         {canUseCamera && (
@@ -177,6 +181,7 @@ function Question() {
       dir="auto"
       autocomplete="off"
       aria-describedby="keys"
+      {...shortcut("/")}
       value={questionText.value}
       onInput={(event) => {
         questionText.value = event.currentTarget.value;

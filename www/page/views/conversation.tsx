@@ -11,8 +11,9 @@ import { addScene, newConversation } from "../state/session.js";
 import type { Message } from "../store/schema.js";
 import { words } from "../words/index.js";
 import { Composer } from "./composer.js";
-import { HeldCard } from "./held.js";
+import { shortcut } from "./keys.js";
 import { Markdown } from "./markdown.js";
+import { HeldCard } from "./models.js";
 import { AnswerTurn, QuestionTurn, Unanswered } from "./turns.js";
 
 export function Conversation() {
@@ -36,18 +37,18 @@ export function Conversation() {
           />
           {words.conversations.temporary}
         </label>
-        <button type="button" class="quiet" id="new-conversation" onClick={newConversation}>
+        <button type="button" class="quiet" id="new-conversation" {...shortcut("n")} onClick={newConversation}>
           {words.conversations.begin}
         </button>
       </div>
       <Empty isShown={shown.length === 0 && !running} />
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolled region must be reachable by the keyboard. */}
-      <div class="log" id="log" role="log" aria-labelledby="talk-heading" tabIndex={0}>
+      <div class="log" id="log" role="log" aria-live="off" aria-labelledby="talk-heading" tabIndex={0}>
         {shown.map((message, index) => (
           <Turn key={message.id} message={message} before={shown.slice(0, index)} isLast={index === shown.length - 1 && !running} />
         ))}
       </div>
-      {/* The answer under way is outside the log, so that it is read aloud once, whole, and not word by word. */}
+      {/* Screen readers are told of answers by the announcer, in sentences and not word by word. */}
       <div class="log" id="underway">
         {running && <UnderwayTurn key={running.message.id} />}
       </div>

@@ -1,6 +1,7 @@
 /** The dialog that is open. */
 import { dialog } from "../state/dialog.js";
 import { look } from "./lazy.js";
+import { KeysDialog } from "./settings.js";
 
 const FieldsDialog = look((module) => module.FieldsDialog);
 const RulesDialog = look((module) => module.RulesDialog);
@@ -21,6 +22,8 @@ export function Dialogs() {
       return <FindDialog />;
     case "task":
       return <OwnTaskDialog key={open.task?.id ?? ""} task={open.task} />;
+    case "keys":
+      return <KeysDialog />;
     case "camera":
       return <CameraDialog />;
     case "video":

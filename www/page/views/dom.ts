@@ -1,6 +1,8 @@
 /** Hooks that need the document. */
 import { useEffect, useRef } from "preact/hooks";
-import { signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
+import { theme } from "../state/appearance.js";
+import { directionOf, language } from "../words/language.js";
 
 const wide = matchMedia("(min-width: 64rem)");
 
@@ -36,5 +38,26 @@ export function loadStyles(file: string): Promise<void> {
       reject(new Error(`${file} could not be loaded`));
     };
     document.head.append(link);
+  });
+}
+
+/** Frames after which an element that is not there is not waited for any more. */
+const FRAMES = 120;
+
+/** Gives the focus to an element once it is there: the code of its view may still be loading. */
+export function focusWhenThere(id: string, frames = FRAMES): void {
+  requestAnimationFrame(() => {
+    const element = document.getElementById(id);
+    if (element) element.focus();
+    else if (frames > 0) focusWhenThere(id, frames - 1);
+  });
+}
+
+/** Makes the document follow the language and the colours that are chosen. */
+export function followAppearance(): void {
+  effect(() => {
+    const { documentElement } = document;
+    [documentElement.lang, documentElement.dir] = [language.value, directionOf(language.value)];
+    documentElement.dataset["theme"] = theme.value;
   });
 }

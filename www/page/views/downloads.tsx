@@ -2,12 +2,13 @@
 import { downloads, forgetDownload, pauseDownload, type Download } from "../state/downloads.js";
 import { get } from "../state/session.js";
 import { words } from "../words/index.js";
+import { modelWords } from "../words/models.js";
 import { adviceOf } from "./problem.js";
 
-export function Downloads() {
+export function DownloadList() {
   const all = [...downloads.value];
   return (
-    <ul class="notices" id="downloads" aria-label={words.downloads.label} hidden={all.length === 0}>
+    <ul class="notices" id="downloads" aria-label={modelWords.downloads.label}>
       {all.map(([key, download]) => (
         <Row key={key} download={download} />
       ))}
@@ -24,15 +25,20 @@ function Row({ download }: { download: Download }) {
       <p>{text}</p>
       {isActive && <progress aria-label={text} {...(total > 0 ? { max: total, value: loaded } : {})} />}
       {isActive ? (
-        <button type="button" aria-label={words.downloads.pause(model.name)} onClick={() => pauseDownload(model.source)}>
+        <button type="button" aria-label={modelWords.downloads.pause(model.name)} onClick={() => pauseDownload(model.source)}>
           {words.models.pause}
         </button>
       ) : (
         <>
-          <button type="button" aria-label={words.downloads.resume(model.name)} onClick={() => void get(model)}>
+          <button type="button" aria-label={modelWords.downloads.resume(model.name)} onClick={() => void get(model)}>
             {words.models.resume}
           </button>
-          <button type="button" class="quiet" aria-label={words.downloads.discard(model.name)} onClick={() => forgetDownload(model.source)}>
+          <button
+            type="button"
+            class="quiet"
+            aria-label={modelWords.downloads.discard(model.name)}
+            onClick={() => forgetDownload(model.source)}
+          >
             {words.close}
           </button>
         </>
@@ -42,7 +48,7 @@ function Row({ download }: { download: Download }) {
 }
 
 function textOf({ model: { name }, state, loaded, total, rate, problem }: Download): string {
-  const { downloads: texts } = words;
+  const { downloads: texts } = modelWords;
   if (state === "queued") return texts.queued(name);
   if (state === "running") return texts.running(name, loaded, total, rate);
   if (state === "failed") return texts.failed(name, adviceOf(problem?.code ?? "").title);

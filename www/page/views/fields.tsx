@@ -43,7 +43,11 @@ export function FieldsEditor({ edited, onChange }: { edited: Edited; onChange: (
     <div class="fields">
       <label>
         {lookWords.fields.template}
-        <select id="fields-template" value="" onChange={(event) => onChange(editedOf(TEMPLATES[templateOf(event.currentTarget.value)]))}>
+        <select
+          id="fields-template"
+          value={nameOf(edited)}
+          onChange={(event) => onChange(editedOf(TEMPLATES[templateOf(event.currentTarget.value)]))}
+        >
           <option value="" disabled>
             –
           </option>
@@ -77,6 +81,12 @@ export function FieldsEditor({ edited, onChange }: { edited: Edited; onChange: (
       <Told edited={edited} refusal={refusal} />
     </div>
   );
+}
+
+/** The template that the fields are, as long as they are not changed; else empty. */
+function nameOf({ json }: Edited): string {
+  const text = JSON.stringify(json.value);
+  return Object.entries(TEMPLATES).find(([, schema]) => JSON.stringify(schema) === text)?.[0] ?? "";
 }
 
 function templateOf(name: string): keyof typeof TEMPLATES {

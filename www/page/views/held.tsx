@@ -6,7 +6,7 @@ import { keyOf } from "../state/model-choice.js";
 import { check } from "../state/models.js";
 import { addressOf } from "../state/route.js";
 import { getForHeld } from "../state/session.js";
-import { words } from "../words/index.js";
+import { modelWords } from "../words/models.js";
 
 export function HeldCard() {
   const waiting = held.value;
@@ -14,9 +14,9 @@ export function HeldCard() {
   if (waiting.reason === "photograph") return <Photograph />;
   return (
     <div class="turn notice">
-      <p>{words.held.model}</p>
+      <p>{modelWords.held.model}</p>
       <button type="button" class="quiet" onClick={letGo}>
-        {words.held.cancel}
+        {modelWords.held.cancel}
       </button>
     </div>
   );
@@ -35,20 +35,20 @@ function Photograph() {
   const isComing = wanted && [...downloads.value.keys()].includes(keyOf(wanted.source));
   return (
     <div class="turn notice photograph" id="offer">
-      <p>{words.held.photograph}</p>
+      <p>{modelWords.held.photograph}</p>
       {isComing ? (
-        <p>{words.held.willAnswer(wanted.name)}</p>
+        <p>{modelWords.held.willAnswer(wanted.name)}</p>
       ) : offered ? (
         <Offer offered={offered} />
       ) : (
-        check.value && <p>{words.held.none}</p>
+        check.value && <p>{modelWords.held.none}</p>
       )}
       <div class="choices">
         <a class="button" href={addressOf({ view: "models" })}>
-          {words.held.other}
+          {modelWords.held.other}
         </a>
         <button type="button" id="ask-anyway" onClick={() => void askAnyway()}>
-          {words.held.anyway}
+          {modelWords.held.anyway}
         </button>
       </div>
     </div>
@@ -58,14 +58,14 @@ function Photograph() {
 function Offer({ offered }: { offered: ModelCheck }) {
   const { model, isStored, downloadBytes, loadSeconds } = offered;
   const [address] = Object.values(model.source);
-  const label = isStored ? words.held.use(model.name) : words.held.download(model.name, downloadBytes, loadSeconds.first);
+  const label = isStored ? modelWords.held.use(model.name) : modelWords.held.download(model.name, downloadBytes, loadSeconds.first);
   return (
     <>
       <button type="button" class="primary" id="get-model" aria-describedby="get-model-host" onClick={() => getForHeld(model, isStored)}>
         {label}
       </button>
       <p class="fine" id="get-model-host">
-        {isStored ? "" : words.held.host(new URL(String(address)).host)}
+        {isStored ? "" : modelWords.held.host(new URL(String(address)).host)}
       </p>
     </>
   );

@@ -1,6 +1,7 @@
 /** Views whose script is loaded when they are first shown. */
 import type { ComponentChildren, FunctionComponent } from "preact";
 import { signal } from "@preact/signals";
+import { lateWordsLoaded } from "../words/language.js";
 import { loadStyles } from "./dom.js";
 
 /** The view that `load` resolves to. Until then, and if it cannot be loaded, `fallback` is shown. */
@@ -19,7 +20,7 @@ export function lazy<Props extends object>(
     const retry = () => {
       isLoading = false;
     };
-    void load().then(keep, retry);
+    void Promise.all([load(), lateWordsLoaded()]).then(([view]) => keep(view), retry);
   };
   return (props) => {
     const View = loaded.value;

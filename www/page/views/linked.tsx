@@ -1,14 +1,9 @@
 /** The question about a model of another site, which a link names. */
-import { linkedModel, type LinkedModel } from "../state/link.js";
-import { words } from "../words/index.js";
+import type { LinkedModel } from "../state/link.js";
+import { modelWords } from "../words/models.js";
 import { useModal } from "./dom.js";
 
-export function Linked() {
-  const model = linkedModel.value;
-  return model && <Question model={model} />;
-}
-
-function Question({ model: { origin, name, bytes, answer } }: { model: LinkedModel }) {
+export function LinkedDialog({ model: { origin, name, bytes, answer } }: { model: LinkedModel }) {
   const dialog = useModal("linked-refuse");
   return (
     <dialog
@@ -19,10 +14,10 @@ function Question({ model: { origin, name, bytes, answer } }: { model: LinkedMod
       aria-describedby="linked-words"
       onClose={() => answer(false)}
     >
-      <h2 id="linked-heading">{words.linked.heading}</h2>
+      <h2 id="linked-heading">{modelWords.linked.heading}</h2>
       <div id="linked-words">
         <p>
-          {words.linked.names}
+          {modelWords.linked.names}
           <strong id="linked-origin">{origin}</strong>:
         </p>
         <p>
@@ -30,16 +25,16 @@ function Question({ model: { origin, name, bytes, answer } }: { model: LinkedMod
           <code id="linked-name" tabIndex={0}>
             {name}
           </code>
-          <span id="linked-size">{bytes === null ? words.linked.unknownSize : words.linked.size(bytes)}</span>
+          <span id="linked-size">{bytes === null ? modelWords.linked.unknownSize : modelWords.linked.size(bytes)}</span>
         </p>
-        <p class="fine">{words.linked.advice}</p>
+        <p class="fine">{modelWords.linked.advice}</p>
       </div>
       <div class="actions">
         <button type="button" class="button primary" id="linked-refuse" onClick={() => answer(false)}>
-          {words.linked.refuse}
+          {modelWords.linked.refuse}
         </button>
         <button type="button" class="button" id="linked-load" onClick={() => answer(true)}>
-          {words.linked.load}
+          {modelWords.linked.load}
         </button>
       </div>
     </dialog>

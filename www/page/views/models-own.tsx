@@ -3,16 +3,16 @@ import { nameOf } from "../state/model-choice.js";
 import { modelFiles } from "../state/model-files.js";
 import { addModelFiles, choose } from "../state/session.js";
 import { words } from "../words/index.js";
+import { modelWords } from "../words/models.js";
 
 export function OwnModel() {
-  const { models } = words;
   return (
     <div class="own">
-      <h3>{models.ownHeading}</h3>
+      <h3>{modelWords.ownHeading}</h3>
       <p class="fine">
-        {models.ownAbout1}
+        {modelWords.ownAbout1}
         <code>mmproj</code>
-        {models.ownAbout2}
+        {modelWords.ownAbout2}
       </p>
       <form
         id="own-address"
@@ -22,12 +22,12 @@ export function OwnModel() {
           chooseAddress(String(data.get("model")), String(data.get("mmproj")));
         }}
       >
-        <label for="own-model">{models.address}</label>
+        <label for="own-model">{modelWords.address}</label>
         <input type="url" id="own-model" name="model" required placeholder="https://…/model.gguf" autocomplete="off" spellcheck={false} />
-        <label for="own-mmproj">{models.mmprojAddress}</label>
+        <label for="own-mmproj">{modelWords.mmprojAddress}</label>
         <input type="url" id="own-mmproj" name="mmproj" placeholder="https://…/mmproj.gguf" autocomplete="off" spellcheck={false} />
         <button type="submit" class="button">
-          {models.load}
+          {modelWords.load}
         </button>
       </form>
       <Files />
@@ -42,11 +42,10 @@ function chooseAddress(model: string, mmproj: string): void {
 }
 
 function Files() {
-  const { models } = words;
   const { text, mmproj } = modelFiles.value;
   return (
     <div class="own-files">
-      <p>{models.files}</p>
+      <p>{modelWords.files}</p>
       <input
         type="file"
         id="model-files"
@@ -59,11 +58,11 @@ function Files() {
         }}
       />
       <label class="button" for="model-files">
-        {models.chooseFiles}
+        {modelWords.chooseFiles}
       </label>
       <dl id="given-files" hidden={!text && !mmproj}>
-        <Given what={models.fileModel} file={text} absent={models.noModel} part="text" />
-        <Given what={models.fileVision} file={mmproj} absent={models.noVision} part="mmproj" />
+        <Given what={modelWords.fileModel} file={text} absent={modelWords.noModel} part="text" />
+        <Given what={modelWords.fileVision} file={mmproj} absent={modelWords.noVision} part="mmproj" />
       </dl>
       <button
         type="button"
@@ -72,7 +71,7 @@ function Files() {
         hidden={!text}
         onClick={() => text && void choose({ name: text.name, source: mmproj ? { gguf: text, mmproj } : { gguf: text } })}
       >
-        {models.loadFiles}
+        {modelWords.loadFiles}
       </button>
     </div>
   );
@@ -83,7 +82,7 @@ function Given({ what, file, absent, part }: { what: string; file: File | null; 
     <>
       <dt>{what}</dt>
       <dd>
-        {file ? words.models.file(file.name, file.size) : absent}
+        {file ? modelWords.file(file.name, file.size) : absent}
         {file && (
           <button
             type="button"

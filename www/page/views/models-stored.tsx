@@ -8,6 +8,7 @@ import { DEMO, keyOf, nameOf, type Choice } from "../state/model-choice.js";
 import { deletePackage, interrupted, stored } from "../state/models.js";
 import { choose } from "../state/session.js";
 import { words } from "../words/index.js";
+import { modelWords } from "../words/models.js";
 
 /** Imports of earlier visits. */
 export function Interrupted() {
@@ -29,20 +30,20 @@ function Notice({ entry: { source, url, loaded, total, options } }: { entry: Int
   return (
     <div class="notice">
       <p>
-        {words.models.partly(name, loaded, total)}
-        {needsFiles && words.models.sameFiles(files.map(({ file }) => file).join(", "))}
+        {modelWords.partly(name, loaded, total)}
+        {needsFiles && modelWords.sameFiles(files.map(({ file }) => file).join(", "))}
       </p>
       {!needsFiles && (
         <button
           type="button"
-          aria-label={words.models.resumePart(name)}
+          aria-label={modelWords.resumePart(name)}
           onClick={() => void choose({ name, source: source as Choice["source"] })}
         >
           {words.models.resume}
         </button>
       )}
-      <button type="button" class="quiet" aria-label={words.models.discardPart(name)} onClick={() => void deletePackage(url)}>
-        {words.models.discard}
+      <button type="button" class="quiet" aria-label={modelWords.discardPart(name)} onClick={() => void deletePackage(url)}>
+        {modelWords.discard}
       </button>
     </div>
   );
@@ -51,7 +52,7 @@ function Notice({ entry: { source, url, loaded, total, options } }: { entry: Int
 export function Stored() {
   return (
     <div id="stored-section" hidden={stored.value.length === 0}>
-      <h3 id="stored-heading">{words.models.storedHeading}</h3>
+      <h3 id="stored-heading">{modelWords.storedHeading}</h3>
       <ul class="stored" id="stored" aria-labelledby="stored-heading">
         {stored.value.map((entry) => (
           <Entry key={entry.url} entry={entry} />
@@ -64,35 +65,35 @@ export function Stored() {
 function Entry({ entry: { url, name, bytes, complete } }: { entry: StoredPackage }) {
   const [isAsking, setAsking] = useState(false);
   const begun = interrupted.value.find((entry) => entry.url === url);
-  const shown = url === DEMO.source ? words.models.demoTitle : begun ? nameOf(begun.source) : name;
+  const shown = url === DEMO.source ? modelWords.demoTitle : begun ? nameOf(begun.source) : name;
   const isUsed = engine.value?.packageUrl === url || current.value?.source === url;
-  const remove = () => void deletePackage(url).then(() => announce(words.models.deleted(shown)));
+  const remove = () => void deletePackage(url).then(() => announce(modelWords.deleted(shown)));
   if (isAsking) {
     return (
       <li>
-        <span>{words.models.deleteQuestion(shown, bytes)}</span>
-        <button type="button" class="quiet" aria-label={words.models.deleteStored(shown)} onClick={remove}>
+        <span>{modelWords.deleteQuestion(shown, bytes)}</span>
+        <button type="button" class="quiet" aria-label={modelWords.deleteStored(shown)} onClick={remove}>
           {words.delete}
         </button>
         <button type="button" class="quiet" onClick={() => setAsking(false)}>
-          {words.models.keep}
+          {modelWords.keep}
         </button>
       </li>
     );
   }
   return (
     <li>
-      <span>{words.models.entry(shown, bytes, complete)}</span>
+      <span>{modelWords.entry(shown, bytes, complete)}</span>
       <button
         type="button"
         class="quiet"
-        aria-label={words.models.takeStored(shown)}
+        aria-label={modelWords.takeStored(shown)}
         disabled={!complete || isUsed}
         onClick={() => void choose({ name: shown, source: url })}
       >
-        {words.models.use}
+        {modelWords.use}
       </button>
-      <button type="button" class="quiet" aria-label={words.models.deleteStored(shown)} onClick={() => setAsking(true)}>
+      <button type="button" class="quiet" aria-label={modelWords.deleteStored(shown)} onClick={() => setAsking(true)}>
         {words.delete}
       </button>
     </li>

@@ -10,6 +10,7 @@ import { addressOf, route } from "../state/route.js";
 import { newConversation } from "../state/session.js";
 import { words } from "../words/index.js";
 import { useModal } from "./dom.js";
+import { shortcut } from "./keys.js";
 
 /** Conversations that are shown at first, and added by "Show more". */
 const PAGE = 100;
@@ -50,8 +51,21 @@ function List() {
     <>
       <ul class="conversations places">
         <li>
-          <a href={addressOf({ view: "albums", id: null })} aria-current={route.value.view === "albums" ? "page" : undefined}>
+          <a
+            href={addressOf({ view: "albums", id: null })}
+            aria-current={route.value.view === "albums" ? "page" : undefined}
+            {...shortcut("a")}
+          >
             {words.albums.link}
+          </a>
+        </li>
+        <li>
+          <a
+            href={addressOf({ view: "settings", section: "general" })}
+            aria-current={route.value.view === "settings" ? "page" : undefined}
+            {...shortcut("s")}
+          >
+            {words.settings.link}
           </a>
         </li>
       </ul>

@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { closeDialog, openDialog } from "../state/dialog.js";
 import { TEMPLATES, type Schema } from "../state/fields.js";
-import { formatOf, type Shape } from "../state/find.js";
+import { formatOf, instructionOf, type Shape } from "../state/find.js";
 import { askTask, submit } from "../state/session.js";
 import { lastFields, lastFind, lastRules, ownTasks } from "../state/settings.js";
 import { dropTask, keepTask, tasks, type Needs, type Task } from "../state/tasks.js";
@@ -88,7 +88,7 @@ export function FindDialog() {
     if (!task || !picture || !named) return;
     lastFind.value = what;
     closeDialog();
-    const instruction = shape === "box" ? lookWords.find.boxesOf(named) : lookWords.find.pointsOf(named);
+    const instruction = instructionOf(named, shape);
     // Places are those of one picture, so the model sees no other.
     void submit(instruction, { isTopic: true, task: { ...task, format: formatOf(shape) }, pictures: [picture] });
   };
@@ -197,7 +197,7 @@ export function OwnTaskDialog({ task }: { task: OwnTask | null }) {
           value={String(sampling.max_tokens ?? "")}
           onChange={(event) => setSampling({ ...sampling, max_tokens: Number(event.currentTarget.value) || null })}
         >
-          <option value="">{words.models.longestOwn}</option>
+          <option value="">{lookWords.ownTask.longestOwn}</option>
           {LONGEST.map((tokens) => (
             <option key={tokens} value={String(tokens)}>
               {String(tokens)}

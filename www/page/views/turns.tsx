@@ -8,13 +8,14 @@ import { versionsOf } from "../state/tree.js";
 import type { Message } from "../store/schema.js";
 import { words } from "../words/index.js";
 import { look } from "./lazy.js";
+import { shortcut } from "./keys.js";
 import { Markdown } from "./markdown.js";
 import { adviceOf } from "./problem.js";
 import { PictureButton } from "./thumbnail.js";
 
 export function QuestionTurn({ message }: { message: Message }) {
   return (
-    <article class="turn user">
+    <article class="turn user" tabIndex={-1}>
       <h3>{words.answer.you}</h3>
       {message.pictures.length > 0 && (
         <div class="thumbnails">
@@ -28,7 +29,7 @@ export function QuestionTurn({ message }: { message: Message }) {
       </p>
       <div class="turn-foot">
         <Versions message={message} />
-        <button type="button" class="quiet" disabled={underway.value !== null} onClick={() => edit(message)}>
+        <button type="button" class="quiet" disabled={underway.value !== null} {...shortcut("e")} onClick={() => edit(message)}>
           {words.answer.edit}
         </button>
         <Delete message={message} />
@@ -46,7 +47,7 @@ export function AnswerTurn({ message }: { message: Message }) {
   const question = messages.value.get(message.parent ?? "");
   const { end, notes, text, thoughts } = message;
   return (
-    <article class="turn model" data-end={end ?? "interrupted"}>
+    <article class="turn model" tabIndex={-1} data-end={end ?? "interrupted"}>
       <h3>{words.answer.name}</h3>
       {notes.map((note) => (
         <p class="note" key={note}>
@@ -65,7 +66,7 @@ export function AnswerTurn({ message }: { message: Message }) {
       <EndLine message={message} />
       <div class="turn-foot">
         <Copy text={text} />
-        <button type="button" class="quiet" disabled={underway.value !== null} onClick={() => void answerAgain(message)}>
+        <button type="button" class="quiet" disabled={underway.value !== null} {...shortcut("r")} onClick={() => void answerAgain(message)}>
           {words.answer.again}
         </button>
         <Versions message={message} />
@@ -117,7 +118,7 @@ function Copy({ text }: { text: string }) {
   const [isCopied, setCopied] = useState(false);
   const copy = () => void navigator.clipboard.writeText(text).then(() => setCopied(true));
   return (
-    <button type="button" class="quiet" aria-label={words.answer.copyAnswer} onClick={copy}>
+    <button type="button" class="quiet" aria-label={words.answer.copyAnswer} {...shortcut("y")} onClick={copy}>
       {isCopied ? words.answer.copied : words.answer.copy}
     </button>
   );
@@ -135,6 +136,7 @@ function Versions({ message }: { message: Message }) {
         type="button"
         class="quiet"
         aria-label={label}
+        {...shortcut(sign === "‹" ? "[" : "]")}
         disabled={!other || underway.value !== null}
         onClick={() => other && showVersion(other)}
       >

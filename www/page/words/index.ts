@@ -1,7 +1,11 @@
-/** The words of the page. */
-import { en } from "./en.js";
+/** The words of the first view, in the language of the page. */
+import { effect } from "@preact/signals-core";
+import { en } from "./en/main.js";
+import { loadedWords, shown } from "./language.js";
+import type { Words } from "./types.js";
 
-/** All texts of the page. Each language has the same ones. */
-export type Words = typeof en;
+export let words: Words = en;
 
-export const words: Words = en;
+effect(() => {
+  words = shown(en, loadedWords.value);
+});

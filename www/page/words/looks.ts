@@ -1,7 +1,11 @@
-/** Words of the views in `views/looks.tsx`. */
-import { enLooks } from "./en-looks.js";
+/** Words of the views in `views/looks.tsx`, in the language of the page. */
+import { effect } from "@preact/signals-core";
+import { looks } from "./en/looks.js";
+import { loadedLate, shown } from "./language.js";
+import type { LookWords } from "./types.js";
 
-/** Each language has the same ones. */
-export type LookWords = typeof enLooks;
+export let lookWords: LookWords = looks;
 
-export const lookWords: LookWords = enLooks;
+effect(() => {
+  lookWords = shown(looks, loadedLate.value?.looks);
+});

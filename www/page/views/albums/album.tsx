@@ -29,8 +29,6 @@ import { Labelled } from "./parts.js";
 import { Rows } from "./rows.js";
 import { TaskFields } from "./task.js";
 
-const { review } = albumWords;
-
 export function OpenAlbum({ id }: { id: Id }) {
   const [isThere, setThere] = useState<boolean | null>(null);
   useEffect(() => {
@@ -177,7 +175,7 @@ function Filters() {
   const found = filterCounts.value;
   return (
     <fieldset class="filters" id="filters">
-      <legend class="visually-hidden">{review.filters}</legend>
+      <legend class="visually-hidden">{albumWords.review.filters}</legend>
       {FILTERS.map((name) => (
         <button
           key={name}
@@ -187,13 +185,13 @@ function Filters() {
           aria-pressed={filter.value === name}
           onClick={() => (filter.value = name)}
         >
-          {review.filter(review[name], found[name])}
+          {albumWords.review.filter(albumWords.review[name], found[name])}
         </button>
       ))}
       <details class="menu keys-menu">
-        <summary>{review.keys}</summary>
+        <summary>{albumWords.review.keys}</summary>
         <dl>
-          {review.keyList.map(([keys, does]) => (
+          {albumWords.review.keyList.map(([keys, does]) => (
             <div key={keys}>
               <dt>
                 {keys.split(" ").map((key) => (
@@ -218,25 +216,25 @@ function Selection({ album }: { album: Id }) {
     <>
       {filterCounts.value.failed > 0 && <FindAgain album={album} />}
       {ids.length > 0 && (
-        <div class="selection" role="toolbar" aria-label={review.selected(ids.length)} id="selection">
-          <span>{review.selected(ids.length)}</span>
+        <div class="selection" role="toolbar" aria-label={albumWords.review.selected(ids.length)} id="selection">
+          <span>{albumWords.review.selected(ids.length)}</span>
           <button type="button" class="quiet" onClick={() => void setReviewed(album, ids, true)}>
-            {review.markReviewed}
+            {albumWords.review.markReviewed}
           </button>
           <button type="button" class="quiet" onClick={again}>
-            {review.writeAgain}
+            {albumWords.review.writeAgain}
           </button>
           <button type="button" class="quiet" onClick={() => setAsks("context")}>
-            {review.setContext}
+            {albumWords.review.setContext}
           </button>
           <button type="button" class="quiet" onClick={() => void remove(album, ids)}>
-            {review.remove}
+            {albumWords.review.remove}
           </button>
           <button type="button" class="quiet" onClick={() => (selected.value = new Set(filtered.value.map(({ id }) => id)))}>
-            {review.selectAll}
+            {albumWords.review.selectAll}
           </button>
           <button type="button" class="quiet" onClick={() => (selected.value = new Set())}>
-            {review.selectNone}
+            {albumWords.review.selectNone}
           </button>
         </div>
       )}

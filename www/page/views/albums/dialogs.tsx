@@ -8,17 +8,15 @@ import { words } from "../../words/index.js";
 import { useModal } from "../dom.js";
 import { Labelled } from "./parts.js";
 
-const { review } = albumWords;
-
 /** Asks before texts that the user has changed are replaced. */
 export function AskAgain({ album, ids, onClose }: { album: Id; ids: readonly Id[]; onClose: () => void }) {
   const dialog = useModal("again-keep");
   return (
     <dialog class="linked" id="ask-again" ref={dialog} aria-labelledby="again-heading" onClose={onClose}>
-      <p id="again-heading">{review.asksAgain(changedByHand(ids))}</p>
+      <p id="again-heading">{albumWords.review.asksAgain(changedByHand(ids))}</p>
       <div class="actions">
         <button type="button" class="button primary" id="again-keep" onClick={onClose}>
-          {review.keep}
+          {albumWords.review.keep}
         </button>
         <button
           type="button"
@@ -29,7 +27,7 @@ export function AskAgain({ album, ids, onClose }: { album: Id; ids: readonly Id[
             void writeAgain(album, ids);
           }}
         >
-          {review.replace}
+          {albumWords.review.replace}
         </button>
       </div>
     </dialog>
@@ -40,8 +38,8 @@ export function ContextDialog({ onApply, onClose }: { onApply: (text: string) =>
   const dialog = useModal("context-text");
   const [text, setText] = useState("");
   return (
-    <dialog class="linked" id="context-dialog" ref={dialog} aria-label={review.context} onClose={onClose}>
-      <Labelled id="context-text" label={review.context}>
+    <dialog class="linked" id="context-dialog" ref={dialog} aria-label={albumWords.review.context} onClose={onClose}>
+      <Labelled id="context-text" label={albumWords.review.context}>
         <textarea id="context-text" rows={3} dir="auto" value={text} onInput={(event) => setText(event.currentTarget.value)} />
       </Labelled>
       <div class="actions">
@@ -56,7 +54,7 @@ export function ContextDialog({ onApply, onClose }: { onApply: (text: string) =>
             onClose();
           }}
         >
-          {review.apply}
+          {albumWords.review.apply}
         </button>
       </div>
     </dialog>
@@ -80,7 +78,7 @@ export function Viewer({ row, onClose }: { row: AlbumRow; onClose: () => void })
   }, [row]);
   return (
     <dialog class="linked viewer" ref={dialog} aria-label={row.path} onClose={onClose}>
-      {url ? <img src={url} alt={row.alt || row.path} /> : <p class="fine">{review.states.missing}</p>}
+      {url ? <img src={url} alt={row.alt || row.path} /> : <p class="fine">{albumWords.review.states.missing}</p>}
       <div class="actions">
         <span class="fine" dir="auto">
           {row.path}

@@ -11,8 +11,6 @@ import { useModal } from "../dom.js";
 import { FileButton } from "./make.js";
 import { Labelled, Switch } from "./parts.js";
 
-const texts = albumWords.exports;
-
 type Pickers = { showDirectoryPicker?: (options: object) => Promise<FileSystemDirectoryHandle> };
 
 export function ExportDialog({ album, onClose }: { album: Album; onClose: () => void }) {
@@ -50,32 +48,32 @@ export function ExportDialog({ album, onClose }: { album: Album; onClose: () => 
   const isOfFiles = format === "xmp" || format === "text";
   return (
     <dialog class="linked sheet" id="export-dialog" ref={dialog} aria-labelledby="export-heading" onClose={onClose}>
-      <h2 id="export-heading">{texts.heading}</h2>
-      <Labelled id="export-format" label={texts.format}>
+      <h2 id="export-heading">{albumWords.exports.heading}</h2>
+      <Labelled id="export-format" label={albumWords.exports.format}>
         <select id="export-format" value={format} onChange={(event) => setFormat(event.currentTarget.value as Format)}>
           {FORMATS.map((name) => (
             <option key={name} value={name}>
-              {texts.formats[name]}
+              {albumWords.exports.formats[name]}
             </option>
           ))}
         </select>
       </Labelled>
-      <Labelled id="export-which" label={texts.which}>
+      <Labelled id="export-which" label={albumWords.exports.which}>
         <select id="export-which" value={String(onlyReviewed)} onChange={(event) => setOnlyReviewed(event.currentTarget.value === "true")}>
-          <option value="false">{texts.all(all.value.length)}</option>
-          <option value="true">{texts.reviewed(reviewed)}</option>
+          <option value="false">{albumWords.exports.all(all.value.length)}</option>
+          <option value="true">{albumWords.exports.reviewed(reviewed)}</option>
         </select>
       </Labelled>
       {format === "xmp" && (
-        <Labelled id="export-language" label={texts.language}>
+        <Labelled id="export-language" label={albumWords.exports.language}>
           <input id="export-language" value={language} onInput={(event) => setLanguage(event.currentTarget.value.trim())} />
-          <p class="fine">{texts.xmpHelp}</p>
+          <p class="fine">{albumWords.exports.xmpHelp}</p>
         </Labelled>
       )}
-      {format === "html" && <Switch label={texts.thumbnails} isOn={hasThumbnails} onChange={setThumbnails} />}
+      {format === "html" && <Switch label={albumWords.exports.thumbnails} isOn={hasThumbnails} onChange={setThumbnails} />}
       {done !== null && (
         <p role="status">
-          {texts.progress(done, total)} <progress aria-label={texts.heading} max={total} value={done} />
+          {albumWords.exports.progress(done, total)} <progress aria-label={albumWords.exports.heading} max={total} value={done} />
         </p>
       )}
       <div role="status" id="export-told">
@@ -85,11 +83,11 @@ export function ExportDialog({ album, onClose }: { album: Album; onClose: () => 
       </div>
       <div class="choices">
         <button type="button" class="button primary" id="export-run" disabled={done !== null || total === 0} onClick={() => void run(null)}>
-          {texts.download}
+          {albumWords.exports.download}
         </button>
         {isOfFiles && pick && (
           <button type="button" class="button" id="export-folder" disabled={done !== null || total === 0} onClick={pickFolder}>
-            {texts.toFolder}
+            {albumWords.exports.toFolder}
           </button>
         )}
         <Import album={album} onTold={(line) => setTold([line])} />
@@ -107,19 +105,25 @@ function Import({ album, onTold }: { album: Album; onTold: (line: string) => voi
     input.value = "";
     if (!file) return;
     const result = await importTable(album.id, await file.text());
-    const line = result ? texts.imported(result.changed, result.unknown) : texts.notATable;
+    const line = result ? albumWords.exports.imported(result.changed, result.unknown) : albumWords.exports.notATable;
     onTold(line);
     announce(line);
   };
   return (
-    <FileButton id="import-table" label={texts.import} isFolder={false} accept=".csv,text/csv" onFiles={(input) => void read(input)} />
+    <FileButton
+      id="import-table"
+      label={albumWords.exports.import}
+      isFolder={false}
+      accept=".csv,text/csv"
+      onFiles={(input) => void read(input)}
+    />
   );
 }
 
 function linesOf({ rows, sidecars, missing }: Exported): string[] {
   return [
-    texts.done(rows - missing.length),
-    ...(sidecars.length > 0 ? [texts.sidecars(sidecars.length)] : []),
-    ...(missing.length > 0 ? [texts.missing(missing.length)] : []),
+    albumWords.exports.done(rows - missing.length),
+    ...(sidecars.length > 0 ? [albumWords.exports.sidecars(sidecars.length)] : []),
+    ...(missing.length > 0 ? [albumWords.exports.missing(missing.length)] : []),
   ];
 }

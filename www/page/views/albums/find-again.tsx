@@ -10,14 +10,12 @@ import type { Id } from "../../store/schema.js";
 import { albumWords } from "../../words/albums.js";
 import { FileButton } from "./make.js";
 
-const { review } = albumWords;
-
 export function FindAgain({ album }: { album: Id }) {
   const [told, setTold] = useState("");
   if (!all.value.some(({ state }) => state === "missing")) return null;
   const find = async (listing: Promise<Listing>) => {
     try {
-      const text = review.found(await findAgain(album, await listing));
+      const text = albumWords.review.found(await findAgain(album, await listing));
       setTold(text);
       announce(text);
     } catch (thrown) {
@@ -28,16 +26,16 @@ export function FindAgain({ album }: { album: Id }) {
   return (
     <div class="notice" id="find-again">
       <p>
-        {review.states.missing} {told}
+        {albumWords.review.states.missing} {told}
       </p>
       {pick && albumOf(album)?.keeping === "folder" ? (
         <button type="button" class="button" onClick={() => void find(pick().then((folder) => listFolder(folder)))}>
-          {review.findFolder}
+          {albumWords.review.findFolder}
         </button>
       ) : (
         <FileButton
           id="find-files"
-          label={review.findFiles}
+          label={albumWords.review.findFiles}
           isFolder={false}
           onFiles={(input) => void find(Promise.resolve(listChosen([...(input.files ?? [])])))}
         />

@@ -5,6 +5,7 @@ import { listChosen, listDropped, type Listing } from "../../pictures/folder.js"
 import { current } from "../../state/engine.js";
 import { isDemo } from "../../state/model-choice.js";
 import { addressOf, route } from "../../state/route.js";
+import { givenForAlbum } from "../../state/inbox.js";
 import { loadAlbums } from "../../state/albums.js";
 import { albumWords } from "../../words/albums.js";
 import { OpenAlbum } from "./album.js";
@@ -19,6 +20,11 @@ export function AlbumsView() {
   const at = route.value;
   const id = at.view === "albums" ? at.id : null;
   useEffect(() => void loadAlbums(), []);
+  useEffect(() => {
+    if (!givenForAlbum.value) return;
+    making.value = { given: Promise.resolve(listChosen([...givenForAlbum.value])) };
+    givenForAlbum.value = null;
+  }, [making]);
   useGivenFiles((given) => {
     making.value = { given };
   });

@@ -12,8 +12,6 @@ import { useModal } from "../dom.js";
 import { Labelled } from "./parts.js";
 import { defaultTask, TaskFields } from "./task.js";
 
-const make = albumWords.make;
-
 type Pickers = { showDirectoryPicker?: (options: object) => Promise<FileSystemDirectoryHandle> };
 
 export function NewAlbum({ given, onClose }: { given: Promise<Listing> | null; onClose: () => void }) {
@@ -63,41 +61,43 @@ export function NewAlbum({ given, onClose }: { given: Promise<Listing> | null; o
           void submit();
         }}
       >
-        <h2 id="new-album-heading">{make.heading}</h2>
+        <h2 id="new-album-heading">{albumWords.make.heading}</h2>
         <Sources onListing={(reading) => void take(reading)} />
         <div role="status">
           {isReading
-            ? make.reading
-            : listing && (listing.files.length === 0 ? make.none : make.found(listing.files.length, room?.bytes ?? 0))}
+            ? albumWords.make.reading
+            : listing &&
+              (listing.files.length === 0 ? albumWords.make.none : albumWords.make.found(listing.files.length, room?.bytes ?? 0))}
         </div>
         {listing && listing.leftOut.length > 0 && <LeftOut listing={listing} />}
         {listing && listing.files.length > 0 && (
           <>
-            <Labelled id="album-title" label={make.title}>
+            <Labelled id="album-title" label={albumWords.make.title}>
               <input id="album-title" dir="auto" value={name} onInput={(event) => setTitle(event.currentTarget.value)} />
             </Labelled>
             <TaskFields prefix="album" task={task} onChange={setTask} />
             {listing.folder ? (
-              <p class="fine">{make.folderKept}</p>
+              <p class="fine">{albumWords.make.folderKept}</p>
             ) : (
-              <Labelled id="album-keeping" label={make.keeping}>
+              <Labelled id="album-keeping" label={albumWords.make.keeping}>
                 <select id="album-keeping" value={kept} onChange={(event) => setKeeping(event.currentTarget.value as Keeping)}>
-                  <option value="copies">{make.copies}</option>
-                  <option value="visit">{make.visit}</option>
+                  <option value="copies">{albumWords.make.copies}</option>
+                  <option value="visit">{albumWords.make.visit}</option>
                 </select>
-                {isTooLarge && <p class="fine">{make.tooLarge(room.bytes, room.free ?? 0)}</p>}
+                {isTooLarge && <p class="fine">{albumWords.make.tooLarge(room.bytes, room.free ?? 0)}</p>}
               </Labelled>
             )}
           </>
         )}
         {copied !== null && listing && (
           <p role="status">
-            {make.copying(copied, listing.files.length)} <progress aria-label={make.heading} max={listing.files.length} value={copied} />
+            {albumWords.make.copying(copied, listing.files.length)}{" "}
+            <progress aria-label={albumWords.make.heading} max={listing.files.length} value={copied} />
           </p>
         )}
         <div class="actions">
           <button type="button" onClick={onClose}>
-            {make.cancel}
+            {albumWords.make.cancel}
           </button>
           <button
             type="submit"
@@ -105,7 +105,7 @@ export function NewAlbum({ given, onClose }: { given: Promise<Listing> | null; o
             id="album-make"
             disabled={!listing?.files.length || task.writes.length === 0 || copied !== null}
           >
-            {make.start}
+            {albumWords.make.start}
           </button>
         </div>
       </form>
@@ -130,13 +130,13 @@ function Sources({ onListing }: { onListing: (reading: Promise<Listing>) => void
           id="album-folder"
           onClick={() => onListing(pick({ id: "ocelli-album" }).then((folder) => listFolder(folder)))}
         >
-          {make.folder}
+          {albumWords.make.folder}
         </button>
       ) : (
-        <FileButton id="album-folder-files" label={make.folder} isFolder={true} onFiles={fromFiles} />
+        <FileButton id="album-folder-files" label={albumWords.make.folder} isFolder={true} onFiles={fromFiles} />
       )}
-      <FileButton id="album-files" label={make.files} isFolder={false} onFiles={fromFiles} />
-      <p>{make.drop}</p>
+      <FileButton id="album-files" label={albumWords.make.files} isFolder={false} onFiles={fromFiles} />
+      <p>{albumWords.make.drop}</p>
     </div>
   );
 }
@@ -174,11 +174,11 @@ export function FileButton({
 function LeftOut({ listing: { leftOut } }: { listing: Listing }) {
   return (
     <details class="left-out">
-      <summary>{make.leftOut(leftOut.length)}</summary>
+      <summary>{albumWords.make.leftOut(leftOut.length)}</summary>
       <ul>
         {leftOut.slice(0, 200).map(({ path, reason }) => (
           <li key={path} dir="auto">
-            {path}: {make.reasons[reason]}
+            {path}: {albumWords.make.reasons[reason]}
           </li>
         ))}
       </ul>

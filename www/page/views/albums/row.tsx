@@ -16,6 +16,7 @@ import {
 } from "../../state/album-review.js";
 import { thumbnailOf } from "../../state/album-files.js";
 import { announce } from "../../state/announce.js";
+import { singleKeys } from "../../state/settings.js";
 import type { AlbumRow, AlbumTask, Id } from "../../store/schema.js";
 import { albumWords } from "../../words/albums.js";
 import { words } from "../../words/index.js";
@@ -24,7 +25,6 @@ import { AskAgain, Viewer } from "./dialogs.js";
 import { focusPart } from "./focus.js";
 import { Switch, TextField } from "./parts.js";
 
-const { review } = albumWords;
 /** Letters that an alternative text should not pass. */
 const WANTED = 125;
 
@@ -56,7 +56,7 @@ export function Row({ row, task, position, isCursor, isSelected, isWorking }: Ro
       id={rowId(row.id)}
       data-id={row.id}
       data-state={state}
-      aria-label={review.row(row.path, review.states[state])}
+      aria-label={albumWords.review.row(row.path, albumWords.review.states[state])}
       aria-setsize={position.of}
       aria-posinset={position.at}
       aria-keyshortcuts="j k Enter x r Space"
@@ -65,8 +65,8 @@ export function Row({ row, task, position, isCursor, isSelected, isWorking }: Ro
       onKeyDown={(event) => onRowKey(event, row, again)}
     >
       <div class="row-picture">
-        <input type="checkbox" aria-label={review.select(row.path)} checked={isSelected} onChange={() => toggle(row.id)} />
-        <button type="button" class="row-thumbnail" aria-label={review.view(row.path)} onClick={() => setAsks("view")}>
+        <input type="checkbox" aria-label={albumWords.review.select(row.path)} checked={isSelected} onChange={() => toggle(row.id)} />
+        <button type="button" class="row-thumbnail" aria-label={albumWords.review.view(row.path)} onClick={() => setAsks("view")}>
           <Thumbnail row={row} />
         </button>
       </div>
@@ -75,7 +75,7 @@ export function Row({ row, task, position, isCursor, isSelected, isWorking }: Ro
           <span class="row-path" dir="auto">
             {row.path}
           </span>
-          <span class="row-state">{review.states[state]}</span>
+          <span class="row-state">{albumWords.review.states[state]}</span>
         </p>
         {row.error && row.state === "failed" && <Failure row={row} />}
         {row.state === "missing" && <RetryButton row={row} />}
@@ -102,7 +102,7 @@ function onRowKey(event: KeyboardEvent & { currentTarget: HTMLElement }, row: Al
     r: again,
     " ": () => toggle(row.id),
   };
-  const act = acts[key];
+  const act = key.length > 1 || key === " " || singleKeys.value ? acts[key] : undefined;
   if (!act) return;
   event.preventDefault();
   act();
@@ -113,7 +113,7 @@ function Texts({ row, task }: { row: AlbumRow; task: AlbumTask }) {
     if (event.key !== "Enter" || !event.ctrlKey) return;
     event.preventDefault();
     focusPart.value = "field";
-    void reviewAndMove(row).then((isMore) => !isMore && announce(review.last));
+    void reviewAndMove(row).then((isMore) => !isMore && announce(albumWords.review.last));
   };
   const lang = /^[a-z]{2,3}(-\w+)*$/i.test(row.language) ? row.language : undefined;
   const flags = flagsOf(row);
@@ -122,7 +122,7 @@ function Texts({ row, task }: { row: AlbumRow; task: AlbumTask }) {
       {task.writes.includes("alt") && (
         <>
           <TextField
-            label={review.alt(row.path)}
+            label={albumWords.review.alt(row.path)}
             value={row.alt}
             lang={lang}
             isDisabled={row.isDecorative}
@@ -130,10 +130,10 @@ function Texts({ row, task }: { row: AlbumRow; task: AlbumTask }) {
             onKeyDown={onKeyDown}
           />
           <p class="row-facts">
-            <span class={row.alt.length > WANTED ? "over" : ""}>{review.count(row.alt.length)}</span>
+            <span class={row.alt.length > WANTED ? "over" : ""}>{albumWords.review.count(row.alt.length)}</span>
             {flags.map((flag) => (
               <span key={flag} class="flag" data-flag={flag}>
-                {review.flags[flag]}
+                {albumWords.review.flags[flag]}
               </span>
             ))}
           </p>
@@ -144,10 +144,10 @@ function Texts({ row, task }: { row: AlbumRow; task: AlbumTask }) {
           (task.writes.includes(name) || row[name] !== "") && (
             <div class="labelled" key={name}>
               <span class="fine" aria-hidden="true">
-                {review[name]}
+                {albumWords.review[name]}
               </span>
               <TextField
-                label={`${review[name]}: ${row.path}`}
+                label={`${albumWords.review[name]}: ${row.path}`}
                 value={row[name]}
                 lang={lang}
                 onChange={(text) => void edit(row, { [name]: text })}
@@ -163,9 +163,9 @@ function Texts({ row, task }: { row: AlbumRow; task: AlbumTask }) {
 function Suggestion({ row }: { row: AlbumRow }) {
   return (
     <p class="suggests">
-      {review.perhaps}
+      {albumWords.review.perhaps}
       <button type="button" class="quiet" onClick={() => void edit(row, { isDecorative: true })}>
-        {review.markDecorative}
+        {albumWords.review.markDecorative}
       </button>
       <button
         type="button"
@@ -175,7 +175,7 @@ function Suggestion({ row }: { row: AlbumRow }) {
           fieldOf(document.getElementById(rowId(row.id)))?.focus();
         }}
       >
-        {review.writeText}
+        {albumWords.review.writeText}
       </button>
     </p>
   );
@@ -196,7 +196,7 @@ function Failure({ row }: { row: AlbumRow }) {
 function RetryButton({ row }: { row: AlbumRow }) {
   return (
     <button type="button" class="quiet" onClick={() => void retry(row.album, [row.id])}>
-      {review.retry}
+      {albumWords.review.retry}
     </button>
   );
 }
@@ -206,14 +206,22 @@ function Foot({ row, task, onAgain }: { row: AlbumRow; task: AlbumTask; onAgain:
   return (
     <div class="row-foot">
       {isWritten && (
-        <Switch label={review.reviewed} isOn={row.state === "reviewed"} onChange={(isOn) => void setReviewed(row.album, [row.id], isOn)} />
+        <Switch
+          label={albumWords.review.reviewed}
+          isOn={row.state === "reviewed"}
+          onChange={(isOn) => void setReviewed(row.album, [row.id], isOn)}
+        />
       )}
       {task.writes.includes("alt") && (
-        <Switch label={review.decorativeBox} isOn={row.isDecorative} onChange={(isDecorative) => void edit(row, { isDecorative })} />
+        <Switch
+          label={albumWords.review.decorativeBox}
+          isOn={row.isDecorative}
+          onChange={(isDecorative) => void edit(row, { isDecorative })}
+        />
       )}
       {isWritten && (
-        <button type="button" class="quiet" aria-label={review.againOf(row.path)} onClick={onAgain}>
-          {review.again}
+        <button type="button" class="quiet" aria-label={albumWords.review.againOf(row.path)} onClick={onAgain}>
+          {albumWords.review.again}
         </button>
       )}
       <More row={row} />
@@ -226,23 +234,28 @@ function More({ row }: { row: AlbumRow }) {
   const copy = (text: string) => void navigator.clipboard?.writeText(text).then(() => announce(words.answer.copied));
   return (
     <details class="row-more" open={isOpen} onToggle={(event) => setOpen(event.currentTarget.open)}>
-      <summary aria-label={`${review.more}: ${row.path}`}>{review.more}</summary>
+      <summary aria-label={`${albumWords.review.more}: ${row.path}`}>{albumWords.review.more}</summary>
       {isOpen && (
         <div class="sheet-fields">
-          <Named label={review.long} path={row.path} value={row.long} onChange={(long) => void edit(row, { long })} />
-          <Named label={review.context} path={row.path} value={row.context} onChange={(context) => void edit(row, { context })} />
+          <Named label={albumWords.review.long} path={row.path} value={row.long} onChange={(long) => void edit(row, { long })} />
+          <Named
+            label={albumWords.review.context}
+            path={row.path}
+            value={row.context}
+            onChange={(context) => void edit(row, { context })}
+          />
           {row.had !== null && (
             <p>
-              <span class="fine">{review.had}: </span>
+              <span class="fine">{albumWords.review.had}: </span>
               <span dir="auto">{row.had}</span>
             </p>
           )}
           <div>
             <button type="button" class="quiet" onClick={() => copy(row.alt)}>
-              {review.copy}
+              {albumWords.review.copy}
             </button>
             <button type="button" class="quiet" onClick={() => copy(imageTag(row))}>
-              {review.copyTag}
+              {albumWords.review.copyTag}
             </button>
           </div>
         </div>

@@ -1,7 +1,7 @@
 /** English: words of the views in `views/looks.tsx`, which are loaded with them. */
-import { count } from "./format.js";
+import { count } from "../format.js";
 
-export const enLooks = {
+export const looks = {
   fields: {
     heading: "Fill in fields",
     about: "The model answers with exactly these fields, as data for other programs.",
@@ -50,10 +50,6 @@ export const enLooks = {
     points: "As points",
     picture: "In which picture?",
     start: "Find",
-    boxesOf: (what: string) =>
-      `Locate every instance that belongs to the following categories: "${what}". Report bbox coordinates in JSON format.`,
-    pointsOf: (what: string) =>
-      `Locate every instance that belongs to the following categories: "${what}". Report point coordinates in JSON format.`,
     found: (places: number) => (places === 0 ? "Nothing was found." : `${count(places, "place", "places")} found.`),
     unreadable: "This answer has no places that could be drawn.",
     entry: (label: string, left: number, top: number, width: number, height: number) =>
@@ -129,6 +125,7 @@ export const enLooks = {
     format: "Answers in fields",
     temperature: "Same answer each time",
     longest: "Longest answer, in tokens",
+    longestOwn: "By the model",
     keep: "Keep this task",
     start: "Keep it and start",
     delete: "Delete this task",

@@ -1,0 +1,120 @@
+/** What is stored on this device, saved, read back and deleted. */
+import { useEffect, useState } from "preact/hooks";
+import { saveConversations, takeConversations } from "../../state/conversation-files.js";
+import { reload } from "../../state/engine.js";
+import { focusOn } from "../../state/focus.js";
+import { showProblem } from "../../state/problem.js";
+import { keepsComputed, keepsConversations } from "../../state/settings.js";
+import { deleteEverything, storedSizes, type StoredSizes } from "../../state/stored.js";
+import { settingWords } from "../../words/settings.js";
+import { saveFile } from "../save.js";
+import { FileButton, Switch } from "./controls.js";
+
+export function Data() {
+  const texts = settingWords.data;
+  const [told, setTold] = useState("");
+  const save = async () => {
+    const { text, saved } = await saveConversations();
+    saveFile(`ocelli-conversations-${new Date().toISOString().slice(0, 10)}.json`, text);
+    setTold(texts.exported(saved));
+  };
+  const take = async (text: string) => {
+    const taken = await takeConversations(text);
+    if (taken.kind === "taken") setTold(texts.imported(taken.added, taken.known, taken.faulty, taken.first));
+    else setTold(taken.kind === "newer" ? texts.newer : texts.notReadable);
+  };
+  return (
+    <>
+      <Switch id="keeps-conversations" label={texts.keeps} help={texts.keepsHelp} setting={keepsConversations} />
+      <Switch
+        id="keeps-computed"
+        label={texts.cache}
+        help={`${texts.cacheHelp} ${settingWords.answers.reloads}`}
+        setting={keepsComputed}
+        onChange={() => void reload()}
+      />
+      <Sizes />
+      <div class="choices">
+        <button type="button" id="save-conversations" onClick={() => void save().catch(showProblem)}>
+          {texts.export}
+        </button>
+        <FileButton
+          id="load-conversations"
+          label={texts.import}
+          accept=".json,application/json"
+          onText={(text) => void take(text).catch(showProblem)}
+        />
+      </div>
+      <p role="status" id="data-told">
+        {told}
+      </p>
+      <DeleteAll />
+    </>
+  );
+}
+
+function Sizes() {
+  const texts = settingWords.data;
+  const [sizes, setSizes] = useState<StoredSizes | null>(null);
+  useEffect(() => void storedSizes().then(setSizes, showProblem), []);
+  return (
+    <>
+      <h3>{texts.stored}</h3>
+      {sizes === null ? (
+        <p class="fine">{texts.counting}</p>
+      ) : (
+        <dl class="sizes" id="stored-sizes">
+          {(["models", "conversations", "albums", "all"] as const).map((kind) => {
+            const bytes = sizes[kind];
+            return (
+              bytes !== null && (
+                <div key={kind} data-kind={kind}>
+                  <dt>{texts[kind]}</dt>
+                  <dd>{texts.sized(bytes)}</dd>
+                </div>
+              )
+            );
+          })}
+        </dl>
+      )}
+    </>
+  );
+}
+
+function DeleteAll() {
+  const texts = settingWords.data;
+  const [isAsking, setAsking] = useState(false);
+  if (!isAsking) {
+    return (
+      <button
+        type="button"
+        class="danger"
+        id="delete-all"
+        onClick={() => {
+          setAsking(true);
+          focusOn("delete-keep");
+        }}
+      >
+        {texts.deleteAll}
+      </button>
+    );
+  }
+  return (
+    <div class="notice">
+      <p>{texts.deleteQuestion}</p>
+      <button type="button" class="danger" id="delete-now" onClick={() => void deleteEverything().catch(showProblem)}>
+        {texts.deleteNow}
+      </button>
+      <button
+        type="button"
+        id="delete-keep"
+        onClick={() => {
+          setAsking(false);
+          focusOn("delete-all");
+        }}
+      >
+        {texts.keep}
+      </button>
+    </div>
+  );
+}
