@@ -1,4 +1,4 @@
-/** What the engine has kept of conversations in files. They tell what was said, so they go with the conversations. */
+/** Results that the engine keeps of conversations in files. They reveal the text, so they are deleted with the conversations. */
 import { engine } from "./engine.js";
 import { keepsComputed } from "./settings.js";
 

@@ -41,7 +41,7 @@ export const contextTokens = setting<number | null>("contextTokens", null);
 export const pictureSeconds = setting<number | null>("pictureSeconds", null);
 /** New conversations are kept. */
 export const keepsConversations = setting("keepsConversations", true);
-/** What was computed of conversations is kept in files. */
+/** True if the KV cache of conversations is kept in files. */
 export const keepsComputed = setting("keepsComputed", false);
 /** Tokens of the longest answer; `null`: by the model. */
 export const longestAnswer = setting<number | null>("longestAnswer", null);

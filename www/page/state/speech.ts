@@ -1,4 +1,4 @@
-/** What screen readers are told of an answer: its sentences as they are finished, or the whole at its end. */
+/** Texts for screen readers about an answer: its sentences as they are finished, or the whole at its end. */
 import { announce } from "./announce.js";
 import { announces } from "./settings.js";
 import { language } from "../words/language.js";

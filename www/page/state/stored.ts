@@ -1,4 +1,4 @@
-/** What the page has stored, by kind, and its deletion. */
+/** Everything that the page has stored, by kind, and its deletion. */
 import { packages } from "../../src/index.js";
 import { DATABASE } from "../store/migrate.js";
 import type { StoredPicture } from "../store/schema.js";
