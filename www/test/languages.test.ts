@@ -103,7 +103,7 @@ inBrowsers("languages", (browser) => {
     await nextAnswer(tab);
     const unmarked = () =>
       tab.run(() => {
-        /** Texts of users, models and the engine write, keys, code, names of languages and of models. */
+        /** Texts of users, of models and of the engine; keys, code, names of languages and of models. */
         const OTHERS =
           "[dir=auto], kbd, code, script, style, option, #model-name, #known li h3, #known li > p, #known .facts, #stored, #room, #device, .words, #version";
         const found: string[] = [];

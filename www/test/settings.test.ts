@@ -251,6 +251,8 @@ inBrowsers("settings", (browser) => {
   });
 
   test("conversations are saved as a file and read back, a faulty one is left out whole, and everything can be deleted", async () => {
+    // Wide enough for the list of conversations beside the view.
+    await tab.viewport(1440, 900);
     await tab.run(() => document.querySelector<HTMLInputElement>("#describe-at-once")?.click());
     await drop(tab, { from: "models/demo/gallery/scene-01.png", name: "scene.png" });
     await until(tab, "the picture waits", () => document.querySelectorAll("#tray li").length === 1);
