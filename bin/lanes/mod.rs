@@ -44,12 +44,17 @@ impl Lane {
 
     /// The lane in which a request is prepared whose body came by this lane.
     pub(crate) fn of(work: &Work, body: Self) -> Self {
-        match (&work.format, work.pictures.is_empty()) {
-            _ if body == Self::Documents => body,
-            _ if work.pictures.iter().any(|picture| pdf::is_page(&picture.url)) => Self::Documents,
-            (Some(_), _) => Self::Formats,
-            (None, false) => Self::Pictures,
-            (None, true) => body,
+        let pictures: Vec<&str> = work.pictures.iter().map(|picture| picture.url.as_str()).collect();
+        Self::of_parts(&pictures, work.format.is_some(), body)
+    }
+
+    /// The lane of a request with pictures of these names or addresses, and with a format or without.
+    pub(crate) fn of_parts(pictures: &[&str], has_format: bool, body: Self) -> Self {
+        match (has_format, pictures.is_empty()) {
+            _ if body == Self::Documents || pictures.iter().any(|name| pdf::is_page(name)) => Self::Documents,
+            (true, _) => Self::Formats,
+            (false, false) => Self::Pictures,
+            (false, true) => body,
         }
     }
 

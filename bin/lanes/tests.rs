@@ -127,6 +127,9 @@ fn memory_of_all_requests_is_bounded_and_returned() {
 fn pages_of_documents_have_their_lane_however_they_are_named() {
     assert_eq!(Lane::of_body(r#"{"file_data": "data:application/pdf;base64,"}"#), Lane::Documents);
     assert_eq!((Lane::of_body("short"), Lane::of_body(&"x".repeat(SMALL + 1))), (Lane::Text, Lane::Large));
+    assert_eq!(Lane::of_parts(&[], false, Lane::Large), Lane::Large);
+    assert_eq!(Lane::of_parts(&["a.png"], true, Lane::Text), Lane::Formats);
+    assert_eq!(Lane::of_parts(&["a.pdf"], true, Lane::Text), Lane::Documents);
     for (name, is_page) in [
         ("a.pdf", true),
         ("file:///srv/A.PDF#page=3", true),
@@ -134,6 +137,7 @@ fn pages_of_documents_have_their_lane_however_they_are_named() {
         ("pdf", false),
         ("data:image/png;base64,a.pdf", false),
     ] {
-        assert_eq!(pdf::is_page(name), is_page, "{name}");
+        let lane = Lane::of_parts(&["a.png", name], false, Lane::Text);
+        assert_eq!(lane, if is_page { Lane::Documents } else { Lane::Pictures }, "{name}");
     }
 }

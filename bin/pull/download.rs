@@ -318,7 +318,7 @@ fn verify(url: &str, part: &Part, pin: Option<&Pin>) -> std::result::Result<(), 
     }
     fs::remove_file(part.path)?;
     // Without the part its notes mean nothing.
-    fs::remove_file(part.noted)?;
+    drop(fs::remove_file(part.noted));
     let promise = pin.map_or("the server promised", |_| "the known file has");
     let reason = format!("SHA-256 is {actual}, {promise} {expected}");
     Err(Failure::Final(Error::Io { path: url.into(), reason }))

@@ -20,7 +20,6 @@ use crate::lanes::{Lane, busy};
 use crate::mcp::{self, Model, Question, Roots, Step};
 use crate::shared::api;
 use crate::shared::callers::Caller;
-use crate::shared::pdf;
 
 /// Most bytes of a message.
 const MOST_BYTES: usize = 64 << 20;
@@ -88,11 +87,8 @@ async fn answer(
     let full = || Error::request("server", "too many requests wait, try again later");
     let Ok(Loaded { intake, .. }) = server.loaded() else { return Err(Error::Aborted) };
     let preparing = server.clone();
-    let lane = match &question {
-        Question { pictures, .. } if pictures.iter().any(|name| pdf::is_page(name)) => Lane::Documents,
-        Question { format: Some(_), .. } => Lane::Formats,
-        _ => Lane::Pictures,
-    };
+    let names: Vec<&str> = question.pictures.iter().map(String::as_str).collect();
+    let lane = Lane::of_parts(&names, question.format.is_some(), Lane::Text);
     let prepare = move || prepare(&preparing, &caller, (question, control));
     let mut prepared = intake.places(lane).elsewhere(prepare).await?;
     intake.reserve(&mut prepared).map_err(|_| full())?;

@@ -202,6 +202,9 @@ impl Queue {
             let message = self.first.take().or_else(|| self.receiver.recv().ok());
             match message {
                 None => self.shared.is_stopped.store(true, Ordering::SeqCst),
+                Some(Message::Wake) => {}
+                #[cfg(test)]
+                Some(Message::Panic) => {}
                 Some(Message::New(job)) => match (idle.open)() {
                     Ok(engine) => {
                         self.first = Some(Message::New(job));
@@ -210,7 +213,6 @@ impl Queue {
                     }
                     Err(error) => job.flow.send(Answer::End(Err(error))),
                 },
-                Some(_) => {}
             }
         }
         None

@@ -73,7 +73,8 @@ pub(crate) async fn load(package: &Path, context: Option<usize>, memory: &Memory
     let engine = Engine::load(&gpu, &manifest, &tokenizer, Box::new(opened), options, &mut on_event).await;
     bar.finish_and_clear();
     let engine = engine?;
-    tuning::remember(&key, engine.tuned());
+    // The processor may have replaced the GPU.
+    tuning::remember(&tuning_key(engine.gpu(), &manifest, memory.arithmetic), engine.tuned());
     if memory.show_memory {
         inform(&plan_text(engine.plan()));
     }

@@ -51,7 +51,8 @@ impl Gpu {
     /// # Errors
     /// See [`Self::open`].
     pub async fn open_with(options: GpuOptions) -> Result<Self> {
-        Self::open_into(options, Arc::default(), Pace::default()).await
+        let falls_back = options.falls_back || options.device == DeviceChoice::Auto;
+        Self::open_into((GpuOptions { falls_back, ..options }, Arc::default(), Pace::default())).await
     }
 
     /// Drops the device with all its buffers and opens a new one, which receives less work per submission. The
@@ -62,15 +63,20 @@ impl Gpu {
     pub async fn reopen(&self) -> Result<Self> {
         self.lose();
         let pace = lock(&self.0.pace).after_loss();
-        let again = Self::open_into(self.0.options.clone(), self.0.ledger.clone(), pace).await?;
+        let opening = (self.0.options.clone(), self.0.ledger.clone(), pace);
+        // A processor that replaces a GPU stays the device.
+        let again = match self.host() {
+            Some(_) => Self::open_host(opening, self.0.report.reason.clone()).await?,
+            None => Self::open_into(opening).await?,
+        };
         again.set_kernel_config(self.kernel_config());
         Ok(again)
     }
 
     /// Returns true for a GPU that the processor can replace.
     pub fn has_fallback(&self) -> bool {
-        let GpuOptions { device, falls_back, host, .. } = &self.0.options;
-        (*falls_back || *device == DeviceChoice::Auto) && host.is_some() && self.host().is_none()
+        let GpuOptions { falls_back, host, .. } = self.0.options;
+        falls_back && host.is_some() && self.host().is_none()
     }
 
     /// Drops a GPU with all its buffers and opens the processor in its place, which gives `reason` in its report. The ledger is kept.
@@ -81,7 +87,7 @@ impl Gpu {
         self.lose();
         let pace = lock(&self.0.pace).of_another_device();
         let opening = (self.0.options.clone(), self.0.ledger.clone(), pace);
-        let processor = Self::open_host(opening, Some(reason)).await?;
+        let processor = Self::replace_by_host(opening, reason).await?;
         let features = self.kernel_config().features;
         processor.set_kernel_config(KernelConfig { features, ..processor.kernel_config() });
         Ok(processor)
@@ -97,25 +103,23 @@ impl Gpu {
         drop(self.0.ledger.settling());
     }
 
-    async fn open_into(options: GpuOptions, ledger: Arc<Ledger>, pace: Pace) -> Result<Self> {
-        if options.faults.as_ref().is_some_and(|faults| faults.refuse_to_open()) {
-            return Err(unavailable("refused on order"));
+    async fn open_into(opening: Opening) -> Result<Self> {
+        let (options, ledger, pace) = &opening;
+        if options.device == DeviceChoice::Cpu {
+            return Self::open_host(opening, None).await;
         }
-        let (device, falls_back) = (options.device, options.falls_back || options.device == DeviceChoice::Auto);
-        if device == DeviceChoice::Cpu {
-            return Self::open_host((options, ledger, pace), None).await;
-        }
-        let fallback = (options.clone(), ledger.clone(), pace.of_another_device());
-        match Self::open_gpu((options, ledger, pace)).await {
-            Err(Error::WebgpuUnavailable { reason }) if falls_back => {
-                Self::open_host(fallback, Some(unusable(&reason))).await
+        let fallback = options.falls_back.then(|| (options.clone(), ledger.clone(), pace.of_another_device()));
+        match (Self::open_gpu(opening).await, fallback) {
+            (Err(Error::WebgpuUnavailable { reason }), Some(fallback)) => {
+                Self::replace_by_host(fallback, unusable(&reason)).await
             }
-            opened => opened,
+            (opened, _) => opened,
         }
     }
 
     /// Opens a GPU, of hardware if the choice is automatic.
     async fn open_gpu(opening: Opening) -> Result<Self> {
+        may_open(&opening.0)?;
         let adapter = adapter().await?;
         let info = adapter.get_info();
         if opening.0.device == DeviceChoice::Auto && class_of(&info, &opening.0) != DeviceClass::Hardware {
@@ -124,8 +128,16 @@ impl Gpu {
         Self::open_adapter(adapter, opening).await
     }
 
+    /// Opens the processor in place of a GPU.
+    async fn replace_by_host(opening: Opening, reason: String) -> Result<Self> {
+        let processor = Self::open_host(opening, Some(reason)).await?;
+        lock(&processor.0.pace).forget_shared_rate();
+        Ok(processor)
+    }
+
     /// Opens the processor, for a reason if the platform chose it.
     async fn open_host((options, ledger, pace): Opening, reason: Option<String>) -> Result<Self> {
+        may_open(&options)?;
         let open = options.host.ok_or_else(|| unavailable("the processor cannot be a device here"))?;
         if let Some(prepare) = options.prepare_host {
             prepare().await?;
@@ -290,6 +302,12 @@ impl Gpu {
 
 /// Options of a device that is being opened, its ledger and its pace.
 type Opening = (GpuOptions, Arc<Ledger>, Pace);
+
+/// Fails if a test wants this attempt to open a device to fail.
+fn may_open(options: &GpuOptions) -> Result<()> {
+    let is_refused = options.faults.as_ref().is_some_and(|faults| faults.refuse_to_open());
+    if is_refused { Err(unavailable("refused on order")) } else { Ok(()) }
+}
 
 /// The reason for the processor in place of a GPU, for people.
 pub(crate) fn unusable(reason: &str) -> String {

@@ -40,7 +40,7 @@ fn texts(root: &Path, folder: &str, found: &mut Vec<String>) {
         let name = entry.file_name().into_string().expect("a name in UTF-8");
         let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
         let kind = entry.file_type().expect("a kind of file");
-        let is_text = [".rs", ".wgsl", ".ts", ".mjs", ".md"].iter().any(|ending| name.ends_with(ending));
+        let is_text = [".rs", ".wgsl", ".ts", ".tsx", ".mjs", ".md"].iter().any(|ending| name.ends_with(ending));
         if kind.is_dir() && !FOREIGN.contains(&name.as_str()) {
             texts(root, &path, found);
         } else if kind.is_file() && is_text && path != "tests/cpu/language.rs" {

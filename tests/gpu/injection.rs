@@ -38,6 +38,13 @@ impl Injection {
         lock(&self.0.lose_at_submission).insert(index);
     }
 
+    /// Destroys the device and the two that replace it, each in the self-test after it has been opened, which reads its results after several
+    /// submissions.
+    pub(crate) fn lose_thrice(&self) {
+        let now = self.submissions();
+        [3, 13, 23].into_iter().for_each(|step| self.lose_at_submission(now + step));
+    }
+
     /// Makes the launches of submission number `index` do nothing, counted as [`Self::submissions`] counts.
     pub(crate) fn leave_out_at_submission(&self, index: u64) {
         lock(&self.0.left_out).insert(index);

@@ -15,9 +15,8 @@ const PASSES: usize = 8;
 
 impl<B: Backend> Engine<B> {
     /// Runs a step, and runs it again after a recoverable error. After a device loss the device is reopened, weights are uploaded again,
-    /// and the conversation's state is rebuilt pass by pass, so that every number is the same. After [`LOSSES`] losses the processor replaces a GPU
-    /// that the platform chose. If memory runs out, memory used only for
-    /// speed is freed. A repeated step finds the same entries.
+    /// and the conversation's state is rebuilt pass by pass, so that every number is the same. After [`LOSSES`] losses the processor replaces
+    /// a GPU that may be replaced. If memory runs out, memory used only for speed is freed. A repeated step finds the same entries.
     pub(in crate::engine) async fn with_recovery<T>(
         &mut self,
         context: &mut RequestContext<'_>,
@@ -72,12 +71,11 @@ impl<B: Backend> Engine<B> {
     /// Replaces a GPU that was lost too often by the processor. If that fails, the error is the loss of the GPU.
     async fn fall_back(&mut self, context: &mut RequestContext<'_>, reason: &str) -> Result<()> {
         match self.backend.fall_back(context, reason).await {
-            Err(error) if error != Error::Aborted => Err(Error::DeviceLost { reason: format!("{reason}; {error}") }),
-            outcome => {
-                self.latency = LatencyModel::new(DeviceClass::Processor);
-                outcome
-            }
+            Ok(()) => self.latency = LatencyModel::new(DeviceClass::Processor),
+            Err(Error::Aborted) => return Err(Error::Aborted),
+            Err(error) => return Err(Error::DeviceLost { reason: format!("{reason}; {error}") }),
         }
+        Ok(())
     }
 
     /// Frees all that can be rebuilt, including the state's spare room, and rebuilds the state.

@@ -190,7 +190,9 @@ impl Engine {
                 let reason = unusable(&error.to_string());
                 let processor = gpu.fall_back(reason.clone()).await.map_err(|_| error.clone())?;
                 on_event(LoadEvent::Processor { error, reason });
-                Device::load(&processor, &package, &options, &mut told, on_event).await?
+                // The results of tuning are those of the GPU.
+                let own = LoadOptions { tuned: Tuned::default(), ..options };
+                Device::load(&processor, &package, &own, &mut told, on_event).await?
             }
             loaded => loaded?,
         };

@@ -191,16 +191,14 @@ impl Backend for Device {
 
     async fn fall_back(&mut self, context: &mut RequestContext<'_>, reason: &str) -> Result<()> {
         let processor = self.gpu.fall_back(format!("the GPU was lost repeatedly: {reason}")).await?;
-        let device = Box::new(processor.report().clone());
-        (context.on_event)(Event::Processor { device });
         let gpu = std::mem::replace(&mut self.gpu, processor);
-        let outcome = self.load_again(context).await;
-        if outcome.is_err() {
+        if let Err(error) = self.load_again(context).await {
             self.gpu = gpu;
-        } else {
-            self.costs = Arc::new(PictureCost::new(&self.gpu, self.manifest.clone(), &self.plan));
+            return Err(error);
         }
-        outcome
+        self.costs = Arc::new(PictureCost::new(&self.gpu, self.manifest.clone(), &self.plan));
+        (context.on_event)(Event::Processor { device: Box::new(self.gpu.report().clone()) });
+        Ok(())
     }
 
     async fn reopen(&mut self, context: &mut RequestContext<'_>) -> Result<()> {

@@ -78,7 +78,12 @@ impl Pace {
 
     /// State for a device of another kind, whose rate is unknown.
     pub(super) fn of_another_device(&self) -> Self {
-        Self { clock: self.clock, ..Self::default() }
+        Self { clock: self.clock, shared: self.shared.clone(), ..Self::default() }
+    }
+
+    /// Tells other threads that the rate is unknown.
+    pub(super) fn forget_shared_rate(&self) {
+        self.shared.0.store(0, Ordering::Relaxed);
     }
 
     /// The rate in FLOP per second, once measured.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ocelli::chat::{ContentPart, Message, Role};
 use ocelli::config::KvPrecision;
-use ocelli::engine::{Engine, Event, LoadEvent, LoadOptions, Picture, Prompt, Request, RequestControl};
+use ocelli::engine::{Engine, Event, LoadEvent, LoadOptions, Picture, Prompt, Request, RequestControl, Tuned};
 use ocelli::gpu::GpuOptions;
 use ocelli::image::Rgb8;
 use ocelli::layout::Layout;
@@ -16,6 +16,9 @@ use ocelli::{Error, Result};
 use crate::injection::Injection;
 use crate::memory_files::MemoryFiles;
 use crate::packages;
+
+/// Rate that an earlier load of a replaceable GPU has measured.
+pub(crate) const GFLOPS: u32 = 7;
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -100,7 +103,9 @@ impl Bench {
         let in_memory = files.iter().map(|(name, bytes)| (name.clone(), bytes.clone().into())).collect();
         let package = Package::open(MemoryFiles(in_memory)).await?;
         let mut sent = 0;
-        let options = LoadOptions { context: Some(512), kv_precision: Some(kv), ..LoadOptions::new(|| 0.0) };
+        // A rate that no device has.
+        let tuned = Tuned { gflops: if falls_back { GFLOPS } else { 0 }, ..Tuned::default() };
+        let options = LoadOptions { context: Some(512), kv_precision: Some(kv), tuned, ..LoadOptions::new(|| 0.0) };
         let (manifest, tokenizer) = (&files[MANIFEST_FILE], &files[TOKENIZER_FILE]);
         let mut count = |event| {
             if let LoadEvent::Bytes(bytes) = event {

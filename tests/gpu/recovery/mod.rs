@@ -7,7 +7,7 @@ mod bench;
 
 mod memory;
 
-use bench::{Bench, Heard, about, follow_up, words};
+use bench::{Bench, GFLOPS, Heard, about, follow_up, words};
 use ocelli::Error;
 use ocelli::config::KvPrecision;
 use ocelli::engine::{Event, RequestControl, Stage};
@@ -147,11 +147,7 @@ fn the_third_loss_of_a_request_is_an_error_and_the_next_request_starts_anew() {
     Bench::with(async |bench| {
         let request = about(10, "What is this?", 4);
         let whole = bench.hear(&request).await;
-        let before = bench.injection.submissions();
-        for step in [3, 13, 23] {
-            // Each device is lost in the self-test after it has been opened, which reads its results after several submissions.
-            bench.injection.lose_at_submission(before + step);
-        }
+        bench.injection.lose_thrice();
         bench.engine.reset();
         let mut recoveries = Vec::new();
         let mut listen = |event: Event| {
@@ -196,19 +192,23 @@ fn the_third_loss_of_a_request_moves_it_to_the_processor() {
     Bench::with_fallback(async |bench| {
         let request = about(10, "What is this?", 4);
         let whole = bench.hear(&request).await;
-        let before = bench.injection.submissions();
-        for step in [3, 13, 23] {
-            bench.injection.lose_at_submission(before + step);
-        }
+        assert_eq!(bench.engine.gpu().gflops(), GFLOPS);
+        bench.injection.lose_thrice();
         bench.engine.reset();
         let heard = bench.hear(&request).await;
         assert_eq!((heard.recoveries, heard.said()), (2, whole.said()));
         assert!(heard.processor.as_deref().is_some_and(|reason| reason.contains("lost repeatedly")), "{heard:?}");
-        let report = bench.engine.gpu().report();
-        assert_eq!((report.class, report.reason.clone()), (DeviceClass::Processor, heard.processor));
-        // The processor is used from now on, and its own losses do not end in another replacement.
+        assert_eq!(bench.engine.gpu().gflops(), 0);
+        let report = bench.engine.gpu().report().clone();
+        assert_eq!((report.class, &report.reason), (DeviceClass::Processor, &heard.processor));
+        // The processor is used from now on, also after losses of its own, of which the third is an error.
         bench.engine.reset();
         assert_eq!(bench.hear(&request).await, whole);
+        let now = bench.injection.submissions();
+        bench.injection.lose_at_submission(now + 1);
+        bench.engine.reset();
+        assert_eq!(bench.hear(&request).await.recoveries, 1);
+        assert_eq!(bench.engine.gpu().report(), &report);
         let now = bench.injection.submissions();
         (0..200).for_each(|step| bench.injection.lose_at_submission(now + step));
         bench.engine.reset();
@@ -222,9 +222,9 @@ fn a_gpu_that_cannot_be_used_is_replaced_by_the_processor_while_loading() {
         let request = about(10, "What is this?", 4);
         let whole = bench.hear(&request).await;
         let wrong = |injection: &Injection| injection.corrupt("rms_norm", "sqrt(", "1.5 * sqrt(");
-        let lost = |injection: &Injection| [3, 13, 23].into_iter().for_each(|step| injection.lose_at_submission(step));
-        for order in [&wrong as &dyn Fn(&Injection), &lost] {
+        for order in [&wrong as &dyn Fn(&Injection), &Injection::lose_thrice] {
             let (mut other, sent) = bench.load_again(order).await.expect("load");
+            assert_eq!(other.engine.tuned().gflops, 0, "that of the GPU");
             let report = other.engine.gpu().report();
             assert!(report.class == DeviceClass::Processor && report.reason.is_some(), "{report:?}");
             assert_eq!(sent, bench.loading.sent, "every byte is told of once");

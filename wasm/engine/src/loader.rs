@@ -199,5 +199,7 @@ async fn open(
         on_event(LoadEvent::Processor { error: Error::WebgpuUnavailable { reason: reason.clone() }, reason });
     }
     let engine = Engine::load(&gpu, manifest, tokenizer, Box::new(shards), options, &mut on_event).await?;
+    // The processor may have replaced the GPU.
+    let key = tuning_key(engine.gpu(), manifest, options.arithmetic);
     Ok((engine, key))
 }

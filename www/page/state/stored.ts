@@ -35,7 +35,10 @@ export async function storedSizes(): Promise<StoredSizes> {
   };
 }
 
-/** Deletes the database, all caches and files of this site, and the service worker, and opens the page anew. */
+/** Names of this page's caches, files and values begin so: other pages of the same site keep theirs. */
+const PREFIX = "ocelli-";
+
+/** Deletes the database, caches, files and values of this page, and its service worker, and opens the page anew. */
 export async function deleteEverything(): Promise<void> {
   (await rows()).close();
   const deleted = new Promise<void>((resolve) => {
@@ -44,14 +47,15 @@ export async function deleteEverything(): Promise<void> {
     request.onsuccess = request.onerror = () => resolve();
   });
   const root = await navigator.storage?.getDirectory?.().catch(() => null);
-  const folders = root ? await namesIn(root) : [];
+  const isOwn = (name: string) => name.startsWith(PREFIX);
+  const folders = root ? (await namesIn(root)).filter(isOwn) : [];
   await Promise.all([
     deleted,
-    ...(await caches.keys()).filter((name) => name.startsWith("ocelli-")).map((name) => caches.delete(name)),
+    ...(await caches.keys()).filter(isOwn).map((name) => caches.delete(name)),
     ...folders.map((name) => root?.removeEntry(name, { recursive: true }).catch(() => undefined)),
-    ...(await (navigator.serviceWorker?.getRegistrations() ?? [])).map((registration) => registration.unregister()),
+    navigator.serviceWorker?.getRegistration().then((registration) => registration?.unregister()),
   ]);
-  localStorage.clear();
+  for (const key of Object.keys(localStorage).filter(isOwn)) localStorage.removeItem(key);
   location.hash = "#/";
   location.reload();
 }

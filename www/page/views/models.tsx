@@ -45,7 +45,7 @@ export function Linked() {
 export function Models() {
   const isOpen = route.value.view === "models";
   const choice = loading.value && !current.value ? loading.value.choice : (current.value ?? DEMO);
-  // What was typed stays when the list is closed.
+  // The list stays in the document when it is closed, with the text that was entered.
   const wasOpen = useRef(false);
   useEffect(() => {
     if (isOpen) wasOpen.current = true;

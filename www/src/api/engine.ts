@@ -25,7 +25,7 @@ import type {
 import { sharedWorker } from "../tabs/shared-worker.js";
 import type { BenchOptions, BenchReport } from "../worker/bench-types.js";
 import { Connection } from "../worker/connection.js";
-import { type DeviceChoice, PROTOCOL_VERSION } from "../worker/protocol.js";
+import { type ApiRequest, type DeviceChoice, PROTOCOL_VERSION } from "../worker/protocol.js";
 import { startWorker, type Parts } from "../worker/start-worker.js";
 import { answerBatch, type BatchAnswer, type BatchOptions, type BatchSource } from "./batch.js";
 import { checkModels, type CheckOptions, type DeviceCheck } from "./check.js";
@@ -346,19 +346,19 @@ export class Engine {
   }
 
   private async complete(request: ChatCompletionRequest, options: RequestOptions): Promise<ChatCompletion> {
-    const onEvent = (event: AnswerEvent) => {
-      if (event.kind !== "frame") this.notice(event, options);
-    };
-    const wire = await wireRequest(CHAT, request);
-    return JSON.parse(await this.connection.call("answer", wire, { signal: options.signal, onEvent })) as ChatCompletion;
+    return (await this.whole(await wireRequest(CHAT, request), options)) as ChatCompletion;
   }
 
   private async embed(request: EmbeddingRequest, options: RequestOptions): Promise<EmbeddingList> {
+    return (await this.whole(await wireEmbeddingRequest(request), options)) as EmbeddingList;
+  }
+
+  /** The body of an answer that is not streamed. */
+  private async whole(wire: ApiRequest, options: RequestOptions): Promise<unknown> {
     const onEvent = (event: AnswerEvent) => {
       if (event.kind !== "frame") this.notice(event, options);
     };
-    const wire = await wireEmbeddingRequest(request);
-    return JSON.parse(await this.connection.call("answer", wire, { signal: options.signal, onEvent })) as EmbeddingList;
+    return JSON.parse(await this.connection.call("answer", wire, { signal: options.signal, onEvent }));
   }
 
   private async stream(request: ChatCompletionRequest, options: RequestOptions): Promise<ChatStream> {

@@ -1,4 +1,4 @@
-/** What is stored on this device, saved, read back and deleted. */
+/** Stored data: sizes by kind, saving to a file, reading one back, and deletion. */
 import { useEffect, useState } from "preact/hooks";
 import { saveConversations, takeConversations } from "../../state/conversation-files.js";
 import { reload } from "../../state/engine.js";

@@ -1,4 +1,4 @@
-/** What the page promises, and the requests to other sites. */
+/** The promises of the page, and its requests to other sites. */
 import { requests } from "../../state/requests.js";
 import { language } from "../../words/language.js";
 import { settingWords } from "../../words/settings.js";
