@@ -32,7 +32,7 @@ export function SettingsView({ section }: { section: Section }) {
   return (
     <section class="talk settings" aria-labelledby="settings-heading">
       <h2 id="settings-heading" tabIndex={-1}>
-        {settingWords.heading}: {settingWords.sections[section]}
+        {settingWords.title(settingWords.sections[section])}
       </h2>
       <nav aria-label={settingWords.heading}>
         <ul class="sections">

@@ -8,6 +8,7 @@ const conversations = (value: number) => counted(value, CONVERSATIONS);
 
 export const settings = {
   heading: "الإعدادات",
+  title: (section: string) => `الإعدادات: ${section}`,
   sections: {
     general: "عام",
     answers: "الإجابات",

@@ -6,6 +6,7 @@ const conversations = (value: number) => count(value, "Gespräch", "Gespräche")
 
 export const settings = {
   heading: "Einstellungen",
+  title: (section: string) => `Einstellungen: ${section}`,
   sections: {
     general: "Allgemein",
     answers: "Antworten",

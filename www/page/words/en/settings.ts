@@ -5,6 +5,8 @@ const conversations = (value: number) => count(value, "conversation", "conversat
 
 export const settings = {
   heading: "Settings",
+  /** The heading of a section. */
+  title: (section: string) => `Settings: ${section}`,
   sections: {
     general: "General",
     answers: "Answers",

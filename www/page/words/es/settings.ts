@@ -4,6 +4,7 @@ import type { SettingWords } from "../types.js";
 
 export const settings = {
   heading: "Ajustes",
+  title: (section: string) => `Ajustes: ${section}`,
   sections: {
     general: "General",
     answers: "Respuestas",

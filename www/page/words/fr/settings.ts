@@ -4,6 +4,7 @@ import type { SettingWords } from "../types.js";
 
 export const settings = {
   heading: "Réglages",
+  title: (section: string) => `Réglages\u00a0: ${section}`,
   sections: {
     general: "Général",
     answers: "Réponses",

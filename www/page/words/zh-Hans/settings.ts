@@ -6,6 +6,7 @@ const conversations = (value: number) => `${number(value)} 个对话`;
 
 export const settings = {
   heading: "设置",
+  title: (section: string) => `设置：${section}`,
   sections: {
     general: "通用",
     answers: "回答",
