@@ -10,12 +10,16 @@ use ocelli::kernels::attention_step::{self, AttentionStep};
 use ocelli::kernels::cache::{Cache, PAGE};
 use ocelli::kernels::cases::{Harness, random_matrix, step_words};
 use ocelli::kernels::gemv::{self, Gemv, LaneLayouts};
-use ocelli::kernels::{Linear, Scoring, matvec};
+use ocelli::kernels::{Linear, Scoring, matmul, matvec};
 use ocelli::layout::{LaneLayout, Layout, MatrixShape};
 use ocelli::weights::Weight;
 
 /// Time limit for a row of the table.
-const PATIENCE: Duration = Duration::from_millis(1500);
+const PATIENCE: Duration = Duration::from_millis(400);
+/// Launches of a run, so that the round trip to the device is a small part of it.
+const LAUNCHES: usize = 48;
+/// Bytes of weights that a run alternates between: more than caches hold.
+const MORE_THAN_CACHES: u64 = 128 << 20;
 
 /// One row of the table.
 struct Row {
@@ -25,7 +29,7 @@ struct Row {
     seconds: f64,
 }
 
-/// Median seconds of one run of `recording`.
+/// Median seconds of one of the equal launches that `recording` consists of.
 fn time(gpu: &Gpu, recording: &Recording, probe: &Slice) -> f64 {
     let run = || {
         let start = Instant::now();
@@ -40,7 +44,7 @@ fn time(gpu: &Gpu, recording: &Recording, probe: &Slice) -> f64 {
         times.push(run());
     }
     times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+    times[times.len() / 2] / recording.commands().len() as f64
 }
 
 fn zeros(gpu: &Gpu, numbers: usize) -> Buffer {
@@ -67,17 +71,21 @@ fn factors(gpu: &Gpu, layout: Layout, m: usize, n: usize, k: usize) -> (Slice, W
 /// A normed row of a step times a matrix, with each tuning that the device can use.
 fn gemv(gpu: &Gpu, layout: Layout, n: usize, k: usize, show: &dyn Fn(&Row)) {
     let (x, weight) = factors(gpu, layout, 1, n, k);
+    let planes: u64 = weight.parts.iter().flat_map(|part| &part.planes).map(|plane| plane.bytes).sum();
+    let others = (1..MORE_THAN_CACHES.div_ceil(planes)).map(|_| factors(gpu, layout, 1, n, k).1);
+    let weights: Vec<Weight> = std::iter::once(weight).chain(others).collect();
     let (gain, y) = (zeros(gpu, k).all(), zeros(gpu, n).all());
     let lane_layout = LaneLayout::of(gpu.kernel_config().class.lanes_share_rows(), k);
-    let planes: u64 = weight.parts.iter().flat_map(|part| &part.planes).map(|plane| plane.bytes).sum();
     for tuning in gemv::Tuning::ALL.into_iter().filter(|tuning| gpu.features().contains(tuning.uses)) {
         let mut recording = Recording::new();
         let norm = gemv::Norm { weight: &gain, eps: 1e-5, lane_layout };
         let lane_layouts = LaneLayouts { x: lane_layout, gain: lane_layout, y: LaneLayout::NATURAL };
         let (x, y, fused) =
-            (&x, &y, Gemv::new((layout, weight.shape), 1, 1, true, tuning).with_lane_layouts(lane_layouts));
-        let linear = Linear { x, m: 1, weight: &weight, bias: None, y, y_stride: n, y_offset: 0, accumulate: false };
-        matvec::record(&mut recording, &fused, &linear, Some(norm)).expect("record");
+            (&x, &y, Gemv::new((layout, weights[0].shape), 1, 1, true, tuning).with_lane_layouts(lane_layouts));
+        for weight in weights.iter().cycle().take(LAUNCHES) {
+            let linear = Linear { x, m: 1, weight, bias: None, y, y_stride: n, y_offset: 0, accumulate: false };
+            matvec::record(&mut recording, &fused, &linear, Some(norm)).expect("record");
+        }
         let seconds = time(gpu, &recording, &y.buffer.slice(0..4));
         let gemv::Tuning { lanes, lane_groups, row_groups, uses, .. } = tuning;
         let name = format!("matvec {layout} n={n} k={k} {lanes}x{lane_groups} row_groups={row_groups} {}", uses.name());
@@ -114,7 +122,9 @@ fn attention_step(gpu: &Gpu, (tokens, q_heads, kv_heads, head_dim): (usize, usiz
             partials: &partials,
             tuning,
         };
-        attention_step::record(&mut recording, &launch).expect("record");
+        for _ in 0..LAUNCHES {
+            attention_step::record(&mut recording, &launch).expect("record");
+        }
         let seconds = time(gpu, &recording, &out.buffer.slice(0..4));
         let attention_step::Tuning { threads, positions, uses, .. } = tuning;
         let (heads, tier) = (format!("{q_heads}/{kv_heads}"), uses.name());
@@ -124,16 +134,30 @@ fn attention_step(gpu: &Gpu, (tokens, q_heads, kv_heads, head_dim): (usize, usiz
     }
 }
 
-fn linear(gpu: &Gpu, layout: Layout, m: usize, n: usize, k: usize) -> Row {
+/// Many rows times a matrix, with each tuning that the device can use.
+fn linear(gpu: &Gpu, layout: Layout, [m, n, k]: [usize; 3], show: &dyn Fn(&Row)) {
     let (x, weight) = factors(gpu, layout, m, n, k);
     let y = zeros(gpu, m * n).all();
-    let mut recording = Recording::new();
-    let product = Linear { x: &x, m, weight: &weight, bias: None, y: &y, y_stride: n, y_offset: 0, accumulate: false };
-    product.record(&mut recording).expect("record");
     let planes: u64 = weight.parts.iter().flat_map(|part| &part.planes).map(|plane| plane.bytes).sum();
-    let seconds = time(gpu, &recording, &y.buffer.slice(0..4));
     let bytes = planes as f64 + 4.0 * (m * (n + k)) as f64;
-    Row { name: format!("linear {layout} m={m} n={n} k={k}"), bytes, flops: 2.0 * (m * n * k) as f64, seconds }
+    let (config, features) = (gpu.kernel_config(), gpu.features());
+    for tuning in matmul::Tuning::ALL.into_iter().filter(|it| it.suits(config) && features.contains(it.uses)) {
+        let mut recording = Recording::new();
+        let linear =
+            Linear { x: &x, m, weight: &weight, bias: None, y: &y, y_stride: n, y_offset: 0, accumulate: false };
+        for _ in 0..LAUNCHES / 6 {
+            matmul::record(&mut recording, tuning, &linear).expect("record");
+        }
+        let seconds = time(gpu, &recording, &y.buffer.slice(0..4));
+        let name = format!(
+            "matmul {layout} m={m} n={n} k={k} {}x{} of {} {}",
+            tuning.tile_rows(),
+            tuning.tile_columns(),
+            tuning.threads,
+            tuning.uses.name()
+        );
+        show(&Row { name, bytes, flops: 2.0 * (m * n * k) as f64, seconds });
+    }
 }
 
 fn attend(gpu: &Gpu, (q_tokens, kv_tokens, q_heads, kv_heads, head_dim): (usize, usize, usize, usize, usize)) -> Row {
@@ -168,12 +192,13 @@ fn main() {
         println!("| {name} | {:.3} | {:.2} | {:.2} |", seconds * 1e3, bytes / seconds / 1e9, flops / seconds / 1e9);
     };
     show(&copy(&gpu));
-    let products =
-        [(1, 1536, 1024), (1, 6144, 1024), (1, 1024, 3072), (64, 1536, 1024), (64, 6144, 1024), (64, 1024, 3072)];
+    let filtered = |name: &str| name.contains(&filter);
     for layout in [Layout::Q4_0, Layout::Q8_0, Layout::F16] {
-        for (m, n, k) in products {
-            if format!("linear {layout} m={m} n={n} k={k}").contains(&filter) {
-                show(&linear(&gpu, layout, m, n, k));
+        for m in [16, 64, 128, 256, 512] {
+            for [n, k] in [[3072, 4096], [3072, 9216], [6144, 3072], [18432, 3072]] {
+                if filtered(&format!("matmul {layout} m={m} n={n} k={k}")) {
+                    linear(&gpu, layout, [m, n, k], &show);
+                }
             }
         }
     }
@@ -183,7 +208,7 @@ fn main() {
         }
     }
     if "matvec".contains(&filter) {
-        for (n, k) in [(6144, 1024), (1024, 3072)] {
+        for (n, k) in [(3072, 4096), (3072, 9216), (18432, 3072)] {
             gemv(&gpu, Layout::Q4_0, n, k, &show);
         }
     }

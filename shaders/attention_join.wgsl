@@ -1,6 +1,6 @@
 // Joins the partial results of a split `attention_step`, each weighted by its share of the sum of exponentials. With GATED, results are multiplied
 // by the sigmoid of their gates.
-//: const HEAD_DIM4 GATED
+//: const HEAD_DIM4 GATED AT_ONCE=4
 //: use lane_layout
 //: use gates //: when GATED
 
@@ -26,17 +26,23 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) groups: vec3u
   }
   let row = i / HEAD_DIM4 * (HEAD_DIM4 + 1u);
   let split = p.rows * (HEAD_DIM4 + 1u);
+  let last = p.splits - 1u;
   var peak = -1e30;
-  for (var s = 0u; s < p.splits; s++) {
-    peak = max(peak, partials[s * split + row + HEAD_DIM4].x);
+  // Loads of several splits at a time wait for memory once. The last split is repeated where fewer are left, with weight 0.
+  for (var s = 0u; s < p.splits; s += AT_ONCE) {
+    let peak$n = partials[min(s + $nu, last) * split + row + HEAD_DIM4].x; //: each n AT_ONCE
+    peak = max(peak, peak$n); //: each n AT_ONCE
   }
   var total = 0.0;
   var sum = vec4f(0.0);
-  for (var s = 0u; s < p.splits; s++) {
-    let share = partials[s * split + row + HEAD_DIM4].xy;
-    let weight = exp(share.x - peak);
-    total += weight * share.y;
-    sum += weight * partials[s * split + row + i % HEAD_DIM4];
+  for (var s = 0u; s < p.splits; s += AT_ONCE) {
+    let share$n = partials[min(s + $nu, last) * split + row + HEAD_DIM4].xy; //: each n AT_ONCE
+    let part$n = partials[min(s + $nu, last) * split + row + i % HEAD_DIM4]; //: each n AT_ONCE
+//: each n AT_ONCE
+    let weight$n = select(0.0, exp(share$n.x - peak), s + $nu <= last);
+    total += weight$n * share$n.y;
+    sum += weight$n * part$n;
+//: end
   }
   sum /= total;
 //: when GATED

@@ -12,6 +12,7 @@ pub use measures::{Measure, What};
 pub use peaks::{Peak, Peaks};
 pub use report::BenchReport;
 pub use shares::{KernelShare, WorkShares};
+pub use timer::Sides;
 pub use work::Work;
 
 use crate::engine::{Engine, RequestControl};

@@ -2,15 +2,17 @@
 
 use std::fmt;
 
-use super::timer::Timer;
+use super::timer::{Sides, Timer};
 use crate::error::Result;
-use crate::gpu::{Allocator, Features, Purpose, Recording};
+use crate::gpu::{Allocator, Features, Purpose, Recording, Slice};
 use crate::kernels::peak::{self, Numbers};
 
 /// Bytes that are copied: more than caches hold.
 const COPIED: u64 = 64 << 20;
 /// Number of threads, enough for every core of the largest devices.
 const THREADS: usize = 1 << 18;
+/// Launches of the chain that measures a launch.
+const CHAIN: usize = 64;
 /// Iterations of the first run, from which the number of iterations is computed.
 const FIRST_TURNS: usize = 16;
 /// Largest number of iterations.
@@ -33,6 +35,8 @@ pub struct Peak {
 pub struct Peaks {
     /// 1e9 bytes a second, read and written together, of a copy.
     pub copy_gb_s: f64,
+    /// A launch of one workgroup that waits for the launch before; `None` on a processor.
+    pub launch: Option<Sides>,
     /// Peak for each type of number that the device supports.
     pub arithmetic: Vec<Peak>,
 }
@@ -52,6 +56,9 @@ impl Peaks {
 impl fmt::Display for Peaks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "copy {:.1} GB/s", self.copy_gb_s)?;
+        if let Some(Sides { submit_ms, device_ms }) = self.launch {
+            write!(f, ", a launch {:.2} us to submit and {:.2} us to run", 1e3 * submit_ms, 1e3 * device_ms)?;
+        }
         self.arithmetic.iter().try_for_each(|peak| write!(f, ", {:?} {:.1} GOP/s", peak.numbers, peak.gops))
     }
 }
@@ -68,6 +75,7 @@ pub(super) async fn measure(timer: &Timer) -> Result<Peaks> {
     let mut arithmetic = Vec::new();
     let numbers: Vec<f32> = (0..THREADS).map(|thread| thread as f32 / THREADS as f32 - 0.5).collect(); // [threads]
     let (x, y) = (gpu.upload("bench", Purpose::Activations, &numbers)?.all(), alloc(4 * THREADS as u64)?.all());
+    let launch = if gpu.runs_at_once() { None } else { Some(of_launch(timer, &x, &y).await?) };
     let is_there = |numbers: &Numbers| {
         let runs = !gpu.runs_at_once() || peak::kernel(*numbers).op().is_some();
         runs && gpu.features().contains(numbers.needs())
@@ -86,5 +94,15 @@ pub(super) async fn measure(timer: &Timer) -> Result<Peaks> {
         }
         arithmetic.push(Peak { numbers, gops });
     }
-    Ok(Peaks { copy_gb_s, arithmetic })
+    Ok(Peaks { copy_gb_s, launch, arithmetic })
+}
+
+/// One launch of a chain, each of which waits for the one before.
+async fn of_launch(timer: &Timer, x: &Slice, y: &Slice) -> Result<Sides> {
+    let mut chain = Recording::new();
+    for _ in 0..CHAIN {
+        peak::record(&mut chain, Numbers::F32, 1, 1, x, y)?;
+    }
+    let Sides { submit_ms, device_ms } = timer.sides(&chain).await?;
+    Ok(Sides { submit_ms: submit_ms / CHAIN as f64, device_ms: device_ms / CHAIN as f64 })
 }

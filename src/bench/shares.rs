@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::measures::Measure;
 use super::peaks::Peaks;
-use super::timer::Timer;
+use super::timer::{Sides, Timer};
 use super::work::Work;
 use crate::engine::{Engine, RequestControl};
 use crate::error::{Error, Result};
@@ -37,6 +37,8 @@ pub struct WorkShares {
     pub work: Work,
     /// Milliseconds of the whole work according to its [`Measure`]; `None` if not measured.
     pub measured_ms: Option<f64>,
+    /// The whole work in one submission; `None` on a processor, and for work of several submissions.
+    pub sides: Option<Sides>,
     /// Sum of the kernels' bounds.
     pub bound_ms: f64,
     /// The kernels, in the order of their first launch.
@@ -47,6 +49,9 @@ impl fmt::Display for WorkShares {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sum: f64 = self.kernels.iter().map(|share| share.ms).sum();
         write!(f, "{}: kernels {sum:.2} ms one by one, {:.2} ms by the device's peaks", self.work, self.bound_ms)?;
+        if let Some(Sides { submit_ms, device_ms }) = self.sides {
+            write!(f, ", submitted in {submit_ms:.3} ms and run in {device_ms:.3} ms")?;
+        }
         self.measured_ms.map_or(Ok(()), |ms| write!(f, ", {ms:.2} ms measured"))
     }
 }
@@ -62,6 +67,12 @@ pub(super) async fn measure(
     let recordings = match record(engine, work).await {
         Err(Error::OutOfMemory { .. } | Error::BudgetTooSmall { .. } | Error::ContextOverflow { .. }) => Vec::new(),
         recordings => recordings?,
+    };
+    let sides = match &recordings[..] {
+        [recording] if !timer.gpu.runs_at_once() && recording.flops() <= timer.gpu.most_flops() => {
+            Some(timer.sides(recording).await?)
+        }
+        _ => None,
     };
     let mut kernels: Vec<KernelShare> = Vec::new();
     for recording in recordings {
@@ -80,7 +91,7 @@ pub(super) async fn measure(
     }
     let bound_ms = kernels.iter().map(|share| share.bound_ms).sum();
     let measured = measures.iter().find(|measure| measure.is_of(work)).map(Measure::shown_ms);
-    let shares = WorkShares { work, measured_ms: measured, bound_ms, kernels };
+    let shares = WorkShares { work, measured_ms: measured, sides, bound_ms, kernels };
     Ok(Some(shares).filter(|shares| !shares.kernels.is_empty()))
 }
 

@@ -11,6 +11,19 @@ const ENOUGH_WAYS: f64 = 6.0;
 /// Largest number of repetitions.
 const MOST_RUNS: f64 = 4096.0;
 
+/// Most repetitions within one submission.
+const MOST_REPEATED: f64 = 32.0;
+
+/// Milliseconds of a recording on both sides of its submission.
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sides {
+    /// Encoding and submitting it, on the processor.
+    pub submit_ms: f64,
+    /// Running it, on the device.
+    pub device_ms: f64,
+}
+
 /// Times recordings on a device.
 pub(super) struct Timer {
     pub(super) gpu: Gpu,
@@ -55,6 +68,28 @@ impl Timer {
             runs = (runs * (1.25 * self.enough_ms / ms.max(0.1)).clamp(2.0, 16.0)).ceil().min(MOST_RUNS);
         }
         Ok(ms / runs)
+    }
+
+    /// Milliseconds that the processor and then the device take for `recording`. It is repeated within one submission, so that the device begins
+    /// when the processor has ended. In browsers the time of the device includes that of their GPU process.
+    pub(super) async fn sides(&self, recording: &Recording) -> Result<Sides> {
+        self.gpu.compile(recording.dispatches().map(|dispatch| &dispatch.kernel), &mut |_, _| ()).await?;
+        let prepared = self.gpu.prepare("bench", recording)?;
+        let mut sides = Sides::default();
+        // The first run includes work that drivers defer.
+        let mut runs = 1;
+        for _ in 0..2 {
+            self.gpu.wait_idle().await?;
+            let started = (self.clock)();
+            self.gpu.submit(&vec![&prepared; runs], None)?;
+            let submitted = (self.clock)();
+            self.gpu.wait_idle().await?;
+            let ended = (self.clock)();
+            let of_one = |ms: f64| ms / runs as f64;
+            sides = Sides { submit_ms: of_one(submitted - started), device_ms: of_one(ended - submitted) };
+            runs = (ENOUGH_MS / (ended - started).max(0.1)).clamp(1.0, MOST_REPEATED) as usize;
+        }
+        Ok(sides)
     }
 
     /// Milliseconds of `runs` runs. For long work one piece is pending at a time, for short work at most what is timed.

@@ -34,7 +34,7 @@ pub struct Tuning {
 
 impl Tuning {
     /// All tunings that a device may choose from. Saved choices are indices, so new tunings are appended.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::APART,
         Self::SOFTWARE,
         Self::APART_IN_SUBGROUPS,
@@ -47,6 +47,9 @@ impl Tuning {
         Self::SUBGROUPS,
         Self::FEW_REGISTERS,
         Self::FEW_REGISTERS_IN_SUBGROUPS,
+        Self { threads: 128, ..Self::SUBGROUPS },
+        Self { unroll: 8, ..Self::SUBGROUPS },
+        Self { threads: 128, unroll: 8, ..Self::SUBGROUPS },
     ];
 
     /// Returns true if the tuning may be the fastest of a device. Those for CPUs, with 16 threads, are not on a GPU; others need more registers

@@ -10,6 +10,8 @@ use crate::weights::Weight;
 
 /// Blocks of inputs that a workgroup stages, rounded, for each of its rows.
 const K_TILE: usize = 8;
+/// Workgroups of [`Tuning::TILE`] that fill a large GPU. A product of fewer is faster in tiles of half the columns.
+const FILLING: usize = 256;
 /// Consecutive bytes that neighbouring threads load of each row of a plane: a memory transaction.
 const LINE: usize = 64;
 
@@ -74,6 +76,26 @@ impl Tuning {
         kernel_config.pick(TuningGroup::Matmul as usize, &Self::ALL, |tuning| tuning.uses).unwrap_or(suits)
     }
 
+    /// The tuning for `m` rows times a matrix of `n` rows, of [`Self::sizes`]: smaller tiles if large ones would leave cores idle or consist of
+    /// rows that do not exist. The order of the sums, and so the result, is the same.
+    fn of_size(self, m: usize, n: usize) -> Self {
+        let workgroups = m.div_ceil(self.tile_rows()) * n.div_ceil(self.tile_columns());
+        match self {
+            Self::TILE | Self::NARROW_TILE if m <= Self::SMALL_TILE.tile_rows() => Self::SMALL_TILE,
+            Self::TILE if workgroups < FILLING => Self::NARROW_TILE,
+            _ => self,
+        }
+    }
+
+    /// The tunings of products of any size on a device that uses this one for large products.
+    pub fn sizes(self) -> Vec<Self> {
+        match self {
+            Self::TILE => vec![self, Self::NARROW_TILE, Self::SMALL_TILE],
+            Self::NARROW_TILE => vec![self, Self::SMALL_TILE],
+            _ => vec![self],
+        }
+    }
+
     /// For hardware.
     pub const HARDWARE: Self = Self::TILE;
     /// 64 x 128 results of a workgroup, 8 x 8 of a thread.
@@ -111,6 +133,12 @@ impl Tuning {
     pub fn tile_columns(self) -> usize {
         self.across * self.groups * ROW_GROUP
     }
+}
+
+/// The kernels of products of other sizes than that of `kernel`, on a device with this configuration, with the same weights.
+pub fn of_other_sizes(kernel: &Kernel, config: KernelConfig) -> Vec<Kernel> {
+    let Some(&Variant::Matmul { layout, ragged, .. }) = kernel.origin() else { return Vec::new() };
+    Tuning::of(config).sizes().into_iter().map(|tuning| self::kernel(layout, ragged, tuning)).collect()
 }
 
 /// The kernel for a layout; `ragged` if the last block extends past a row.
@@ -208,9 +236,10 @@ pub struct Linear<'a> {
 }
 
 impl Linear<'_> {
-    /// Records the product: a launch for each part of the matrix. One pipeline serves any number of rows.
+    /// Records the product: a launch for each part of the matrix.
     pub fn record(&self, recording: &mut Recording) -> Result<()> {
-        record(recording, Tuning::of(recording.kernel_config()), self)
+        let tuning = Tuning::of(recording.kernel_config());
+        record(recording, tuning.of_size(self.m, self.weight.shape.rows), self)
     }
 
     /// Buffers besides the planes. Without a bias its binding holds `x`, which the kernel does not read as a bias.
@@ -266,4 +295,29 @@ pub fn record(recording: &mut Recording, tuning: Tuning, linear: &Linear<'_>) ->
 /// Operations of `m` rows times a matrix.
 fn product_flops(m: usize, n: usize, k: usize) -> u64 {
     2 * [m, n, k].map(|size| size as u64).iter().product::<u64>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tiles as in the products of a model with rows of 3072 numbers and feed-forward rows of 9216.
+    #[test]
+    fn few_rows_get_small_tiles_and_few_workgroups_narrow_ones() {
+        use Tuning as T;
+        let sizes = [
+            ((1, 18432), T::SMALL_TILE),
+            ((32, 18432), T::SMALL_TILE),
+            ((33, 18432), T::NARROW_TILE),
+            ((256, 3072), T::NARROW_TILE),
+            ((512, 6144), T::TILE),
+            ((256, 18432), T::TILE),
+        ];
+        for ((m, n), expected) in sizes {
+            assert_eq!(T::TILE.of_size(m, n), expected, "{m} rows, {n} columns");
+            assert!(T::TILE.sizes().contains(&expected));
+            assert_eq!(T::DOT.of_size(m, n), T::DOT);
+        }
+        assert_eq!([31, 64].map(|m| T::NARROW_TILE.of_size(m, 64)), [T::SMALL_TILE, T::NARROW_TILE]);
+    }
 }

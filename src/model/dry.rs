@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::families::definition;
 use crate::gpu::{Allocator, DryDevice, Kernel, KernelConfig, Purpose, Recording};
 use crate::kernels::attention_step::reach;
+use crate::kernels::matmul;
 use crate::kernels::sample::Sampling;
 use crate::layers::vision::{FeatureRows, Pixels, Tower, TowerMemory};
 use crate::layers::{Decoder, Form, Pass, TextRows, Workspace};
@@ -79,7 +80,10 @@ impl DryModel {
         ];
         let rows = self.tower.as_ref().map_or(0, |tower| tower.row_alignment());
         recordings.extend(self.picture(&Pixels { width: self.cell, height: self.cell, rgb: &[] }, rows)?);
-        Ok(recordings.iter().flat_map(Recording::dispatches).map(|dispatch| dispatch.kernel.clone()).collect())
+        let kernels = recordings.iter().flat_map(Recording::dispatches).map(|dispatch| &dispatch.kernel);
+        Ok(kernels
+            .flat_map(|kernel| matmul::of_other_sizes(kernel, config).into_iter().chain([kernel.clone()]))
+            .collect())
     }
 
     /// Records a pass of `rows` rows.

@@ -1,6 +1,6 @@
 //! Benchmarks time the same work as requests, and leave the engine unchanged.
 
-use ocelli::bench::{BenchOptions, What, Work, bench};
+use ocelli::bench::{BenchOptions, Sides, What, Work, bench};
 use ocelli::engine::{Engine, LoadOptions, RequestControl};
 use ocelli::gpu::Gpu;
 use ocelli::layout::Layout;
@@ -42,6 +42,10 @@ fn benchmarks_time_the_work_of_requests() {
         assert_eq!(sizes(What::Together), [1, 3]);
         let peaks = report.peaks.as_ref().expect("peaks");
         assert!(peaks.copy_gb_s > 0.0 && peaks.arithmetic.iter().all(|peak| peak.gops > 0.0));
+        let is_gpu = !engine.gpu().runs_at_once();
+        let costs = |sides: Sides| sides.submit_ms > 0.0 && sides.device_ms > 0.0;
+        assert_eq!(peaks.launch.is_some_and(costs), is_gpu, "{peaks:?}");
+        assert_eq!(report.works[0].sides.is_some_and(costs), is_gpu, "{:?}", report.works[0]);
         let works: Vec<_> = report.works.iter().map(|shares| shares.work).collect();
         let decode = [16, 64].map(|tokens| Work::Decode { tokens });
         assert_eq!(works, [decode[0], decode[1], Work::Prompt { tokens: 40 }, Work::Picture { side: 56 }]);

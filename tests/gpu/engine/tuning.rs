@@ -53,7 +53,7 @@ fn candidates(kernel_config: KernelConfig) -> usize {
 fn loads_try_all_ways_in_turn_and_the_model_says_the_same() {
     pollster::block_on(async {
         let files = packages::pack(CHECKPOINT, Layout::Q8_0).await;
-        let gpu = device(|_| ()).await;
+        let gpu = as_emulated(device(|_| ()).await);
         let question = about_a_picture(10, "What is this?");
         let mut plain = load(&gpu, &files, LoadOptions::new(milliseconds)).await;
         assert_eq!(
@@ -175,12 +175,12 @@ fn a_trial_that_loses_the_device_is_not_repeated() {
 fn a_variant_that_writes_nothing_does_not_win() {
     pollster::block_on(async {
         let files = packages::pack("untied", Layout::Q8_0).await;
-        let gpu = device(|injection| {
+        let spoiled = device(|injection| {
             injection.corrupt("matvec<q8_0", "first < pieces;", "first < 0u;");
             injection.corrupt("gated_matvec<q8_0", "first < pieces;", "first < 0u;");
             injection.corrupt("qkv_matvec<q8_0", "first < pieces;", "first < 0u;");
-        })
-        .await;
+        });
+        let gpu = as_emulated(spoiled.await);
         let (mut tuned, of_products) = (Tuned::default(), TuningGroup::Gemv.candidates(gpu.kernel_config()).len());
         while tuned.tried < of_products {
             let options = LoadOptions { tune: Tune::Always, tuned, ..LoadOptions::new(slowed) };
@@ -200,7 +200,7 @@ fn a_wrong_autotuned_variant_is_not_used() {
     pollster::block_on(async {
         let files = packages::pack(CHECKPOINT, Layout::Q8_0).await;
         let question = about_a_picture(10, "What is this?");
-        let mut plain = load(&device(|_| ()).await, &files, LoadOptions::new(milliseconds)).await;
+        let mut plain = load(&as_emulated(device(|_| ()).await), &files, LoadOptions::new(milliseconds)).await;
         let said = fresh_answer(&mut plain, &question).await.tokens;
         let all = candidates(plain.gpu().kernel_config());
         let last = all - 1;
@@ -208,9 +208,9 @@ fn a_wrong_autotuned_variant_is_not_used() {
         // The default for this device gets its lane numbers from another function.
         let kernel_config = plain.gpu().kernel_config();
         let pick = TuningGroup::Gemv.candidates(kernel_config)[0];
-        let gpu =
-            device(|injection| injection.corrupt("matvec<q8_0", "lane_group * LANES + 3u", "lane_group * LANES + 2u"))
-                .await;
+        let spoiled =
+            device(|injection| injection.corrupt("matvec<q8_0", "lane_group * LANES + 3u", "lane_group * LANES + 2u"));
+        let gpu = as_emulated(spoiled.await);
         let mut tuned = Tuned { tried: last + 1, ..Tuned::default() };
         tuned.variants[TuningGroup::Gemv as usize] = pick;
         let right = TuningGroup::Matmul.candidates(kernel_config)[0];
@@ -248,6 +248,15 @@ fn gpus_and_browsers_have_keys_and_numerics_of_their_own() {
         let distinct = |part: fn(&(String, String)) -> &String| keys.iter().map(part).collect::<BTreeSet<_>>().len();
         assert_eq!([distinct(|(key, _)| key), distinct(|(_, numerics)| numerics)], [names.len(); 2]);
     });
+}
+
+/// The device with the defaults of an emulated GPU, whatever it is. A processor stays one.
+fn as_emulated(gpu: Gpu) -> Gpu {
+    if gpu.kernel_config().class == DeviceClass::Hardware {
+        let features = gpu.kernel_config().features;
+        gpu.set_kernel_config(KernelConfig { features, ..KernelConfig::of(DeviceClass::Software) });
+    }
+    gpu
 }
 
 fn as_hardware(gpu: Gpu) -> Gpu {

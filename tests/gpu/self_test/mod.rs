@@ -122,7 +122,7 @@ const SPOILED: [(&str, &str, &str); 21] = [
     ("qkv_matvec<q8_0", "b * cos + a * sin", "b * cos - a * sin"),
     ("rope_append<32,int8>", "row = kv_row_of(words, position);", "row = kv_row_of(words, 0u);"),
     ("attention_step<32,f16", "position + offset0 + 1u", "position + offset0"),
-    ("attention_join<32>", "weight * share.y", "share.y"),
+    ("attention_join<32>", "weight0 * share0.y", "share0.y"),
     ("sample_scan", "1013904223u", "1013904222u"),
     ("sample_scan", "x > best.logit", "x < best.logit"),
     ("sample_filter", "key > threshold.x", "key > 0u"),

@@ -78,7 +78,9 @@ function tables(report: Report): HTMLElement[] {
   shown.push(table("Requests", ["what", "size", "ms", "rate"], measures));
   if (!peaks) return shown;
   const best = peaks.arithmetic.map(({ numbers, gops }) => [`multiply and add ${NUMBERS[numbers]}`, `${gops.toFixed(1)} GOP/s`]);
-  shown.push(table("The device at best", ["what", "rate"], [["copy memory", `${peaks.copyGbS.toFixed(1)} GB/s`], ...best]));
+  const launch = peaks.launch ? [["launch a kernel", `${(1e3 * peaks.launch.deviceMs).toFixed(1)} us`]] : [];
+  const copy = ["copy memory", `${peaks.copyGbS.toFixed(1)} GB/s`];
+  shown.push(table("The device at best", ["what", "rate"], [copy, ...launch, ...best]));
   for (const { work, kernels, measuredMs, boundMs } of report.works) {
     const measured = measuredMs === null ? "" : `${measuredMs.toFixed(2)} ms measured, `;
     const rows = kernels.map(({ kernel, launches, bytes, flops, ms, boundMs }) => [

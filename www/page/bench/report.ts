@@ -40,9 +40,10 @@ export function markdown(report: Report): string {
   const { device, model, quantization, kv, checks, measures, peaks } = report;
   const rows = checks.map(({ name, isOk, detail }) => `| ${name} | ${mark(isOk)} | ${detail} |`);
   const times = measures.map((measure) => `| ${WHAT[measure.what]} | ${measure.size} | ${shownMs(measure).toFixed(1)} |`);
+  const launch = peaks?.launch ? ` Launch: ${(1e3 * peaks.launch.deviceMs).toFixed(1)} us.` : "";
   const best = peaks
     ? [
-        `Copy: ${peaks.copyGbS.toFixed(1)} GB/s. ${peaks.arithmetic.map(({ numbers, gops }) => `${numbers}: ${gops.toFixed(0)} GOP/s`).join(", ")}.`,
+        `Copy: ${peaks.copyGbS.toFixed(1)} GB/s.${launch} ${peaks.arithmetic.map(({ numbers, gops }) => `${numbers}: ${gops.toFixed(0)} GOP/s`).join(", ")}.`,
       ]
     : [];
   return [

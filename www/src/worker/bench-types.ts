@@ -57,13 +57,26 @@ export interface BenchReport {
   weightBytes: number;
   measures: BenchMeasure[];
   /** Peaks of the idle device; `null` without `kernels`. */
-  peaks: { copyGbS: number; arithmetic: { numbers: "f32" | "f16" | "int8"; gops: number }[] } | null;
+  peaks: {
+    copyGbS: number;
+    /** A launch that waits for the launch before; `null` on a processor. */
+    launch: Sides | null;
+    arithmetic: { numbers: "f32" | "f16" | "int8"; gops: number }[];
+  } | null;
   works: {
     work: { kind: "decode"; tokens: number } | { kind: "prompt"; tokens: number } | { kind: "picture"; side: number };
     /** Measured milliseconds of the whole; `null` if it was not measured. */
     measuredMs: number | null;
+    /** The whole in one submission; `null` on a processor, and for work of several submissions. */
+    sides: Sides | null;
     /** Sum of the kernels' bounds. */
     boundMs: number;
     kernels: KernelShare[];
   }[];
+}
+
+/** Milliseconds of work on both sides of its submission. The device's include those of the browser's GPU process. */
+export interface Sides {
+  submitMs: number;
+  deviceMs: number;
 }
