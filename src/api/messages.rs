@@ -49,7 +49,7 @@ pub(super) struct Conversation {
 }
 
 /// Fields of a message that the model does not see.
-const INERT: [&str; 6] = ["name", "annotations", "refusal", "id", "status", "phase"];
+const INERT: [&str; 7] = ["name", "annotations", "refusal", "id", "status", "phase", "provider_specific_fields"];
 /// Field of a part up to which a provider shall cache; here the longest common prefix is always cached.
 const CACHE_MARK: &str = "prompt_cache_breakpoint";
 

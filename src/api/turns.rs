@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::field::{Field, Fields};
 use super::messages::{Conversation, PictureUrl, Reader, read_file_id, read_url};
-use crate::chat::{ContentPart, Role};
+use crate::chat::{ContentPart, Role, definition_line};
 use crate::engine::Detail;
 use crate::error::Result;
 
@@ -77,7 +77,8 @@ impl<'a> Reader<'a> {
             fields.only(&["type", "id", "name", "input", "cache_control", "caller"])?;
             let input = fields.need("input")?;
             input.object()?;
-            self.add_call((&fields.need("id")?, &call), &fields.need("name")?, input.value.to_string())?;
+            // With the spaces that models write: the answer in the cache is then a prefix of the next prompt.
+            self.add_call((&fields.need("id")?, &call), &fields.need("name")?, definition_line(input.value))?;
         }
         Ok(())
     }

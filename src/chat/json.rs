@@ -7,7 +7,8 @@ pub(super) fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-/// The definition of a tool in the format of training data: one line, as written by Python's `json.dumps(tool, ensure_ascii=False)`.
+/// The definition of a tool, or the arguments of a call, in the format of training data: one line, as written by Python's
+/// `json.dumps(tool, ensure_ascii=False)`.
 pub fn definition_line(tool: &Value) -> String {
     let mut line = String::new();
     write_spaced(tool, &mut line);

@@ -30,6 +30,13 @@ fn fields_that_ask_for_nothing_are_accepted() {
     };
     let more = json!({"output_schema": {"type": "object"}, "defer_loading": false, "allowed_callers": ["direct"]});
     assert_eq!(tool(more), tool(json!({})));
+    // LiteLLM sends its answers back with a field of its own.
+    let sent = |more: Value| {
+        let mut answer = json!({"role": "assistant", "content": "a"});
+        answer.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        chat(&json!({"messages": [{"role": "user", "content": "a"}, answer]}))
+    };
+    assert_eq!(sent(json!({"provider_specific_fields": {"refusal": null}})), sent(json!({})));
 }
 
 #[test]

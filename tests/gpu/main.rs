@@ -9,6 +9,7 @@ mod device;
 mod documents;
 mod embeddings;
 mod engine;
+mod folders;
 mod injection;
 mod kernels;
 #[path = "../shared/manifests.rs"]

@@ -183,3 +183,31 @@ fn failures_have_codes() {
     assert_eq!(foreign.status.code(), Some(1));
     assert!(text(&foreign.stderr).contains("error[invalid-package]: model.json"), "{}", text(&foreign.stderr));
 }
+
+/// The standard output of a shell.
+fn shell(name: &str, script: &str, folder: &Path) -> String {
+    let output = Command::new(name).args(["-f", "-c", script]).current_dir(folder).output().expect("the shell");
+    assert!(output.stderr.is_empty(), "{name}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+#[test]
+fn completions_load_in_bash_and_zsh() {
+    let scratch = Scratch::new();
+    for (shell, file) in [("bash", "ocelli.bash"), ("zsh", "_ocelli")] {
+        let script = ocelli(&[&"completions", &shell]).stdout;
+        std::fs::write(scratch.0.join(file), script).expect("a file");
+    }
+    let completed = |words: &str| {
+        let last = "last=$((${#COMP_WORDS[@]} - 1)); COMP_CWORD=$last";
+        let call = "_ocelli ocelli \"${COMP_WORDS[$last]}\" \"${COMP_WORDS[$last - 1]}\"; echo \"${COMPREPLY[@]}\"";
+        shell("bash", &format!("source ./ocelli.bash; COMP_WORDS=({words}); {last}; {call}"), &scratch.0)
+    };
+    assert_eq!(completed("ocelli ser"), "serve\n");
+    assert_eq!(completed("ocelli serve --dev"), "--device\n");
+    assert_eq!(completed("ocelli serve --device ''"), "auto gpu cpu\n");
+    // It is found by its name, and defines a function for each verb.
+    let found = "fpath=($PWD $fpath); autoload -Uz compinit; compinit -u -d ./dump; print $_comps[ocelli]";
+    let load = "source ./_ocelli; print $+functions[_ocelli__subcmd__serve_commands]";
+    assert_eq!(shell("zsh", &format!("{found}; {load}"), &scratch.0), "_ocelli\n1\n");
+}

@@ -130,6 +130,16 @@ inBrowsers("package", (browser) => {
     }
   });
 
+  test("the package has the licences of all that it ships, and its React module is for the client side", () => {
+    for (const licence of ["LICENSE-APACHE", "LICENSE-MIT"])
+      assert.ok(readFileSync(join(installed, "dist/ocelli", licence), "utf8").length > 1000);
+    const notices = readFileSync(join(installed, "dist/ocelli/THIRD-PARTY.txt"), "utf8");
+    assert.equal(notices, readFileSync(resolve("../THIRD-PARTY.txt"), "utf8"));
+    for (const crate of ["wasm-bindgen", "wgpu", "tokenizers", "llguidance", "image"])
+      assert.match(notices, new RegExp(`^ {2}${crate} \\d`, "m"));
+    assert.match(readFileSync(join(installed, "dist/ocelli/react/index.js"), "utf8"), /^"use client";\n/);
+  });
+
   test("the package can be imported on a server and changes nothing there", () => {
     const script = `
       const before = Object.keys(globalThis).length;

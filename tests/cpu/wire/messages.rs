@@ -81,7 +81,8 @@ fn field(error: &Error) -> (&str, &str) {
 #[test]
 fn a_message_has_the_text_of_a_chat_and_its_events_add_up_to_it() {
     let request =
-        hello(json!({"system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}]}));
+        hello(json!({"system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}],
+            "speed": "standard", "diagnostics": {"previous_message_id": null}}));
     let (whole, frames) = answer(&mut fake(), MESSAGES, &request).unwrap();
     assert!(frames.is_empty());
     let system = json!([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]);
@@ -139,12 +140,12 @@ fn tools_are_called_and_their_results_are_read() {
     assert_eq!(named["content"][0]["name"], "get_weather");
     let (none, _) = answer(&mut roomy(), MESSAGES, &by(json!({"type": "none"}))).unwrap();
     assert_eq!(none["content"][0]["type"], "text");
-    // The prompt with the result is that of a chat.
+    // The prompt with the result is that of a chat whose arguments are those that the model wrote.
     let result = json!([{"type": "tool_result", "tool_use_id": "a", "content": [{"type": "text", "text": "22"}]}, {"type": "text", "text": "So?"}]);
-    let called = json!([{"type": "text", "text": "Let me look."}, {"type": "tool_use", "id": "a", "name": "f", "input": {"city": "Oslo"}}]);
+    let called = json!([{"type": "text", "text": "Let me look."}, {"type": "tool_use", "id": "a", "name": "f", "input": {"city": "Oslo", "days": 2}}]);
     let turns = json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": called}, {"role": "user", "content": result}]);
     let (counted, _) = answer(&mut roomy(), COUNT, &json!({ "messages": turns })).unwrap();
-    let call = json!({"id": "a", "type": "function", "function": {"name": "f", "arguments": "{\"city\":\"Oslo\"}"}});
+    let call = json!({"id": "a", "type": "function", "function": {"name": "f", "arguments": "{\"city\": \"Oslo\", \"days\": 2}"}});
     let chat = json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": "Let me look.", "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "a", "content": "22"}, {"role": "user", "content": "So?"}]);
     let (wanted, _) = answer(&mut roomy(), CHAT, &json!({"messages": chat, "max_tokens": 1})).unwrap();
