@@ -442,7 +442,7 @@ test_native() {
 
 # The tests of devices on the processor itself, except those of shaders, of drivers, and of what they count.
 test_on_processor() {
-  local skipped=(batch:: counters:: engine::compile engine::tuning in_every_tier kernels::alone model::hardware power:: races:: self_test:: serve::
+  local skipped=(batch:: counters:: engine::compile engine::tuning folders:: in_every_tier kernels::alone model::hardware power:: races:: self_test:: serve::
     by_the_processor to_the_processor a_pass_gives a_pass_of_a_model a_plan_is_tight growing_takes nothing_is_guessed only_the_likeliest passes_are_judged_anew)
   say "the tests of devices on the processor"
   OCELLI_DEVICE=cpu OCELLI_THREADS=1 cargo_native test --test gpu -- "${skipped[@]/#/--skip=}"

@@ -16,8 +16,9 @@ use ocelli::weights::Weight;
 
 /// Time limit for a row of the table.
 const PATIENCE: Duration = Duration::from_millis(400);
-/// Launches of a run, so that the round trip to the device is a small part of it.
+/// Launches of a run, so that the round trip to the device is a small part of it: of a step's kernels, and of products of many rows.
 const LAUNCHES: usize = 48;
+const LONG_LAUNCHES: usize = 8;
 /// Bytes of weights that a run alternates between: more than caches hold.
 const MORE_THAN_CACHES: u64 = 128 << 20;
 
@@ -145,7 +146,7 @@ fn linear(gpu: &Gpu, layout: Layout, [m, n, k]: [usize; 3], show: &dyn Fn(&Row))
         let mut recording = Recording::new();
         let linear =
             Linear { x: &x, m, weight: &weight, bias: None, y: &y, y_stride: n, y_offset: 0, accumulate: false };
-        for _ in 0..LAUNCHES / 6 {
+        for _ in 0..LONG_LAUNCHES {
             matmul::record(&mut recording, tuning, &linear).expect("record");
         }
         let seconds = time(gpu, &recording, &y.buffer.slice(0..4));
@@ -192,11 +193,10 @@ fn main() {
         println!("| {name} | {:.3} | {:.2} | {:.2} |", seconds * 1e3, bytes / seconds / 1e9, flops / seconds / 1e9);
     };
     show(&copy(&gpu));
-    let filtered = |name: &str| name.contains(&filter);
     for layout in [Layout::Q4_0, Layout::Q8_0, Layout::F16] {
         for m in [16, 64, 128, 256, 512] {
             for [n, k] in [[3072, 4096], [3072, 9216], [6144, 3072], [18432, 3072]] {
-                if filtered(&format!("matmul {layout} m={m} n={n} k={k}")) {
+                if format!("matmul {layout} m={m} n={n} k={k}").contains(&filter) {
                     linear(&gpu, layout, [m, n, k], &show);
                 }
             }

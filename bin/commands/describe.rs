@@ -115,8 +115,7 @@ pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
     let mut engine = pollster::block_on(open::engine(&args.package, args.sampling.context, &args.sampling.memory))?;
     let groups: Vec<&[String]> = if args.together { vec![&images] } else { images.chunks(1).collect() };
     let several = groups.len() > 1;
-    let mut outcome = Ok(());
-    let mut failures = 0;
+    let mut failures = Vec::new();
     for group in &groups {
         let title = (several && !args.json).then(|| format!("{}: ", group[0]));
         if let Err(error) = describe(&mut engine, args, group, title.as_deref()) {
@@ -125,21 +124,18 @@ pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
             } else if let Some(title) = title {
                 io::warn(&format!("{title}error[{}]: {error}", error.code()));
             }
-            failures += 1;
-            outcome = Err(error);
+            failures.push(error);
         }
     }
     report::show_memory(&engine, &args.sampling.memory);
-    match outcome {
-        Err(last) if several => {
-            let reason = format!("{failures} of {} could not be described", groups.len());
-            // With the exit code of a picture alone.
-            Err(match last {
-                Error::InvalidImage { .. } => Error::InvalidImage { reason },
-                _ => Error::request("images", reason),
-            })
-        }
-        outcome => outcome,
+    let are_damaged = failures.iter().all(|error| matches!(error, Error::InvalidImage { .. }));
+    let reason = format!("{} of {} could not be described", failures.len(), groups.len());
+    match failures.pop() {
+        None => Ok(()),
+        Some(error) if !several => Err(error),
+        // With the exit code of a damaged picture alone.
+        Some(_) if are_damaged => Err(Error::InvalidImage { reason }),
+        Some(_) => Err(Error::request("images", reason)),
     }
 }
 

@@ -35,7 +35,8 @@ pub struct Peak {
 pub struct Peaks {
     /// 1e9 bytes a second, read and written together, of a copy.
     pub copy_gb_s: f64,
-    /// A launch of one workgroup that waits for the launch before; `None` on a processor.
+    /// A launch of one workgroup that waits for the launch before; `None` on a processor, and where the end of work is noticed
+    /// late.
     pub launch: Option<Sides>,
     /// Peak for each type of number that the device supports.
     pub arithmetic: Vec<Peak>,
@@ -75,7 +76,7 @@ pub(super) async fn measure(timer: &Timer) -> Result<Peaks> {
     let mut arithmetic = Vec::new();
     let numbers: Vec<f32> = (0..THREADS).map(|thread| thread as f32 / THREADS as f32 - 0.5).collect(); // [threads]
     let (x, y) = (gpu.upload("bench", Purpose::Activations, &numbers)?.all(), alloc(4 * THREADS as u64)?.all());
-    let launch = if gpu.runs_at_once() { None } else { Some(of_launch(timer, &x, &y).await?) };
+    let launch = of_launch(timer, &x, &y).await?;
     let is_there = |numbers: &Numbers| {
         let runs = !gpu.runs_at_once() || peak::kernel(*numbers).op().is_some();
         runs && gpu.features().contains(numbers.needs())
@@ -98,11 +99,12 @@ pub(super) async fn measure(timer: &Timer) -> Result<Peaks> {
 }
 
 /// One launch of a chain, each of which waits for the one before.
-async fn of_launch(timer: &Timer, x: &Slice, y: &Slice) -> Result<Sides> {
+async fn of_launch(timer: &Timer, x: &Slice, y: &Slice) -> Result<Option<Sides>> {
     let mut chain = Recording::new();
     for _ in 0..CHAIN {
         peak::record(&mut chain, Numbers::F32, 1, 1, x, y)?;
     }
-    let Sides { submit_ms, device_ms } = timer.sides(&chain).await?;
-    Ok(Sides { submit_ms: submit_ms / CHAIN as f64, device_ms: device_ms / CHAIN as f64 })
+    let of_one = |ms: f64| ms / CHAIN as f64;
+    let sides = timer.sides(&chain).await?;
+    Ok(sides.map(|Sides { submit_ms, device_ms }| Sides { submit_ms: of_one(submit_ms), device_ms: of_one(device_ms) }))
 }

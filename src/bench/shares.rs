@@ -37,7 +37,7 @@ pub struct WorkShares {
     pub work: Work,
     /// Milliseconds of the whole work according to its [`Measure`]; `None` if not measured.
     pub measured_ms: Option<f64>,
-    /// The whole work in one submission; `None` on a processor, and for work of several submissions.
+    /// The whole work in one submission; `None` for work of several submissions, and where [`Peaks::launch`] is.
     pub sides: Option<Sides>,
     /// Sum of the kernels' bounds.
     pub bound_ms: f64,
@@ -69,9 +69,7 @@ pub(super) async fn measure(
         recordings => recordings?,
     };
     let sides = match &recordings[..] {
-        [recording] if !timer.gpu.runs_at_once() && recording.flops() <= timer.gpu.most_flops() => {
-            Some(timer.sides(recording).await?)
-        }
+        [recording] if recording.flops() <= timer.gpu.most_flops() => timer.sides(recording).await?,
         _ => None,
     };
     let mut kernels: Vec<KernelShare> = Vec::new();

@@ -10,7 +10,8 @@ const ENOUGH_MS: f64 = 30.0;
 const ENOUGH_WAYS: f64 = 6.0;
 /// Largest number of repetitions.
 const MOST_RUNS: f64 = 4096.0;
-
+/// Round trip from which the two sides of a submission cannot be told apart.
+const COARSE_MS: f64 = 50.0;
 /// Most repetitions within one submission.
 const MOST_REPEATED: f64 = 32.0;
 
@@ -31,6 +32,8 @@ pub(super) struct Timer {
     /// Time after which nothing is repeated.
     patience_ms: f64,
     enough_ms: f64,
+    /// The end of work is noticed too late to time a submission.
+    is_coarse: bool,
 }
 
 impl Timer {
@@ -40,10 +43,11 @@ impl Timer {
         let mut copy = Recording::new();
         copy.copy(from?.all(), to?.all());
         let little = [gpu.prepare("bench", &copy)?];
-        let mut timer = Self { gpu, clock, patience_ms, enough_ms: ENOUGH_MS };
+        let mut timer = Self { gpu, clock, patience_ms, enough_ms: ENOUGH_MS, is_coarse: false };
         timer.run(&little, 1).await?;
         let way_ms = f64::min(timer.run(&little, 1).await?, timer.run(&little, 1).await?);
         timer.enough_ms = f64::max(ENOUGH_MS, ENOUGH_WAYS * way_ms);
+        timer.is_coarse = way_ms >= COARSE_MS;
         Ok(timer)
     }
 
@@ -71,8 +75,12 @@ impl Timer {
     }
 
     /// Milliseconds that the processor and then the device take for `recording`. It is repeated within one submission, so that the device begins
-    /// when the processor has ended. In browsers the time of the device includes that of their GPU process.
-    pub(super) async fn sides(&self, recording: &Recording) -> Result<Sides> {
+    /// when the processor has ended. In browsers the time of the device includes that of their GPU process. `None` on a processor, and where the
+    /// end of work is noticed late.
+    pub(super) async fn sides(&self, recording: &Recording) -> Result<Option<Sides>> {
+        if self.gpu.runs_at_once() || self.is_coarse {
+            return Ok(None);
+        }
         self.gpu.compile(recording.dispatches().map(|dispatch| &dispatch.kernel), &mut |_, _| ()).await?;
         let prepared = self.gpu.prepare("bench", recording)?;
         let mut sides = Sides::default();
@@ -89,7 +97,7 @@ impl Timer {
             sides = Sides { submit_ms: of_one(submitted - started), device_ms: of_one(ended - submitted) };
             runs = (ENOUGH_MS / (ended - started).max(0.1)).clamp(1.0, MOST_REPEATED) as usize;
         }
-        Ok(sides)
+        Ok(Some(sides))
     }
 
     /// Milliseconds of `runs` runs. For long work one piece is pending at a time, for short work at most what is timed.

@@ -34,7 +34,7 @@ pub struct Tuning {
 
 impl Tuning {
     /// All tunings that a device may choose from. Saved choices are indices, so new tunings are appended.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 14] = [
         Self::APART,
         Self::SOFTWARE,
         Self::APART_IN_SUBGROUPS,
@@ -48,7 +48,6 @@ impl Tuning {
         Self::FEW_REGISTERS,
         Self::FEW_REGISTERS_IN_SUBGROUPS,
         Self { threads: 128, ..Self::SUBGROUPS },
-        Self { unroll: 8, ..Self::SUBGROUPS },
         Self { threads: 128, unroll: 8, ..Self::SUBGROUPS },
     ];
 
@@ -210,12 +209,14 @@ fn fitting(mut tuning: Tuning, dim4: usize, precision: KvPrecision, rows: usize)
     loop {
         // A power of two, so that turns of several positions end with the tile.
         let mut groups = 1 << (tuning.threads / dim4).max(1).ilog2();
-        // Weights of a tile, peaks, maxima and totals of threads and of their parts, sums of the groups or of quarters of scores.
+        // Weights of a tile, peaks, maxima and totals of threads and of their parts, values of emulated lanes, sums of the groups or of
+        // quarters of scores.
         let rows4 = rows.div_ceil(4);
         let scores = if tuning.shares_keys { 4 * (tuning.tile() + 2) * rows4 } else { 0 };
         let sums = |groups: usize| scores.max(rows * groups * dim4);
-        let bytes =
-            |groups: usize| 4 * tuning.tile() * rows + 16 * (rows4 * (tuning.threads + PARTS + 1) + sums(groups));
+        let emulation = if tuning.emulated > 0 { tuning.threads } else { 0 };
+        let vectors = |groups: usize| rows4 * (tuning.threads + PARTS + 1) + emulation + sums(groups);
+        let bytes = |groups: usize| 4 * tuning.tile() * rows + 16 * vectors(groups);
         while groups > 1 && bytes(groups) > WORKGROUP_BYTES {
             groups /= 2;
         }

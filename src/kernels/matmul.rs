@@ -135,9 +135,9 @@ impl Tuning {
     }
 }
 
-/// The kernels of products of other sizes than that of `kernel`, on a device with this configuration, with the same weights.
-pub fn of_other_sizes(kernel: &Kernel, config: KernelConfig) -> Vec<Kernel> {
-    let Some(&Variant::Matmul { layout, ragged, .. }) = kernel.origin() else { return Vec::new() };
+/// The kernels of products of any size with the weights of `kernel`, on a device with this configuration; any other kernel alone.
+pub fn of_all_sizes(kernel: &Kernel, config: KernelConfig) -> Vec<Kernel> {
+    let Some(&Variant::Matmul { layout, ragged, .. }) = kernel.origin() else { return vec![kernel.clone()] };
     Tuning::of(config).sizes().into_iter().map(|tuning| self::kernel(layout, ragged, tuning)).collect()
 }
 

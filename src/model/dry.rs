@@ -81,9 +81,7 @@ impl DryModel {
         let rows = self.tower.as_ref().map_or(0, |tower| tower.row_alignment());
         recordings.extend(self.picture(&Pixels { width: self.cell, height: self.cell, rgb: &[] }, rows)?);
         let kernels = recordings.iter().flat_map(Recording::dispatches).map(|dispatch| &dispatch.kernel);
-        Ok(kernels
-            .flat_map(|kernel| matmul::of_other_sizes(kernel, config).into_iter().chain([kernel.clone()]))
-            .collect())
+        Ok(kernels.flat_map(|kernel| matmul::of_all_sizes(kernel, config)).collect())
     }
 
     /// Records a pass of `rows` rows.

@@ -59,7 +59,7 @@ export interface BenchReport {
   /** Peaks of the idle device; `null` without `kernels`. */
   peaks: {
     copyGbS: number;
-    /** A launch that waits for the launch before; `null` on a processor. */
+    /** A launch that waits for the launch before; `null` on a processor, and in browsers that notice the end of work late. */
     launch: Sides | null;
     arithmetic: { numbers: "f32" | "f16" | "int8"; gops: number }[];
   } | null;
@@ -67,7 +67,7 @@ export interface BenchReport {
     work: { kind: "decode"; tokens: number } | { kind: "prompt"; tokens: number } | { kind: "picture"; side: number };
     /** Measured milliseconds of the whole; `null` if it was not measured. */
     measuredMs: number | null;
-    /** The whole in one submission; `null` on a processor, and for work of several submissions. */
+    /** The whole in one submission; `null` for work of several submissions, and where `launch` is. */
     sides: Sides | null;
     /** Sum of the kernels' bounds. */
     boundMs: number;
