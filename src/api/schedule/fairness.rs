@@ -1,11 +1,15 @@
 //! Fair shares of the engine, counted in steps: one token of an answer, or one chunk of a prompt. The request with the least work so far is
-//! served first; waiting offsets work, so that no request starves.
+//! served first; waiting offsets work, so that no request starves. Every [`CONTINUED`]th turn belongs to the request that has begun and has
+//! waited longest, so that answers continue while new requests arrive without end.
 //!
-//! A new request therefore begins after at most one turn of [`QUANTUM`] steps for each request that arrived with it. A request with much
-//! work waits for at most [`MOST_AGED`] steps while new ones arrive.
+//! A new request therefore begins after at most one turn of [`QUANTUM`] steps for each request that arrived with it, and a third more. A
+//! request that has begun waits for at most [`CONTINUED`] turns for each such request.
 
 /// Steps after which an answer leaves the engine if a request with less work waits.
 pub const QUANTUM: u64 = 16;
+
+/// Number of turns of which one belongs to a request that has begun.
+pub const CONTINUED: usize = 4;
 
 /// Cap of counted work: requests above it take turns as equals.
 const MOST_WORK: u64 = 256;

@@ -16,7 +16,7 @@ use crate::chat::Tokenizer;
 use crate::engine::{Backend, Batch, Departure, Engine, Event, Left, Meter, RequestControl, Room};
 use crate::error::{Error, Result};
 use fairness::Turn;
-pub use fairness::{MOST_AGED, QUANTUM};
+pub use fairness::{CONTINUED, MOST_AGED, QUANTUM};
 use request::OpenRequest;
 
 /// Priority of a request; batch requests are computed only while no other request can be.
@@ -68,6 +68,14 @@ pub trait Inbox<'a> {
     }
 }
 
+/// A request that waits for a turn.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Next {
+    /// The request with the lowest rank is served first.
+    rank: (Priority, i64),
+    number: usize,
+}
+
 /// Requests of one engine and their progress.
 pub struct Scheduler<'a, I> {
     inbox: I,
@@ -77,6 +85,8 @@ pub struct Scheduler<'a, I> {
     /// Numbers that requests and answers have received so far.
     numbers: usize,
     steps: u64,
+    /// Number of turns so far.
+    begun: usize,
     /// A request that does not fit in memory beside the answers in the batch.
     blocked: Option<usize>,
 }
@@ -84,7 +94,7 @@ pub struct Scheduler<'a, I> {
 impl<'a, I: Inbox<'a>> Scheduler<'a, I> {
     /// Creates a scheduler without requests.
     pub fn new(inbox: I) -> Self {
-        Self { inbox, requests: BTreeMap::new(), turns: BTreeMap::new(), numbers: 0, steps: 0, blocked: None }
+        Self { inbox, requests: BTreeMap::new(), turns: BTreeMap::new(), numbers: 0, steps: 0, begun: 0, blocked: None }
     }
 
     /// Ends the scheduler with all its requests, and returns the source of requests.
@@ -177,11 +187,16 @@ impl<'a, I: Inbox<'a>> Scheduler<'a, I> {
         }
     }
 
-    /// The next request for which `may` is true: highest priority first, then least engine time.
-    fn next_request(&self, may: impl Fn(usize, &OpenRequest<'a>) -> bool) -> Option<usize> {
+    /// The next request for which `may` is true: highest priority first, then least engine time. Every [`CONTINUED`]th turn belongs to the
+    /// interrupted request that has waited longest, which precedes all others of its priority.
+    fn next_request(&self, may: impl Fn(usize, &OpenRequest<'a>) -> bool) -> Option<Next> {
         let waiting = self.requests.iter().filter(|(number, open)| open.waits() && may(**number, open));
-        let rank = |(number, open): &(&usize, &OpenRequest<'a>)| (open.rank(self.steps), **number);
-        waiting.min_by_key(rank).map(|(number, _)| *number)
+        let next = waiting.clone().map(|(&number, open)| Next { rank: open.rank(self.steps), number }).min()?;
+        let priority = next.rank.0;
+        let is_interrupted = |open: &OpenRequest<'a>| open.priority == priority && open.is_interrupted(self.steps);
+        let interrupted = waiting.filter(|(_, open)| is_interrupted(open)).min_by_key(|(_, open)| open.share.served_at);
+        let continued = interrupted.filter(|_| self.begun % CONTINUED == CONTINUED - 1);
+        Some(continued.map_or(next, |(&number, _)| Next { rank: (priority, i64::MIN), number }))
     }
 
     /// Returns whether the request's next answer can be computed together with others.
@@ -200,22 +215,23 @@ impl<'a, I: Inbox<'a>> Scheduler<'a, I> {
 
     /// Answers that leave the batch before the next step: those whose client stops reading, and those that make room for the next request.
     fn leaving<B: Backend>(&self, batch: &Batch<B>, most: usize) -> Vec<usize> {
-        let rank_of = |number: &usize| self.requests.get(number).map(|open| open.rank(self.steps));
+        let rank_of = |turn: &Turn| self.requests.get(&turn.request).map(|open| open.rank(self.steps));
         let is_full = |turn: &Turn| self.requests.get(&turn.request).is_some_and(|open| open.control.is_paused());
         let full: Vec<usize> = self.turns.iter().filter(|(_, turn)| is_full(turn)).map(|(answer, _)| *answer).collect();
         let Some(next) = self.next_request(|_, _| true).filter(|_| full.is_empty()) else { return full };
-        let ranks = || self.turns.values().filter_map(|turn| rank_of(&turn.request));
+        let ranks = || self.turns.values().filter_map(rank_of);
         let over = || self.turns.iter().filter(|(_, turn)| turn.is_over());
         let is_person = |(priority, _): (Priority, i64)| priority == Priority::Person;
-        let is_urgent = rank_of(&next).is_some_and(is_person) && !ranks().all(is_person);
-        let needs_all = !batch.shares() || self.requests.get(&next).is_some_and(|open| !self.can_join(next, open));
-        if is_urgent || needs_all && over().count() > 0 && ranks().all(|rank| Some(rank) > rank_of(&next)) {
+        let is_urgent = is_person(next.rank) && !ranks().all(is_person);
+        let needs_all =
+            !batch.shares() || self.requests.get(&next.number).is_some_and(|open| !self.can_join(next.number, open));
+        if is_urgent || needs_all && over().count() > 0 && ranks().all(|rank| rank > next.rank) {
             return self.turns.keys().copied().collect();
         }
         let joining = self.next_request(|number, open| self.can_join(number, open));
-        if batch.shares() && self.turns.len() >= most && joining.is_some() {
-            let later = over().filter(|(_, turn)| rank_of(&turn.request) > joining.as_ref().and_then(rank_of));
-            let last = later.max_by_key(|(answer, turn)| (rank_of(&turn.request), **answer));
+        if let Some(joining) = joining.filter(|_| batch.shares() && self.turns.len() >= most) {
+            let later = over().filter(|(_, turn)| rank_of(turn) > Some(joining.rank));
+            let last = later.max_by_key(|(answer, turn)| (rank_of(turn), **answer));
             return last.map(|(answer, _)| *answer).into_iter().collect();
         }
         Vec::new()
@@ -231,7 +247,7 @@ impl<'a, I: Inbox<'a>> Scheduler<'a, I> {
             let next = self.next_request(|number, open| batch.is_empty() || self.can_join(number, open));
             let active = self.turns.values().find_map(|turn| self.requests.get(&turn.request));
             let priority = active.map(|open| open.priority);
-            let Some(number) = next else { return };
+            let Some(Next { number, .. }) = next else { return };
             let Some(open) = self.requests.get_mut(&number) else { return };
             if priority.is_some_and(|priority| priority != open.priority) {
                 return;
@@ -257,6 +273,7 @@ impl<'a, I: Inbox<'a>> Scheduler<'a, I> {
             let (answer, control) = (self.numbers, open.control.clone());
             let answering = open.begin_answer(index);
             self.turns.insert(answer, Turn::new(number, index));
+            self.begun += 1;
             let mut tell = |_, event| open.on_event(index, event, tokenizer);
             if let Err(error) = engine.add(batch, answer, answering, control, &mut tell).await {
                 self.fail(engine, batch, number, error);

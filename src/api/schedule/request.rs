@@ -41,6 +41,11 @@ impl<'a> OpenRequest<'a> {
         !self.control.is_paused() && (!self.has_begun || self.next_answer().is_some())
     }
 
+    /// Returns whether it has begun, and none of its answers has been in the batch since a step before `now`.
+    pub(super) fn is_interrupted(&self, now: u64) -> bool {
+        self.has_begun && self.active.is_empty() && self.share.served_at < now
+    }
+
     pub(super) fn next_answer(&self) -> Option<usize> {
         self.run.next(&self.active)
     }

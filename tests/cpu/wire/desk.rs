@@ -26,6 +26,8 @@ pub(super) struct Desk {
 pub(super) struct Received {
     pub(super) control: RequestControl,
     pub(super) frames: Vec<Frame>,
+    /// Steps at which the frames were received.
+    pub(super) heard_at: Vec<usize>,
     pub(super) events: Vec<Event>,
     pub(super) outcome: Option<Result<String>>,
     unread: usize,
@@ -67,7 +69,9 @@ impl Client for Heard {
         let mut received = self.0.borrow_mut();
         match output {
             Output::Frame(frame) => {
+                let now = received.steps.get();
                 received.frames.push(frame);
+                received.heard_at.push(now);
                 received.unread += 1;
                 if !received.is_slow {
                     received.read_all();

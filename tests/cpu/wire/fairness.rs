@@ -2,7 +2,7 @@
 //! answers equal those of single requests.
 
 use ocelli::api::Priority;
-use ocelli::api::schedule::{MOST_AGED, QUANTUM};
+use ocelli::api::schedule::{CONTINUED, MOST_AGED, QUANTUM};
 use ocelli::engine::Speculation;
 use ocelli::kernels::cases::Random;
 use serde_json::{Value, json};
@@ -44,8 +44,9 @@ fn waited(engine: &mut FakeEngine, long: &Value, short: &Value, before: usize) -
 
 /// Most steps that a short question takes after `waiting` other requests, by the tokens of its prompt and of its answer.
 fn bound(waiting: u64, prompt: u64, tokens: u64) -> u64 {
-    // Every turn has a step that begins it and one that ends it.
-    waiting * (QUANTUM + 3) + prompt.div_ceil(CHUNK as u64) + tokens + 8
+    // Some turns belong to answers that have begun. Every turn has a step that begins it and one that ends it.
+    let turns = waiting + waiting.div_ceil(CONTINUED as u64 - 1);
+    turns * (QUANTUM + 3) + prompt.div_ceil(CHUNK as u64) + tokens + 8
 }
 
 #[test]
@@ -93,6 +94,48 @@ fn a_short_question_is_answered_while_others_think() {
             let waited = waited(&mut engine(), &long, &short, before);
             let bound = 2 * bound(waiting, prompt, 4) + 20;
             assert!(waited <= bound, "{waited} of {bound}: {long}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_has_begun_continues_while_short_requests_arrive_without_end() {
+    let long = |more: &Value| chat("Tell me everything", &with(json!({"stream": true, "max_tokens": 300}), more));
+    let alone = long(&json!({"logprobs": true, "top_logprobs": 1}));
+    let short = chat("Hello", &json!({"max_tokens": 4, "logprobs": true}));
+    for (long, short) in
+        [(&alone, &short), (&long(&json!({})), &short), (&long(&json!({})), &chat("Hi", &json!({"max_tokens": 9})))]
+    {
+        for is_one_by_one in [false, true] {
+            for answers in [1, 2] {
+                let mut engine = engine_with(Kind::Attention, Speculation::Off, (CONTEXT, CHUNK), (40, 8));
+                engine.backend().faults.borrow_mut().is_one_by_one = is_one_by_one;
+                let (mut desk, mut clients) = (Desk::default(), Vec::new());
+                let mut submit = |body: &Value, at: usize| {
+                    clients.push(Heard::default());
+                    desk.submit(
+                        run_of(&mut engine, CHAT, body).unwrap(),
+                        Priority::Person,
+                        &clients[clients.len() - 1],
+                        at,
+                    );
+                };
+                (0..answers).for_each(|seed| submit(&with(long.clone(), &json!({"seed": seed})), 0));
+                // More than can be answered, so that at every step some wait.
+                (50..1500).for_each(|at| submit(short, at));
+                run_to_the_end(&mut engine, desk, &clients);
+                for client in &clients[..answers] {
+                    let heard = &client.borrow().heard_at;
+                    println!("{answers} answers, one by one {is_one_by_one}: {:?} steps", heard.last());
+                    assert!(heard.len() > 100 && heard.last() > Some(&150), "{heard:?}");
+                    let gap = heard.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+                    let most = answers * CONTINUED * (QUANTUM as usize + 3);
+                    assert!(
+                        gap <= most,
+                        "{gap} steps of {most}, one by one {is_one_by_one}, {answers} answers: {long}"
+                    );
+                }
+            }
         }
     }
 }
