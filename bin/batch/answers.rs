@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use ocelli::engine::snapshots::open_private;
 use ocelli::package::durable::{folder_of, sync_folder};
 use ocelli::usage::Spent;
 use ocelli::{Error, Result};
@@ -67,7 +68,7 @@ impl Answers {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
         let io = |error: std::io::Error| Error::io(&name, &error);
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
+        let file = open_private(OpenOptions::new().read(true).write(true).truncate(false), path).map_err(io)?;
         let busy = |error: std::fs::TryLockError| match error {
             std::fs::TryLockError::Error(error) => io(error),
             std::fs::TryLockError::WouldBlock => io(std::io::Error::other("another process writes it")),

@@ -97,12 +97,7 @@ impl Gpu {
     /// # Errors
     /// See [`Self::poll`].
     pub(super) fn wait_for(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
-        let wait = |submission_index| wgpu::PollType::Wait { submission_index, timeout: Some(HANG) };
-        match self.poll(wait(submission)) {
-            // A lost device rejects the submission index.
-            Err(Error::Gpu { .. }) => self.poll(wait(None)),
-            waited => waited,
-        }
+        wait_by(submission, |how| self.poll(how))
     }
 
     /// Waits for `work` or until the device is lost.
@@ -132,19 +127,68 @@ impl Gpu {
     pub(super) fn poll(&self, how: wgpu::PollType) -> Result<()> {
         let Ok(webgpu) = self.webgpu() else { return Ok(()) };
         // wgpu 30 panics if the device is lost during the wait (`handle_error_fatal` in `Device::poll`).
-        match catch_unwind(AssertUnwindSafe(|| webgpu.device.poll(how))) {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(wgpu::PollError::Timeout)) => {
-                let reason = format!("the GPU has not finished its work within {} s", HANG.as_secs());
-                self.0.errors.remember(Error::DeviceLost { reason });
-                self.0.errors.take()
+        let polled = catch_unwind(AssertUnwindSafe(|| webgpu.device.poll(how)));
+        outcome(polled).or_else(|error| {
+            if !matches!(error, Error::DeviceLost { .. }) {
+                return Err(error);
             }
-            Ok(Err(error)) => Err(Error::Gpu { stage: "waiting".into(), detail: error.to_string() }),
-            Err(_) => {
-                let reason = "the driver gave up while it was waited for".into();
-                self.0.errors.remember(Error::DeviceLost { reason });
-                self.0.errors.take()
-            }
+            self.0.errors.remember(error);
+            self.0.errors.take()
+        })
+    }
+}
+
+/// Waits by `poll` until `submission`, or else everything submitted, has run.
+fn wait_by<T>(submission: Option<T>, mut poll: impl FnMut(wgpu::wgt::PollType<T>) -> Result<()>) -> Result<()> {
+    let wait = |submission_index| wgpu::wgt::PollType::Wait { submission_index, timeout: Some(HANG) };
+    match poll(wait(submission)) {
+        // A lost device rejects the submission index.
+        Err(Error::Gpu { .. }) => poll(wait(None)),
+        waited => waited,
+    }
+}
+
+/// The result of a wait that ended, timed out or, as an outer error, panicked.
+fn outcome<T>(polled: std::thread::Result<std::result::Result<T, wgpu::PollError>>) -> Result<()> {
+    match polled {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(wgpu::PollError::Timeout)) => {
+            let reason = format!("the GPU has not finished its work within {} s", HANG.as_secs());
+            Err(Error::DeviceLost { reason })
         }
+        Ok(Err(error)) => Err(Error::Gpu { stage: "waiting".into(), detail: error.to_string() }),
+        Err(_) => Err(Error::DeviceLost { reason: "the driver gave up while it was waited for".into() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_hangs_or_panics_is_lost() {
+        let of = |polled| outcome::<()>(polled).map_err(|error| error.code());
+        assert_eq!(of(Ok(Ok(()))), Ok(()));
+        assert_eq!(of(Ok(Err(wgpu::PollError::Timeout))), Err("device-lost"));
+        assert_eq!(of(Err(Box::new("fatal"))), Err("device-lost"));
+        assert_eq!(of(Ok(Err(wgpu::PollError::WrongSubmissionIndex(2, 1)))), Err("gpu"));
+    }
+
+    #[test]
+    fn a_refused_submission_index_is_waited_for_with_all_others_and_only_once() {
+        let wait = |first: &dyn Fn() -> Error| {
+            let mut waits = Vec::new();
+            let waited = wait_by(Some(7), |how| {
+                let wgpu::wgt::PollType::Wait { submission_index, timeout } = how else { return Ok(()) };
+                assert_eq!(timeout, Some(HANG));
+                waits.push(submission_index);
+                Err(first())
+            });
+            (waited.map_err(|error| error.code()), waits)
+        };
+        let refused = || Error::Gpu { stage: "waiting".into(), detail: String::new() };
+        assert_eq!(wait(&refused), (Err("gpu"), vec![Some(7), None]));
+        let lost = || Error::DeviceLost { reason: String::new() };
+        assert_eq!(wait(&lost), (Err("device-lost"), vec![Some(7)]));
     }
 }

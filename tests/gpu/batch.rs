@@ -118,6 +118,13 @@ fn a_batch_that_is_killed_at_any_point_answers_every_request_exactly_once() {
     let codes = ["missing", "stream", "unknown"].map(|id| (told(&expected[id]), expected[id]["status_code"].as_u64()));
     assert_eq!(codes, [("invalid_value", Some(400)), ("invalid_value", Some(400)), ("unknown_url", Some(404))]);
 
+    #[cfg(unix)]
+    {
+        let about = fs::metadata(whole.join("out.jsonl")).expect("answers");
+        let mode = std::os::unix::fs::MetadataExt::mode(&about) & 0o777;
+        assert_eq!(mode, 0o600, "others may not read the answers");
+    }
+
     let path = killed.join("out.jsonl");
     let lines = || fs::read_to_string(&path).map_or(0, |text| text.matches('\n').count());
     let mut kills = 0;

@@ -122,7 +122,7 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
 /// # Errors
 /// The system's error.
 pub fn private_file(path: &Path) -> io::Result<File> {
-    private(OpenOptions::new().write(true).truncate(true), path)
+    open_private(OpenOptions::new().write(true).truncate(true), path)
 }
 
 /// Creates a file or opens it at its end; a new one may be read by its owner only, on systems with owners.
@@ -130,10 +130,14 @@ pub fn private_file(path: &Path) -> io::Result<File> {
 /// # Errors
 /// The system's error.
 pub fn private_append(path: &Path) -> io::Result<File> {
-    private(OpenOptions::new().append(true), path)
+    open_private(OpenOptions::new().append(true), path)
 }
 
-fn private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+/// Creates a file or opens it by `options`; a new one may be read by its owner only, on systems with owners.
+///
+/// # Errors
+/// The system's error.
+pub fn open_private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options.create(true).open(path)

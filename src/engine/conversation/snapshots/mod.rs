@@ -10,6 +10,6 @@ pub mod rates;
 mod recall;
 mod store;
 
-pub use folder::{Folder, private_append, private_file, private_folder};
+pub use folder::{Folder, open_private, private_append, private_file, private_folder};
 pub(in crate::engine) use index::Snapshots;
 pub use store::{Pending, SnapshotStore, StoredFile};
