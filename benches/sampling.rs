@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use ocelli::gpu::{Gpu, Purpose, Recording};
 use ocelli::kernels::sample::Sampling;
-use ocelli::sampling::SamplingOptions;
+use ocelli::sampling::{Past, SamplingOptions};
 
 /// Draws of one submission.
 const DRAWS: usize = 20;
@@ -42,7 +42,7 @@ fn main() {
                 if !row.contains(&filter) {
                     continue;
                 }
-                let sampling = Sampling::new(&gpu, vocab, options, &[]).expect("options");
+                let sampling = Sampling::new(&gpu, vocab, options, Past::default()).expect("options");
                 let mut recording = Recording::new();
                 for _ in 0..DRAWS {
                     sampling.record(&mut recording, &logits, &state).expect("record");

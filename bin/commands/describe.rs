@@ -182,6 +182,7 @@ fn request(args: &DescribeArgs, path: &str, temperature: Option<f32>) -> Result<
         "top_k": sampling.top_k,
         "top_p": sampling.top_p,
         "min_p": sampling.min_p,
+        "repetition_penalty": sampling.repetition_penalty,
         "stop": sampling.stop,
         "seed": sampling.seed,
         "max_tokens": sampling.max_tokens,

@@ -59,14 +59,16 @@ impl SamplingArgs {
         };
         let is_known = !engine.manifest().chat.sampling.are_none();
         let temperature = self.requested_temperature().unwrap_or(if is_known { recommended.temperature } else { 0.0 });
+        let repetition = if temperature == 0.0 { 1.0 } else { recommended.repetition_penalty };
         SamplingOptions {
             temperature,
             top_k: self.top_k.or(recommended.top_k),
             top_p: self.top_p.unwrap_or(recommended.top_p),
             min_p: self.min_p.unwrap_or(recommended.min_p),
             seed: self.seed,
-            // A recommended penalty is meant for sampling; it would change which token is likeliest.
+            // Recommended penalties are meant for sampling; they would change which token is likeliest.
             presence_penalty: if temperature == 0.0 { 0.0 } else { recommended.presence_penalty },
+            repetition_penalty: self.repetition_penalty.unwrap_or(repetition),
             ..recommended
         }
     }
@@ -90,6 +92,9 @@ pub(crate) struct SamplingArgs {
     /// Only tokens with at least this share of the highest probability [default: as recommended, otherwise 0].
     #[arg(long, help_heading = SAMPLING)]
     pub(crate) min_p: Option<f32>,
+    /// Above 1, words of the prompt and of the answer are repeated less often [default: as recommended, otherwise 1].
+    #[arg(long, help_heading = SAMPLING)]
+    pub(crate) repetition_penalty: Option<f32>,
     /// Equal seeds give equal answers.
     #[arg(long, help_heading = SAMPLING, default_value_t = 0)]
     pub(crate) seed: u64,

@@ -1,5 +1,6 @@
 // Logits with bias and penalties, and the random number of each token.
 const FORBIDDEN = 0xff800000u; // minus infinity
+const MOST = 3e36; // a logit that no repetition penalty makes infinite
 
 // Words, because WGSL arithmetic may assume that there is no NaN and no infinity.
 @group(0) @binding(1) var<storage, read> logits: array<u32>; // [vocab], or rows of it
@@ -27,7 +28,9 @@ fn adjusted(token: u32, word: u32) -> f32 {
     return x;
   }
   let a = adjust[token];
-  return x + a.x - select(0.0, a.y * p.frequency + p.presence, a.y > 0.0);
+  let drawn = floor(a.y);
+  let penalised = clamp(x, -MOST, MOST) * select(p.repeated.y, p.repeated.x, x > 0.0);
+  return select(x, penalised, a.y > 0.0 && p.repeated.y != 1.0) + a.x - select(0.0, drawn * p.frequency + p.presence, drawn > 0.0);
 }
 
 // Jarzynski and Olano 2020, Hash Functions for GPU Rendering, https://jcgt.org/published/0009/03/02/

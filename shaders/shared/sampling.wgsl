@@ -18,6 +18,7 @@ struct Params {
   gap: f32, // temperature * ln(min_p): how far below the largest logit min_p reaches
   row: u32, // the first row of logits that is looked at
   masked: u32, // 1: only tokens of the mask
+  repeated: vec2f, // factors of the positive and of the other logits of tokens that were seen
 }
 
 const NONE = 0xffffffffu;

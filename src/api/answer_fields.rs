@@ -45,9 +45,14 @@ pub(super) fn read_sampling(fields: &Fields<'_>, mut options: SamplingOptions) -
     for (name, option) in numbers {
         *option = fields.get(name).map_or(Ok(*option), |field| field.f32())?;
     }
-    // The presence penalty that a model recommends is meant for sampling; it would change which token is likeliest.
+    let repetition = fields.get("repetition_penalty").or_else(|| fields.get("repeat_penalty"));
+    options.repetition_penalty = repetition.as_ref().map_or(Ok(options.repetition_penalty), |field| field.f32())?;
+    // Penalties that a model recommends are meant for sampling; they would change which token is likeliest.
     if options.temperature == 0.0 && fields.get("presence_penalty").is_none() {
         options.presence_penalty = 0.0;
+    }
+    if options.temperature == 0.0 && repetition.is_none() {
+        options.repetition_penalty = 1.0;
     }
     options.top_k = fields.get("top_k").map(|field| field.count()).transpose()?.or(options.top_k);
     if let Some(field) = fields.get("seed") {

@@ -19,7 +19,7 @@ use crate::sampling::SamplingOptions;
 
 /// Supported fields, some of them only with values that have no effect.
 const KNOWN: &str = "safety_identifier user budget messages model stream stream_options max_tokens max_completion_tokens stop temperature top_k top_p min_p \
-                     seed frequency_penalty presence_penalty logit_bias n response_format logprobs top_logprobs modalities \
+                     seed frequency_penalty presence_penalty repetition_penalty repeat_penalty logit_bias n response_format logprobs top_logprobs modalities \
                      tools tool_choice parallel_tool_calls reasoning_effort enable_thinking chat_template_kwargs thinking_budget \
                      thinking_token_budget thinking_budget_tokens truncation";
 /// Accepted fields without effect.

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::sampling::SamplingOptions;
 
 const KNOWN: &str = "user budget prompt model stream stream_options max_tokens stop temperature top_k top_p min_p seed frequency_penalty \
-                     presence_penalty logit_bias n best_of logprobs suffix";
+                     presence_penalty repetition_penalty repeat_penalty logit_bias n best_of logprobs suffix";
 const INERT: &str = "";
 const NOT_YET: &str = "echo";
 

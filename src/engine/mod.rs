@@ -268,6 +268,7 @@ fn options_of(published: &SamplingDefaults) -> SamplingOptions {
         top_p: published.top_p.unwrap_or(open.top_p),
         min_p: published.min_p.unwrap_or(open.min_p),
         presence_penalty: published.presence_penalty.unwrap_or(open.presence_penalty),
+        repetition_penalty: published.repetition_penalty.unwrap_or(open.repetition_penalty),
         ..SamplingOptions::default()
     };
     if options.validate().is_ok() { options } else { open }

@@ -14,7 +14,7 @@ use crate::layers::vision::Pixels;
 use crate::layers::{TextRows, Workspace};
 use crate::model::{DRAFT_ROWS, DryModel};
 use crate::package::manifest::Manifest;
-use crate::sampling::SamplingOptions;
+use crate::sampling::{Past, SamplingOptions};
 use crate::state::{PAGE, State};
 
 /// Storage buffers that every device allows in a kernel. With fewer, less is fused and there are more launches to count.
@@ -160,7 +160,8 @@ impl<'a> Estimate<'a> {
     /// Bytes of the buffers and parameters of a draw.
     fn draw_bytes(&mut self, kv: KvPrecision) -> Result<u64> {
         let device = DryDevice::new(u64::MAX, MAX_BINDINGS);
-        let _drawn = Sampling::new(&device, self.config.text().vocab_size, &demanding(), &[])?.masked(&device)?;
+        let _drawn =
+            Sampling::new(&device, self.config.text().vocab_size, &demanding(), Past::default())?.masked(&device)?;
         let drawn = device.bytes(Purpose::Activations);
         Ok(drawn + allocated(self.text_params(kv)?.draw))
     }

@@ -14,7 +14,7 @@ use crate::kernels::sampling::mask_words;
 use crate::kernels::self_test::check;
 use crate::layers::step::{RESULT, StepHeader, alike};
 use crate::layers::{Form, Pass};
-use crate::sampling::SamplingOptions;
+use crate::sampling::{Past, SamplingOptions};
 use crate::state::{ConversationState, State};
 use crate::state::{Outline, Part};
 
@@ -38,9 +38,9 @@ pub struct Draw {
 
 impl Draw {
     /// Allocates the buffers of an answer's draws; `masked` if some have a mask. Fails like [`Sampling::new`] and [`crate::gpu::Gpu::prepare`].
-    pub fn new(model: &Model, options: &SamplingOptions, drawn: &[u32], masked: bool) -> Result<Self> {
+    pub fn new(model: &Model, options: &SamplingOptions, past: Past<'_>, masked: bool) -> Result<Self> {
         let (gpu, vocab) = (&model.gpu, model.config().vocab_size);
-        let sampling = Sampling::new(gpu, vocab, options, drawn)?;
+        let sampling = Sampling::new(gpu, vocab, options, past)?;
         let sampling = if masked { sampling.masked(gpu)? } else { sampling };
         let mask = vec![0; if masked { mask_words(vocab) } else { 0 }];
         let draw = (0, prepare(model, &sampling)?);
@@ -192,7 +192,7 @@ impl LanguageModel for Model {
         &mut self,
         state: &State,
         options: &SamplingOptions,
-        drawn: &[u32],
+        past: Past<'_>,
         at: LogitsAt,
         mask: Option<MaskFn<'_>>,
     ) -> Result<Draw> {
@@ -203,8 +203,8 @@ impl LanguageModel for Model {
         if let LogitsAt::Chunk(row) = at {
             self.run_head(state, row..row + 1).await?;
         }
-        self.start_draw(state, drawn.len())?;
-        let mut draw = Draw::new(self, options, drawn, mask.is_some())?;
+        self.start_draw(state, past.drawn.len())?;
+        let mut draw = Draw::new(self, options, past, mask.is_some())?;
         if let Some(mask) = mask {
             draw.look_at(self, if let LogitsAt::Step(row) = at { row } else { 0 }, mask)?;
         }

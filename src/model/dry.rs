@@ -14,7 +14,7 @@ use crate::layers::vision::{FeatureRows, Pixels, Tower, TowerMemory};
 use crate::layers::{Decoder, Form, Pass, TextRows, Workspace};
 use crate::package::manifest::Manifest;
 use crate::package::upload::{Selection, unfilled};
-use crate::sampling::SamplingOptions;
+use crate::sampling::{Past, SamplingOptions};
 use crate::state::{PAGE, State};
 
 /// A decoder and a tower whose weights take no memory. Its methods fail like [`Allocator::alloc`] and [`Recording::dispatch`].
@@ -136,7 +136,7 @@ impl DryModel {
     /// The draw after a step.
     pub fn draw(&self, work: &Workspace, options: &SamplingOptions) -> Result<Recording> {
         let mut recording = Recording::on(self.config);
-        let sampling = Sampling::new(&self.device, self.decoder.config.vocab_size, options, &[])?;
+        let sampling = Sampling::new(&self.device, self.decoder.config.vocab_size, options, Past::default())?;
         sampling.record(&mut recording, &work.logits.all(), &work.step.all())?;
         Ok(recording)
     }

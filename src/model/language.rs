@@ -6,7 +6,7 @@ use crate::config::ImageGrid;
 use crate::error::Result;
 use crate::gpu::Buffer;
 use crate::kernels::accept;
-use crate::sampling::SamplingOptions;
+use crate::sampling::{Past, SamplingOptions};
 use crate::state::ConversationState;
 use crate::state::{Outline, Part};
 
@@ -116,13 +116,13 @@ pub trait LanguageModel {
     /// Waits until all submitted work has run.
     async fn wait_idle(&mut self) -> Result<()>;
 
-    /// Begins an answer whose tokens so far are `drawn`: submits the draw of the token after the entries of `state`, from `mask` if there is
-    /// one. [`crate::Error::InvalidRequest`] for options out of range.
+    /// Begins an answer after the tokens of `past`: submits the draw of the token after the entries of `state`, from `mask` if there is one.
+    /// [`crate::Error::InvalidRequest`] for options out of range.
     async fn begin(
         &mut self,
         state: &Self::State,
         options: &SamplingOptions,
-        drawn: &[u32],
+        past: Past<'_>,
         at: LogitsAt,
         mask: Option<MaskFn<'_>>,
     ) -> Result<Self::Draw>;

@@ -4,6 +4,17 @@ use crate::sampling::options::SamplingOptions;
 
 /// Marks the absence of a token.
 pub const NONE: u32 = u32::MAX;
+/// Added to the count of draws of a token in the prompt.
+pub const SEEN: f32 = 0.5;
+
+/// A logit that no repetition penalty makes infinite.
+const MOST: f32 = 3e36;
+
+/// Factors of the positive and of the other logits of tokens that were seen: Keskar et al. 2019, CTRL, <https://arxiv.org/abs/1909.05858>, 4.1,
+/// as in `RepetitionPenaltyLogitsProcessor` of `transformers`.
+pub fn repeated(penalty: f32) -> [f32; 2] {
+    [1.0 / penalty, penalty]
+}
 
 /// Returns true if the options exclude some tokens beforehand.
 pub fn filters(options: &SamplingOptions, vocab: usize) -> bool {
@@ -32,7 +43,7 @@ pub fn tempered(options: &SamplingOptions, logit: f64) -> f64 {
 pub struct Logits<'a> {
     /// The model's logits. `// [vocab]`
     pub raw: &'a [f32],
-    /// Bias, and how often the token was drawn. `// [vocab, 2]` or empty
+    /// Bias, and how often the token was drawn, [`SEEN`] more if the prompt contains it. `// [vocab, 2]` or empty
     pub adjust: &'a [[f32; 2]],
     /// A bit for each allowed token. `// [vocab / 32]`, or empty if all are allowed
     pub mask: &'a [u32],
@@ -48,6 +59,10 @@ impl Logits<'_> {
     pub fn usable(&self, options: &SamplingOptions, id: usize) -> Option<f32> {
         let raw = *self.raw.get(id).filter(|logit| logit.is_finite() && !self.is_masked(id))?;
         let [bias, drawn] = self.adjust.get(id).copied().unwrap_or_default();
+        let is_penalised = drawn > 0.0 && options.repetition_penalty != 1.0;
+        let factor = repeated(options.repetition_penalty)[usize::from(raw <= 0.0)];
+        let raw = if is_penalised { raw.clamp(-MOST, MOST) * factor } else { raw };
+        let drawn = drawn.floor();
         let penalty = if drawn > 0.0 { drawn * options.frequency_penalty + options.presence_penalty } else { 0.0 };
         Some(raw + bias - penalty)
     }

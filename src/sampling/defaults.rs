@@ -21,6 +21,9 @@ pub struct SamplingDefaults {
     /// Taken off a token's logit once it was drawn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub presence_penalty: Option<f32>,
+    /// Divides positive logits of tokens that were seen, and multiplies others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repetition_penalty: Option<f32>,
 }
 
 impl SamplingDefaults {

@@ -5,7 +5,7 @@ mod defaults;
 pub mod options;
 
 pub use defaults::SamplingDefaults;
-pub use options::SamplingOptions;
+pub use options::{Past, SamplingOptions};
 
 use std::cmp::Ordering;
 

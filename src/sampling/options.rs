@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 
-/// Options of the choice of tokens. Names and ranges are those of the OpenAI API; `top_k` and `min_p` are common additions.
+/// Options of the choice of tokens. Names and ranges are those of the OpenAI API; `top_k`, `min_p` and `repetition_penalty` are common additions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SamplingOptions {
     /// Divisor of the logits, 0 to 2. At 0 the most likely token is always chosen.
@@ -21,11 +21,22 @@ pub struct SamplingOptions {
     pub frequency_penalty: f32,
     /// Subtracted from a token's logit if it was sampled before, -2 to 2.
     pub presence_penalty: f32,
+    /// Divides positive logits of tokens that the prompt or the answer contains, and multiplies others, 0.01 to 100; 1 changes nothing.
+    pub repetition_penalty: f32,
     /// Added to the logits of single tokens, -100 to 100.
     pub logit_bias: BTreeMap<u32, f32>,
     /// Number of most likely tokens with log probabilities to return for each token, at most [`MAX_TOP_LOGPROBS`]; `None` for no log
     /// probabilities.
     pub logprobs: Option<usize>,
+}
+
+/// Tokens before a draw.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Past<'a> {
+    /// Tokens of the prompt and, where they are known, of the answer; empty unless there is a repetition penalty.
+    pub seen: &'a [u32],
+    /// Tokens of the answer.
+    pub drawn: &'a [u32],
 }
 
 /// Largest number of most likely tokens for each token.
@@ -42,6 +53,7 @@ impl Default for SamplingOptions {
             seed: 0,
             frequency_penalty: 0.0,
             presence_penalty: 0.0,
+            repetition_penalty: 1.0,
             logit_bias: BTreeMap::new(),
             logprobs: None,
         }
@@ -51,7 +63,8 @@ impl Default for SamplingOptions {
 impl SamplingOptions {
     /// Returns true if bias or penalties change logits.
     pub fn adjusts(&self) -> bool {
-        !self.logit_bias.is_empty() || self.frequency_penalty != 0.0 || self.presence_penalty != 0.0
+        let penalties = [self.frequency_penalty, self.presence_penalty, self.repetition_penalty];
+        !self.logit_bias.is_empty() || penalties != [0.0, 0.0, 1.0]
     }
 
     /// Returns true if filters exclude tokens.
@@ -67,6 +80,7 @@ impl SamplingOptions {
             ("min_p", self.min_p, 0.0, 1.0),
             ("frequency_penalty", self.frequency_penalty, -2.0, 2.0),
             ("presence_penalty", self.presence_penalty, -2.0, 2.0),
+            ("repetition_penalty", self.repetition_penalty, 0.01, 100.0),
         ];
         for (field, value, least, most) in ranges {
             check_range(field, value, least, most)?;

@@ -97,7 +97,7 @@ fn a_full_request_is_read() {
             {"role": "assistant", "content": "They differ.", "refusal": null, "tool_calls": null},
             {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "c.webp", "detail": "low"}}]}],
         "max_tokens": 50, "max_completion_tokens": 50, "stop": ["\n", "END"], "temperature": 0.5, "top_k": 20, "top_p": 0.9,
-        "min_p": 0.05, "seed": -1, "frequency_penalty": 0.25, "presence_penalty": -0.5, "logit_bias": {"50": -100, "7": 1.5},
+        "min_p": 0.05, "seed": -1, "frequency_penalty": 0.25, "presence_penalty": -0.5, "repetition_penalty": 1.25, "logit_bias": {"50": -100, "7": 1.5},
         "n": 3, "response_format": {"type": "text"}, "logprobs": true, "top_logprobs": 20, "user": "u-1", "tools": [], "tool_choice": null,
         "metadata": {"a": "b"}, "store": true, "service_tier": "auto", "modalities": ["text"], "parallel_tool_calls": true
     });
@@ -128,6 +128,7 @@ fn a_full_request_is_read() {
             seed: u64::MAX,
             frequency_penalty: 0.25,
             presence_penalty: -0.5,
+            repetition_penalty: 1.25,
             logit_bias: [(50, -100.0), (7, 1.5)].into(),
             logprobs: Some(20),
         },

@@ -223,11 +223,16 @@ fn generation_settings_and_system_prompt_are_read() {
     let mut files = files(&json!({"model_type": "ministral3", "eos_token_id": 7, "pad_token_id": null}));
     let chat = pollster::block_on(read_settings(&files)).expect("settings").chat;
     assert_eq!((chat.eos_token_ids, chat.pad_token_id, chat.default_system_prompt), (vec![7], None, None));
-    let generation = br#"{"eos_token_id": [2, 9], "do_sample": true, "temperature": 0.15, "top_p": 0.95, "top_k": 0}"#;
+    let generation = br#"{"eos_token_id": [2, 9], "do_sample": true, "temperature": 0.15, "top_p": 0.95, "top_k": 0, "repetition_penalty": 1.05}"#;
     files.0.insert("generation_config.json".into(), generation[..].into());
     files.0.insert("SYSTEM_PROMPT.txt".into(), b"You see."[..].into());
     let chat = pollster::block_on(read_settings(&files)).expect("settings").chat;
-    let sampling = SamplingDefaults { temperature: Some(0.15), top_p: Some(0.95), ..SamplingDefaults::default() };
+    let sampling = SamplingDefaults {
+        temperature: Some(0.15),
+        top_p: Some(0.95),
+        repetition_penalty: Some(1.05),
+        ..SamplingDefaults::default()
+    };
     assert_eq!(chat.sampling, sampling, "a top_k of 0 means none");
     assert_eq!((chat.eos_token_ids, chat.default_system_prompt.as_deref()), (vec![2, 9], Some("You see.")));
     for (template, assumed) in [("{{ '[SYSTEM_PROMPT]' }}..{{ '[INST]' }}", false), ("<|im_start|>{{ role }}", true)] {

@@ -9,6 +9,8 @@ use crate::memory::Fault;
 pub(crate) const NONE: u32 = u32::MAX;
 /// Chunks whose tokens alternate.
 pub(crate) const LANES: usize = 64;
+/// A logit that no repetition penalty makes infinite.
+const MOST: f32 = 3e36;
 /// Minus infinity.
 const FORBIDDEN: u32 = 0xff80_0000;
 
@@ -33,6 +35,7 @@ pub(crate) struct Rules {
     pub(crate) gap: f32,
     pub(crate) row: u32,
     pub(crate) masked: u32,
+    pub(crate) repeated: [f32; 2],
 }
 
 impl Rules {
@@ -130,7 +133,11 @@ impl<'a> Logits<'a> {
             return Logit::Unusable(id as u32 * 2 + u32::from(bits & 0x7f_ffff != 0));
         }
         let Some([bias, drawn]) = self.adjust.get(id) else { return Logit::Usable(*raw) };
-        let penalty = if *drawn > 0.0 { drawn * self.rules.frequency + self.rules.presence } else { 0.0 };
+        let is_penalised = *drawn > 0.0 && self.rules.repeated[1] != 1.0;
+        let factor = self.rules.repeated[usize::from(*raw <= 0.0)];
+        let raw = if is_penalised { raw.clamp(-MOST, MOST) * factor } else { *raw };
+        let drawn = drawn.floor();
+        let penalty = if drawn > 0.0 { drawn * self.rules.frequency + self.rules.presence } else { 0.0 };
         Logit::Usable(raw + bias - penalty)
     }
 }

@@ -13,7 +13,7 @@ use crate::engine::device::features::PromptImages;
 use crate::engine::prompt::{ContextEntry, SizedPicture};
 use crate::error::Result;
 use crate::model::{Input, LanguageModel, LogitsAt, MaskFn};
-use crate::sampling::SamplingOptions;
+use crate::sampling::{Past, SamplingOptions};
 use crate::state::ConversationState;
 use history::{History, PastPass};
 
@@ -275,12 +275,14 @@ impl<M: LanguageModel> Conversation<M> {
         let last = self.entries().len().saturating_sub(1);
         let chunk = self.history.last_pass().filter(|pass| !pass.is_step);
         let at = chunk.map_or(LogitsAt::Step(row), |pass| LogitsAt::Chunk(last - pass.first));
+        let entries = self.entries().iter().filter(|_| options.repetition_penalty != 1.0);
+        let seen: Vec<u32> = entries.filter_map(ContextEntry::token).collect();
         let is_near = self.remembered.is_some_and(|place| place <= last && last - place < NEAR);
         let state = self.state_mut(model)?;
         if !is_near {
             state.checkpoint();
         }
-        model.begin(state, options, drawn, at, mask).await
+        model.begin(state, options, Past { seen: &seen, drawn }, at, mask).await
     }
 
     /// Logits of rows of the last chunk. `// [rows, vocab]`

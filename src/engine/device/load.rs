@@ -25,7 +25,7 @@ use crate::layers::vision::Pixels;
 use crate::memory::{MemoryOptions, Residency, plan, smaller};
 use crate::model::{Draw, LanguageModel};
 use crate::package::manifest::Manifest;
-use crate::sampling::SamplingOptions;
+use crate::sampling::{Past, SamplingOptions};
 
 /// Options for loading a model.
 #[derive(Debug, Clone, Copy)]
@@ -241,7 +241,7 @@ impl Engine {
         model.preallocate(self.conversation.state_mut(model)?).await?;
         // Sampling with penalties takes the most memory.
         let sampling = SamplingOptions { frequency_penalty: 1.0, ..SamplingOptions::default() };
-        let _draw = Draw::new(model, &sampling, &[], true)?;
+        let _draw = Draw::new(model, &sampling, Past::default(), true)?;
         model.wait_idle().await
     }
 }

@@ -32,6 +32,7 @@ const fn recommended(temperature: f32, top_p: f32, presence_penalty: f32) -> Sam
         top_p: Some(top_p),
         min_p: None,
         presence_penalty: Some(presence_penalty),
+        repetition_penalty: None,
     }
 }
 

@@ -126,5 +126,6 @@ fn sampling(metadata: &Metadata) -> SamplingDefaults {
         top_p: number("general.sampling.top_p").map(|value| value as f32),
         min_p: number("general.sampling.min_p").map(|value| value as f32),
         presence_penalty: None,
+        repetition_penalty: number("general.sampling.penalty_repeat").map(|value| value as f32),
     }
 }

@@ -155,6 +155,7 @@ fn sampling(generation: Fields<'_>) -> Result<SamplingDefaults> {
         top_p: number("top_p")?,
         min_p: number("min_p")?,
         presence_penalty: None,
+        repetition_penalty: number("repetition_penalty")?,
     })
 }
 

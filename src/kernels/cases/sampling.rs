@@ -7,7 +7,7 @@ use crate::gpu::Slice;
 use crate::kernels;
 use crate::kernels::sampling::{Rules, Sampling, mask_words};
 use crate::reference;
-use crate::reference::sample_scan::{self as scan, Logits as Known, NONE};
+use crate::reference::sample_scan::{self as scan, Logits as Known, NONE, SEEN};
 use crate::sampling::options::SamplingOptions;
 
 /// Logits of a case.
@@ -53,7 +53,7 @@ struct Scene {
     options: SamplingOptions,
     rules: Rules,
     logits: Vec<f32>,
-    /// Bias and times drawn of each token. `// [vocab, 2]` or empty
+    /// Bias and times drawn of each token, with some that were seen in the prompt. `// [vocab, 2]` or empty
     adjust: Vec<[f32; 2]>,
     /// Mask of allowed tokens. `// [vocab / 32]` or empty
     mask: Vec<u32>,
@@ -66,7 +66,7 @@ impl Scene {
         let rules = Rules::new(vocab, &options)?.of_row(if masked { BEFORE } else { 0 }, masked);
         let logits = shape.numbers(harness, vocab);
         let random = &mut harness.random;
-        let mut adjust = |_| [random.number(), (random.bits() % 4).saturating_sub(1) as f32];
+        let mut adjust = |_| [random.number(), (random.bits() % 8).saturating_sub(3) as f32 * SEEN];
         let adjust = if rules.adjusts() { (0..vocab).map(&mut adjust).collect() } else { Vec::new() };
         let mut mask = vec![0; shape.mask.map_or(0, |_| mask_words(vocab))];
         let may_come = |id: &usize| shape.mask.is_some_and(|may_come| may_come(*id));

@@ -6,9 +6,11 @@
 
 use crate::error::{Error, Result};
 use crate::gpu::{Allocator, Buffer, Purpose, Slice};
-use crate::sampling::options::SamplingOptions;
+use crate::sampling::options::{Past, SamplingOptions};
 
 pub use crate::reference::sample_scan::NONE;
+use crate::reference::sample_scan::{SEEN, repeated};
+
 /// Most chunks that `sample_filter` can list, as in `shared/threshold.wgsl`.
 const MAX_CHUNKS: usize = 2048;
 /// Fewest tokens of a chunk.
@@ -41,6 +43,7 @@ pub struct Rules {
     gap: f32,
     row: u32,
     masked: u32,
+    repeated: [f32; 2],
 }
 
 /// Tokens of a chunk of a vocabulary, and number of chunks.
@@ -91,6 +94,7 @@ impl Rules {
             gap: (f64::from(temperature) * f64::from(min_p).ln()).max(f32::MIN.into()) as f32,
             row: 0,
             masked: 0,
+            repeated: repeated(options.repetition_penalty),
         })
     }
 
@@ -135,7 +139,7 @@ pub struct Sampling {
     pub words: Slice,
     /// Logit of each chunk's winner; its Gumbel number, or with filters the weight of the chunk. `// [chunks, 2]`
     pub values: Slice,
-    /// Bias of each token and how often it was drawn; not read unless the rules adjust logits. `// [vocab, 2]`
+    /// Bias of each token and how often it was drawn, [`SEEN`] more if the prompt contains it; not read unless the rules adjust logits. `// [vocab, 2]`
     pub adjust: Slice,
     /// Allowed tokens, if the rules have a mask: token `i` is bit `i % 32` of word `i / 32`. `// [rows, vocab / 32]` in u32
     pub mask: Slice,
@@ -165,12 +169,12 @@ impl Sampling {
         Ok(Self { rules, words, values, adjust: unread.clone(), mask: unread.clone() })
     }
 
-    /// Buffers for one answer with the tokens `drawn` so far: 16 bytes a chunk, of which there are at most 2048, and with a bias or
+    /// Buffers for one answer after `past`: 16 bytes a chunk, of which there are at most 2048, and with a bias or
     /// penalties 8 bytes a token.
     ///
     /// # Errors
     /// The same as for [`Rules::new`] and [`Allocator::alloc`].
-    pub fn new(gpu: &dyn Allocator, vocab: usize, options: &SamplingOptions, drawn: &[u32]) -> Result<Self> {
+    pub fn new(gpu: &dyn Allocator, vocab: usize, options: &SamplingOptions, past: Past<'_>) -> Result<Self> {
         let rules = Rules::new(vocab, options)?;
         let mut adjust = vec![[0f32; 2]; if rules.adjusts() { vocab } else { 1 }]; // [vocab, (bias, times drawn)]
         for (&id, &bias) in &options.logit_bias {
@@ -178,9 +182,14 @@ impl Sampling {
                 *own = bias;
             }
         }
-        for &id in drawn.iter().filter(|_| rules.adjusts()) {
+        for &id in past.drawn.iter().filter(|_| rules.adjusts()) {
             if let Some([_, times]) = adjust.get_mut(id as usize) {
                 *times += 1.0;
+            }
+        }
+        for &id in past.seen.iter().filter(|_| rules.adjusts()) {
+            if let Some([_, times]) = adjust.get_mut(id as usize) {
+                *times = times.floor() + SEEN;
             }
         }
         let partials = |label| gpu.alloc(label, Purpose::Activations, 8 * u64::from(rules.chunks));

@@ -7,8 +7,8 @@ use std::rc::Rc;
 
 use ocelli::model::{BatchRow, Features, Input, LanguageModel, LogitsAt, MaskFn, Verdict};
 use ocelli::reference::sample::choose;
-use ocelli::reference::sample_scan::Logits;
-use ocelli::sampling::SamplingOptions;
+use ocelli::reference::sample_scan::{Logits, SEEN};
+use ocelli::sampling::{Past, SamplingOptions};
 use ocelli::state::{ConversationState, Outline, Pages, Part};
 
 pub(crate) use super::fake_state::Kind;
@@ -49,6 +49,7 @@ pub(crate) struct FakeModel {
 #[derive(Debug)]
 pub(crate) struct FakeDraw {
     options: SamplingOptions,
+    seen: Vec<u32>,
     drawn: Vec<u32>,
     /// Drawn tokens that have not been read.
     waiting: Vec<u32>,
@@ -76,6 +77,7 @@ impl FakeModel {
         let mut adjust = vec![[0.0; 2]; self.vocab]; // [vocab, 2]
         draw.options.logit_bias.iter().for_each(|(&token, &bias)| adjust[token as usize][0] = bias);
         draw.drawn.iter().for_each(|&token| adjust[token as usize][1] += 1.0);
+        draw.seen.iter().for_each(|&token| adjust[token as usize][1] = adjust[token as usize][1].floor() + SEEN);
         let logits = Logits { raw: &logits, adjust: &adjust, mask: &draw.mask };
         let token = choose(&draw.options, draw.drawn.len() as u32, logits);
         (draw.next, draw.drawn) = (token, [&draw.drawn[..], &[token]].concat());
@@ -157,7 +159,7 @@ impl LanguageModel for FakeModel {
         &mut self,
         state: &FakeState,
         options: &SamplingOptions,
-        drawn: &[u32],
+        past: Past<'_>,
         at: LogitsAt,
         mask: Option<MaskFn<'_>>,
     ) -> Result<FakeDraw> {
@@ -167,7 +169,14 @@ impl LanguageModel for FakeModel {
         self.rows.truncate(row + 1);
         assert_eq!(self.rows.last(), state.seen.last(), "the logits are those of the last entry");
         let options = options.clone();
-        let mut draw = FakeDraw { options, drawn: drawn.to_vec(), waiting: Vec::new(), next: 0, mask: Vec::new() };
+        let mut draw = FakeDraw {
+            options,
+            seen: past.seen.to_vec(),
+            drawn: past.drawn.to_vec(),
+            waiting: Vec::new(),
+            next: 0,
+            mask: Vec::new(),
+        };
         if let Some(mask) = mask {
             draw.mask = vec![0; self.vocab.div_ceil(32)];
             mask(&mut draw.mask)?;

@@ -72,6 +72,7 @@ fn any_request(random: &mut Random) -> Request {
             temperature: 1.3,
             seed: random.bits().into(),
             frequency_penalty: 0.5,
+            repetition_penalty: [1.0, 1.2][below(random, 2) as usize],
             ..SamplingOptions::default()
         },
         _ => SamplingOptions { temperature: 0.0, ..SamplingOptions::default() },

@@ -150,6 +150,7 @@ fn any_request(random: &mut Random) -> Value {
         2 => json!({"stream": true}),
         3 => json!({"stream": true, "logprobs": true, "top_logprobs": 1}),
         4 => json!({"temperature": 0}),
+        5 => json!({"repetition_penalty": 1.3}),
         _ => json!({}),
     };
     request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

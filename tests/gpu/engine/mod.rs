@@ -235,6 +235,7 @@ fn a_shorter_answer_is_the_beginning_of_a_longer_one() {
             top_p: 0.9,
             frequency_penalty: 0.7,
             presence_penalty: 0.3,
+            repetition_penalty: 1.1,
             ..SamplingOptions::default()
         };
         for sampling in [greedy, SamplingOptions { seed: 11, ..SamplingOptions::default() }, filtered] {

@@ -4,7 +4,7 @@ use ocelli::config::KvPrecision;
 use ocelli::gpu::Gpu;
 use ocelli::layout::Layout;
 use ocelli::model::{BatchRow, Draw, Input, LanguageModel, LogitsAt, Model};
-use ocelli::sampling::SamplingOptions;
+use ocelli::sampling::{Past, SamplingOptions};
 use ocelli::state::{ConversationState, PAGE, State};
 
 use crate::device::{self, Random};
@@ -36,7 +36,7 @@ async fn begin(model: &mut Model, length: usize, seed: u64) -> Under {
         model.forward(&mut state, chunk, None).await.expect("a chunk");
         last = chunk.len() - 1;
     }
-    let draw = model.begin(&state, &options(seed), &[], LogitsAt::Chunk(last), None).await;
+    let draw = model.begin(&state, &options(seed), Past::default(), LogitsAt::Chunk(last), None).await;
     let mut draw = draw.expect("a draw");
     let tokens = vec![model.read_token(&mut draw).await.expect("a token")];
     Under { state, draw, tokens }

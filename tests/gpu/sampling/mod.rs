@@ -8,7 +8,7 @@ use crate::device;
 use ocelli::Error;
 use ocelli::gpu::{Allocator, Purpose, Recording};
 use ocelli::kernels::sample::{Sampling, read};
-use ocelli::sampling::SamplingOptions;
+use ocelli::sampling::{Past, SamplingOptions};
 
 const NONE: f32 = f32::NEG_INFINITY;
 const LOGITS: [f32; 8] = [1.0, 3.0, 2.5, -1.0, 0.0, 2.0, 3.0, -4.0];
@@ -21,8 +21,12 @@ fn options() -> SamplingOptions {
 
 /// The first words of the state after each of some draws from the same logits, all in one submission.
 fn states(options: &SamplingOptions, logits: &[f32], draws: usize) -> Vec<[u32; 3]> {
+    states_after(Past::default(), options, logits, draws)
+}
+
+fn states_after(past: Past<'_>, options: &SamplingOptions, logits: &[f32], draws: usize) -> Vec<[u32; 3]> {
     let gpu = device::gpu();
-    let sampling = Sampling::new(gpu, logits.len(), options, &[]).unwrap();
+    let sampling = Sampling::new(gpu, logits.len(), options, past).unwrap();
     let logits = gpu.upload("logits", Purpose::Activations, logits).unwrap().all();
     let state = gpu.upload("state", Purpose::Activations, &[9u32, 100, 0, 77]).unwrap();
     let results = gpu.alloc("results", Purpose::Activations, 16 * draws as u64).unwrap();

@@ -29,6 +29,7 @@ fn options_out_of_range_are_named() {
     assert_eq!(wrong(&|o| o.top_k = Some(0)), "top_k");
     assert_eq!(wrong(&|o| o.frequency_penalty = 2.5), "frequency_penalty");
     assert_eq!(wrong(&|o| o.presence_penalty = -2.5), "presence_penalty");
+    assert_eq!(wrong(&|o| o.repetition_penalty = 0.0), "repetition_penalty");
     assert_eq!(wrong(&|o| o.logit_bias = BTreeMap::from([(7, 101.0)])), "logit_bias.7");
     assert!(SamplingOptions { temperature: 2.0, top_p: 0.0, min_p: 1.0, ..options() }.validate().is_ok());
 }

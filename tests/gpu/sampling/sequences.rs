@@ -5,9 +5,9 @@ use ocelli::gpu::{Purpose, Recording};
 use ocelli::kernels::sample::Sampling;
 use ocelli::reference::sample::choose;
 use ocelli::reference::sample_scan::Logits;
-use ocelli::sampling::SamplingOptions;
+use ocelli::sampling::{Past, SamplingOptions};
 
-use super::{LOGITS, NONE, chi_square, count, draw, options, softmax};
+use super::{LOGITS, NONE, chi_square, count, draw, options, softmax, states_after};
 use crate::device::{Random, gpu};
 
 /// The tokens by the definition.
@@ -25,7 +25,8 @@ fn defined(options: &SamplingOptions, logits: &[f32], draws: usize) -> Vec<u32> 
 /// Some options of every kind.
 fn variety(seed: u64) -> Vec<SamplingOptions> {
     let plain = SamplingOptions { seed, ..SamplingOptions::default() };
-    let talkative = SamplingOptions { frequency_penalty: 0.7, presence_penalty: 0.3, ..plain.clone() };
+    let talkative =
+        SamplingOptions { frequency_penalty: 0.7, presence_penalty: 0.3, repetition_penalty: 1.1, ..plain.clone() };
     let mut biased = SamplingOptions { top_k: Some(20), ..talkative.clone() };
     biased.logit_bias = [(0, 6.5), (3, -100.0)].into();
     vec![
@@ -83,7 +84,7 @@ fn tokens_do_not_depend_on_how_they_are_submitted() {
     for options in variety(7) {
         let together = draw(&options, &logits, 12);
         let gpu = gpu();
-        let sampling = Sampling::new(gpu, logits.len(), &options, &[]).unwrap();
+        let sampling = Sampling::new(gpu, logits.len(), &options, Past::default()).unwrap();
         let logits = gpu.upload("logits", Purpose::Activations, &logits).unwrap().all();
         let state = gpu.upload("state", Purpose::Activations, &[0u32; 4]).unwrap().all();
         let mut recording = Recording::new();
@@ -118,6 +119,29 @@ fn penalties_count_drawn_tokens() {
     let tokens = draw(&keeps, &[0.0; 40], 100);
     assert!(tokens[..5].iter().any(|token| *token != tokens[99]), "{tokens:?}");
     assert!(tokens[50..].iter().all(|token| *token == tokens[99]), "{tokens:?}");
+}
+
+#[test]
+fn a_repetition_penalty_divides_positive_logits_of_tokens_in_prompt_and_answer_and_multiplies_others() {
+    let greedy = |penalty| SamplingOptions { temperature: 0.0, repetition_penalty: penalty, ..options() };
+    let after = |past, options: &SamplingOptions, logits: &[f32]| -> Vec<u32> {
+        states_after(past, options, logits, 4).iter().map(|state| state[0]).collect()
+    };
+    let (nothing, prompt) = (Past::default(), Past { seen: &[0, 0], drawn: &[] });
+    let logits = [2.0, 1.5, 1.25, -1.0];
+    assert_eq!(after(nothing, &greedy(1.0), &logits), [0; 4]);
+    // 2, 1.5, 1.25 -> 1, 1.5, 1.25 -> 1, 0.75, 1.25 -> 1, 0.75, 0.625; further draws change nothing.
+    assert_eq!(after(nothing, &greedy(2.0), &logits), [0, 1, 2, 0]);
+    assert_eq!(after(prompt, &greedy(2.0), &logits), [1, 2, 0, 0]);
+    // -1, -1.5, -1.75 -> -2, -1.5, -1.75 -> -2, -3, -1.75 -> -2, -3, -3.5
+    assert_eq!(after(nothing, &greedy(2.0), &[-1.0, -1.5, -1.75]), [0, 1, 2, 0]);
+    assert_eq!(after(nothing, &greedy(0.5), &[1.0, 1.5, -0.1]), [1; 4]);
+    // The other penalties count draws, not tokens of the prompt.
+    let both = SamplingOptions { presence_penalty: 0.5, ..greedy(1.5) };
+    assert_eq!(after(prompt, &both, &[3.0, 1.9, 0.0]), [0, 1, 0, 0]);
+    let resumed = Past { seen: &[0, 1], drawn: &[1] };
+    assert_eq!(after(resumed, &both, &[1.0, 2.0, 0.6])[0], 1);
+    assert_eq!(after(resumed, &both, &[1.5, 2.0, 0.9])[0], 0);
 }
 
 /// The first and the second draw of many pairs: the second uses the logits after both penalties for the first token.
@@ -163,8 +187,8 @@ fn bias_moves_single_tokens() {
     assert!(chi_square(&counts, &softmax(&raised, 1.0)) < super::UNLIKELY);
     // A bias does not allow forbidden tokens.
     assert_eq!(count(&biased(&[(0, 100.0)]), &[NONE, 0.0], 50), [0, 50]);
-    let error = Sampling::new(gpu(), LOGITS.len(), &biased(&[(8, 1.0)]), &[]).unwrap_err();
+    let error = Sampling::new(gpu(), LOGITS.len(), &biased(&[(8, 1.0)]), Past::default()).unwrap_err();
     assert_eq!(error, Error::request("logit_bias.8", "the model has no such token"));
     let wrong = SamplingOptions { top_p: 1.5, ..options() };
-    assert_eq!(Sampling::new(gpu(), 8, &wrong, &[]).unwrap_err().code(), "invalid-request");
+    assert_eq!(Sampling::new(gpu(), 8, &wrong, Past::default()).unwrap_err().code(), "invalid-request");
 }

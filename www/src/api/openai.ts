@@ -167,6 +167,8 @@ export interface ChatCompletionRequest {
   frequency_penalty?: number | null;
   /** From -2 to 2. */
   presence_penalty?: number | null;
+  /** From 0.01 to 100: divides positive logits of tokens that the prompt or the answer contains, and multiplies others. Default 1. */
+  repetition_penalty?: number | null;
   /** By token id, from -100 to 100. */
   logit_bias?: Record<string, number> | null;
   /** `auto` drops the oldest turns of a conversation that is too long, see `docs/api.md`. Default `disabled`. */

@@ -52,7 +52,13 @@ pub(crate) fn rows() -> Vec<Case> {
     let plain = SamplingOptions { seed: 0x1234_5678_9abc_def0, ..SamplingOptions::default() };
     let draw = |options: &SamplingOptions, drawn| Draw { options: options.clone(), drawn };
     let greedy = SamplingOptions { temperature: 0.0, ..plain.clone() };
-    let warm = SamplingOptions { temperature: 1.7, frequency_penalty: 0.5, presence_penalty: -0.25, ..plain.clone() };
+    let warm = SamplingOptions {
+        temperature: 1.7,
+        frequency_penalty: 0.5,
+        presence_penalty: -0.25,
+        repetition_penalty: 1.25,
+        ..plain.clone()
+    };
     let cold = SamplingOptions { temperature: 1e-30, ..plain.clone() };
     let few = SamplingOptions { top_k: Some(40), ..plain.clone() };
     let nucleus = SamplingOptions { top_p: 0.9, temperature: 0.8, ..plain.clone() };
