@@ -64,7 +64,7 @@ main() {
     package) setup_build; setup_test; build_package; test_package ;;
     check) setup_build; check ;;
     test) setup_build; setup_test; if (($#)); then test_some "$@"; else run_tests; fi ;;
-    test-all) setup_build; setup_test; test_all ;;
+    test-all) setup_build; setup_test; setup_processors; test_all ;;
     clients) setup_rust; clients "$@" ;;
     docs) docs ;;
     notices) notices ;;
@@ -182,6 +182,16 @@ setup_test() {
   # Completions are loaded into it.
   has zsh || apt_install zsh
 }
+
+# An emulated Arm and a compiler for it.
+setup_processors() {
+  has_neon || return 0
+  apt_install qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+  rustup target add aarch64-unknown-linux-gnu || rustup target add --toolchain stable aarch64-unknown-linux-gnu
+}
+
+# Other systems have other packages, and an Arm needs no emulation.
+has_neon() { [[ $(uname -sm) == "Linux x86_64" ]] && has apt-get; }
 
 # Mesa has a software device for the tests that run kernels, and RADV for tests that only compile them.
 setup_gpu() {
@@ -440,12 +450,42 @@ test_native() {
   test_changed isa "--test isa" $kernels tests/isa
 }
 
-# The tests of devices on the processor itself, except those of shaders, of drivers, and of what they count.
+# The tests of devices on the processor itself, or those that the arguments select, except those of shaders, of drivers, and of what they count.
 test_on_processor() {
   local skipped=(batch:: counters:: engine::compile engine::tuning folders:: in_every_tier kernels::alone model::hardware power:: races:: self_test:: serve::
     by_the_processor to_the_processor a_pass_gives a_pass_of_a_model a_plan_is_tight growing_takes nothing_is_guessed only_the_likeliest passes_are_judged_anew)
-  say "the tests of devices on the processor"
-  OCELLI_DEVICE=cpu OCELLI_THREADS=1 cargo_native test --test gpu -- "${skipped[@]/#/--skip=}"
+  say "the tests of devices on the processor${OCELLI_ISA:+ with $OCELLI_ISA}"
+  OCELLI_DEVICE=cpu OCELLI_THREADS=1 cargo_native test --test gpu -- "$@" "${skipped[@]/#/--skip=}"
+}
+
+# Kernels, draws and models with each instruction set but the fastest, with which all tests run.
+test_instruction_sets() {
+  local said set sets
+  # The refusal of an unknown set names those that there are, the fastest first.
+  said=$(OCELLI_DEVICE=cpu OCELLI_ISA=none target/debug/ocelli inspect www/models/demo --device 2>&1) || true
+  sets=${said#*no instruction set none, only }
+  [[ $sets != "$said" ]] || fail "no instruction sets in: $said"
+  for set in ${sets//,/}; do
+    [[ $set == "${sets%%,*}" ]] || OCELLI_ISA=$set test_on_processor kernels:: model:: sampling:: vision::
+  done
+}
+
+# The kernels of processors with the address sanitizer, which detects accesses beyond a buffer.
+test_sanitized() {
+  say "the kernels of processors with the address sanitizer"
+  RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address --cfg sanitized" cargo test --locked --package ocelli-cpu --lib --tests \
+    --target x86_64-unknown-linux-gnu --target-dir target/sanitized
+}
+
+# The kernels of processors with NEON, on two emulated processors: one has dot products, the other has not.
+test_neon() {
+  local target=aarch64-unknown-linux-gnu processor
+  for processor in max cortex-a72; do
+    say "the kernels of processors with NEON on an emulated $processor"
+    CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+      CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64-static -cpu $processor -L /usr/aarch64-linux-gnu" \
+      cargo test --locked --package ocelli-cpu --lib --tests --target $target --target-dir target/neon
+  done
 }
 
 # Runs `cargo test` with the arguments $2, unless it passed before with the same inputs (the other arguments).
@@ -460,6 +500,9 @@ test_changed() {
 test_all() {
   export OCELLI_TESTS=all
   run_tests
+  test_instruction_sets
+  if [[ $(uname -sm) == "Linux x86_64" ]]; then test_sanitized; fi
+  if has_neon; then test_neon; fi
   say "documentation of the crates"
   RUSTDOCFLAGS=-Dwarnings cargo doc --locked --quiet --no-deps --lib --package ocelli --package ocelli-cpu --package ocelli-grammar --package ocelli-pictures --package ocelli-synth
   build_package

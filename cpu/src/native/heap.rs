@@ -27,6 +27,8 @@ impl Heap {
         unsafe {
             let at = first.add(past);
             at.sub(BEFORE).cast::<usize>().write(first as usize);
+            #[cfg(sanitized)]
+            sanitizer::__asan_poison_memory_region(at.add(bytes as usize), ALIGNMENT - past);
             Some(at as u64)
         }
     }
@@ -50,4 +52,12 @@ impl Heap {
 fn layout(bytes: u64) -> Option<Layout> {
     let room = usize::try_from(bytes).ok()?.checked_add(ALIGNMENT)?;
     Layout::from_size_align(room, BEFORE).ok()
+}
+
+/// The address sanitizer: it reports accesses to what is between the end of a buffer and that of its allocation.
+#[cfg(sanitized)]
+mod sanitizer {
+    unsafe extern "C" {
+        pub(super) fn __asan_poison_memory_region(at: *const u8, bytes: usize);
+    }
 }

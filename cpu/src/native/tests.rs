@@ -49,54 +49,59 @@ fn every_number_of_threads_gives_the_same_bits() {
 
 #[test]
 fn launches_beyond_their_spans_are_faults() {
-    let machine = Machine::new(InstructionSet::SCALAR, 2).expect("threads");
-    let spans = [&[1.0; 8][..], &[0.0; 8], &[1.0; 4]].map(|it| buffer(&machine, it));
-    for (rows, width) in [(3, 4), (1, 8), (u32::MAX, 4), (u32::MAX, u32::MAX)] {
-        let result = machine.run(&norm(spans, rows, width), &mut None);
-        assert_eq!(result, Err(Fault::OutOfBounds), "{rows} {width}");
+    for set in InstructionSet::detected() {
+        let machine = Machine::new(set, 2).expect("threads");
+        let spans = [&[1.0; 8][..], &[0.0; 8], &[1.0; 4]].map(|it| buffer(&machine, it));
+        for (rows, width) in [(3, 4), (1, 8), (u32::MAX, 4), (u32::MAX, u32::MAX)] {
+            let result = machine.run(&norm(spans, rows, width), &mut None);
+            assert_eq!(result, Err(Fault::OutOfBounds), "{rows} {width}");
+        }
+        assert_eq!(machine.run(&norm(spans, 2, 4), &mut None), Ok(()), "faults leave the threads usable");
+        assert!(numbers(&machine, spans[1]).iter().all(|y| (y - 1.0).abs() < 1e-4));
     }
-    assert_eq!(machine.run(&norm(spans, 2, 4), &mut None), Ok(()), "faults leave the threads usable");
-    assert!(numbers(&machine, spans[1]).iter().all(|y| (y - 1.0).abs() < 1e-4));
 }
 
 #[test]
 fn launches_with_more_work_than_memory_are_faults() {
-    let machine = Machine::new(InstructionSet::SCALAR, 1).expect("a thread");
-    let buffers = [(); 5].map(|()| buffer(&machine, &[0.0; 512]));
-    let run = |op: Op, params: &[u32], grid: [u32; 3]| {
-        let mut job = Job::default();
-        job.launch(op, params, grid, buffers.into_iter());
-        machine.run(&job, &mut None)
-    };
-    let scores = Scores { is_windowed: false, is_capped: false };
-    // All keys are the same: a stride of 0.
-    let of_rows = Op::Attention { head_dim: 4, source: Source::Rows, held: Held::F32, is_gated: false, scores };
-    let attention = |keys: u32, stride4: u32| [1, keys, 1, 0, 0, 0, 1, 0, stride4, 0, stride4, 0, 1, 0];
-    assert_eq!(run(of_rows, &attention(128, 1), [1, 1, 1]), Ok(()));
-    assert_eq!(run(of_rows, &attention(u32::MAX, 0), [1, 1, 1]), Err(Fault::OutOfBounds));
-    // Splits that all write the same result.
-    let of_step = Op::AttentionStep { head_dim: 4, held: Held::F32, results: Results::Plain, scores, tile: 64 };
-    let step = |splits: u32| [1, 1, 1, splits, 0, 1, 0, 0, 0];
-    assert_eq!(run(of_step, &step(1), [1, 1, 1]), Ok(()));
-    assert_eq!(run(of_step, &step(1 << 24), [1, 1, 1]), Err(Fault::OutOfBounds));
-    // Patches of no channels.
-    let merge = |merge: u32, channels: u32| [1, 1, merge, channels, 0];
-    assert_eq!(run(Op::Plain(Plain::PatchMerge), &merge(2, 4), [1, 1, 1]), Ok(()));
-    assert_eq!(run(Op::Plain(Plain::PatchMerge), &merge(u32::MAX, 0), [1, 1, 1]), Err(Fault::OutOfBounds));
+    for set in InstructionSet::detected() {
+        let machine = Machine::new(set, 1).expect("a thread");
+        let buffers = [(); 5].map(|()| buffer(&machine, &[0.0; 512]));
+        let run = |op: Op, params: &[u32], grid: [u32; 3]| {
+            let mut job = Job::default();
+            job.launch(op, params, grid, buffers.into_iter());
+            machine.run(&job, &mut None)
+        };
+        let scores = Scores { is_windowed: false, is_capped: false };
+        // All keys are the same: a stride of 0.
+        let of_rows = Op::Attention { head_dim: 4, source: Source::Rows, held: Held::F32, is_gated: false, scores };
+        let attention = |keys: u32, stride4: u32| [1, keys, 1, 0, 0, 0, 1, 0, stride4, 0, stride4, 0, 1, 0];
+        assert_eq!(run(of_rows, &attention(128, 1), [1, 1, 1]), Ok(()));
+        assert_eq!(run(of_rows, &attention(u32::MAX, 0), [1, 1, 1]), Err(Fault::OutOfBounds));
+        // Splits that all write the same result.
+        let of_step = Op::AttentionStep { head_dim: 4, held: Held::F32, results: Results::Plain, scores, tile: 64 };
+        let step = |splits: u32| [1, 1, 1, splits, 0, 1, 0, 0, 0];
+        assert_eq!(run(of_step, &step(1), [1, 1, 1]), Ok(()));
+        assert_eq!(run(of_step, &step(1 << 24), [1, 1, 1]), Err(Fault::OutOfBounds));
+        // Patches of no channels.
+        let merge = |merge: u32, channels: u32| [1, 1, merge, channels, 0];
+        assert_eq!(run(Op::Plain(Plain::PatchMerge), &merge(2, 4), [1, 1, 1]), Ok(()));
+        assert_eq!(run(Op::Plain(Plain::PatchMerge), &merge(u32::MAX, 0), [1, 1, 1]), Err(Fault::OutOfBounds));
+    }
 }
 
 #[test]
 fn a_panic_of_a_kernel_ends_the_job_and_leaves_the_threads_usable() {
     let width = 100_u32;
-    for threads in [1, 2, 3] {
-        let machine = Machine::new(InstructionSet::SCALAR, threads).expect("threads");
+    let sets = InstructionSet::detected();
+    for (set, threads) in sets.into_iter().flat_map(|set| [1, 2, 3].map(|threads| (set, threads))) {
+        let machine = Machine::new(set, threads).expect("threads");
         let spans = [8 * width, 8 * width, width].map(|len| buffer(&machine, &vec![1.0; len as usize]));
         // A lane layout whose groups do not divide a row.
         let mut job = Job::default();
         job.launch(Op::RmsNorm { adds: false, scales: false }, &[width / 4, 0, 1], [8, 1, 1], spans.into_iter());
         for _ in 0..3 {
-            assert_eq!(machine.run(&job, &mut None), Err(Fault::Panicked), "{threads}");
-            assert_eq!(machine.run(&norm(spans, 8, width), &mut None), Ok(()), "{threads}");
+            assert_eq!(machine.run(&job, &mut None), Err(Fault::Panicked), "{set:?} {threads}");
+            assert_eq!(machine.run(&norm(spans, 8, width), &mut None), Ok(()), "{set:?} {threads}");
         }
     }
 }

@@ -52,7 +52,9 @@ fn open(threads: Option<usize>) -> Result<Arc<dyn Host>> {
     let is_wanted = |set: &&InstructionSet| wanted.as_ref().is_none_or(|name| set.name().eq_ignore_ascii_case(name));
     let unavailable = |reason: String| Error::WebgpuUnavailable { reason };
     let set = sets.iter().find(is_wanted).ok_or_else(|| {
-        unavailable(format!("this processor has no instruction set {}", wanted.clone().unwrap_or_default()))
+        let names: Vec<_> = sets.iter().map(|set| set.name()).collect();
+        let wanted = wanted.clone().unwrap_or_default();
+        unavailable(format!("this processor has no instruction set {wanted}, only {}", names.join(", ")))
     })?;
     let machine = Machine::new(*set, threads).map_err(|error| unavailable(error.to_string()))?;
     Ok(Arc::new(NativeHost(machine)))
