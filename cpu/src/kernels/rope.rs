@@ -33,7 +33,8 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     let p: Params = launch.params()?;
     let [tokens, heads, q_heads, kv_heads] = [p.tokens, p.heads, p.q_heads, p.kv_heads].map(|size| size as usize);
     let (dim, stride) = (p.half_dim4 as usize * 8, p.stride4 as usize * 4);
-    if dim > MAX_DIM || heads.checked_mul(dim).is_none_or(|width| width > stride) || held == Held::Int8 {
+    // Heads of no numbers would be work without memory.
+    if dim == 0 || dim > MAX_DIM || heads.checked_mul(dim).is_none_or(|width| width > stride) || held == Held::Int8 {
         return Err(Fault::OutOfBounds);
     }
     let x: &[f32] = launch.input(0, [tokens, stride])?; // [tokens, stride]

@@ -82,6 +82,11 @@ fn launches_with_more_work_than_memory_are_faults() {
         let step = |splits: u32| [1, 1, 1, splits, 0, 1, 0, 0, 0];
         assert_eq!(run(of_step, &step(1), [1, 1, 1]), Ok(()));
         assert_eq!(run(of_step, &step(1 << 24), [1, 1, 1]), Err(Fault::OutOfBounds));
+        // Heads of no numbers.
+        let of_heads = Op::Rope { is_rotated: false, has_norms: false, held: Held::F32 };
+        let heads = |heads: u32, half_dim4: u32| [8, heads, 1, 1, half_dim4, 6, 0];
+        assert_eq!(run(of_heads, &heads(3, 1), [1, 1, 1]), Ok(()));
+        assert_eq!(run(of_heads, &heads(u32::MAX, 0), [1, 1, 1]), Err(Fault::OutOfBounds));
         // Patches of no channels.
         let merge = |merge: u32, channels: u32| [1, 1, merge, channels, 0];
         assert_eq!(run(Op::Plain(Plain::PatchMerge), &merge(2, 4), [1, 1, 1]), Ok(()));
