@@ -2,7 +2,8 @@
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /source
 COPY . .
-RUN cargo build --locked --release --bin ocelli
+# The page, if `./build.sh build` has made it.
+RUN if [ -f target/page.pack ]; then export OCELLI_PAGE=target/page.pack; fi; cargo build --locked --release --bin ocelli
 
 FROM debian:bookworm-slim
 # libvulkan1 finds a GPU if the container was given one (--device /dev/dri); without one the processor computes.

@@ -14,6 +14,8 @@ wasm_target_dir=target/wasm-local
 wasm_flags=
 wasm_passes=
 glue=www/dist/ocelli/wasm
+# The page as the command has it in it.
+packed=$PWD/target/page.pack
 
 usage() {
   cat <<'TEXT'
@@ -21,6 +23,7 @@ usage: ./build.sh VERB
   setup            install missing tools
   build            the wasm modules and the page, compiled quickly, into www/dist
   serve [PORT]     build, then serve the page (default port 8080)
+  command          the command with the page in it, for `ocelli serve`: target/release/ocelli
   package          the npm package with small wasm modules, into www/dist, and its tests, which bound its size
   check            format, lints, types and the tests that need neither a GPU nor a browser
   test             format, lints, native tests, page tests in Chromium, and in Firefox those that depend on the browser; CI runs this
@@ -61,6 +64,7 @@ main() {
     setup) setup_build; setup_test ;;
     build) setup_build; build_all ;;
     serve) setup_build; build_all; serve "$@" ;;
+    command) setup_build; build_command ;;
     package) setup_build; setup_test; build_package; test_package ;;
     check) setup_build; check ;;
     test) setup_build; setup_test; if (($#)); then test_some "$@"; else run_tests; fi ;;
@@ -307,11 +311,19 @@ build_module_glue() {
 }
 
 build_page() {
-  local inputs=("$glue" www/src www/page www/models www/build.mjs www/package.json www/package-lock.json www/tsconfig.types.json)
-  [[ -f www/dist/index.html ]] && unchanged page "${inputs[@]}" && return
+  local inputs=("$glue" www/src www/page www/models www/build.mjs www/pack.mjs www/headers.mjs www/server.mjs www/package.json www/package-lock.json
+    www/tsconfig.types.json)
+  [[ -f www/dist/index.html && -f $packed ]] && unchanged page "${inputs[@]}" && return
   say "building the npm package and the page"
-  (cd www && node build.mjs)
+  (cd www && node build.mjs && node pack.mjs "$packed")
   done_with page "${inputs[@]}"
+}
+
+build_command() {
+  build_all
+  say "building the command with the page in it"
+  OCELLI_PAGE=$packed cargo build --locked --release --bin ocelli
+  say "target/release/ocelli"
 }
 
 # The npm package: every kilobyte is downloaded by every visitor, so its modules are compiled for size.
@@ -333,6 +345,7 @@ serve() { node www/serve.mjs "${1:-8080}"; }
 # `cargo` with clippy instead of the compiler: one compilation of the workspace serves lints, tests and the command. The packages are always
 # the same, because the features of shared dependencies follow from them and each set of features is another compilation.
 cargo_native() {
+  [[ ! -f $packed ]] || local -x OCELLI_PAGE=$packed
   RUSTC_WORKSPACE_WRAPPER=$(rustup which clippy-driver) CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__ \
     cargo "$1" --locked --package ocelli --package ocelli-command --package ocelli-cpu --package ocelli-grammar "${@:2}"
 }
@@ -420,6 +433,8 @@ run_tests() {
   check_dependencies
   say "the wasm modules and the page, beside the native tests: building; output of the first in target/page.log"
   mkdir -p target
+  # The command has the page in it, and would be compiled twice without one.
+  [[ -f $packed ]] || build_all
   build_all >target/page.log 2>&1 &
   local page=$!
   cargo_native build --all-targets

@@ -14,6 +14,7 @@ mod batch;
 mod commands;
 mod lanes;
 mod mcp;
+mod page;
 mod pull;
 mod serve;
 mod shared;

@@ -22,7 +22,7 @@ async function buildPackage() {
     if (entry !== "wasm") await rm(join(dist, "ocelli", entry), { recursive: true });
   }
   execFileSync(join(www, "node_modules/.bin/tsc"), ["-p", "tsconfig.types.json"], { cwd: www, stdio: "inherit" });
-  await build({ ...shared, entryPoints: ["src/index.ts"], outdir: "dist/ocelli", minifyWhitespace: true });
+  await build({ ...shared, entryPoints: ["src/index.ts"], outdir: "dist/ocelli", minify: true });
   await buildWorker("src/worker.ts", "dist/ocelli/worker.js", (name) => name);
   await build({
     ...shared,
@@ -55,6 +55,25 @@ function external(name, filter, path) {
   return { name, setup: ({ onResolve }) => onResolve({ filter }, () => ({ path, external: true })) };
 }
 
+/**
+ * An esbuild plugin: of `marked` the page needs only the lexer. Its published script is one piece, of which unused parts cannot be left out, so the
+ * modules in its source map are bundled.
+ */
+async function markedLexer() {
+  const map = JSON.parse(await readFile(join(www, "node_modules/marked/lib/marked.esm.js.map"), "utf8"));
+  const modules = new Map(map.sources.map((source, index) => [basename(source), map.sourcesContent[index]]));
+  const entry = 'export { _Lexer as Lexer } from "./Lexer.ts"; export { _Tokenizer as Tokenizer } from "./Tokenizer.ts";';
+  const namespace = "marked";
+  return {
+    name: "marked-lexer",
+    setup({ onLoad, onResolve }) {
+      onResolve({ filter: /^marked$/ }, () => ({ path: "index.ts", namespace }));
+      onResolve({ filter: /^\.\//, namespace }, ({ path }) => ({ path: basename(path), namespace, sideEffects: false }));
+      onLoad({ filter: /.*/, namespace }, ({ path }) => ({ contents: modules.get(path) ?? entry, loader: "ts" }));
+    },
+  };
+}
+
 /** The page uses the built package, as any other page does. */
 async function buildPage() {
   // The module of the benchmark has all exports of the engine's. It is not part of the npm package.
@@ -62,8 +81,9 @@ async function buildPage() {
     await buildWorker("src/bench-worker.ts", "dist/bench-worker.js", (name) => (name === "ocelli.js" ? "ocelli_bench.js" : name));
   const builtPackage = external("built-package", /^\.\.\/\.\.\/src\/index\.js$/, "./ocelli/index.js");
   for (const file of await readdir(dist)) if (/-[A-Z0-9]{8}\.js(\.map)?$/.test(file)) await rm(join(dist, file));
-  const options = { ...shared, outdir: "dist", minify: true, plugins: [builtPackage] };
+  const options = { ...shared, outdir: "dist", minify: true, plugins: [builtPackage, await markedLexer()] };
   await build({ ...options, entryPoints: ["page/bench/bench.ts"] });
+  await build({ ...options, entryPoints: { "server-worker": "page/server/worker.ts" }, format: "iife" });
   // Chunks are loaded when they are first wanted. They lie beside the page, so that the package has the same address for all.
   const split = { splitting: true, chunkNames: "[name]-[hash]", metafile: true };
   const { version } = JSON.parse(await readFile(join(www, "package.json"), "utf8"));

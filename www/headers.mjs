@@ -10,6 +10,9 @@ const WORKER =
   "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' blob:; worker-src 'self' blob:; " +
   "connect-src 'self' https: http://localhost:* http://127.0.0.1:* blob: data:";
 
+/** The policy of the worker that asks the server of the user's choice, which may lie in the same network, without https. */
+const SERVER = "default-src 'none'; connect-src 'self' https: http:";
+
 const POLICIES = {
   "/": DOCUMENT,
   "/index.html": DOCUMENT,
@@ -17,6 +20,7 @@ const POLICIES = {
   "/sw.js": DOCUMENT,
   "/ocelli/worker.js": WORKER,
   "/bench-worker.js": WORKER,
+  "/server-worker.js": SERVER,
 };
 
 /** The page takes pictures of cameras and of the screen, if the user wants it, and asks for nothing of the others. */

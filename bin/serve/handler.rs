@@ -29,6 +29,7 @@ use super::jobs::Jobs;
 use super::monitor::{Health, Monitor};
 use super::stream::Events;
 use crate::lanes::{Lane, Leaving, Memory, busy};
+use crate::page::Page;
 use crate::shared::access::{Access, Refusal};
 use crate::shared::api;
 use crate::shared::callers::Caller;
@@ -62,6 +63,7 @@ pub(super) struct Server {
     pub(super) album: Album,
     /// Tools for agents, once the model is loaded.
     pub(super) tools: OnceLock<Tools>,
+    pub(super) page: Page,
 }
 
 /// The service of tools for agents. A function, because it needs the server.
@@ -154,7 +156,14 @@ impl Server {
             set_headers(health.headers_mut(), &id, None);
             return Ok(health);
         }
-        let mut answer = match self.access.check(request.headers(), is_preflight) {
+        let checked = self.access.check(request.headers(), is_preflight);
+        // The page has no secrets, and asks for the key itself.
+        if matches!(checked, Ok(_) | Err(Refusal::Key))
+            && let Some(answer) = self.page.answer(&method, &path, request.headers())
+        {
+            return Ok(answer.map(BodyExt::boxed));
+        }
+        let mut answer = match checked {
             Err(refusal) => plain(&refused(refusal).at(&path)),
             Ok(_) if is_preflight => empty(),
             Ok(caller) => self.serve(request, &id, caller).await.unwrap_or_else(|reply| plain(&reply.at(&path))),

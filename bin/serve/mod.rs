@@ -12,6 +12,7 @@ use ocelli::engine::Engine;
 use ocelli::{Error, Result};
 
 use crate::mcp::Roots;
+use crate::page::{self, Page};
 use crate::shared::access::Access;
 use crate::shared::api::{NameArgs, embedder};
 use crate::shared::args::MemoryArgs;
@@ -32,7 +33,6 @@ mod handler;
 mod http;
 mod intake;
 mod jobs;
-
 mod monitor;
 mod stream;
 
@@ -189,6 +189,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
         accounts,
         album,
         tools: OnceLock::new(),
+        page: Page::of_build(),
     };
     let server = Arc::new(server);
     let address = SocketAddr::new(args.host, args.port);
@@ -214,6 +215,9 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let ledger = Mutex::new(engine.gpu().ledger().clone());
     let _ = server.loaded.set(Loaded { service, intake, ledger });
     io::inform(&told);
+    if server.page.is_there() {
+        page::link::inform(listening, args.api_key.as_deref(), server.access.keys.are_needed());
+    }
     let working = server.clone();
     std::thread::spawn(move || batches::work(&working, &waiting));
     let open = || -> Result<Engine> {

@@ -37,7 +37,9 @@ impl Access {
     /// Checks a request's origin, and its key unless it is a preflight request. Returns its sender.
     pub(crate) fn check(&self, headers: &HeaderMap, is_preflight: bool) -> Result<Arc<Caller>, Refusal> {
         let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-        if text(ORIGIN).is_some_and(|origin| !self.allows(origin)) {
+        // A page that this server has sent.
+        let is_same = |origin: &str| origin.split_once("://").is_some_and(|(_, host)| text(HOST) == Some(host));
+        if text(ORIGIN).is_some_and(|origin| !self.allows(origin) && !is_same(origin)) {
             return Err(Refusal::Origin);
         }
         if !self.keys.are_needed() {
@@ -101,6 +103,7 @@ mod tests {
             Err(Refusal::Host),
             "a name that was made to lead here"
         );
+        assert_eq!(asked("evil.example:8080", "http://evil.example:8080"), Err(Refusal::Host), "even for its own page");
         assert_eq!(check(&[]), Ok(true), "no browser");
     }
 
@@ -119,6 +122,10 @@ mod tests {
         let page = headers(&[(ORIGIN, "https://example.com")]);
         assert_eq!((check(&page, true), check(&page, false)), (Ok(()), Err(Refusal::Key)));
         let named = Access::new(IpAddr::from([0, 0, 0, 0]), keys(), vec!["https://a.example".into()]);
+        let of = |host: &str, origin: &str| headers(&[(HOST, host), (ORIGIN, origin), (API_KEY, "secret")]);
+        let asked = |headers: &HeaderMap| named.check(headers, false).map(drop);
+        assert_eq!(asked(&of("box.lan:8080", "http://box.lan:8080")), Ok(()), "the page of the server");
+        assert_eq!(asked(&of("box.lan:8080", "http://box.lan:3000")), Err(Refusal::Origin), "another server's");
         assert!(named.allows("https://a.example") && !named.allows("https://b.example"));
     }
 }

@@ -3,6 +3,7 @@ import { after, before, test } from "node:test";
 import { fill, makeAlbum, stubFiles, written } from "./album-page.js";
 import { askByKeyboard, drop, nextAnswer, openPage, problem } from "./demo-page.js";
 import { inBrowsers, until, type Tab } from "./driver.js";
+import { startEndpoint } from "./fake-endpoint.js";
 import { fakeWorker } from "./fake-worker.js";
 import { startSite, type Site } from "./site.js";
 
@@ -43,6 +44,33 @@ inBrowsers("accessibility", (browser) => {
   }
 
   test("the page of a first visit has no violations", () => assertNoViolations());
+
+  test("a server in place of the device causes no violations: its settings, its faults, the line at the question", async () => {
+    const endpoint = await startEndpoint();
+    try {
+      await tab.run(() => (location.hash = "#/settings/server"));
+      await until(tab, "the section", () => document.getElementById("server-use") !== null);
+      await assertNoViolations();
+      await tab.click("#server-test");
+      await until(tab, "a reason", () => /not the address/.test(document.getElementById("server-told")?.textContent ?? ""));
+      await assertNoViolations();
+      await tab.run((url) => {
+        const field = document.getElementById("server-address") as HTMLInputElement;
+        field.value = url;
+        field.dispatchEvent(new InputEvent("input", { bubbles: true }));
+      }, endpoint.url);
+      await tab.click("#server-use");
+      await until(tab, "the server is used", () => document.querySelector("#server .sent-to") !== null);
+      await assertNoViolations();
+      await tab.run(() => (location.hash = "#/"));
+      await until(tab, "the line", () => document.querySelector("#composer .sent-to") !== null);
+      await assertNoViolations();
+      await tab.click("#composer .sent-to button");
+      await until(tab, "the demo model is loaded", () => document.querySelector(".sent-to") === null);
+    } finally {
+      await endpoint.stop();
+    }
+  });
 
   test("the question about a model of another site has no violations", async () => {
     await tab.goto(`${site.url}?model=https://elsewhere.example/model/`);

@@ -25,6 +25,8 @@ export interface Tab {
   view(path: string): Promise<void>;
   /** Uncaught exceptions and violations of the content security policy so far. */
   faults: string[];
+  /** Addresses of all requests so far, also of its workers. */
+  requests: string[];
   /** Another tab of the same profile; it is closed with the first one. */
   another(): Promise<Tab>;
   /** Closes this tab alone. */
@@ -124,11 +126,13 @@ async function launchChromium(): Promise<TestBrowser> {
   async function chromiumTabOf(context: BrowserContext): Promise<Tab> {
     const page = await context.newPage();
     page.setDefaultTimeout(1000 * HANG_SECONDS);
-    const faults: string[] = [];
+    const [faults, requests]: [string[], string[]] = [[], []];
+    context.on("request", (request) => requests.push(request.url()));
     page.on("pageerror", (error) => faults.push(error.message));
     page.on("console", (message) => isFault(message.text()) && faults.push(message.text()));
     return {
       faults,
+      requests,
       goto: async (url) => void (await page.goto(url)),
       run: (act, argument) => page.evaluate(act as never, argument as never),
       beforeLoad: async (act) => void (await page.addInitScript(act)),
@@ -178,11 +182,13 @@ async function launchFirefox(): Promise<TestBrowser> {
   async function firefoxTabOf(context: FirefoxContext): Promise<Tab> {
     const page = await context.newPage();
     page.setDefaultTimeout(1000 * HANG_SECONDS);
-    const faults: string[] = [];
+    const [faults, requests]: [string[], string[]] = [[], []];
+    page.on("request", (request) => requests.push(request.url()));
     page.on("pageerror", (error) => faults.push(error instanceof Error ? error.message : String(error)));
     page.on("console", (message) => isFault(message.text()) && faults.push(message.text()));
     return {
       faults,
+      requests,
       goto: async (url) => void (await page.goto(url)),
       run: (act, argument) => page.evaluate(act as never, argument as never),
       beforeLoad: async (act) => void (await page.evaluateOnNewDocument(act)),

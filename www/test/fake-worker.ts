@@ -138,5 +138,10 @@ export function fakeWorker(): void {
     }
     terminate(): void {}
   }
-  Object.assign(window, { Worker: FakeWorker });
+  const { Worker: RealWorker } = window;
+  // Only the engine's is replaced.
+  const Chosen = new Proxy(FakeWorker, {
+    construct: (Fake, [url]: [string | URL]) => (String(url) === "server-worker.js" ? new RealWorker(url) : new Fake()),
+  });
+  Object.assign(window, { Worker: Chosen });
 }

@@ -8,7 +8,7 @@ import { startSite, type Site } from "./site.js";
 import { setLocale } from "../page/words/format.js";
 import type { LateWords, Words } from "../page/words/types.js";
 
-const SECTIONS = ["general", "answers", "pictures", "tasks", "data", "privacy", "about"];
+const SECTIONS = ["general", "answers", "server", "pictures", "tasks", "data", "privacy", "about"];
 const VIEWS = ["#/", "#/models", "#/albums", "#/inbox", ...SECTIONS.map((section) => `#/settings/${section}`)];
 
 async function wordsOf(tag: string): Promise<{ main: Words; late: LateWords }> {

@@ -61,7 +61,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 26] = [
 ];
 
 /// Allowed imports between the rooms of the command.
-pub(super) const COMMAND: [(&str, &[&str]); 9] = [
+pub(super) const COMMAND: [(&str, &[&str]); 10] = [
     ("shared", &[]),
     ("store", &["shared"]),
     ("usage", &["shared"]),
@@ -69,7 +69,8 @@ pub(super) const COMMAND: [(&str, &[&str]); 9] = [
     ("pull", &["shared"]),
     ("mcp", &["shared"]),
     ("lanes", &["shared"]),
-    ("serve", &["batch", "lanes", "mcp", "shared", "store", "usage"]),
+    ("page", &["shared"]),
+    ("serve", &["batch", "lanes", "mcp", "page", "shared", "store", "usage"]),
     ("commands", &["batch", "pull", "shared", "usage"]),
 ];
 

@@ -9,6 +9,7 @@ mod hostile;
 mod idle;
 mod keys;
 mod log;
+mod page;
 mod pictures;
 mod restart;
 mod signals;

@@ -10,6 +10,7 @@ import type { Album, AlbumRow, Id } from "../store/schema.js";
 import { albumWords } from "../words/albums.js";
 import { fileOf, thumbnailOf } from "./album-files.js";
 import { edited, flagsOf, type Edit } from "./album-review.js";
+import { newId } from "../store/id.js";
 import { changeRows, shelfOf } from "./albums.js";
 
 export type Format = "xmp" | "csv" | "jsonl" | "json" | "html" | "markdown" | "text";
@@ -164,7 +165,7 @@ async function newArchive(): Promise<Archive> {
   try {
     const root = await navigator.storage.getDirectory();
     const folder = await root.getDirectoryHandle(ARCHIVES, { create: true });
-    const handle = await folder.getFileHandle(crypto.randomUUID(), { create: true });
+    const handle = await folder.getFileHandle(newId(), { create: true });
     const stream = await handle.createWritable();
     return {
       write: (bytes) => stream.write(bytes),

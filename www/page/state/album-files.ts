@@ -6,6 +6,7 @@ import { webSha256 } from "../../src/store/hash.js";
 import type { Album, AlbumRow, Id, Keeping } from "../store/schema.js";
 import { blankRow } from "../store/albums.js";
 import { addAlbum, albumOf, changeAlbum, changeRows, shelfOf } from "./albums.js";
+import { newId } from "../store/id.js";
 import { rows, write } from "./kept.js";
 
 /** Files of this visit, by row. */
@@ -30,7 +31,7 @@ export async function makeAlbum(
   { signal, onProgress }: { signal: AbortSignal; onProgress: (done: number) => void },
 ): Promise<Id> {
   const now = Date.now();
-  const id = crypto.randomUUID();
+  const id = newId();
   const kept = { folder: facts.keeping === "folder" ? folder : null, isStarted: false, deletedAt: null };
   const album: Album = { id, createdAt: now, updatedAt: now, ...facts, ...kept };
   const made: AlbumRow[] = [];

@@ -1,6 +1,6 @@
 /** Writes the texts of albums: one tab at a time for each album, after people's questions, and from where it was left. */
 import { effect, signal, type ReadonlySignal, type Signal } from "@preact/signals-core";
-import type { BatchAnswer, BatchRequest, ChatMessage, Engine, ErrorCode, Usage } from "../../src/index.js";
+import type { BatchAnswer, BatchRequest, ChatMessage, ErrorCode, Usage } from "../../src/index.js";
 import { OcelliError } from "../../src/index.js";
 import { altFlags, type AltQuestion } from "../../src/img-alt/text.js";
 import { describe, isWritten, type Learnt, type Written } from "../pictures/describe.js";
@@ -12,6 +12,7 @@ import { albumOf, changeAlbum, changeRows, loadAlbums, shelfOf, type Shelf } fro
 import { announce } from "./announce.js";
 import { isAnswering } from "./answer.js";
 import { current, engine } from "./engine.js";
+import type { PageEngine } from "./page-engine.js";
 import { isDemo } from "./model-choice.js";
 import { problemOf, type Problem } from "./problem.js";
 import { keepsScreenOn } from "./settings.js";
@@ -165,7 +166,7 @@ class Pass {
   constructor(
     private readonly id: Id,
     private readonly progress: Run,
-    private readonly model: Engine,
+    private readonly model: PageEngine,
     private readonly stop: AbortSignal,
   ) {
     this.learnt = current.value && isDemo(current.value) ? DEMO_INSTRUCTIONS : null;

@@ -1,11 +1,12 @@
 /** Questions and their answers: written to the database before they are sent, and while they stream. */
 import { batch, computed, signal, type Signal } from "@preact/signals-core";
-import type { ChatCompletionRequest, ChatEvent, ChatMessage, Engine } from "../../src/index.js";
+import type { ChatCompletionRequest, ChatEvent, ChatMessage } from "../../src/index.js";
 import type { Id, Measure, Message, PictureName } from "../store/schema.js";
 import { keepMeasure, measureId } from "../store/measures.js";
 import { words } from "../words/index.js";
 import { messages, open, path, save, saveDraftOf } from "./conversation.js";
 import { current, device, engine } from "./engine.js";
+import type { PageEngine } from "./page-engine.js";
 import { rows } from "./kept.js";
 import { isDemo } from "./model-choice.js";
 import { pictures } from "./pictures.js";
@@ -13,6 +14,7 @@ import { problemOf, showProblem } from "./problem.js";
 import { answering, instruction, longestAnswer, look, thinking } from "./settings.js";
 import { Speech } from "./speech.js";
 import type { Task } from "./tasks.js";
+import { newId } from "../store/id.js";
 import { pathTo, sentOf } from "./tree.js";
 
 /** Tokens of the longest answer, of the demo model and of others. */
@@ -142,8 +144,12 @@ export async function respond(question: Message, begun: Message | null = null): 
     speech.end(done.text, words.answer.complete);
   } catch (thrown) {
     const isStopped = task.signal.aborted;
-    const { code, message: text } = problemOf(thrown);
-    done = { ...task.now(), end: isStopped ? "stopped" : "failed", error: isStopped ? null : { code, message: text } };
+    const { code, message: text, advice } = problemOf(thrown);
+    done = {
+      ...task.now(),
+      end: isStopped ? "stopped" : "failed",
+      error: isStopped ? null : { code, message: text, ...(advice && { advice }) },
+    };
     if (isStopped) speech.end("", words.answer.stopped);
     else showProblem(thrown, question.pictures.map(({ name }) => name).join(", "));
   }
@@ -153,14 +159,14 @@ export async function respond(question: Message, begun: Message | null = null): 
     underways.value = new Map([...underways.value].filter(([id]) => id !== conversation));
     void save(conversation, [{ ...done, text: done.text.trim() }]);
   });
-  if (done.usage && done.end !== "failed") await measure(model, done.usage);
+  if (done.usage && done.end !== "failed" && !choice.server) await measure(model, done.usage);
 }
 
 async function messagesOf(conversation: Id): Promise<ReadonlyMap<Id, Message>> {
   return new Map((await (await rows()).messagesOf(conversation)).map((message) => [message.id, message]));
 }
 
-async function measure(model: Engine, usage: NonNullable<Message["usage"]>): Promise<void> {
+async function measure(model: PageEngine, usage: NonNullable<Message["usage"]>): Promise<void> {
   const id = measureId(model.packageUrl, device.value?.name ?? "");
   const mean = await keepMeasure(await rows(), id, usage);
   if (mean) measures.value = new Map([...measures.value, [id, mean]]);
@@ -175,7 +181,7 @@ export async function loadMeasures(): Promise<void> {
 
 function blankMessage(conversation: Id): Message {
   return {
-    id: crypto.randomUUID(),
+    id: newId(),
     conversation,
     parent: null,
     role: "user",
@@ -237,7 +243,7 @@ function optionsOf({ task, format, sampling }: Message, isOfDemo: boolean): Omit
   };
 }
 
-async function stream(model: Engine, request: ChatCompletionRequest, task: Underway): Promise<Message> {
+async function stream(model: PageEngine, request: ChatCompletionRequest, task: Underway): Promise<Message> {
   const parts = request.messages.flatMap(({ content }) => (Array.isArray(content) ? content : []));
   const count = parts.filter(({ type }) => type === "image_url").length;
   const chunks = await model.chat.completions.create(

@@ -3,6 +3,7 @@ import { webSha256 } from "../../src/store/hash.js";
 import { conversationsJson, readConversations, type SavedConversation, type SavedPicture } from "../exports/conversations.js";
 import type { StoredPicture } from "../store/schema.js";
 import { listed, readList } from "./conversation.js";
+import { newId } from "../store/id.js";
 import { rows, write } from "./kept.js";
 
 /** The text of a file with all conversations that are kept, and their number. */
@@ -82,7 +83,7 @@ async function pictureOf(id: string, { data, type, name, width, height, isPhotog
 
 /** The conversation under new ids. */
 function renamed(saved: SavedConversation): SavedConversation {
-  const ids = new Map([saved.id, ...saved.messages.map(({ id }) => id)].map((id) => [id, crypto.randomUUID()]));
+  const ids = new Map([saved.id, ...saved.messages.map(({ id }) => id)].map((id) => [id, newId()]));
   const of = (id: string) => ids.get(id) ?? id;
   const messages = saved.messages.map((message) => ({
     ...message,

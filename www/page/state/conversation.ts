@@ -8,6 +8,7 @@ import { forgetComputed, markTemporary } from "./computed.js";
 import { hideOthers, showPictures } from "./pictures.js";
 import { keepsConversations } from "./settings.js";
 import { below, newestLeaf, pathTo, type Messages } from "./tree.js";
+import { newId } from "../store/id.js";
 import { offerUndo } from "./undo.js";
 
 const DAY_MS = 86_400_000;
@@ -42,7 +43,7 @@ export const path = computed(() => pathTo(open.value.leaf, messages.value));
 function newRecord(): Conversation {
   const now = Date.now();
   return {
-    id: crypto.randomUUID(),
+    id: newId(),
     title: "",
     isNamed: false,
     createdAt: now,

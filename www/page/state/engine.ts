@@ -6,6 +6,7 @@ import { words } from "../words/index.js";
 import { announce } from "./announce.js";
 import { askedDevice } from "./device.js";
 import { DEMO, isDemo, saveChoice, type Choice } from "./model-choice.js";
+import type { PageEngine } from "./page-engine.js";
 import { clearProblem, showProblem } from "./problem.js";
 import { Rate } from "./rate.js";
 import { contextTokens, graphicsMemory, keepsComputed, pictureSeconds } from "./settings.js";
@@ -26,7 +27,7 @@ export interface Loading {
 /** A part of the graphics memory, of which other programs need some too. */
 const BUDGET = 0.8;
 
-export const engine = signal<Engine | null>(null);
+export const engine = signal<PageEngine | null>(null);
 /** The model that `engine` holds. */
 export const current = signal<Choice | null>(null);
 export const loading = signal<Loading | null>({ choice: DEMO, progress: null, rate: null, kernels: null });
@@ -61,24 +62,15 @@ export async function use(choice: Choice, { keepsProblem = false, isLinked = fal
   loading.value = { choice, progress: null, rate: null, kernels: null };
   try {
     const onProgress = reporter(() => load === own);
-    const source = await filesOf(choice.source, own.signal, onProgress);
-    // Only the demo model, which is small, stays loaded beside another one.
-    if (current.value && !isDemo(current.value)) dropEngine();
-    const budget = graphicsMemory.value === null ? {} : { gpuMemoryBudget: Math.floor(graphicsMemory.value * 1e9 * BUDGET) };
-    const loaded = await Engine.load(source, {
-      share: true,
-      device: askedDevice(),
-      ...budget,
-      ...chosen(),
-      signal: own.signal,
-      onProgress,
-    });
+    const loaded = choice.server
+      ? await (await import("../server/model.js")).connect(choice.server, own.signal)
+      : await loadHere(choice, own.signal, onProgress);
     dropEngine();
     batch(() => {
-      [engine.value, current.value, device.value] = [loaded, choice, loaded.device];
+      [engine.value, current.value, device.value] = [loaded, { ...choice, name: loaded.name ?? choice.name }, loaded.device];
       [loadFailure.value, loading.value, load] = [null, null, null];
     });
-    if (!isLinked) saveChoice(choice, loaded.packageUrl);
+    if (!isLinked && !choice.server) saveChoice(choice, loaded.packageUrl);
     announce(words.loading.ready);
     onReady?.();
     return true;
@@ -87,9 +79,20 @@ export async function use(choice: Choice, { keepsProblem = false, isLinked = fal
     [loading.value, load] = [null, null];
     if (own.signal.aborted) announce(words.loading.cancelled);
     else showProblem(thrown, isDemo(choice) ? "" : choice.name);
+    // A server that does not answer stays chosen: pictures must not go elsewhere, nor be answered by another model, without a word.
+    if (!engine.value && choice.server) current.value = choice;
     if (!engine.value) loadFailure.value = own.signal.aborted ? null : thrown;
     return false;
   }
+}
+
+/** Loads a model on this device. */
+async function loadHere({ source: from }: Choice, signal: AbortSignal, onProgress: (report: LoadReport) => void): Promise<PageEngine> {
+  const source = await filesOf(from, signal, onProgress);
+  // Only the demo model, which is small, stays loaded beside another one.
+  if (current.value && !isDemo(current.value)) dropEngine();
+  const budget = graphicsMemory.value === null ? {} : { gpuMemoryBudget: Math.floor(graphicsMemory.value * 1e9 * BUDGET) };
+  return Engine.load(source, { share: true, device: askedDevice(), ...budget, ...chosen(), signal, onProgress });
 }
 
 /** Loads the model that the user chose; if that fails, the one before it or the demo model. */

@@ -1,10 +1,11 @@
 /** Seconds until the first word of an answer about the pictures of the tray, for each size that they can be seen at. */
 import { effect, signal } from "@preact/signals-core";
-import type { Detail, Engine } from "../../src/index.js";
+import type { Detail } from "../../src/index.js";
 import { measureId } from "../store/measures.js";
 import type { PictureName } from "../store/schema.js";
 import { measures, underway } from "./answer.js";
 import { device, engine } from "./engine.js";
+import type { PageEngine } from "./page-engine.js";
 import { pictures } from "./pictures.js";
 import { attached } from "./tray.js";
 
@@ -31,7 +32,7 @@ export function listenForLooks(): void {
   });
 }
 
-async function count(model: Engine, names: readonly PictureName[], secondsPerToken: number, signal: AbortSignal): Promise<void> {
+async function count(model: PageEngine, names: readonly PictureName[], secondsPerToken: number, signal: AbortSignal): Promise<void> {
   const blobs = names.flatMap(({ id }) => pictures.peek().get(id)?.blob ?? []);
   for (const detail of ["low", "auto", "high"] as const) {
     const content = blobs.map((blob) => ({ type: "image_url" as const, image_url: { url: blob, detail } }));

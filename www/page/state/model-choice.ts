@@ -2,12 +2,15 @@
 import { packages, registry, type GgufSource, type ModelSource } from "../../src/index.js";
 import { decoded } from "../../src/url.js";
 import { words } from "../words/index.js";
+import type { Server } from "./server.js";
 
 /** A model that was chosen. */
 export interface Choice {
   /** For display. */
   name: string;
   source: ModelSource;
+  /** The server that runs it, if that is not this device. */
+  server?: Server;
 }
 
 /** A choice whose files have addresses, so that a later visit can repeat it. */

@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals-core";
 
 /** Parts of the settings, in their order. */
-export const SECTIONS = ["general", "answers", "pictures", "tasks", "data", "privacy", "about"] as const;
+export const SECTIONS = ["general", "answers", "server", "pictures", "tasks", "data", "privacy", "about"] as const;
 export type Section = (typeof SECTIONS)[number];
 
 export type Route =

@@ -25,6 +25,7 @@ import { takePicture } from "./pictures.js";
 import { clearProblem, showProblem } from "./problem.js";
 import { listenForRequests } from "./requests.js";
 import { go, listenForRoutes, rename, route, type Route } from "./route.js";
+import { forgetServer, isServed, keptServer, type Server } from "./server.js";
 import { describesAtOnce, keepsConversations, loadSettings } from "./settings.js";
 import { shownPictures } from "./shown.js";
 import { chosenTask, describe, tasks, type Task } from "./tasks.js";
@@ -40,7 +41,7 @@ const hasPicture = computed(() => attached.value.length > 0 || shownPictures.val
 
 export async function start(): Promise<void> {
   listenForEngines(() => void becomeReady(), stopAll);
-  void loadScenes(new URL("gallery/", DEMO.source as string)).catch(() => undefined);
+  if (!isServed) void loadScenes(new URL("gallery/", DEMO.source as string)).catch(() => undefined);
   await loadSettings();
   listenForLooks();
   listenForRequests();
@@ -51,12 +52,34 @@ export async function start(): Promise<void> {
   });
   const opened = openFirst();
   const linked = await linkedChoice();
-  const last = linked ? null : await savedChoice();
+  const server = linked ? null : serverChoice();
+  const last = linked || server ? null : await savedChoice();
   await opened;
-  if (!(await use(linked ?? last ?? DEMO, { isLinked: linked !== null })) && last && !engine.value) await use(DEMO, { keepsProblem: true });
-  void refreshModels();
+  if (!(await use(linked ?? server ?? last ?? DEMO, { isLinked: linked !== null })) && last && !engine.value)
+    await use(DEMO, { keepsProblem: true });
+  if (!server) void refreshModels();
   await resumeWanted();
   await tidy(new Set());
+}
+
+/** The model of the server that answers in place of this device. */
+function serverChoice(): Choice | null {
+  const server = keptServer();
+  return server && choiceOf(server);
+}
+
+function choiceOf(server: Server): Choice {
+  return { name: server.model || server.address, source: server.address, server };
+}
+
+/** Lets a server answer from now on. */
+export async function chooseServer(server: Server): Promise<void> {
+  await load(choiceOf(server));
+}
+
+/** Lets this device answer again. */
+export async function leaveServer(): Promise<void> {
+  await choose((await savedChoice()) ?? DEMO);
 }
 
 /** Reads what was kept, and opens the conversation that the address names. */
@@ -93,9 +116,11 @@ export function showModels(isShown: boolean): void {
 async function becomeReady(): Promise<void> {
   forgetModelFiles();
   forgetEarlier();
-  // Only now, so that the model's download does not wait for the page's own files.
-  void keepForOffline().catch(() => undefined);
-  void refreshModels();
+  if (!isServed) {
+    // Only now, so that the model's download does not wait for the page's own files.
+    void keepForOffline().catch(() => undefined);
+    void refreshModels();
+  }
   await release();
 }
 
@@ -109,6 +134,7 @@ async function resumeWanted(): Promise<void> {
 
 /** Loads the model that the user chose. */
 export async function choose(choice: Choice): Promise<void> {
+  forgetServer();
   void packages.requestPersistence().catch(() => false);
   showModels(false);
   const loaded = load(choice);

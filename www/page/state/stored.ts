@@ -51,11 +51,12 @@ export async function deleteEverything(): Promise<void> {
   const folders = root ? (await namesIn(root)).filter(isOwn) : [];
   await Promise.all([
     deleted,
-    ...(await caches.keys()).filter(isOwn).map((name) => caches.delete(name)),
+    ...((await globalThis.caches?.keys()) ?? []).filter(isOwn).map((name) => caches.delete(name)),
     ...folders.map((name) => root?.removeEntry(name, { recursive: true }).catch(() => undefined)),
     navigator.serviceWorker?.getRegistration().then((registration) => registration?.unregister()),
   ]);
   for (const key of Object.keys(localStorage).filter(isOwn)) localStorage.removeItem(key);
+  sessionStorage.clear();
   location.hash = "#/";
   location.reload();
 }

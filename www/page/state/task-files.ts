@@ -1,5 +1,6 @@
 /** The user's own tasks as a file, and such a file checked. */
 import type { OwnTask } from "../store/schema.js";
+import { newId } from "../store/id.js";
 import { ownTasks } from "./settings.js";
 
 const FORMAT = "ocelli-tasks";
@@ -25,7 +26,7 @@ export function takeTasks(text: string): number | string {
     const fault = faultOf(task);
     if (fault !== null) return `tasks[${index}]${fault}`;
     const { name, instruction, format, sampling } = task as OwnTask;
-    taken.push({ id: crypto.randomUUID(), name, instruction, format, sampling });
+    taken.push({ id: newId(), name, instruction, format, sampling });
   }
   ownTasks.value = [...ownTasks.value, ...taken];
   return taken.length;

@@ -6,6 +6,7 @@ import { language } from "../words/language.js";
 import { current, engine } from "./engine.js";
 import { isDemo } from "./model-choice.js";
 import { ownTasks } from "./settings.js";
+import { newId } from "../store/id.js";
 import type { Schema } from "./fields.js";
 
 /** A task whose instruction is complete once the user has told its fields, its rules, or what to find. */
@@ -92,7 +93,7 @@ export function dropTask(id: string): void {
 
 /** Adds a copy of a task, to be changed. */
 export function copyTask({ instruction, format, sampling }: Task, name: string): void {
-  keepTask({ id: crypto.randomUUID(), name, instruction, format, sampling: sampling ?? { temperature: null, max_tokens: null } });
+  keepTask({ id: newId(), name, instruction, format, sampling: sampling ?? { temperature: null, max_tokens: null } });
 }
 
 /** Moves a task of the user's own towards the beginning (-1) or the end (1). */

@@ -1,5 +1,6 @@
 /** Albums of the database. */
 import type { Rows } from "./rows.js";
+import { newId } from "./id.js";
 import type { AlbumRow, Id } from "./schema.js";
 
 /** Removes an album with its rows; pictures that nothing else shows are removed later. */
@@ -16,7 +17,7 @@ export async function removeDeletedAlbums(rows: Rows, before: number): Promise<v
 /** A row that waits for its texts. */
 export function blankRow(album: Id, order: number, file: { path: string; bytes: number; modified: number }): AlbumRow {
   return {
-    id: crypto.randomUUID(),
+    id: newId(),
     album,
     order,
     ...file,

@@ -72,7 +72,7 @@ export interface Message {
   notes: string[];
   /** `null` for a question, and for an answer that is being written or was interrupted. */
   end: End | null;
-  error: { code: string; message: string } | null;
+  error: { code: string; message: string; advice?: { title: string; next: string } } | null;
 }
 
 /** A rectangle in parts of the width and height of a picture. */

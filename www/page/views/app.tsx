@@ -2,7 +2,7 @@
 import { useEffect } from "preact/hooks";
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { announcement } from "../state/announce.js";
-import { device, loadWarning } from "../state/engine.js";
+import { current, device, loadWarning } from "../state/engine.js";
 import { focusOn, focusRequest } from "../state/focus.js";
 import { update, worksOffline } from "../state/offline.js";
 import { route } from "../state/route.js";
@@ -48,7 +48,7 @@ export function App() {
             <img src="icon.svg" alt="" width="44" height="44" />
             <div>
               <h1>{words.name}</h1>
-              <p>{words.about}</p>
+              <p>{current.value?.server ? words.server.sentTo(current.value.server.address) : words.about}</p>
             </div>
           </header>
           <main>

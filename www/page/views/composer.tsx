@@ -4,6 +4,7 @@ import type { Detail } from "../../src/index.js";
 import { canShareScreen, canUseCamera } from "../pictures/capture.js";
 import { underway } from "../state/answer.js";
 import { openDialog } from "../state/dialog.js";
+import { current } from "../state/engine.js";
 import { lookSeconds } from "../state/look.js";
 import { pictures } from "../state/pictures.js";
 import { addFiles, addScreenshot, editLast, startTask, submit, suggestions } from "../state/session.js";
@@ -13,6 +14,7 @@ import { attached, detach, edited, questionText, takeQuestion } from "../state/t
 import type { PictureName } from "../store/schema.js";
 import { words } from "../words/index.js";
 import { shortcut } from "./keys.js";
+import { SentTo } from "./sent-to.js";
 import { PictureButton } from "./thumbnail.js";
 
 export function Composer() {
@@ -28,6 +30,7 @@ export function Composer() {
       <Tray />
       {edited.value && <Editing />}
       <Tasks />
+      <SentTo server={current.value?.server} />
       <label for="question">{words.question.label}</label>
       <Question />
       <div class="actions">

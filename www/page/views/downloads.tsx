@@ -51,6 +51,6 @@ function textOf({ model: { name }, state, loaded, total, rate, problem }: Downlo
   const { downloads: texts } = modelWords;
   if (state === "queued") return texts.queued(name);
   if (state === "running") return texts.running(name, loaded, total, rate);
-  if (state === "failed") return texts.failed(name, adviceOf(problem?.code ?? "").title);
+  if (state === "failed") return texts.failed(name, adviceOf({ code: problem?.code ?? "" }).title);
   return texts.paused(name, loaded, total);
 }

@@ -6,7 +6,7 @@ import { current, loading } from "../state/engine.js";
 import { linkedModel } from "../state/link.js";
 import { DEMO } from "../state/model-choice.js";
 import { interrupted, refreshModels } from "../state/models.js";
-import { route } from "../state/route.js";
+import { addressOf, route } from "../state/route.js";
 import { showModels } from "../state/session.js";
 import { words } from "../words/index.js";
 import { shortcut } from "./keys.js";
@@ -51,6 +51,17 @@ export function Models() {
     if (isOpen) wasOpen.current = true;
     if (isOpen) void refreshModels();
   }, [isOpen]);
+  if (choice.server) {
+    return (
+      <p class="models" id="models">
+        {words.models.heading}
+        <span id="model-name">{choice.name}</span>{" "}
+        <a id="models-summary" {...shortcut("m")} href={addressOf({ view: "settings", section: "server" })}>
+          {words.models.change}
+        </a>
+      </p>
+    );
+  }
   return (
     <details class="models" id="models" open={isOpen}>
       {/* biome-ignore lint/a11y/noStaticElementInteractions: a summary is a control of its own. */}

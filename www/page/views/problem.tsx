@@ -1,16 +1,11 @@
 /** Error messages: what went wrong and what to do next. */
 import { storeProblem } from "../state/kept.js";
-import { problem, type Problem } from "../state/problem.js";
+import { problem, type Advice, type Problem } from "../state/problem.js";
 import { words } from "../words/index.js";
 
-interface Advice {
-  title: string;
-  next: string;
-}
-
-export function adviceOf(code: string): Advice {
+export function adviceOf({ code, advice: own }: { code: string; advice?: Advice | undefined }): Advice {
   const advice: Readonly<Record<string, Advice>> = words.problems.codes;
-  return advice[code] ?? words.problems.other;
+  return own ?? advice[code] ?? words.problems.other;
 }
 
 /** The error that concerns the whole page. */
@@ -23,8 +18,9 @@ export function PageProblem() {
   );
 }
 
-function Text({ code, message, subject }: Problem) {
-  const { title, next } = adviceOf(code);
+function Text(shown: Problem) {
+  const { code, message, subject } = shown;
+  const { title, next } = adviceOf(shown);
   return (
     <>
       <p class="problem-title">{words.problems.of(subject, title)}</p>

@@ -13,6 +13,7 @@ import { words } from "../words/index.js";
 import { lookWords } from "../words/looks.js";
 import { editedOf, FieldsEditor, schemaIn } from "./fields.js";
 import { Modal } from "./modal.js";
+import { newId } from "../store/id.js";
 import { Thumbnail } from "./thumbnail.js";
 
 /** Asks for the task that needs `needs`, with what the dialog has told. */
@@ -149,7 +150,7 @@ export function OwnTaskDialog({ task }: { task: OwnTask | null }) {
   const format: Schema | null = hasFields ? schemaIn(edited.json) : null;
   const isReady = name.trim() !== "" && instruction.trim() !== "" && hasFields === (format !== null);
   const keep = () => {
-    const kept = { id: task?.id ?? crypto.randomUUID(), name: name.trim(), instruction: instruction.trim(), format, sampling };
+    const kept = { id: task?.id ?? newId(), name: name.trim(), instruction: instruction.trim(), format, sampling };
     keepTask(kept);
     closeDialog();
   };

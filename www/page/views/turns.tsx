@@ -96,7 +96,7 @@ function EndLine({ message }: { message: Message }) {
 
 /** A question without an answer. */
 export function Unanswered({ question, answer = null }: { question: Message; answer?: Message | null }) {
-  const { title, next } = answer?.error ? adviceOf(answer.error.code) : { title: words.answer.failed, next: "" };
+  const { title, next } = answer?.error ? adviceOf(answer.error) : { title: words.answer.failed, next: "" };
   return (
     <div class="turn unanswered">
       <p>

@@ -126,8 +126,8 @@ function RunState({ id }: { id: Id }) {
       <progress aria-label={text} max={total} value={done} />
       {fault && (
         <div class="problem" role="alert" data-code={fault.code}>
-          <p class="problem-title">{adviceOf(fault.code).title}</p>
-          <p>{adviceOf(fault.code).next}</p>
+          <p class="problem-title">{adviceOf(fault).title}</p>
+          <p>{adviceOf(fault).next}</p>
           <code>
             {fault.code}: {fault.message}
           </code>

@@ -182,7 +182,7 @@ function Suggestion({ row }: { row: AlbumRow }) {
 }
 
 function Failure({ row }: { row: AlbumRow }) {
-  const { title, next } = adviceOf(row.error?.code ?? "");
+  const { title, next } = adviceOf({ code: row.error?.code ?? "" });
   return (
     <div class="row-failure">
       <p>

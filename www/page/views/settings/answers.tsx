@@ -1,6 +1,6 @@
 /** Settings of answers. What is not set is the model's own. */
 import { announce } from "../../state/announce.js";
-import { engine, reload } from "../../state/engine.js";
+import { current, engine, reload } from "../../state/engine.js";
 import { answering, contextTokens, instruction, longestAnswer, SAMPLING, thinking, type Thinking } from "../../state/settings.js";
 import { settingWords } from "../../words/settings.js";
 import { Choice, describedBy, Field, NumberField } from "./controls.js";
@@ -26,6 +26,7 @@ const THINKING = ["qwen3_5"];
 export function Answers() {
   const texts = settingWords.answers;
   const { config } = (engine.value ?? {}) as { config?: { family?: unknown } };
+  const isOnServer = current.value?.server !== undefined;
   const thinks = THINKING.includes(String(config?.family));
   return (
     <>
@@ -54,7 +55,7 @@ export function Answers() {
       <Choice<Thinking>
         id="thinking"
         label={texts.thinking}
-        {...(engine.value && !thinks ? { help: texts.thinkingNone } : {})}
+        {...(engine.value && !thinks && !isOnServer ? { help: texts.thinkingNone } : {})}
         value={thinking.value}
         options={[[null, texts.own], ...(Object.entries(texts.thinkings) as [Thinking, string][])]}
         onChange={(amount) => {
@@ -76,17 +77,19 @@ export function Answers() {
           }}
         />
       ))}
-      <Choice
-        id="context"
-        label={texts.context}
-        help={texts.reloads}
-        value={contextTokens.value}
-        options={[[null, texts.own], ...CONTEXT_SIZES.map((size) => [size, texts.contextOf(size)] as const)]}
-        onChange={(tokens) => {
-          contextTokens.value = tokens;
-          void reload();
-        }}
-      />
+      {!isOnServer && (
+        <Choice
+          id="context"
+          label={texts.context}
+          help={texts.reloads}
+          value={contextTokens.value}
+          options={[[null, texts.own], ...CONTEXT_SIZES.map((size) => [size, texts.contextOf(size)] as const)]}
+          onChange={(tokens) => {
+            contextTokens.value = tokens;
+            void reload();
+          }}
+        />
+      )}
       <button type="button" id="reset-answers" onClick={reset}>
         {texts.reset}
       </button>

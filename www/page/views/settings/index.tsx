@@ -8,6 +8,7 @@ import { Data } from "./data.js";
 import { General, languageFocus } from "./general.js";
 import { Pictures } from "./pictures.js";
 import { Privacy } from "./privacy.js";
+import { Server } from "./server.js";
 import { Tasks } from "./tasks.js";
 
 export { InboxView } from "./inbox.js";
@@ -16,6 +17,7 @@ export { KeysDialog } from "./keys.js";
 const VIEWS = {
   general: General,
   answers: Answers,
+  server: Server,
   pictures: Pictures,
   tasks: Tasks,
   data: Data,

@@ -1,6 +1,6 @@
 /** Settings of pictures. */
 import type { Detail } from "../../../src/index.js";
-import { reload } from "../../state/engine.js";
+import { current, reload } from "../../state/engine.js";
 import { look, pictureSeconds } from "../../state/settings.js";
 import { words } from "../../words/index.js";
 import { settingWords } from "../../words/settings.js";
@@ -23,17 +23,19 @@ export function Pictures() {
           look.value = detail ?? "auto";
         }}
       />
-      <Choice
-        id="picture-seconds"
-        label={texts.seconds}
-        help={settingWords.answers.reloads}
-        value={pictureSeconds.value ?? DEFAULT}
-        options={SECONDS.map((seconds) => [seconds, texts.secondsOf(seconds)] as const)}
-        onChange={(seconds) => {
-          pictureSeconds.value = seconds === DEFAULT ? null : seconds;
-          void reload();
-        }}
-      />
+      {!current.value?.server && (
+        <Choice
+          id="picture-seconds"
+          label={texts.seconds}
+          help={settingWords.answers.reloads}
+          value={pictureSeconds.value ?? DEFAULT}
+          options={SECONDS.map((seconds) => [seconds, texts.secondsOf(seconds)] as const)}
+          onChange={(seconds) => {
+            pictureSeconds.value = seconds === DEFAULT ? null : seconds;
+            void reload();
+          }}
+        />
+      )}
     </>
   );
 }

@@ -1,7 +1,9 @@
 /** The promises of the page, and its requests to other sites. */
+import { current } from "../../state/engine.js";
 import { requests } from "../../state/requests.js";
 import { language } from "../../words/language.js";
 import { settingWords } from "../../words/settings.js";
+import { SentTo } from "../sent-to.js";
 
 export function Privacy() {
   const texts = settingWords.privacy;
@@ -9,6 +11,7 @@ export function Privacy() {
   const time = new Intl.DateTimeFormat(language.value === "xx" ? "en" : language.value, { timeStyle: "medium" });
   return (
     <>
+      <SentTo server={current.value?.server} />
       {texts.promises.map((promise) => (
         <p key={promise}>{promise}</p>
       ))}

@@ -186,6 +186,11 @@ export const main = {
     keys: "المفاتيح",
   },
 
+  server: {
+    sentTo: (address: string) => `تُرسل الصور والأسئلة إلى ${address}`,
+    leave: "الإجابة على هذا الجهاز",
+  },
+
   albums: {
     link: "الألبومات",
     loading: "جارٍ فتح الألبومات …",

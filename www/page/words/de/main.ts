@@ -191,6 +191,11 @@ export const main = {
     keys: "Tasten",
   },
 
+  server: {
+    sentTo: (address: string) => `Bilder und Fragen gehen an ${address}`,
+    leave: "Wieder auf diesem Gerät antworten",
+  },
+
   albums: {
     link: "Alben",
     loading: "Alben werden geöffnet …",

@@ -10,6 +10,7 @@ export const settings = {
   sections: {
     general: "Allgemein",
     answers: "Antworten",
+    server: "Server",
     pictures: "Bilder",
     tasks: "Aufgaben",
     data: "Daten",
@@ -56,6 +57,51 @@ export const settings = {
     reloads: "Bei einer Änderung wird das Modell neu geladen.",
     reset: "Alles zurücksetzen",
     wasReset: "Alle Antworten richten sich wieder nach dem Modell.",
+  },
+
+  server: {
+    about:
+      "Statt dieses Geräts kann ein Server antworten: „ocelli serve“ auf einem anderen Rechner oder jeder andere mit OpenAIs API. Ihre Bilder, Ihre Fragen und das Gespräch werden dann an ihn gesendet.",
+    served: "Diese Seite kommt von einem Server, der auch antwortet. Sonst wird nirgendwohin etwas gesendet.",
+    address: "Adresse",
+    addressHelp: "Zum Beispiel http://localhost:8080",
+    key: "Schlüssel",
+    keyHelp: "Er wird vergessen, wenn Sie diesen Tab schließen, es sei denn, Sie behalten ihn.",
+    keepsKey: "Den Schlüssel in diesem Browser behalten",
+    test: "Verbindung prüfen",
+    testing: "Wird geprüft …",
+    works: "Der Server antwortet.",
+    use: "Diesen Server verwenden",
+    faults: {
+      address: {
+        title: "Das ist keine Adresse eines Servers.",
+        next: "Sie sieht aus wie http://localhost:8080 oder https://models.example.org.",
+      },
+      key: { title: "Dieser Schlüssel hat Zeichen, die kein Schlüssel hat.", next: "Kopieren Sie ihn noch einmal, ohne Leerzeichen." },
+      mixed: {
+        title: "Eine über https geöffnete Seite darf keinen Server über http fragen.",
+        next: "Verwenden Sie eine Adresse mit https, oder öffnen Sie die Seite des Servers selbst.",
+      },
+      unreachable: {
+        title: "Von diesem Server kommt keine Antwort.",
+        next: "Prüfen Sie, ob er läuft, ob dieses Gerät ihn erreicht und ob er Seiten von hier zulässt (CORS; bei Ocelli: --origin).",
+      },
+      refused: { title: "Der Server lehnt den Schlüssel ab.", next: "Geben Sie in den Einstellungen unter „Server“ einen anderen ein." },
+      notFound: { title: "Der Server hat diese Adresse oder dieses Modell nicht.", next: "Prüfen Sie die Adresse und die Verbindung." },
+      busy: {
+        title: "Der Server ist ausgelastet, oder eine Grenze ist erreicht.",
+        next: "Warten Sie etwas und versuchen Sie es noch einmal.",
+      },
+      stream: {
+        title: "Der Server sendet Antworten nicht als Strom.",
+        next: "Diese Seite braucht Server-Sent Events; ein Proxy hält sie vielleicht zurück.",
+      },
+      cut: { title: "Der Server hat die Antwort vorzeitig beendet.", next: "Versuchen Sie es noch einmal." },
+      other: {
+        title: "Der Server meldet einen Fehler.",
+        next: "Versuchen Sie es noch einmal, oder prüfen Sie das Modell und die Einstellungen der Antworten.",
+      },
+    },
   },
 
   pictures: {
@@ -113,8 +159,8 @@ export const settings = {
 
   privacy: {
     promises: [
-      "Bilder, Fragen und Antworten verlassen dieses Gerät nie. Es gibt kein Konto, keine Statistik und nichts von anderen Websites in dieser Seite.",
-      "Der Teil der Seite, der zeigt, was Modelle schreiben, erreicht nur diese Website. Nur der Teil, der Modelle holt, erreicht andere Websites, und er zeigt nichts.",
+      "Solange kein Server antwortet, verlassen Bilder, Fragen und Antworten dieses Gerät nie. Es gibt kein Konto, keine Statistik und nichts von anderen Websites in dieser Seite.",
+      "Der Teil der Seite, der zeigt, was Modelle schreiben, erreicht nur diese Website. Nur die Teile, die Modelle holen und Ihren Server fragen, erreichen andere Websites, und sie zeigen nichts.",
       "Gespräche und Alben bleiben allein in diesem Browser, bis Sie sie löschen.",
     ],
     requests: "Anfragen an andere Websites, seit diese Seite geöffnet ist",

@@ -204,6 +204,11 @@ export const en = {
     keys: "Keys",
   },
 
+  server: {
+    sentTo: (address: string) => `Pictures and questions are sent to ${address}`,
+    leave: "Answer on this device",
+  },
+
   albums: {
     link: "Albums",
     loading: "Opening albums …",

@@ -10,6 +10,7 @@ export const settings = {
   sections: {
     general: "General",
     answers: "Answers",
+    server: "Server",
     pictures: "Pictures",
     tasks: "Tasks",
     data: "Data",
@@ -56,6 +57,45 @@ export const settings = {
     reloads: "The model is loaded again when this changes.",
     reset: "Reset all",
     wasReset: "All answers have the model's own settings again.",
+  },
+
+  server: {
+    about:
+      "A server can answer in place of this device: “ocelli serve” on another machine, or any other with OpenAI's API. Your pictures, your questions and the conversation are then sent to it.",
+    served: "This page comes from a server, which also answers. Nothing is sent elsewhere.",
+    address: "Address",
+    addressHelp: "For example http://localhost:8080",
+    key: "Key",
+    keyHelp: "It is forgotten when you close this tab, unless you choose to keep it.",
+    keepsKey: "Keep the key in this browser",
+    test: "Test the connection",
+    testing: "Testing …",
+    works: "The server answers.",
+    use: "Use this server",
+    faults: {
+      address: {
+        title: "This is not the address of a server.",
+        next: "It looks like http://localhost:8080 or https://models.example.org.",
+      },
+      key: { title: "This key has characters that no key has.", next: "Copy it again, without spaces." },
+      mixed: {
+        title: "A page that was opened over https may not ask a server over http.",
+        next: "Use an address with https, or open the page of the server itself.",
+      },
+      unreachable: {
+        title: "No answer comes from this server.",
+        next: "Check that it runs, that this device reaches it, and that it allows pages of this site (CORS; with Ocelli: --origin).",
+      },
+      refused: { title: "The server refuses the key.", next: "Enter another one in the settings, under “Server”." },
+      notFound: { title: "The server does not have this address or model.", next: "Check the address, and test the connection." },
+      busy: { title: "The server is busy, or a limit is reached.", next: "Wait a moment and try again." },
+      stream: {
+        title: "The server does not send answers as a stream.",
+        next: "This page needs server-sent events; a proxy may hold them back.",
+      },
+      cut: { title: "The server ended the answer early.", next: "Try again." },
+      other: { title: "The server reports a fault.", next: "Try again, or check the model and the settings of answers." },
+    },
   },
 
   pictures: {
@@ -112,8 +152,8 @@ export const settings = {
 
   privacy: {
     promises: [
-      "Pictures, questions and answers never leave this device. There is no account, no statistics, and nothing of another site in this page.",
-      "The part of the page that shows what models write can reach nothing but this site. Only the part that fetches models can reach other sites, and it shows nothing.",
+      "Unless a server answers, pictures, questions and answers never leave this device. There is no account, no statistics, and nothing of another site in this page.",
+      "The part of the page that shows what models write can reach nothing but this site. Only the parts that fetch models and ask your server can reach other sites, and they show nothing.",
       "Conversations and albums are kept in this browser alone, until you delete them.",
     ] as readonly string[],
     requests: "Requests to other sites since this page was opened",

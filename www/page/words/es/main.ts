@@ -192,6 +192,11 @@ export const main = {
     keys: "Teclas",
   },
 
+  server: {
+    sentTo: (address: string) => `Las imágenes y preguntas se envían a ${address}`,
+    leave: "Responder en este dispositivo",
+  },
+
   albums: {
     link: "Álbumes",
     loading: "Abriendo los álbumes …",

@@ -8,6 +8,7 @@ export const settings = {
   sections: {
     general: "General",
     answers: "Respuestas",
+    server: "Servidor",
     pictures: "Imágenes",
     tasks: "Tareas",
     data: "Datos",
@@ -54,6 +55,48 @@ export const settings = {
     reloads: "Al cambiarlo, el modelo se vuelve a cargar.",
     reset: "Restablecer todo",
     wasReset: "Todas las respuestas vuelven a depender del modelo.",
+  },
+
+  server: {
+    about:
+      "Un servidor puede responder en lugar de este dispositivo: «ocelli serve» en otro equipo, o cualquier otro con la API de OpenAI. Entonces se le envían sus imágenes, sus preguntas y la conversación.",
+    served: "Esta página viene de un servidor, que también responde. No se envía nada a ningún otro sitio.",
+    address: "Dirección",
+    addressHelp: "Por ejemplo, http://localhost:8080",
+    key: "Clave",
+    keyHelp: "Se olvida al cerrar esta pestaña, salvo que decida guardarla.",
+    keepsKey: "Guardar la clave en este navegador",
+    test: "Probar la conexión",
+    testing: "Probando …",
+    works: "El servidor responde.",
+    use: "Usar este servidor",
+    faults: {
+      address: {
+        title: "Esto no es la dirección de un servidor.",
+        next: "Tiene la forma http://localhost:8080 o https://models.example.org.",
+      },
+      key: { title: "Esta clave tiene caracteres que ninguna clave tiene.", next: "Cópiela de nuevo, sin espacios." },
+      mixed: {
+        title: "Una página abierta por https no puede consultar un servidor por http.",
+        next: "Use una dirección con https, o abra la página del propio servidor.",
+      },
+      unreachable: {
+        title: "Este servidor no responde.",
+        next: "Compruebe que funciona, que este dispositivo llega a él y que admite páginas de este sitio (CORS; con Ocelli: --origin).",
+      },
+      refused: { title: "El servidor rechaza la clave.", next: "Escriba otra en los ajustes, en «Servidor»." },
+      notFound: { title: "El servidor no tiene esta dirección o este modelo.", next: "Compruebe la dirección y pruebe la conexión." },
+      busy: { title: "El servidor está ocupado, o se ha alcanzado un límite.", next: "Espere un momento e inténtelo de nuevo." },
+      stream: {
+        title: "El servidor no envía las respuestas por partes.",
+        next: "Esta página necesita eventos enviados por el servidor (SSE); puede que un proxy los retenga.",
+      },
+      cut: { title: "El servidor terminó la respuesta antes de tiempo.", next: "Inténtelo de nuevo." },
+      other: {
+        title: "El servidor comunica un error.",
+        next: "Inténtelo de nuevo, o compruebe el modelo y los ajustes de las respuestas.",
+      },
+    },
   },
 
   pictures: {
@@ -111,8 +154,8 @@ export const settings = {
 
   privacy: {
     promises: [
-      "Las imágenes, las preguntas y las respuestas nunca salen de este dispositivo. No hay cuenta ni estadísticas, ni nada de otro sitio en esta página.",
-      "La parte de la página que muestra lo que escriben los modelos solo puede llegar a este sitio. Solo la parte que descarga modelos puede llegar a otros sitios, y no muestra nada.",
+      "Mientras no responda un servidor, las imágenes, las preguntas y las respuestas nunca salen de este dispositivo. No hay cuenta ni estadísticas, ni nada de otro sitio en esta página.",
+      "La parte de la página que muestra lo que escriben los modelos solo puede llegar a este sitio. Solo las partes que descargan modelos y consultan su servidor pueden llegar a otros sitios, y no muestran nada.",
       "Las conversaciones y los álbumes se guardan únicamente en este navegador, hasta que usted los elimine.",
     ],
     requests: "Peticiones a otros sitios desde que se abrió esta página",

@@ -188,6 +188,11 @@ export const main = {
     keys: "Touches",
   },
 
+  server: {
+    sentTo: (address: string) => `Les images et les questions sont envoyées à ${address}`,
+    leave: "Répondre sur cet appareil",
+  },
+
   albums: {
     link: "Albums",
     loading: "Ouverture des albums …",

@@ -8,6 +8,7 @@ export const settings = {
   sections: {
     general: "Général",
     answers: "Réponses",
+    server: "Serveur",
     pictures: "Images",
     tasks: "Tâches",
     data: "Données",
@@ -54,6 +55,45 @@ export const settings = {
     reloads: "Le modèle est rechargé quand cela change.",
     reset: "Tout réinitialiser",
     wasReset: "Toutes les réponses s’en remettent à nouveau au modèle.",
+  },
+
+  server: {
+    about:
+      "Un serveur peut répondre à la place de cet appareil : « ocelli serve » sur une autre machine, ou tout autre avec l’API d’OpenAI. Vos images, vos questions et la conversation lui sont alors envoyées.",
+    served: "Cette page vient d’un serveur, qui répond aussi. Rien n’est envoyé ailleurs.",
+    address: "Adresse",
+    addressHelp: "Par exemple http://localhost:8080",
+    key: "Clé",
+    keyHelp: "Elle est oubliée quand vous fermez cet onglet, sauf si vous choisissez de la garder.",
+    keepsKey: "Garder la clé dans ce navigateur",
+    test: "Tester la connexion",
+    testing: "Test en cours …",
+    works: "Le serveur répond.",
+    use: "Utiliser ce serveur",
+    faults: {
+      address: {
+        title: "Ce n’est pas l’adresse d’un serveur.",
+        next: "Elle ressemble à http://localhost:8080 ou https://models.example.org.",
+      },
+      key: { title: "Cette clé a des caractères qu’aucune clé n’a.", next: "Copiez-la de nouveau, sans espaces." },
+      mixed: {
+        title: "Une page ouverte en https ne peut pas interroger un serveur en http.",
+        next: "Utilisez une adresse en https, ou ouvrez la page du serveur lui-même.",
+      },
+      unreachable: {
+        title: "Ce serveur ne répond pas.",
+        next: "Vérifiez qu’il fonctionne, que cet appareil l’atteint et qu’il admet les pages de ce site (CORS ; avec Ocelli : --origin).",
+      },
+      refused: { title: "Le serveur refuse la clé.", next: "Saisissez-en une autre dans les réglages, sous « Serveur »." },
+      notFound: { title: "Le serveur n’a pas cette adresse ou ce modèle.", next: "Vérifiez l’adresse et testez la connexion." },
+      busy: { title: "Le serveur est occupé, ou une limite est atteinte.", next: "Attendez un instant et réessayez." },
+      stream: {
+        title: "Le serveur n’envoie pas les réponses en flux.",
+        next: "Cette page a besoin d’événements envoyés par le serveur (SSE) ; un proxy les retient peut-être.",
+      },
+      cut: { title: "Le serveur a interrompu la réponse.", next: "Réessayez." },
+      other: { title: "Le serveur signale une erreur.", next: "Réessayez, ou vérifiez le modèle et les réglages des réponses." },
+    },
   },
 
   pictures: {
@@ -111,8 +151,8 @@ export const settings = {
 
   privacy: {
     promises: [
-      "Les images, les questions et les réponses ne quittent jamais cet appareil. Il n’y a ni compte, ni statistiques, ni rien d’un autre site dans cette page.",
-      "La partie de la page qui montre ce que les modèles écrivent ne peut atteindre que ce site. Seule la partie qui récupère les modèles peut atteindre d’autres sites, et elle ne montre rien.",
+      "Tant qu’aucun serveur ne répond, les images, les questions et les réponses ne quittent jamais cet appareil. Il n’y a ni compte, ni statistiques, ni rien d’un autre site dans cette page.",
+      "La partie de la page qui montre ce que les modèles écrivent ne peut atteindre que ce site. Seules les parties qui récupèrent les modèles et interrogent votre serveur peuvent atteindre d’autres sites, et elles ne montrent rien.",
       "Les conversations et les albums ne sont gardés que dans ce navigateur, jusqu’à ce que vous les supprimiez.",
     ],
     requests: "Requêtes vers d’autres sites depuis l’ouverture de cette page",

@@ -179,6 +179,11 @@ export const main = {
     keys: "按键",
   },
 
+  server: {
+    sentTo: (address: string) => `图片和问题会发送到 ${address}`,
+    leave: "改回在这台设备上回答",
+  },
+
   albums: {
     link: "相册",
     loading: "正在打开相册…",

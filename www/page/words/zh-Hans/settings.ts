@@ -10,6 +10,7 @@ export const settings = {
   sections: {
     general: "通用",
     answers: "回答",
+    server: "服务器",
     pictures: "图片",
     tasks: "任务",
     data: "数据",
@@ -56,6 +57,35 @@ export const settings = {
     reloads: "更改后会重新加载模型。",
     reset: "全部重置",
     wasReset: "所有回答设置已恢复为由模型决定。",
+  },
+
+  server: {
+    about: "可以由服务器代替这台设备回答：另一台机器上的“ocelli serve”，或任何提供 OpenAI API 的服务器。您的图片、问题和对话将会发送给它。",
+    served: "本页面来自一台服务器，它也负责回答。不会向别处发送任何内容。",
+    address: "地址",
+    addressHelp: "例如 http://localhost:8080",
+    key: "密钥",
+    keyHelp: "关闭此标签页后即被遗忘，除非您选择保留。",
+    keepsKey: "在此浏览器中保留密钥",
+    test: "测试连接",
+    testing: "正在测试……",
+    works: "服务器有应答。",
+    use: "使用此服务器",
+    faults: {
+      address: { title: "这不是服务器的地址。", next: "地址形如 http://localhost:8080 或 https://models.example.org。" },
+      key: { title: "此密钥含有密钥不会有的字符。", next: "请重新复制，不要带空格。" },
+      mixed: { title: "通过 https 打开的页面不能访问 http 服务器。", next: "请使用 https 地址，或打开服务器自己的页面。" },
+      unreachable: {
+        title: "此服务器没有应答。",
+        next: "请检查它是否在运行、这台设备能否访问它，以及它是否允许本站的页面（CORS；Ocelli 用 --origin）。",
+      },
+      refused: { title: "服务器拒绝了密钥。", next: "请在设置的“服务器”中输入另一个密钥。" },
+      notFound: { title: "服务器没有这个地址或模型。", next: "请检查地址并测试连接。" },
+      busy: { title: "服务器繁忙，或已达到限额。", next: "请稍等片刻再试。" },
+      stream: { title: "服务器不以流的形式发送回答。", next: "本页面需要服务器发送事件（SSE）；可能被代理扣留。" },
+      cut: { title: "服务器提前结束了回答。", next: "请再试一次。" },
+      other: { title: "服务器报告了错误。", next: "请再试一次，或检查模型和回答设置。" },
+    },
   },
 
   pictures: {
@@ -112,8 +142,8 @@ export const settings = {
 
   privacy: {
     promises: [
-      "图片、问题和回答绝不会离开这台设备。没有账号，没有统计，页面中也没有其他网站的内容。",
-      "显示模型所写内容的部分只能访问本网站。只有获取模型的部分能访问其他网站，而它不显示任何内容。",
+      "除非由服务器回答，图片、问题和回答绝不会离开这台设备。没有账号，没有统计，页面中也没有其他网站的内容。",
+      "显示模型所写内容的部分只能访问本网站。只有获取模型和询问您的服务器的部分能访问其他网站，而它们不显示任何内容。",
       "对话和相册只保存在这个浏览器中，直到您删除它们。",
     ],
     requests: "打开此页面以来对其他网站的请求",

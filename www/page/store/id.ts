@@ -1,0 +1,9 @@
+/** Random ids. */
+
+/** A UUID; pages that another machine sends over http have no `crypto.randomUUID`. */
+export function newId(): string {
+  if (typeof crypto.randomUUID === "function") return crypto.randomUUID();
+  const url = URL.createObjectURL(new Blob());
+  URL.revokeObjectURL(url);
+  return url.slice(-36);
+}
