@@ -136,7 +136,8 @@ impl<'a> Logits<'a> {
         let is_penalised = *drawn > 0.0 && self.rules.repeated[1] != 1.0;
         let factor = self.rules.repeated[usize::from(*raw <= 0.0)];
         let raw = if is_penalised { raw.clamp(-MOST, MOST) * factor } else { *raw };
-        let drawn = drawn.floor();
+        // The count without the half of a token that was seen.
+        let drawn = *drawn as u32 as f32;
         let penalty = if drawn > 0.0 { drawn * self.rules.frequency + self.rules.presence } else { 0.0 };
         Logit::Usable(raw + bias - penalty)
     }
