@@ -33,7 +33,7 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     let [rows, splits, heads] = [p.rows, p.splits, p.heads].map(|size| size as usize);
     let [stride, offset] = [p.q_stride4, p.gate_offset4].map(|size| size as usize * 4);
     let (dim, width) = (usize::from(head_dim), usize::from(head_dim) + 4);
-    if dim > MAX_DIM || is_gated && heads == 0 {
+    if dim == 0 || dim > MAX_DIM || is_gated && heads == 0 {
         return Err(Fault::OutOfBounds);
     }
     let len = rows.checked_mul(width).and_then(|row| row.checked_mul(splits)).ok_or(Fault::OutOfBounds)?;

@@ -44,7 +44,7 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
     let of_values = if kind == Norms::Keys { 0 } else { kv };
     let heads = q.saturating_add(kv).saturating_add(of_values);
     let fits = heads.checked_mul(dim).is_some_and(|width| width <= stride);
-    if dim > MAX_DIM || dim % 2 != 0 || !fits {
+    if dim == 0 || dim > MAX_DIM || dim % 2 != 0 || !fits {
         return Err(Fault::OutOfBounds);
     }
     let rows = launch.output::<f32, _>(0, [tokens, stride])?; // [tokens, stride]

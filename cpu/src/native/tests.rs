@@ -1,7 +1,7 @@
 //! Jobs carried out by several threads.
 
 use super::Machine;
-use crate::{Fault, Held, InstructionSet, Job, Op, Plain, Results, Scores, Source, Span};
+use crate::{Fault, Held, InstructionSet, Job, Norms, Op, Plain, Results, Scores, Source, Span};
 
 fn buffer(machine: &Machine, numbers: &[f32]) -> Span {
     let bytes = size_of_val(numbers) as u64;
@@ -87,6 +87,11 @@ fn launches_with_more_work_than_memory_are_faults() {
         let heads = |heads: u32, half_dim4: u32| [8, heads, 1, 1, half_dim4, 6, 0];
         assert_eq!(run(of_heads, &heads(3, 1), [1, 1, 1]), Ok(()));
         assert_eq!(run(of_heads, &heads(u32::MAX, 0), [1, 1, 1]), Err(Fault::OutOfBounds));
+        let of_cache = Op::RopeAppend { head_dim: 0, norms: Norms::None, ropes: 1, held: Held::F32 };
+        assert_eq!(run(of_cache, &[1, u32::MAX, 0, 0, 0, 0, 0], [1, 1, 1]), Err(Fault::OutOfBounds));
+        let of_splits = |head_dim: u16| Op::AttentionJoin { head_dim, is_gated: false };
+        assert_eq!(run(of_splits(4), &[1, 1, 1, 0, 0, 0], [1, 1, 1]), Ok(()));
+        assert_eq!(run(of_splits(0), &[u32::MAX, 0, 1, 0, 0, 0], [1, 1, 1]), Err(Fault::OutOfBounds));
         // Patches of no channels.
         let merge = |merge: u32, channels: u32| [1, 1, merge, channels, 0];
         assert_eq!(run(Op::Plain(Plain::PatchMerge), &merge(2, 4), [1, 1, 1]), Ok(()));
