@@ -1,8 +1,9 @@
-// The means of runs of rows, normed without a weight: y = mean / sqrt(mean(mean^2) + eps). One workgroup a run.
+// The means of runs of rows, as they are or normed without a weight: y = mean / sqrt(mean(mean^2) + eps). One workgroup a run.
 struct Params {
   width4: u32,
   count: u32, // rows of a run
   eps: f32,
+  normed: u32, // 0: the means as they are
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -32,7 +33,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
     }
   }
   workgroupBarrier();
-  let scale = 1.0 / sqrt(squares[0] / f32(p.width4 * 4u) + p.eps);
+  let scale = select(1.0, 1.0 / sqrt(squares[0] / f32(p.width4 * 4u) + p.eps), p.normed == 1u);
   for (var i = lane; i < p.width4; i += 64u) {
     y[first + i] *= scale;
   }

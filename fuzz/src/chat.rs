@@ -59,7 +59,7 @@ fn lay_out(messages: &[Message], pictures: usize) -> Result<()> {
     let tokenizer = good_tokenizer();
     let config = published("ministral-3-3b").expect("a shape");
     let rules = definition(&config).pictures().expect("a model that reads pictures");
-    let tokens: Vec<_> = (0..pictures).map(|i| rules.tokens(ImageGrid { rows: 1 + i % 3, cols: 2 })).collect();
+    let tokens: Vec<_> = (0..pictures).map(|i| rules.tokens(ImageGrid::new(1 + i % 3, 2))).collect();
     let layout = definition(&config).chat_layout("mistral-v13")?;
     let template = ChatTemplate { layout, bos: Some(1), default_system: None };
     let EncodedChat { ids, pictures: mut order, branches } = template.encode(messages, &tokens, tokenizer)?;

@@ -66,7 +66,7 @@ fn tiny_snapshot(model: usize) -> Vec<u8> {
     entries.extend((0..if model == 3 { 1 } else { 6 }).map(picture));
     entries.extend((10..14).map(ContextEntry::Token));
     let len = entries.len();
-    let placed = if model == 1 { vec![(6, ImageGrid { rows: 2, cols: 3 })] } else { Vec::new() };
+    let placed = if model == 1 { vec![(6, ImageGrid::new(2, 3))] } else { Vec::new() };
     let places = if model == 2 { vec![6, len] } else { Vec::new() };
     let shown = if model == 3 { vec![6] } else { Vec::new() };
     let outline = Outline { entries: len, placed, places, shown, shown_rows };

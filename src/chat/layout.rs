@@ -62,7 +62,10 @@ impl ChatLayout {
             names.extend(calls.tokens());
         }
         names.extend(self.thoughts.iter().flat_map(|thoughts| [thoughts.begin, thoughts.end]));
-        for segment in (self.segments)(&messages, None).unwrap_or_default() {
+        // Layouts of models that see no pictures refuse this one.
+        let shown = [Message { role: Role::User, content: vec![ContentPart::Image(0)] }];
+        let of = |messages| (self.segments)(messages, None).unwrap_or_default();
+        for segment in of(&messages).into_iter().chain(of(&shown)) {
             if let Segment::Control(name) = segment {
                 names.push(name);
             }

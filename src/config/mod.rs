@@ -189,12 +189,32 @@ pub struct PixelSize {
 }
 
 /// Size of a resized picture in cells. The family defines a cell and the tokens it takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ImageGrid {
     /// Rows of cells.
     pub rows: usize,
     /// Cells in a row.
     pub cols: usize,
+    /// Slices, if the picture is cut into slices of any size, and shown beside them as a whole.
+    pub slices: Option<Slices>,
+}
+
+/// Slices of a picture, which divide its rows and columns of cells equally.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Slices {
+    /// Rows of slices.
+    pub rows: usize,
+    /// Slices in a row.
+    pub cols: usize,
+    /// Rows and columns of cells of the whole picture, which has a size of its own.
+    pub whole: [usize; 2],
+}
+
+impl ImageGrid {
+    /// A grid that is not sliced.
+    pub fn new(rows: usize, cols: usize) -> Self {
+        Self { rows, cols, slices: None }
+    }
 }
 
 impl TextConfig {

@@ -3,7 +3,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{gemma4, idefics3, llama, mistral3, mllama, qwen3_5, qwen3_vl};
+use super::{gemma4, idefics3, llama, minicpmv4_6, mistral3, mllama, qwen3_5, qwen3_vl};
 use crate::config::TextConfig;
 use crate::error::{Error, Result};
 
@@ -17,6 +17,9 @@ pub enum ModelConfig {
     Idefics3(idefics3::Config),
     /// Llama 3 and other plain decoders.
     Llama(llama::Config),
+    /// MiniCPM-V 4.6.
+    #[serde(rename = "minicpmv4_6")]
+    MiniCpmV4_6(minicpmv4_6::Config),
     /// Ministral 3, Mistral Small 3.1.
     Mistral3(mistral3::Config),
     /// Llama 3.2 Vision.
@@ -52,6 +55,7 @@ impl ModelConfig {
             Self::Gemma4(_) => "gemma4",
             Self::Idefics3(_) => "idefics3",
             Self::Llama(_) => "llama",
+            Self::MiniCpmV4_6(_) => "minicpmv4_6",
             Self::Mistral3(_) => "mistral3",
             Self::Mllama(_) => "mllama",
             Self::Qwen3_5(_) => "qwen3_5",
@@ -65,6 +69,7 @@ impl ModelConfig {
             Self::Gemma4(config) => &config.text,
             Self::Idefics3(config) => &config.text,
             Self::Llama(config) => &config.text,
+            Self::MiniCpmV4_6(config) => &config.text,
             Self::Mistral3(config) => &config.text,
             Self::Mllama(config) => &config.text,
             Self::Qwen3_5(config) => &config.text,
@@ -78,6 +83,7 @@ impl ModelConfig {
             Self::Gemma4(config) => &mut config.text,
             Self::Idefics3(config) => &mut config.text,
             Self::Llama(config) => &mut config.text,
+            Self::MiniCpmV4_6(config) => &mut config.text,
             Self::Mistral3(config) => &mut config.text,
             Self::Mllama(config) => &mut config.text,
             Self::Qwen3_5(config) => &mut config.text,
@@ -99,6 +105,7 @@ impl ModelConfig {
             Self::Gemma4(config) => config.find_fault(),
             Self::Idefics3(config) => config.find_fault(),
             Self::Llama(config) => config.text.find_fault(),
+            Self::MiniCpmV4_6(config) => config.find_fault(),
             Self::Mistral3(config) => config.find_fault(),
             Self::Mllama(config) => config.find_fault(),
             Self::Qwen3_5(config) => config.find_fault(),

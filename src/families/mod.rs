@@ -9,6 +9,7 @@ pub mod definition;
 pub mod gemma4;
 pub mod idefics3;
 pub mod llama;
+pub mod minicpmv4_6;
 pub mod mistral3;
 pub mod mllama;
 pub mod qwen3_5;

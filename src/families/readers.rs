@@ -67,6 +67,8 @@ pub struct GgufReader {
     pub architectures: &'static [&'static str],
     /// Its pre-tokenizers. Where two families share an architecture, the file's pre-tokenizer decides which reads it.
     pub pre_tokenizers: &'static [PreTokenizer],
+    /// Value of `clip.projector_type` in the vision half, in a family that is told from another one by that alone.
+    pub projector: Option<&'static str>,
     /// Reads the configuration.
     pub read: fn(&GgufFiles<'_>) -> Result<ModelConfig>,
 }

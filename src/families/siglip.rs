@@ -31,6 +31,17 @@ const NAMES: BlockNames = BlockNames {
     post_norms: None,
 };
 
+/// Sizes that configurations of a family leave out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Defaults {
+    /// Width of the tower.
+    pub(super) hidden_size: usize,
+    /// Attention heads of the tower.
+    pub(super) num_attention_heads: usize,
+    /// Side of a patch in pixels.
+    pub(super) patch_size: usize,
+}
+
 /// A plain transformer over the patches of a square picture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Siglip {
@@ -42,7 +53,7 @@ pub struct Siglip {
     pub num_hidden_layers: usize,
     /// Attention heads of the tower.
     pub num_attention_heads: usize,
-    /// Side of a picture in pixels.
+    /// Side of a picture in pixels; where pictures have other sizes, of the square that the table of positions covers.
     pub image_size: usize,
     /// Side of a patch in pixels. Pixels at the lower and right edges that fill no patch are ignored.
     pub patch_size: usize,
@@ -89,11 +100,17 @@ impl Siglip {
             .or_else(|| normalisation_fault(self.image_mean, self.image_std))
     }
 
-    /// Reads `vision_config` and the settings of the image processor. The defaults are those of `configuration_idefics3.py`.
-    pub(super) fn from_hf(config: Fields<'_>, images: Fields<'_>, architecture: &str) -> Result<Self> {
+    /// Reads `vision_config` and the settings of the image processor.
+    pub(super) fn from_hf(
+        config: Fields<'_>,
+        images: Fields<'_>,
+        architecture: &str,
+        Defaults { hidden_size, num_attention_heads, patch_size }: Defaults,
+    ) -> Result<Self> {
         let defaults = json!({
-            "hidden_size": 1152, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 16,
-            "num_channels": 3, "image_size": 224, "patch_size": 32, "layer_norm_eps": EPS,
+            "hidden_size": hidden_size, "intermediate_size": 3072, "num_hidden_layers": 12,
+            "num_attention_heads": num_attention_heads, "num_channels": 3, "image_size": 224, "patch_size": patch_size,
+            "layer_norm_eps": EPS,
             "hidden_act": "gelu_pytorch_tanh",
         });
         let config = config.or(&defaults);

@@ -5,10 +5,11 @@ use super::definition::Definition;
 use super::readers::{Family, Readers};
 
 /// Readers of checkpoints, in the order in which they are tried.
-pub static READERS: [&Readers; 7] = [
+pub static READERS: [&Readers; 8] = [
     &super::mistral3::definition::READERS,
     &super::llama::definition::READERS,
     &super::qwen3_5::definition::READERS,
+    &super::minicpmv4_6::definition::READERS,
     &super::qwen3_vl::definition::READERS,
     &super::mllama::definition::READERS,
     &super::idefics3::definition::READERS,
@@ -26,6 +27,7 @@ pub fn definition(config: &ModelConfig) -> &dyn Definition {
         ModelConfig::Gemma4(config) => config,
         ModelConfig::Idefics3(config) => config,
         ModelConfig::Llama(config) => config,
+        ModelConfig::MiniCpmV4_6(config) => config,
         ModelConfig::Mistral3(config) => config,
         ModelConfig::Mllama(config) => config,
         ModelConfig::Qwen3_5(config) => config,

@@ -4,7 +4,7 @@ use ocelli_pictures::Rgb8;
 use sha2::{Digest, Sha256};
 
 use super::resize::bicubic_u8;
-use crate::config::ImageGrid;
+use crate::config::{ImageGrid, Slices};
 
 /// A resized picture before normalisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +46,9 @@ pub fn fingerprint_in(original: &Fingerprint, grid: ImageGrid, owner: u64) -> Fi
     hash.update(original);
     hash.update((grid.rows as u64).to_le_bytes());
     hash.update((grid.cols as u64).to_le_bytes());
+    if let Some(Slices { rows, cols, whole }) = grid.slices {
+        [rows, cols, whole[0], whole[1]].into_iter().for_each(|number| hash.update((number as u64).to_le_bytes()));
+    }
     if owner != 0 {
         hash.update(owner.to_le_bytes());
     }

@@ -23,12 +23,6 @@ const MAX_BINDINGS: usize = 8;
 /// Bytes of the readback when waiting for the device.
 const WAIT: u64 = 4;
 
-/// A picture with this grid, without pixels, for counting memory.
-fn pixels(pictures: &dyn Pictures, grid: ImageGrid) -> Pixels<'static> {
-    let cell = pictures.cell();
-    Pixels { width: grid.cols * cell, height: grid.rows * cell, rgb: &[] }
-}
-
 /// Bytes of feature rows.
 fn feature_bytes(text: &TextConfig, rows: usize) -> u64 {
     rows as u64 * (text.hidden_size * size_of::<f32>()) as u64
@@ -201,7 +195,7 @@ impl<'a> Estimate<'a> {
     /// Memory for a picture that arrives when the cache is as full as the context allows, or keeps empty pages: in its first stage, its layers,
     /// and its last stage.
     fn picture(&mut self, pictures: &dyn Pictures, plan: &Plan, shape: PictureShape) -> Result<Vec<PhaseBytes>> {
-        let pixels = pixels(pictures, shape.grid);
+        let pixels = Pixels::blank(shape.grid, pictures.cell());
         // Other answers wait meanwhile.
         let others = max_batch(self.config.text(), plan.rows.text.step) as u64 - 1;
         let (draws, readback) = (others * self.draw_bytes(plan.kv)?, self.readback_bytes(plan));
@@ -266,7 +260,7 @@ fn stage_params([one, two, three]: [[u64; 3]; 3], chunks: u64) -> [u64; 3] {
 /// Parameters of the first stage, the largest layer and the last stage of the smallest picture computed in `chunks` chunks.
 fn params_of_stages(model: &mut DryModel, pictures: &dyn Pictures, chunks: usize) -> Result<[u64; 3]> {
     let Some(alignment) = model.tower.as_ref().map(|tower| tower.row_alignment()) else { return Ok([0; 3]) };
-    let picture = |cells: usize| pixels(pictures, ImageGrid { rows: 1, cols: cells });
+    let picture = |cells: usize| Pixels::blank(ImageGrid::new(1, cells), pictures.cell());
     let rows = |cells: usize| model.tower.as_ref().map_or(0, |tower| tower.rows(&picture(cells)));
     let is_split = model.tower.as_ref().is_some_and(|tower| tower.views(&picture(2)) > 1);
     let (picture, rows) = match is_split {

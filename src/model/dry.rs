@@ -79,7 +79,7 @@ impl DryModel {
             self.draw(work, &SamplingOptions::default())?,
         ];
         let rows = self.tower.as_ref().map_or(0, |tower| tower.row_alignment());
-        recordings.extend(self.picture(&Pixels { width: self.cell, height: self.cell, rgb: &[] }, rows)?);
+        recordings.extend(self.picture(&Pixels::blank(ImageGrid::new(1, 1), self.cell), rows)?);
         let kernels = recordings.iter().flat_map(Recording::dispatches).map(|dispatch| &dispatch.kernel);
         Ok(kernels.flat_map(|kernel| matmul::of_all_sizes(kernel, config)).collect())
     }
@@ -148,7 +148,7 @@ impl DryModel {
         (grid, tokens): (ImageGrid, usize),
         (vision_rows, prompt_rows): (usize, usize),
     ) -> Result<u64> {
-        let pixels = Pixels { width: grid.cols * self.cell, height: grid.rows * self.cell, rgb: &[] };
+        let pixels = Pixels::blank(grid, self.cell);
         let tower: u64 = self.picture(&pixels, vision_rows)?.iter().map(Recording::flops).sum();
         let (text, device) = (&self.decoder.config, DryDevice::new(u64::MAX, self.device.max_bindings()));
         let work = &Workspace::new(&device, text, TextRows { prompt: prompt_rows, head: 1, step: 1 }, tokens)?;

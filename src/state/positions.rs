@@ -15,7 +15,7 @@ impl Positions {
     pub fn of(&self, entry: usize) -> [usize; 3] {
         // Difference between the number of entries and of positions before it.
         let mut spared = 0;
-        for (first, ImageGrid { rows, cols }) in self.pictures.iter().take_while(|(first, _)| *first <= entry) {
+        for (first, ImageGrid { rows, cols, .. }) in self.pictures.iter().take_while(|(first, _)| *first <= entry) {
             let index = entry - first;
             if index < rows * cols {
                 let start = first - spared;

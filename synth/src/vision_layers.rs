@@ -1,6 +1,6 @@
 //! Models with fewer layers in their vision tower than published ones.
 
-use ocelli::families::{ModelConfig, gemma4, idefics3, mistral3, mllama, qwen3_5, qwen3_vl};
+use ocelli::families::{ModelConfig, gemma4, idefics3, minicpmv4_6, mistral3, mllama, qwen3_5, qwen3_vl};
 
 /// Cuts the vision tower to `layers` layers; 0 removes it.
 pub fn keep_vision_layers(config: &mut ModelConfig, layers: usize) {
@@ -35,6 +35,13 @@ pub fn keep_vision_layers(config: &mut ModelConfig, layers: usize) {
             *vision = vision.take().filter(|_| layers > 0);
             if let Some(vision) = vision {
                 vision.tower.num_hidden_layers = vision.tower.num_hidden_layers.min(layers);
+            }
+        }
+        ModelConfig::MiniCpmV4_6(minicpmv4_6::Config { vision, .. }) => {
+            *vision = vision.take().filter(|_| layers > 0);
+            if let Some(vision) = vision {
+                vision.tower.num_hidden_layers = vision.tower.num_hidden_layers.min(layers);
+                vision.merged_layer = vision.merged_layer.min(vision.tower.num_hidden_layers - 1);
             }
         }
         ModelConfig::Gemma4(gemma4::Config { vision, .. }) => {

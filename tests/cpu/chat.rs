@@ -110,7 +110,7 @@ fn conversations_are_laid_out_as_mistral_common_does() {
         assert_eq!(written(&template().segments(&messages).unwrap()), case["segments"], "{}", case["name"]);
         let grid = |name: &Value| {
             let grid = &cases["pictures"][name.as_str().unwrap()]["grid"];
-            ImageGrid { rows: grid[0].as_u64().unwrap() as usize, cols: grid[1].as_u64().unwrap() as usize }
+            ImageGrid::new(grid[0].as_u64().unwrap() as usize, grid[1].as_u64().unwrap() as usize)
         };
         let grids: Vec<ImageGrid> = case["images"].as_array().unwrap().iter().map(grid).collect();
         let ids = encode(&messages, &grids, &tokenizer).unwrap().ids;
@@ -146,7 +146,7 @@ fn conversations_that_mistral_common_refuses_are_refused() {
             continue;
         }
         let Some(messages) = read_messages(&case["messages"]) else { continue };
-        let error = encode(&messages, &[ImageGrid { rows: 1, cols: 1 }], &tokenizer()).unwrap_err();
+        let error = encode(&messages, &[ImageGrid::new(1, 1)], &tokenizer()).unwrap_err();
         assert_eq!(error.code(), "invalid-request", "{}", case["name"]);
     }
 }
@@ -164,7 +164,7 @@ fn errors_name_the_message() {
         (&[user("a"), picture(Role::Assistant), user("b")], "messages[1].content[0]"),
         (&[show(&[ContentPart::Text("a".into()), ContentPart::Image(1)])], "messages[0].content[1]"),
     ];
-    let grids = [ImageGrid { rows: 1, cols: 1 }];
+    let grids = [ImageGrid::new(1, 1)];
     for (messages, expected) in cases {
         match encode(messages, &grids, &tokenizer()) {
             Err(Error::InvalidRequest { field, .. }) => assert_eq!(field, expected),
@@ -196,7 +196,7 @@ fn a_single_picture_goes_before_its_text() {
     assert_eq!(turn(&[&text, &first, &second]), "<s>[INST]t<0><1>[/INST]");
     let messages = [user("t"), show(&[second, first])];
     assert_eq!(flat(&messages), "<s>[INST]t<1><0>[/INST]");
-    let grids = [ImageGrid { rows: 1, cols: 1 }; 2];
+    let grids = [ImageGrid::new(1, 1); 2];
     assert_eq!(encode(&messages, &grids, &tokenizer()).unwrap().pictures, [1, 0]);
 }
 
@@ -204,7 +204,7 @@ fn a_single_picture_goes_before_its_text() {
 fn pictures_take_as_many_tokens_as_their_grid_says() {
     let tokenizer = tokenizer();
     let ids = |rows, cols| {
-        let grid = ImageGrid { rows, cols };
+        let grid = ImageGrid::new(rows, cols);
         let ids = encode(&[show(&[ContentPart::Image(0)])], &[grid], &tokenizer).unwrap().ids;
         assert_eq!(ids.len(), 3 + rows * (cols + 1));
         ids[2..ids.len() - 1].to_vec()

@@ -35,7 +35,7 @@ fn pictures_have_the_sizes_of_transformers() {
         for (budget, (rows, cols)) in BUDGETS.into_iter().zip(sizes) {
             let rules = vision(budget);
             let grid = rules.grid(PixelSize { width, height }, rules.largest_edge()).expect("a size");
-            assert_eq!(grid, ImageGrid { rows: rows / 48, cols: cols / 48 }, "{height} x {width} in {budget}");
+            assert_eq!(grid, ImageGrid::new(rows / 48, cols / 48), "{height} x {width} in {budget}");
             assert_eq!(rules.tokens(grid).len(), grid.rows * grid.cols + 2);
         }
     }

@@ -38,7 +38,7 @@ fn views_are_those_of_transformers_byte_for_byte() {
         let prepared = rules.prepare(&picture, rules.largest_edge()).expect("views");
         // `transformers` says that a picture has no rows if it is not split.
         let [rows, cols] = [0, 1].map(|axis| number(&case["grid"][axis]).max(1));
-        assert_eq!(prepared.grid, ImageGrid { rows, cols }, "{case}");
+        assert_eq!(prepared.grid, ImageGrid::new(rows, cols), "{case}");
         assert_eq!(prepared.rgb.len(), number(&case["views"]) * 3 * tile * tile, "{case}");
         let hash: String = Sha256::digest(&prepared.rgb).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(case["sha256"], hash, "{case}");
@@ -52,18 +52,18 @@ fn a_picture_is_its_tiles_and_the_whole() {
     let rules = vision("smolvlm2-500m");
     let size = |width, height| PixelSize { width, height };
     let grid = rules.grid(size(1024, 768), 2048).expect("a grid");
-    assert_eq!(grid, ImageGrid { rows: 3, cols: 4 });
+    assert_eq!(grid, ImageGrid::new(3, 4));
     assert_eq!((rules.tokens(grid).len(), rules.rows(grid)), (12 * 66 + 2 + 2 + 67, 13 * 64));
     // The smallest icon has as many tiles as a large square.
     let icon = rules.grid(size(16, 16), 2048).expect("a grid");
-    assert_eq!((icon, rules.rows(icon)), (ImageGrid { rows: 4, cols: 4 }, 17 * 64));
-    let ids = rules.tokens(ImageGrid { rows: 1, cols: 2 });
+    assert_eq!((icon, rules.rows(icon)), (ImageGrid::new(4, 4), 17 * 64));
+    let ids = rules.tokens(ImageGrid::new(1, 2));
     let runs: Vec<&[u32]> = ids.chunk_by(|a, b| a == b).collect();
     let run = [49_190; 64];
     let expected: [&[u32]; 11] =
         [&[49_189], &[49_153], &run, &[49_189], &[49_154], &run, &[198, 198], &[49_189], &[49_152], &run, &[49_189]];
     assert_eq!(runs, expected);
-    assert_eq!(rules.tokens(ImageGrid { rows: 1, cols: 1 }).len(), 67);
+    assert_eq!(rules.tokens(ImageGrid::new(1, 1)).len(), 67);
 }
 
 /// `low` needs one run of the tower, whatever the picture and the model; limits of pixels leave fewer tiles.
@@ -78,7 +78,7 @@ fn low_detail_shows_the_whole_picture_alone() {
                 let edge = longest_edge(&rules, wanted, limits, |_| Ok(None)).expect("an edge");
                 rules.grid(size, edge).expect("a grid")
             };
-            assert_eq!(grid(Detail::Low, PictureLimits::default()), ImageGrid { rows: 1, cols: 1 }, "{shape}");
+            assert_eq!(grid(Detail::Low, PictureLimits::default()), ImageGrid::new(1, 1), "{shape}");
             let full = grid(Detail::High, PictureLimits::default());
             assert_eq!(full.rows.max(full.cols), 4, "{shape}");
             let limits = PictureLimits { max_pixels: Some(4 * tile * tile), max_seconds: None };

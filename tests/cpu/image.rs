@@ -257,7 +257,7 @@ fn resampling_equals_torchvision() {
         let prepared = rules.prepare(&Rgb8 { width: from_w, height: from_h, pixels }, edge as usize).unwrap();
         assert_eq!((prepared.width, prepared.height), (to_w as usize, to_h as usize), "{name}");
         let step = step as usize;
-        assert_eq!(prepared.grid, ImageGrid { rows: to_h as usize / step, cols: to_w as usize / step }, "{name}");
+        assert_eq!(prepared.grid, ImageGrid::new(to_h as usize / step, to_w as usize / step), "{name}");
         let expected = tensors.tensor(&format!("resize.{name}.resized")).unwrap();
         assert!(prepared.rgb == expected.data(), "{name} differs");
     }
@@ -282,8 +282,8 @@ fn sizes_follow_the_rule() {
     // Too thin to keep a whole pixel: the reference would fail, one step is shown instead.
     assert_eq!(size(4000, 1), (1540, 28));
     assert_eq!(size(1, 4000), (28, 1540));
-    assert_eq!(rules.tokens(ImageGrid { rows: 3, cols: 4 }).len(), 15);
-    assert_eq!(rules.rows(ImageGrid { rows: 3, cols: 4 }), 12);
+    assert_eq!(rules.tokens(ImageGrid::new(3, 4)).len(), 15);
+    assert_eq!(rules.rows(ImageGrid::new(3, 4)), 12);
 }
 
 /// A million rows of one pixel would need 84 MB between the two passes if they were not streamed.

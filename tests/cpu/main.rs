@@ -20,6 +20,7 @@ mod language;
 mod manifests;
 #[path = "../shared/memory_snapshots.rs"]
 mod memory_snapshots;
+mod minicpmv4_6;
 mod mllama;
 mod pages;
 mod picture_size;

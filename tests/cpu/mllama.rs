@@ -39,7 +39,7 @@ const GOLDEN: [([usize; 2], [usize; 2], [usize; 2]); 16] = [
 fn pictures_have_the_tiles_and_the_size_of_transformers() {
     with_rules(|rules| {
         for ([width, height], [rows, cols], shown) in GOLDEN {
-            let grid = ImageGrid { rows, cols };
+            let grid = ImageGrid::new(rows, cols);
             assert_eq!(rules.grid(PixelSize { width, height }, 2240).expect("a grid"), grid, "{width} x {height}");
             let white = Rgb8 { width: width as u32, height: height as u32, pixels: vec![255; 3 * width * height] };
             let prepared = rules.prepare(&white, 2240).expect("a picture");

@@ -156,7 +156,7 @@ fn memory_bounds_every_detail() {
 fn a_picture_costs_its_tower_and_its_tokens() {
     let manifest = manifests::manifest(manifests::ministral_3b(), Layout::Q4_0, Layout::Q4_0);
     let mut dry = DryModel::new(&manifest, DryDevice::new(u64::MAX, 8), KernelConfig::default()).expect("a model");
-    let grid = ImageGrid { rows: 37, cols: 37 };
+    let grid = ImageGrid::new(37, 37);
     let mut flops = |tokens: usize, rows| dry.picture_flops((grid, tokens), rows).expect("recordings") as f64 / 1e12;
     let tower = flops(0, (1024, 256));
     let products = 2.0 * 5476.0 * f64::from(4 * 1024 * 1024 + 3 * 1024 * 4096);

@@ -38,14 +38,14 @@ fn pictures_have_the_sizes_of_transformers() {
     with_rules(|rules| {
         for ((width, height), (cols, rows)) in golden {
             let size = PixelSize { width, height };
-            assert_eq!(rules.grid(size, 1024).expect("a grid"), ImageGrid { rows, cols }, "{size:?}");
+            assert_eq!(rules.grid(size, 1024).expect("a grid"), ImageGrid::new(rows, cols), "{size:?}");
         }
         let grid = |width, height, edge| rules.grid(PixelSize { width, height }, edge);
         assert!(grid(33, 8191, 1024).is_err(), "too thin");
         // A smaller square counts by its pixels, with a lower bound of the smallest picture.
-        assert_eq!(grid(4000, 3000, 512).expect("a grid"), ImageGrid { rows: 13, cols: 18 });
-        assert_eq!(grid(4000, 3000, 64).expect("a grid"), ImageGrid { rows: 1, cols: 2 });
-        assert_eq!(grid(10, 10, 64).expect("a grid"), ImageGrid { rows: 2, cols: 2 });
+        assert_eq!(grid(4000, 3000, 512).expect("a grid"), ImageGrid::new(13, 18));
+        assert_eq!(grid(4000, 3000, 64).expect("a grid"), ImageGrid::new(1, 2));
+        assert_eq!(grid(10, 10, 64).expect("a grid"), ImageGrid::new(2, 2));
     });
 }
 
@@ -85,7 +85,7 @@ fn entries_of_pictures_have_the_positions_of_transformers() {
     let begins = (0..ids.len()).filter(|&i| ids[i] == image && ids[i - 1] != image);
     let mut positions = Positions::default();
     for (first, [height, width]) in begins.zip(&sizes) {
-        positions.place(first, ImageGrid { rows: height / 32, cols: width / 32 });
+        positions.place(first, ImageGrid::new(height / 32, width / 32));
     }
     for entry in 0..ids.len() {
         assert_eq!(positions.of(entry), [0, 1, 2].map(|axis| golden[axis * ids.len() + entry]), "entry {entry}");

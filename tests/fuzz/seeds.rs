@@ -57,21 +57,16 @@ pub(crate) fn hf_settings() -> Vec<Seed> {
         let small = [file("config.json"), file("tokenizer.json"), file("generation_config.json")].join(&0);
         [small, processor, b"Be brief.".to_vec()].join(&0)
     };
-    let gemma = |file: &str| fixture(&format!("checkpoints/gemma4/{file}"));
+    let as_stored = |name: &str| {
+        let file = |file: &str| fixture(&format!("checkpoints/{name}/{file}"));
+        let all = ["config.json", "tokenizer.json", "generation_config.json", "processor_config.json"].map(file);
+        [all.join(&0), Vec::new()].join(&0)
+    };
     let seeds = ["text_long", "fp8", "merge1", "small31"].map(|name| Seed::json(files(name)));
     let nested = ["qwen3_vl", "qwen3_5", "mllama"].map(|name| Seed::json(nested(name)));
     let with_vocabulary = ["smolvlm_whole", "granite_docling"].map(|name| Seed::json(with_vocabulary(name)));
-    let gemma = Seed::json(
-        [
-            gemma("config.json"),
-            gemma("tokenizer.json"),
-            gemma("generation_config.json"),
-            gemma("processor_config.json"),
-            Vec::new(),
-        ]
-        .join(&0),
-    );
-    seeds.into_iter().chain(nested).chain(with_vocabulary).chain([gemma]).collect()
+    let as_stored = ["gemma4", "minicpmv4_6"].map(|name| Seed::json(as_stored(name)));
+    seeds.into_iter().chain(nested).chain(with_vocabulary).chain(as_stored).collect()
 }
 
 /// Manifests of packages with and without vision.

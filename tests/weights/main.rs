@@ -9,6 +9,7 @@ mod gemma4;
 mod gguf;
 mod idefics3;
 mod manifest;
+mod minicpmv4_6;
 mod mllama;
 mod pack;
 mod pull;

@@ -1,4 +1,4 @@
-//! Means of runs of rows, normed without a weight.
+//! Means of runs of rows, as they are or normed without a weight.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -14,15 +14,16 @@ struct Params {
     width4: u32,
     count: u32,
     eps: f32,
+    normed: u32,
 }
 
-/// Writes `y = norm(mean)`. Bindings: `x`: `// [runs * count, width]`, `y`: `// [runs, width]`.
+/// Writes `y = mean` or `y = norm(mean)`. Bindings: `x`: `// [runs * count, width]`, `y`: `// [runs, width]`.
 ///
 /// # Safety
 /// The conditions of [`crate::isa::Kernel`] hold.
 #[inline(always)]
 pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Result<(), Fault> {
-    let Params { width4, count, eps } = launch.params()?;
+    let Params { width4, count, eps, normed } = launch.params()?;
     let (runs, width, count) = (launch.grid[0] as usize, width4 as usize * 4, count as usize);
     if count == 0 || width == 0 {
         return Err(Fault::OutOfBounds);
@@ -37,9 +38,11 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
             y.iter_mut().zip(row).for_each(|(y, x)| *y += x);
         }
         y.iter_mut().for_each(|y| *y /= count as f32);
-        // SAFETY: Called within an entry of the set.
-        let scale = 1.0 / libm::sqrtf(unsafe { squares::<I>(y) } / width as f32 + eps);
-        y.iter_mut().for_each(|y| *y *= scale);
+        if normed == 1 {
+            // SAFETY: Called within an entry of the set.
+            let scale = 1.0 / libm::sqrtf(unsafe { squares::<I>(y) } / width as f32 + eps);
+            y.iter_mut().for_each(|y| *y *= scale);
+        }
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::engine::prompt::{ContextEntry, SizedPicture};
 use crate::error::{Error, Result};
 use crate::families::{Pictures, definition};
 use crate::gpu::{Allocator, Buffer, Purpose, Recording, Slice};
-use crate::image::Fingerprint;
+use crate::image::{Fingerprint, PreparedImage};
 use crate::layers::vision::{FeatureRows, Pixels};
 use crate::memory::KEPT_PICTURES;
 use crate::model::{Features, Input, Model};
@@ -123,7 +123,8 @@ impl FeatureCache {
                         (context.on_event)(Event::Progress { stage: Stage::Vision, done, total });
                     };
                     let prepared = &picture.prepared;
-                    let pixels = Pixels { width: prepared.width, height: prepared.height, rgb: &prepared.rgb };
+                    let PreparedImage { width, height, grid, rgb } = prepared;
+                    let pixels = Pixels { width: *width, height: *height, grid: *grid, rgb };
                     // The tower uses the decoder's work memory meanwhile.
                     model.release();
                     tower.encode(&pixels, FeatureRows { buffer: &buffer, first }, (control, &mut progress)).await?;

@@ -223,7 +223,7 @@ impl Engine {
         }
         let grid = rules.grid(PixelSize { width, height }, edge)?;
         let (entries, rows) = (plan.context.saturating_sub(rules.tokens(grid).len()), plan.feature_rows);
-        let pixels = Pixels { width: grid.cols * rules.cell(), height: grid.rows * rules.cell(), rgb: &[] };
+        let pixels = Pixels::blank(grid, rules.cell());
         let model = &mut self.backend.resident_mut()?.model;
         self.conversation.reserve(model, entries).await?;
         self.backend.make_room_for_tower().await?;

@@ -1,5 +1,6 @@
 //! Recordings of typical work, for benchmarks and tests.
 
+use crate::config::ImageGrid;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::families::definition;
@@ -35,6 +36,7 @@ impl Engine {
         let (model, mut tower) = self.backend.tower_run()?;
         model.release();
         let rgb = vec![0; 3 * side * side]; // [side, side, 3]
-        tower.record(&Pixels { width: side, height: side, rgb: &rgb }, row_bytes).await
+        let grid = ImageGrid::new(side / cell, side / cell);
+        tower.record(&Pixels { width: side, height: side, grid, rgb: &rgb }, row_bytes).await
     }
 }

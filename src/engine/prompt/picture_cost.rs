@@ -35,8 +35,8 @@ pub(in crate::engine) struct PictureCost {
     kernel_config: KernelConfig,
     vision_rows: usize,
     prompt_rows: usize,
-    /// FLOP of pictures by rows and columns of their grid.
-    flops: Mutex<HashMap<(usize, usize), u64>>,
+    /// FLOP of pictures by their grid.
+    flops: Mutex<HashMap<ImageGrid, u64>>,
 }
 
 impl PictureCost {
@@ -69,12 +69,11 @@ impl PictureSeconds for PictureCost {
             (gflops, _) => 1e9 * f64::from(gflops),
         };
         let mut known = self.flops.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (grid.rows, grid.cols);
-        let flops = match known.get(&key) {
+        let flops = match known.get(&grid) {
             Some(flops) => *flops,
             None => self.flops(grid)?,
         };
-        known.insert(key, flops);
+        known.insert(grid, flops);
         Ok(Some(flops as f64 / rate))
     }
 }

@@ -8,7 +8,8 @@ use crate::error::Result;
 use crate::families::config::ModelConfig;
 use crate::families::readers::GgufReader;
 
-pub(super) const READER: GgufReader = GgufReader { architectures: &["gemma4"], pre_tokenizers: &[], read };
+pub(super) const READER: GgufReader =
+    GgufReader { architectures: &["gemma4"], pre_tokenizers: &[], projector: None, read };
 
 fn read(files: &GgufFiles<'_>) -> Result<ModelConfig> {
     let keys = Keys::of(files.text)?;

@@ -48,7 +48,7 @@ impl Pictures for VisionConfig {
             let reason = format!("{width} x {height} pixels do not fit {budget} cells of {} pixels", self.cell());
             return Err(Error::InvalidImage { reason });
         }
-        Ok(ImageGrid { rows, cols })
+        Ok(ImageGrid::new(rows, cols))
     }
 
     fn image_token(&self) -> u32 {
@@ -67,6 +67,6 @@ impl Pictures for VisionConfig {
         let cells = self.budget(longest_edge).min(context.saturating_sub(3)).max(1);
         let rows = cells.isqrt();
         let (rows, cols) = if cells.is_multiple_of(rows) { (rows, cells / rows) } else { (1, cells) };
-        vec![PictureShape { grid: ImageGrid { rows, cols }, tokens: cells + 2 }]
+        vec![PictureShape { grid: ImageGrid::new(rows, cols), tokens: cells + 2 }]
     }
 }

@@ -64,7 +64,7 @@ impl Stage for Projector {
         for range in work.chunks() {
             let (first, rows) = (features.first + range.start / self.patches, range.len() / self.patches);
             let shape = RowShape { rows, width };
-            pool_rows::record(recording, shape, (self.patches, self.eps), &work.residual(&range), &pooled)?; // [rows, width]
+            pool_rows::record(recording, shape, (self.patches, Some(self.eps)), &work.residual(&range), &pooled)?; // [rows, width]
             let output = Output { y, stride, offset: first * stride, accumulate: false };
             self.linear.record_into(recording, &pooled, rows, output)?;
         }

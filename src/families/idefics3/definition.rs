@@ -78,9 +78,8 @@ impl TowerParts for VisionConfig {
         Ok(Box::new(Connector::new(options, weights)?))
     }
 
-    fn views(&self, pixels: &Pixels<'_>) -> Views {
+    fn views(&self, pixels: &Pixels<'_>) -> Vec<Views> {
         let tile = self.tile();
-        let grid = ImageGrid { rows: pixels.height / tile, cols: pixels.width / tile };
-        Views { count: self.views(grid), width: tile, height: tile }
+        vec![Views { count: self.views(pixels.grid), width: tile, height: tile, grid: ImageGrid::new(1, 1) }]
     }
 }

@@ -21,6 +21,7 @@ pub(super) const READER: GgufReader = GgufReader {
         PreTokenizer { names: &["smollm"], pattern: SMOLLM, nfc: false, ignore_merges: false },
         PreTokenizer { names: &["granite-docling"], pattern: GPT_2, nfc: false, ignore_merges: false },
     ],
+    projector: None,
     read,
 };
 

@@ -10,9 +10,11 @@ use crate::checkpoint::hf::files::{HfFiles, LANCZOS};
 use crate::error::Result;
 use crate::families::config::ModelConfig;
 use crate::families::readers::{ChatDefaults, HfReader};
-use crate::families::siglip::Siglip;
+use crate::families::siglip::{Defaults, Siglip};
 
 const ARCHITECTURE: &str = "idefics3";
+/// Source: `configuration_idefics3.py`.
+const DEFAULTS: Defaults = Defaults { hidden_size: 1152, num_attention_heads: 16, patch_size: 32 };
 
 pub(super) const READER: HfReader = HfReader {
     architectures: &["Idefics3ForConditionalGeneration", "SmolVLMForConditionalGeneration"],
@@ -37,7 +39,7 @@ fn read(files: &HfFiles<'_>) -> Result<(ModelConfig, ChatDefaults)> {
 /// The picture side without its markers.
 fn vision_config(files: &HfFiles<'_>) -> Result<VisionConfig> {
     let images = files.images_by(ARCHITECTURE, LANCZOS)?;
-    let tower = Siglip::from_hf(files.config.object("vision_config.")?, images, ARCHITECTURE)?;
+    let tower = Siglip::from_hf(files.config.object("vision_config.")?, images, ARCHITECTURE, DEFAULTS)?;
     // Processor and model must cut pictures into the same tiles.
     let tiles = images.object("max_image_size.")?;
     if let Some(other) = tiles.size("longest_edge")?.filter(|&other| other != tower.image_size) {

@@ -37,7 +37,7 @@ impl VisionConfig {
     }
 
     /// The views of a picture with these tiles: the tiles, if there are several, and the whole.
-    pub(super) fn views(&self, ImageGrid { rows, cols }: ImageGrid) -> usize {
+    pub(super) fn views(&self, ImageGrid { rows, cols, .. }: ImageGrid) -> usize {
         rows * cols + usize::from(rows * cols > 1)
     }
 }
@@ -56,11 +56,11 @@ impl Pictures for VisionConfig {
     fn grid(&self, from: PixelSize, longest_edge: usize) -> Result<ImageGrid> {
         let first = self.first_size(from, longest_edge)?;
         if !self.splits {
-            return Ok(ImageGrid { rows: 1, cols: 1 });
+            return Ok(ImageGrid::new(1, 1));
         }
         let tiles = |edge: usize| edge.div_ceil(self.tile());
         let PixelSize { width, height } = scaled(first, first.width.max(first.height), |shorter| shorter);
-        Ok(ImageGrid { rows: tiles(height), cols: tiles(width) })
+        Ok(ImageGrid::new(tiles(height), tiles(width)))
     }
 
     fn image_token(&self) -> u32 {
@@ -91,7 +91,7 @@ impl Pictures for VisionConfig {
     /// Pictures whose longer edge has the most tiles, if a prompt has room for them; otherwise the smallest picture.
     fn shapes(&self, longest_edge: usize, context: usize) -> Vec<PictureShape> {
         let most = self.tiles_along(longest_edge);
-        let grids = (1..=most).map(|rows| ImageGrid { rows, cols: most }).chain([ImageGrid { rows: 1, cols: 1 }]);
+        let grids = (1..=most).map(|rows| ImageGrid::new(rows, most)).chain([ImageGrid::new(1, 1)]);
         let shapes = grids.map(|grid| PictureShape { grid, tokens: self.tokens(grid).len() });
         shapes.filter(|shape| shape.tokens < context || self.views(shape.grid) == 1).collect()
     }

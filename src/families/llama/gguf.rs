@@ -9,8 +9,12 @@ use crate::families::config::ModelConfig;
 use crate::families::readers::{GgufReader, PreTokenizer};
 
 /// Files of Mistral's models may also have architecture `llama`; the pre-tokenizer tells them apart.
-pub(super) const READER: GgufReader =
-    GgufReader { architectures: &["llama"], pre_tokenizers: std::slice::from_ref(&PRE_TOKENIZER), read };
+pub(super) const READER: GgufReader = GgufReader {
+    architectures: &["llama"],
+    pre_tokenizers: std::slice::from_ref(&PRE_TOKENIZER),
+    projector: None,
+    read,
+};
 
 /// The pre-tokenizer of Llama 3's vocabularies.
 pub(in crate::families) static PRE_TOKENIZER: PreTokenizer = PreTokenizer {

@@ -14,6 +14,7 @@ use crate::families::readers::{GgufReader, PreTokenizer};
 pub(super) const READER: GgufReader = GgufReader {
     architectures: &["mistral3", "llama"],
     pre_tokenizers: &[PreTokenizer { names: &["tekken", "pixtral"], pattern: TEKKEN, nfc: false, ignore_merges: true }],
+    projector: None,
     read,
 };
 

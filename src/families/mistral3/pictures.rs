@@ -28,7 +28,7 @@ impl Pictures for VisionConfig {
         let ratio = (from.width as f64 / longest).max(from.height as f64 / longest);
         // A very thin picture would shrink to no pixels.
         let fit = |edge: usize| if ratio > 1.0 { ((edge as f64 / ratio).floor() as usize).max(1) } else { edge };
-        Ok(ImageGrid { rows: fit(from.height).div_ceil(cell), cols: fit(from.width).div_ceil(cell) })
+        Ok(ImageGrid::new(fit(from.height).div_ceil(cell), fit(from.width).div_ceil(cell)))
     }
 
     fn image_token(&self) -> u32 {
@@ -49,11 +49,11 @@ impl Pictures for VisionConfig {
         let shape = |rows: usize| {
             // A prompt has at least one more token.
             let cols = most.min((context.saturating_sub(2) / rows).saturating_sub(1));
-            (cols > 0).then_some(PictureShape { grid: ImageGrid { rows, cols }, tokens: rows * (cols + 1) })
+            (cols > 0).then_some(PictureShape { grid: ImageGrid::new(rows, cols), tokens: rows * (cols + 1) })
         };
         let heights = (1..=HEIGHTS).map(|index| (most * index).div_ceil(HEIGHTS));
         let mut shapes: Vec<PictureShape> = heights.filter_map(shape).collect();
-        shapes.push(PictureShape { grid: ImageGrid { rows: 1, cols: 1 }, tokens: 2 });
+        shapes.push(PictureShape { grid: ImageGrid::new(1, 1), tokens: 2 });
         shapes
     }
 }

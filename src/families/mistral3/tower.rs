@@ -60,7 +60,12 @@ pub(super) fn tower(config: &Config, vision: &VisionConfig) -> Tower {
         biases: Biases::None,
         names: NAMES,
         rows_per_token: 1,
-        projector: ProjectorMemory { wide: hidden * merge * merge, act: config.text.hidden_size, in_keys: true },
+        projector: ProjectorMemory {
+            wide: hidden * merge * merge,
+            act: config.text.hidden_size,
+            in_keys: true,
+            ..ProjectorMemory::default()
+        },
     };
     Tower::new(options, Parts { config: config.clone(), vision: vision.clone() })
 }

@@ -88,7 +88,7 @@ impl VisionConfig {
     /// The arrangements of tiles, rows first. A picture's number among them counts from 1.
     pub(super) fn arrangements(&self) -> impl Iterator<Item = ImageGrid> + use<> {
         let most = self.max_num_tiles;
-        (1..=most).flat_map(move |rows| (1..=most / rows).map(move |cols| ImageGrid { rows, cols }))
+        (1..=most).flat_map(move |rows| (1..=most / rows).map(move |cols| ImageGrid::new(rows, cols)))
     }
 
     /// For people.

@@ -177,7 +177,7 @@ impl TowerParts for VisionConfig {
     }
 
     fn rows(&self, _options: &TowerOptions, pixels: &Pixels<'_>) -> RowCount {
-        let ImageGrid { rows, cols } = self.tiles(pixels);
+        let ImageGrid { rows, cols, .. } = self.tiles(pixels);
         RowCount { all: self.tower_rows(), present: (rows * cols).min(self.max_num_tiles) * self.tile_rows() }
     }
 
@@ -190,7 +190,7 @@ impl VisionConfig {
     /// The tiles of a picture.
     fn tiles(&self, pixels: &Pixels<'_>) -> ImageGrid {
         let tile = self.tile_size.max(1);
-        ImageGrid { rows: pixels.height / tile, cols: pixels.width / tile }
+        ImageGrid::new(pixels.height / tile, pixels.width / tile)
     }
 }
 

@@ -5,10 +5,12 @@
 //! <|im_start|>assistant\n<think>\nthoughts\n</think>\n\n<tool_call>\n<function=name>\n<parameter=key>\nvalue\n</parameter>\n</function>\n</tool_call>
 //! ```
 
+use std::mem::take;
+
 use crate::chat::calls::{CallLayout, Piece};
 use crate::chat::elements::written_elements;
-use crate::chat::layout::{ChatLayout, Segment, check_pictures, is_space, merge_content, trimmed};
-use crate::chat::message::{Message, Role, split_tools};
+use crate::chat::layout::{ChatLayout, Segment, check_pictures, is_space, trimmed};
+use crate::chat::message::{ContentPart, Message, Role, split_tools};
 use crate::chat::thoughts::ThoughtLayout;
 use crate::error::{Error, Result};
 use crate::families::qwen3_vl::chat::{end, response, turn};
@@ -46,7 +48,7 @@ pub(super) static CHATML: ChatLayout = ChatLayout {
     thoughts: Some(THOUGHTS),
 };
 
-const THOUGHTS: ThoughtLayout = ThoughtLayout {
+pub(in crate::families) const THOUGHTS: ThoughtLayout = ThoughtLayout {
     begin: "<think>",
     end: "</think>",
     between: "\n\n",
@@ -54,7 +56,7 @@ const THOUGHTS: ThoughtLayout = ThoughtLayout {
     cut: "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly now.\n",
 };
 
-const CALLS: CallLayout = CallLayout {
+pub(in crate::families) const CALLS: CallLayout = CallLayout {
     begin: Some("<tool_call>"),
     before: &[Piece::Text("\n<function=")],
     between: &[Piece::Text(">\n")],
@@ -64,6 +66,15 @@ const CALLS: CallLayout = CallLayout {
 };
 
 fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<Segment<'a>>> {
+    lay_out(messages, system, "")
+}
+
+/// The segments of a conversation. The parts of a message have `between` between them.
+pub(in crate::families) fn lay_out<'a>(
+    messages: &'a [Message],
+    system: Option<&'a str>,
+    between: &str,
+) -> Result<Vec<Segment<'a>>> {
     check_pictures(messages, |message| matches!(message.role, Role::User | Role::Tool))?;
     let (messages, tools) = split_tools(messages);
     if let Some(i) = messages.iter().skip(1).position(|message| message.role == Role::System) {
@@ -71,7 +82,7 @@ fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<
         return Err(Error::request(field, "only the first message can be a system message"));
     }
     let own = messages.first().filter(|message| message.role == Role::System);
-    let instructions = own.map(|message| message.texts().collect::<String>()).or_else(|| system.map(str::to_owned));
+    let instructions = own.map(|message| joined(message, between)).or_else(|| system.map(str::to_owned));
     let mut segments = Vec::new();
     if !tools.is_empty() {
         turn(&mut segments, "system", definitions(&tools));
@@ -84,20 +95,22 @@ fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<
         turn(&mut segments, "system", vec![Segment::Text(trimmed(&text).to_owned().into())]);
         end(&mut segments);
     }
-    let question = messages.iter().rposition(is_question).unwrap_or(messages.len());
+    let question = messages.iter().rposition(|message| is_question(message, between)).unwrap_or(messages.len());
     for (i, message) in messages.iter().enumerate().skip(usize::from(own.is_some())) {
         let next = messages.get(i + 1).map(|message| message.role);
         match message.role {
-            Role::Tool => tool_result(&mut segments, message, i == 0 || messages[i - 1].role != Role::Tool),
+            Role::Tool => {
+                tool_result(&mut segments, (message, between), i == 0 || messages[i - 1].role != Role::Tool);
+            }
             Role::Assistant if next.is_none() && message.is_thinking() => {
                 begin_answer(&mut segments, message.thoughts());
                 return Ok(with_branch(segments));
             }
             Role::Assistant => {
-                assistant_turn(&mut segments, message, i > question);
+                assistant_turn(&mut segments, message, i > question, between);
                 tool_calls(&mut segments, message, i)?;
             }
-            role => turn(&mut segments, &role.to_string(), trimmed_content(message)),
+            role => turn(&mut segments, &role.to_string(), trimmed_content(message, between)),
         }
         let stays_open = match message.role {
             Role::Tool => next == Some(Role::Tool),
@@ -114,8 +127,8 @@ fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<
 }
 
 /// Returns whether a message is a question of the user rather than a call's result.
-fn is_question(message: &Message) -> bool {
-    let content = trimmed_content(message);
+fn is_question(message: &Message, between: &str) -> bool {
+    let content = trimmed_content(message, between);
     let is_result = match (content.first(), content.last()) {
         (Some(Segment::Text(first)), Some(Segment::Text(last))) => {
             first.starts_with("<tool_response>") && last.ends_with("</tool_response>")
@@ -146,9 +159,14 @@ fn with_branch(mut segments: Vec<Segment<'_>>) -> Vec<Segment<'_>> {
     segments
 }
 
+/// The texts of a message.
+fn joined(message: &Message, between: &str) -> String {
+    message.texts().collect::<Vec<_>>().join(between)
+}
+
 /// The content of a turn, trimmed.
-fn trimmed_content(message: &Message) -> Vec<Segment<'_>> {
-    let mut content = merge_content(std::slice::from_ref(message), "");
+fn trimmed_content<'a>(message: &Message, between: &str) -> Vec<Segment<'a>> {
+    let mut content = parts(message, between);
     if let Some(Segment::Text(text)) = content.first_mut() {
         *text = text.trim_start_matches(is_space).to_owned().into();
     }
@@ -156,13 +174,42 @@ fn trimmed_content(message: &Message) -> Vec<Segment<'_>> {
         let end = text.trim_end_matches(is_space).len();
         text.to_mut().truncate(end);
     }
+    content.retain(|segment| !is_empty(segment));
     content
+}
+
+/// Texts and pictures of a message with `between` between them.
+fn parts<'a>(message: &Message, between: &str) -> Vec<Segment<'a>> {
+    let (mut segments, mut text, mut has_parts) = (Vec::new(), String::new(), false);
+    for part in &message.content {
+        if !matches!(part, ContentPart::Text(_) | ContentPart::Image(_)) {
+            continue;
+        }
+        if has_parts {
+            text += between;
+        }
+        has_parts = true;
+        match part {
+            ContentPart::Text(part) => text += part,
+            ContentPart::Image(index) => {
+                segments.extend([Segment::Text(take(&mut text).into()), Segment::Image(*index)]);
+            }
+            ContentPart::Call(_) | ContentPart::Thoughts(_) => {}
+        }
+    }
+    segments.push(Segment::Text(text.into()));
+    segments.retain(|segment| !is_empty(segment));
+    segments
+}
+
+fn is_empty(segment: &Segment<'_>) -> bool {
+    matches!(segment, Segment::Text(text) if text.is_empty())
 }
 
 /// Adds the assistant's turn, with its reasoning if that is included: the message's field, else the block within its text, else an empty
 /// block.
-fn assistant_turn(segments: &mut Vec<Segment<'_>>, message: &Message, shows_thoughts: bool) {
-    let text: String = message.texts().collect();
+fn assistant_turn(segments: &mut Vec<Segment<'_>>, message: &Message, shows_thoughts: bool, between: &str) {
+    let text = joined(message, between);
     let text = trimmed(&text);
     let (thoughts, text) = match (message.thoughts(), text.rsplit_once(THOUGHTS.end)) {
         (None, Some((_, answer))) => {
@@ -203,13 +250,13 @@ fn tool_calls(segments: &mut Vec<Segment<'_>>, message: &Message, index: usize) 
 }
 
 /// Adds the result of a call; consecutive ones share a turn of the user.
-fn tool_result<'a>(segments: &mut Vec<Segment<'a>>, message: &'a Message, is_first: bool) {
+fn tool_result(segments: &mut Vec<Segment<'_>>, (message, between): (&Message, &str), is_first: bool) {
     if is_first {
         turn(segments, "user", Vec::new());
     } else {
         push(segments, "\n");
     }
-    response(segments, trimmed_content(message));
+    response(segments, trimmed_content(message, between));
 }
 
 /// The system's turn with tools. As in the published template, the marks of calls are control tokens here too.

@@ -1,7 +1,7 @@
 //! The definition of Qwen3.5.
 
 use super::{Config, chat, gguf, tensors};
-use crate::config::LayerKind;
+use crate::config::{LayerKind, TextConfig};
 use crate::error::Result;
 use crate::families::definition::{Definition, Pictures};
 use crate::families::qwen3_vl::VisionConfig;
@@ -36,11 +36,7 @@ impl Definition for Config {
 
     fn decoder(&self, weights: &mut WeightStore) -> Result<Decoder> {
         let stacked = self.vision.as_ref().map_or(0, |vision| vision.deepstack.len());
-        let decoder = Decoder::new(&self.text, weights, |text, weights, layer| match text.layers[layer] {
-            LayerKind::DeltaNet => Layer::delta(text, weights, layer),
-            _ => Layer::attention(text, weights, layer),
-        })?;
-        Ok(decoder.with_stacked_features(stacked))
+        Ok(decoder(&self.text, weights)?.with_stacked_features(stacked))
     }
 
     fn tower(&self) -> Option<Tower> {
@@ -56,8 +52,20 @@ impl Definition for Config {
     }
 
     fn gguf_ignores(&self, name: &str) -> bool {
-        // Heads for multi-token prediction are blocks after the layers.
-        let block = name.strip_prefix("blk.").and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
-        block.is_some_and(|block| block >= self.text.layers.len())
+        predicts_further(&self.text, name)
     }
+}
+
+/// Builds the decoder from its weights; [`crate::Error::InvalidPackage`] if one is missing.
+pub(in crate::families) fn decoder(text: &TextConfig, weights: &mut WeightStore) -> Result<Decoder> {
+    Decoder::new(text, weights, |text, weights, layer| match text.layers[layer] {
+        LayerKind::DeltaNet => Layer::delta(text, weights, layer),
+        _ => Layer::attention(text, weights, layer),
+    })
+}
+
+/// Returns whether a tensor of a GGUF file belongs to a head for multi-token prediction. Those are blocks after the layers.
+pub(in crate::families) fn predicts_further(text: &TextConfig, name: &str) -> bool {
+    let block = name.strip_prefix("blk.").and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
+    block.is_some_and(|block| block >= text.layers.len())
 }

@@ -3,27 +3,36 @@
 use super::Config;
 use crate::checkpoint::gguf::decoder::{Keys, text_config};
 use crate::checkpoint::gguf::files::GgufFiles;
-use crate::config::{DeltaConfig, LayerKind, MAX_LAYERS, RopePairs};
+use crate::config::{DeltaConfig, LayerKind, MAX_LAYERS, RopePairs, TextConfig};
 use crate::error::Result;
 use crate::families::config::ModelConfig;
 use crate::families::qwen3_vl::gguf::{sections, vision_config};
 use crate::families::readers::{GgufReader, PreTokenizer};
 
-pub(super) const READER: GgufReader = GgufReader {
-    architectures: &["qwen35"],
-    pre_tokenizers: &[PreTokenizer {
-        names: &["qwen35"],
-        pattern: concat!(
-            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*",
-            r"|\s*[\r\n]+|\s+(?!\S)|\s+",
-        ),
-        nfc: true,
-        ignore_merges: false,
-    }],
-    read,
-};
+/// Names of the decoder's architecture.
+pub(in crate::families) const ARCHITECTURES: &[&str] = &["qwen35"];
+/// The pre-tokenizer of its vocabularies.
+pub(in crate::families) const PRE_TOKENIZERS: &[PreTokenizer] = &[PreTokenizer {
+    names: &["qwen35"],
+    pattern: concat!(
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*",
+        r"|\s*[\r\n]+|\s+(?!\S)|\s+",
+    ),
+    nfc: true,
+    ignore_merges: false,
+}];
+
+pub(super) const READER: GgufReader =
+    GgufReader { architectures: ARCHITECTURES, pre_tokenizers: PRE_TOKENIZERS, projector: None, read };
 
 fn read(files: &GgufFiles<'_>) -> Result<ModelConfig> {
+    let text = decoder(files)?;
+    let vision = files.vision.map(|metadata| vision_config(files, metadata, text.hidden_size)).transpose()?;
+    Ok(ModelConfig::Qwen3_5(Config { text, vision }))
+}
+
+/// Reads the decoder.
+pub(in crate::families) fn decoder(files: &GgufFiles<'_>) -> Result<TextConfig> {
     let keys = Keys::of(files.text)?;
     let lanes: usize = keys.needed("rope.dimension_count")?;
     let mut text = text_config(files, RopePairs::First(lanes))?;
@@ -52,6 +61,5 @@ fn read(files: &GgufFiles<'_>) -> Result<ModelConfig> {
     }
     let key_heads = keys.needed("ssm.group_count")?;
     text.delta = Some(DeltaConfig { key_heads, value_heads, head_dim, tiled: true });
-    let vision = files.vision.map(|metadata| vision_config(files, metadata, text.hidden_size)).transpose()?;
-    Ok(ModelConfig::Qwen3_5(Config { text, vision }))
+    Ok(text)
 }

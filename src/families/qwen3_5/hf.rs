@@ -22,14 +22,15 @@ pub(super) const READER: HfReader =
 
 fn read(files: &HfFiles<'_>) -> Result<(ModelConfig, ChatDefaults)> {
     let whole = files.config;
-    let mut text = text_config(whole.object("text_config.")?)?;
+    let mut text = text_config(whole.object("text_config.")?, ARCHITECTURE)?;
     text.tie_word_embeddings = whole.flag("tie_word_embeddings")?.unwrap_or(false);
     let vision = Some(vision_config(files, text.hidden_size, &[])?);
     Ok((ModelConfig::Qwen3_5(Config { text, vision }), TOKENS))
 }
 
-fn text_config(config: Fields<'_>) -> Result<TextConfig> {
-    let unsupported = |key: &str, reason: &str| Err(config.unsupported(ARCHITECTURE, key, reason));
+/// Reads the decoder, without the flag of tied embeddings; `architecture` is named in refusals.
+pub(in crate::families) fn text_config(config: Fields<'_>, architecture: &str) -> Result<TextConfig> {
+    let unsupported = |key: &str, reason: &str| Err(config.unsupported(architecture, key, reason));
     if config.flag("attn_output_gate")? == Some(false) {
         return unsupported("attn_output_gate", "is false");
     }
@@ -46,7 +47,7 @@ fn text_config(config: Fields<'_>) -> Result<TextConfig> {
     if size("linear_value_head_dim")? != head_dim {
         return unsupported("linear_value_head_dim", "is not linear_key_head_dim");
     }
-    let mut text = decoder::text_config(config, ARCHITECTURE, &[rope::PARTIAL])?;
+    let mut text = decoder::text_config(config, architecture, &[rope::PARTIAL])?;
     (text.head_norms, text.output_gate) = (true, true);
     let (key_heads, value_heads) = (size("linear_num_key_heads")?, size("linear_num_value_heads")?);
     text.delta = Some(DeltaConfig { key_heads, value_heads, head_dim, tiled: false });

@@ -1,10 +1,10 @@
 //! Qwen3.5: three layers of a gated delta net to one of gated attention, and the tower of Qwen3-VL.
 
-mod chat;
+pub(super) mod chat;
 pub(super) mod definition;
-mod gguf;
-mod hf;
-mod tensors;
+pub(super) mod gguf;
+pub(super) mod hf;
+pub(super) mod tensors;
 
 use serde::{Deserialize, Serialize};
 

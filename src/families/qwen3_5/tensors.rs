@@ -10,7 +10,12 @@ use crate::layout::Layout;
 
 pub(super) fn tensors(config: &Config) -> impl Iterator<Item = TensorSpec> + '_ {
     let vision = config.vision.iter().flat_map(|vision| vision_tensors(vision, config.text.hidden_size));
-    vision.chain(decoder_tensors::tensors(&config.text, DECODER).flat_map(|spec| adapted(&config.text, spec)))
+    vision.chain(text_tensors(&config.text))
+}
+
+/// The tensors of the decoder.
+pub(in crate::families) fn text_tensors(text: &TextConfig) -> impl Iterator<Item = TensorSpec> + '_ {
+    decoder_tensors::tensors(text, DECODER).flat_map(|spec| adapted(text, spec))
 }
 
 /// The tensors of this decoder that correspond to one of a plain decoder.

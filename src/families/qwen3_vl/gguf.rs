@@ -21,6 +21,7 @@ pub(super) const READER: GgufReader = GgufReader {
         nfc: true,
         ignore_merges: false,
     }],
+    projector: None,
     read,
 };
 

@@ -51,7 +51,7 @@ impl Pictures for VisionConfig {
         } else {
             &cells
         };
-        Ok(ImageGrid { rows: fit(height) as usize, cols: fit(width) as usize })
+        Ok(ImageGrid::new(fit(height) as usize, fit(width) as usize))
     }
 
     fn image_token(&self) -> u32 {
@@ -77,6 +77,6 @@ impl Pictures for VisionConfig {
         let cells = most.min(context.saturating_sub(3)).max(1);
         let rows = cells.isqrt();
         let (rows, cols) = if cells % rows == 0 { (rows, cells / rows) } else { (1, cells) };
-        vec![PictureShape { grid: ImageGrid { rows, cols }, tokens: cells + 2 }]
+        vec![PictureShape { grid: ImageGrid::new(rows, cols), tokens: cells + 2 }]
     }
 }

@@ -71,7 +71,7 @@ fn describe<'a, S: ByteSource>(
     import: &GgufImport,
     options: &ImportOptions,
 ) -> Result<(Manifest, Vec<u8>, Vec<Piece<'a, S>>)> {
-    let (family, reader) = reader(&text.metadata)?;
+    let (family, reader) = reader(&text.metadata, vision.map(|model| &model.metadata))?;
     let config = model_config(reader, text, vision, rope_divisors)?;
     let tokenizer = tokenizer_json(&text.metadata)?;
     let chat = ChatSettings {

@@ -26,14 +26,22 @@ fn fault(metadata: &Metadata, reason: &str) -> Error {
     Error::Tokenizer { reason: format!("{}: {reason}", metadata.file) }
 }
 
-/// The family of a file and its reader, chosen by architecture and then, if several match, by the tokenizer.
-pub(super) fn reader(metadata: &Metadata) -> Result<(&'static Family, &'static GgufReader)> {
+/// The family of a file and its reader, chosen by architecture and then, if several match, by the tokenizer and by the vision half.
+pub(super) fn reader(metadata: &Metadata, vision: Option<&Metadata>) -> Result<(&'static Family, &'static GgufReader)> {
     let architecture: &str = metadata.get("general.architecture")?.unwrap_or_default();
     let pre: &str = metadata.get("tokenizer.ggml.pre")?.unwrap_or_default();
     let readers = || READERS.into_iter().filter_map(|readers| Some((readers.family, readers.gguf.as_ref()?)));
     let known = || readers().filter(|(_, reader)| reader.architectures.contains(&architecture));
     let splits = |reader: &GgufReader| reader.pre_tokenizers.iter().any(|split| split.names.contains(&pre));
-    if let Some(found) = known().find(|(_, reader)| splits(reader)).or_else(|| known().next()) {
+    let projector = match vision {
+        Some(vision) => ["clip.projector_type", "clip.vision.projector_type"]
+            .into_iter()
+            .find_map(|key| vision.get::<&str>(key).transpose())
+            .transpose()?,
+        None => None,
+    };
+    let fitting = |projector: Option<&str>| known().find(|(_, reader)| splits(reader) && reader.projector == projector);
+    if let Some(found) = fitting(projector).or_else(|| fitting(None)).or_else(|| known().next()) {
         return Ok(found);
     }
     let mut supported: Vec<&str> = readers().flat_map(|(_, reader)| reader.architectures).copied().collect();
@@ -60,7 +68,7 @@ pub fn tokenizer_json(metadata: &Metadata) -> Result<Vec<u8>> {
     let refuse = |reason: String| Err(fault(metadata, &reason));
     let model: &str = metadata.get("tokenizer.ggml.model")?.unwrap_or_default();
     let pre: &str = metadata.get("tokenizer.ggml.pre")?.unwrap_or_default();
-    let known = reader(metadata)?.1.pre_tokenizers;
+    let known = reader(metadata, None)?.1.pre_tokenizers;
     let split = known.iter().find(|split| model == "gpt2" && split.names.contains(&pre));
     // Families whose vocabularies are of characters have no pre-tokenizers.
     if split.is_none() && !(known.is_empty() && model == CHARACTERS) {

@@ -173,7 +173,10 @@ fn plain(name: &str) -> Option<Vec<Case>> {
                 .collect()
         }
         "clamp" => vec![clamp(RowShape { rows: 3, width: 37 }, RowPart { stride: 64, offset: 9 })],
-        "pool_rows" => vec![pool_rows(RowShape { rows: 3, width: 260 }, 9, 1e-6)],
+        "pool_rows" => vec![
+            pool_rows(RowShape { rows: 3, width: 260 }, 9, Some(1e-6)),
+            pool_rows(RowShape { rows: 3, width: 260 }, 4, None),
+        ],
         "gate_rows" => {
             let part = RowPart { stride: 136, offset: 4 };
             let case = |width, kind| gate_rows(RowShape { rows: 3, width }, part, kind, 6.0);

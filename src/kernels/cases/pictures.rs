@@ -83,9 +83,9 @@ pub fn add_features(tokens: usize, width: usize, offset: usize) -> Case {
 }
 
 /// Runs of `count` rows.
-pub fn pool_rows(shape: RowShape, count: usize, eps: f32) -> Case {
+pub fn pool_rows(shape: RowShape, count: usize, eps: Option<f32>) -> Case {
     let RowShape { rows, width } = shape;
-    let sizes = label(format_args!("rows={rows} width={width} count={count} eps={eps}"));
+    let sizes = label(format_args!("rows={rows} width={width} count={count} eps={eps:?}"));
     Case::new(kernels::pool_rows::kernel(), SUM, sizes, move |harness| {
         let x = harness.random.numbers(rows * count * width, 3.0); // [rows * count, width]
         let (x_slice, mut y) = (harness.input(&x)?, harness.output(rows * width, Holds::Numbers)?);

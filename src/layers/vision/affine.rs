@@ -74,7 +74,7 @@ impl Affine {
     }
 
     /// Takes several matrices; see [`Self::new`].
-    pub(super) fn side_by_side(
+    pub fn side_by_side(
         weights: &mut WeightStore,
         names: impl Iterator<Item = String>,
         of_name: impl Fn(&mut WeightStore, &str) -> Result<Self>,

@@ -104,6 +104,27 @@ impl PatchKeys {
         let (q, out) = (&heads(floats(q, q_tokens, width)), &floats(out, q_tokens, width));
         attention::record(recording, &Attention { q, gates: None, kv, out, shape, scoring: self.scoring, tuning })
     }
+
+    /// Records attention of the rows of each of some of `windows` windows to one another. Row `place * windows + window` is a place of a window: in
+    /// the rows of a place, the heads of all windows are side by side. `q`: `// [size, windows, width]`; `out`: `// [size, range, width]`
+    pub(super) fn attend_windows(
+        &self,
+        recording: &mut Recording,
+        (q, out): (&Slice, &Slice),
+        (size, windows): (usize, usize),
+        range: &Range<usize>,
+    ) -> Result<()> {
+        let &Self { heads: of_row, head_dim, precision, .. } = self;
+        let (width, count) = (of_row * head_dim, of_row * range.len());
+        let heads = |buffer: Slice| Heads { buffer, stride: windows * width, offset: range.start * width };
+        let [k, v] = self.rows(&(0..size * windows)).map(heads);
+        let shape =
+            Shape { q_tokens: size, kv_tokens: size, q_heads: count, kv_heads: count, head_dim, causal_past: None };
+        let kv = KeysValues::Rows { k: &k, v: &v, precision };
+        let tuning = attention::Tuning::of(recording.kernel_config());
+        let (q, out) = (&heads(floats(q, size * windows, width)), &floats(out, size * range.len(), width));
+        attention::record(recording, &Attention { q, gates: None, kv, out, shape, scoring: self.scoring, tuning })
+    }
 }
 
 /// The first rows of a buffer of rows of `width` 32-bit floats.

@@ -118,6 +118,8 @@ pub struct ProjectorMemory {
     pub act: usize,
     /// Set if a stage uses [`Workspace::in_keys`](super::Workspace::in_keys).
     pub in_keys: bool,
+    /// Set if a stage reads one of `wide` and `act` and writes the other.
+    pub two_buffers: bool,
 }
 
 impl PatchGrid {
@@ -140,9 +142,9 @@ impl TowerOptions {
     }
 
     /// Returns whether [`Workspace::wide`](super::Workspace::wide) and [`Workspace::act`](super::Workspace::act) are two buffers: a kernel reads
-    /// one and writes the other for a gate, and for queries of a chunk.
+    /// one and writes the other for a gate, for queries of a chunk, and in stages of some families.
     pub(super) fn has_two_buffers(&self) -> bool {
-        self.feed_forward.gated || !self.keeps_queries()
+        self.feed_forward.gated || !self.keeps_queries() || self.projector.two_buffers
     }
 
     /// Widths of [`Workspace::wide`](super::Workspace::wide) and [`Workspace::act`](super::Workspace::act).

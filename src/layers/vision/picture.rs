@@ -1,6 +1,6 @@
 //! The input and output of a tower.
 
-use crate::config::KvPrecision;
+use crate::config::{ImageGrid, KvPrecision};
 use crate::gpu::Buffer;
 
 /// A picture cut to whole patches. `// [height, width, 3]`, or its views one after another
@@ -10,8 +10,17 @@ pub struct Pixels<'a> {
     pub width: usize,
     /// Height in pixels.
     pub height: usize,
+    /// Its size in cells, or that of a view.
+    pub grid: ImageGrid,
     /// Red, green and blue bytes, row by row; empty in a dry run.
     pub rgb: &'a [u8],
+}
+
+impl Pixels<'_> {
+    /// A picture of cells of `cell` pixels, without pixels, for a dry run.
+    pub fn blank(grid: ImageGrid, cell: usize) -> Self {
+        Self { width: grid.cols * cell, height: grid.rows * cell, grid, rgb: &[] }
+    }
 }
 
 /// The memory that a picture's pass may take.
@@ -41,7 +50,7 @@ pub struct RowCount {
     pub present: usize,
 }
 
-/// The views of a picture, such as tiles: pictures of equal size, each of which is seen on its own.
+/// Views of a picture, such as tiles: pictures of equal size, each of which is seen on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Views {
     /// Their number.
@@ -50,4 +59,6 @@ pub struct Views {
     pub width: usize,
     /// Height of a view in pixels.
     pub height: usize,
+    /// Size of a view in cells.
+    pub grid: ImageGrid,
 }

@@ -7,7 +7,7 @@ use super::block::Block;
 use super::options::TowerOptions;
 use super::picture::{FeatureRows, Pixels, RowCount, TowerMemory, Views};
 use super::stage::Stage;
-use super::workspace::{Workspace, no_picture};
+use super::workspace::{Run, Scratch, Workspace, no_picture};
 use crate::error::Result;
 use crate::gpu::{Allocator, Buffer, Recording};
 use crate::weights::WeightStore;
@@ -25,9 +25,10 @@ pub trait TowerParts: fmt::Debug {
     /// The last stage: the output of the last layer to features.
     fn projector(&self, options: &TowerOptions, weights: &mut WeightStore) -> Result<Box<dyn Stage>>;
 
-    /// The views of a picture; the other methods are called for one of them.
-    fn views(&self, pixels: &Pixels<'_>) -> Views {
-        Views { count: 1, width: pixels.width, height: pixels.height }
+    /// The views of a picture in the order of their pixels and features, those of equal size together; the other methods are called for one of them.
+    fn views(&self, pixels: &Pixels<'_>) -> Vec<Views> {
+        let Pixels { width, height, grid, .. } = *pixels;
+        vec![Views { count: 1, width, height, grid }]
     }
 
     /// Rows of a picture in the residual stream: one for each patch, unless the family adds others.
@@ -49,14 +50,15 @@ pub struct Tower {
     options: Rc<TowerOptions>,
     parts: Box<dyn TowerParts>,
     stages: Vec<Option<Box<dyn Stage>>>,
-    work: Option<Workspace>,
+    /// Work memory of the views of each size.
+    work: Vec<Workspace>,
 }
 
 impl Tower {
     /// A tower without its weights.
     pub fn new(options: TowerOptions, parts: impl TowerParts + 'static) -> Self {
         let stages = std::iter::repeat_with(|| None).take(options.layers + 2).collect();
-        Self { options: Rc::new(options), parts: Box::new(parts), stages, work: None }
+        Self { options: Rc::new(options), parts: Box::new(parts), stages, work: Vec::new() }
     }
 
     /// Number of stages.
@@ -64,15 +66,26 @@ impl Tower {
         self.stages.len()
     }
 
-    /// Rows that a view of a picture takes in the residual stream.
+    /// Most rows that a view of a picture takes in the residual stream.
     pub fn rows(&self, pixels: &Pixels<'_>) -> usize {
-        let Views { width, height, .. } = self.parts.views(pixels);
-        self.parts.rows(&self.options, &Pixels { width, height, ..*pixels }).all
+        self.runs(pixels).iter().map(|run| run.rows.all).max().unwrap_or(0)
     }
 
     /// Number of views of a picture.
     pub fn views(&self, pixels: &Pixels<'_>) -> usize {
-        self.parts.views(pixels).count
+        self.parts.views(pixels).iter().map(|views| views.count).sum()
+    }
+
+    /// The views of each size.
+    fn runs<'a>(&self, pixels: &Pixels<'a>) -> Vec<Run<'a>> {
+        let mut rgb = pixels.rgb;
+        let run = |Views { count, width, height, grid }: Views| {
+            let (own, rest) = rgb.split_at(rgb.len().min(3 * width * height * count));
+            rgb = rest;
+            let pixels = Pixels { width, height, grid, rgb: own };
+            Run { rows: self.parts.rows(&self.options, &pixels), pixels, count }
+        };
+        self.parts.views(pixels).into_iter().map(run).collect()
     }
 
     /// Rows computed at a time must be a multiple of this.
@@ -108,32 +121,39 @@ impl Tower {
 
     /// Allocates the work memory of a picture. Fails as [`Allocator::alloc`].
     pub fn begin(&mut self, gpu: &dyn Allocator, pixels: &Pixels<'_>, memory: TowerMemory) -> Result<()> {
-        let Views { count, width, height } = self.parts.views(pixels);
-        let pixels = &Pixels { width, height, ..*pixels };
-        let (rows, tables) = (self.parts.rows(&self.options, pixels), self.parts.tables(gpu, pixels)?);
-        self.work = Some(Workspace::new(gpu, &self.options, (pixels, count), memory, rows, tables)?);
+        let runs = self.runs(pixels);
+        let most = runs.iter().map(|run| run.rows.all).max().unwrap_or(0);
+        let shared = Scratch::new(gpu, &self.options, memory, most)?;
+        let work = runs.into_iter().map(|run| {
+            let tables = self.parts.tables(gpu, &run.pixels)?;
+            Workspace::new(gpu, &self.options, &run, &shared, tables)
+        });
+        self.work = work.collect::<Result<_>>()?;
         Ok(())
     }
 
     /// Records a stage for all views, so that its weights are needed once; the last one completes the features. [`crate::Error::Internal`] without [`Self::begin`] or the stage's weights.
     pub fn record(&self, stage: usize, recording: &mut Recording, features: FeatureRows<'_>) -> Result<()> {
-        let (Some(work), Some(stage)) = (&self.work, &self.stages[stage]) else { return Err(no_picture()) };
-        let of_view = work.rows.all / self.options.rows_per_token;
-        (0..work.views).try_for_each(|view| {
-            let features = FeatureRows { first: features.first + view * of_view, ..features };
-            stage.record(recording, &work.view(view), features)
-        })
+        let Some(stage) = self.stages[stage].as_ref().filter(|_| !self.work.is_empty()) else {
+            return Err(no_picture());
+        };
+        let mut first = features.first;
+        for work in &self.work {
+            for view in 0..work.views {
+                stage.record(recording, &work.view(view), FeatureRows { first, ..features })?;
+                first += work.rows.all / self.options.rows_per_token;
+            }
+        }
+        Ok(())
     }
 
     /// Frees the memory that only the first stage reads. Recordings keep it as long as they need it.
     pub fn end_first_stage(&mut self) {
-        if let Some(work) = &mut self.work {
-            work.pixels = None;
-        }
+        self.work.iter_mut().for_each(|work| work.pixels = None);
     }
 
     /// Frees the work memory.
     pub fn end(&mut self) {
-        self.work = None;
+        self.work.clear();
     }
 }

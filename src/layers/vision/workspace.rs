@@ -3,7 +3,9 @@
 use std::ops::Range;
 use std::rc::Rc;
 
+use super::affine::Affine;
 use super::attention::{Parts, PatchKeys};
+use super::norm::PatchNorm;
 use super::options::TowerOptions;
 use super::picture::{Pixels, RowCount, TowerMemory};
 use crate::error::{Error, Result};
@@ -13,6 +15,48 @@ use crate::kernels::rope_append::HeadNorms;
 
 /// Bindings begin at multiples of so many bytes.
 const BINDING: u64 = 256;
+/// Workgroups along an axis of a launch.
+const MAX_GROUPS: usize = 65_535;
+
+/// Views of one size.
+#[derive(Debug)]
+pub(super) struct Run<'a> {
+    /// The views one after another. `// [count, height, width, 3]`
+    pub(super) pixels: Pixels<'a>,
+    /// Their number.
+    pub(super) count: usize,
+    /// Rows of one of them.
+    pub(super) rows: RowCount,
+}
+
+/// Buffers that the views of all sizes share, with room for the largest.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    q: Buffer,
+    h: Buffer,
+    wide: Buffer,
+    act: Buffer,
+    keys: PatchKeys,
+    chunk: usize,
+}
+
+impl Scratch {
+    /// Allocates the buffers for views of at most `all` rows. Fails as [`Allocator::alloc`].
+    pub(super) fn new(gpu: &dyn Allocator, options: &TowerOptions, memory: TowerMemory, all: usize) -> Result<Self> {
+        let chunk = memory.rows.min(all.next_multiple_of(options.row_alignment()));
+        let alloc = |label, rows: usize, width: usize| gpu.alloc(label, Purpose::Activations, bytes_of(rows, width));
+        let [wide_width, act_width] = options.widths();
+        let act = alloc("vision act", chunk, act_width)?;
+        Ok(Self {
+            q: if options.keeps_queries() { alloc("vision q", all, options.heads_width())? } else { act.clone() },
+            h: alloc("vision h", chunk, options.hidden)?,
+            wide: if options.has_two_buffers() { alloc("vision wide", chunk, wide_width)? } else { act.clone() },
+            act,
+            keys: PatchKeys::new(gpu, options, memory.precision, all)?,
+            chunk,
+        })
+    }
+}
 
 /// Buffers that every stage uses in turn, for one view of a picture.
 #[derive(Debug, Clone)]
@@ -49,26 +93,20 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// Allocates the buffers for a picture. Fails as [`Allocator::alloc`].
+    /// Allocates the buffers that views of one size have for themselves. Fails as [`Allocator::alloc`].
     pub(super) fn new(
         gpu: &dyn Allocator,
         options: &Rc<TowerOptions>,
-        (pixels, views): (&Pixels<'_>, usize),
-        memory: TowerMemory,
-        rows: RowCount,
+        &Run { ref pixels, count: views, rows }: &Run<'_>,
+        shared: &Scratch,
         tables: Vec<Buffer>,
     ) -> Result<Self> {
         let (patches, all, head_dim) = (options.grid.patches(pixels), rows.all, options.head_dim);
-        let chunk = memory.rows.min(all.next_multiple_of(options.row_alignment()));
-        let bytes = |rows: usize, width: usize| (rows * width * size_of::<f32>()) as u64;
-        let alloc = |label, rows: usize, width: usize| gpu.alloc(label, Purpose::Activations, bytes(rows, width));
         let upload =
             |label, bytes, data: &dyn Fn() -> Vec<u8>| gpu.upload_with(label, Purpose::Activations, bytes, data);
-        let [wide_width, act_width] = options.widths();
-        let act = alloc("vision act", chunk, act_width)?;
         let places = || (0..all).map(|row| patches.grid().place(row));
         let table = options.rope.as_ref().map(|rope| move || rope.table(head_dim, places()));
-        let area = bytes(pixels.width, pixels.height);
+        let area = bytes_of(pixels.width, pixels.height);
         let words = || {
             let mut words = Vec::with_capacity((views as u64 * area) as usize);
             for (view, rgb) in pixels.rgb.chunks(3 * pixels.width * pixels.height).enumerate() {
@@ -79,23 +117,29 @@ impl Workspace {
         };
         // All views begin where a binding may.
         let of_all = |bytes: u64| (views as u64 - 1) * bytes.next_multiple_of(BINDING) + bytes;
-        let x = gpu.alloc("vision x", Purpose::Activations, of_all(bytes(all, options.hidden)))?;
+        let x = gpu.alloc("vision x", Purpose::Activations, of_all(bytes_of(all, options.hidden)))?;
         Ok(Self {
             options: options.clone(),
             patches,
             rows,
             views,
             x: x.all(),
-            q: if options.keeps_queries() { alloc("vision q", all, options.heads_width())? } else { act.clone() },
-            h: alloc("vision h", chunk, options.hidden)?,
-            wide: if options.has_two_buffers() { alloc("vision wide", chunk, wide_width)? } else { act.clone() },
-            act,
+            q: shared.q.clone(),
+            h: shared.h.clone(),
+            wide: shared.wide.clone(),
+            act: shared.act.clone(),
             tables,
-            keys: PatchKeys::new(gpu, options, memory.precision, all)?,
+            keys: shared.keys.clone(),
             pixels: Some(upload("pixels", of_all(area), &words)?.all()),
-            angles: table.map(|table| upload("vision angles", bytes(all, head_dim), &table)).transpose()?,
-            chunk,
+            angles: table.map(|table| upload("vision angles", bytes_of(all, head_dim), &table)).transpose()?,
+            chunk: shared.chunk,
         })
+    }
+
+    /// The same buffers for a stream of fewer rows.
+    #[must_use]
+    pub fn with_rows(&self, all: usize) -> Self {
+        Self { rows: RowCount { all, present: all }, ..self.clone() }
     }
 
     /// The buffers for a view.
@@ -124,6 +168,35 @@ impl Workspace {
     pub fn chunks_of(&self, count: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let chunk = self.chunk;
         (0..count).step_by(chunk).map(move |first| first..count.min(first + chunk))
+    }
+
+    /// Windows of `size` rows each, as many at a time as the buffers of a chunk hold, and as a launch has workgroups for their heads.
+    pub fn windows(&self, size: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (count, most) = (self.rows.all / size, (MAX_GROUPS / self.options.heads).min(self.chunk / size).max(1));
+        (0..count).step_by(most).map(move |first| first..count.min(first + most))
+    }
+
+    /// Records queries, keys and values of all rows, normed, for [`Self::attend_windows`].
+    pub fn take_rows(&self, recording: &mut Recording, norm: &PatchNorm, projections: &Affine) -> Result<()> {
+        for range in self.chunks() {
+            let (h, fresh) = (self.h.all(), self.in_wide(range.len(), projections.width()));
+            norm.record(recording, range.len(), &self.residual(&range), &h)?;
+            projections.record(recording, &h, range.len(), &fresh)?; // [range, q | k | v]
+            self.take(recording, &range, Parts::All, None)?;
+        }
+        Ok(())
+    }
+
+    /// Records attention of the rows of each of some windows to one another. Row `place * windows + window` of the stream is a place of a window.
+    /// `out`: `// [size, range, heads * head_dim]`
+    pub fn attend_windows(
+        &self,
+        recording: &mut Recording,
+        size: usize,
+        range: &Range<usize>,
+        out: &Slice,
+    ) -> Result<()> {
+        self.keys.attend_windows(recording, (&self.q.all(), out), (size, self.rows.all / size), range)
     }
 
     /// Returns whether one chunk takes all rows, so that its buffers keep their contents for the next step.
@@ -173,6 +246,11 @@ impl Workspace {
     pub fn picture(&self) -> Result<Slice> {
         self.pixels.clone().ok_or_else(no_picture)
     }
+}
+
+/// Bytes of rows of `width` numbers.
+fn bytes_of(rows: usize, width: usize) -> u64 {
+    (rows * width * size_of::<f32>()) as u64
 }
 
 /// Some rows of a buffer of rows of `width` numbers.

@@ -79,7 +79,7 @@ fn large_tower() -> (Siglip, usize) {
 }
 
 /// Width, feed-forward and layers; heads; side of a tile and of a patch.
-fn siglip(
+pub(super) fn siglip(
     (hidden_size, intermediate_size, num_hidden_layers): (usize, usize, usize),
     num_attention_heads: usize,
     (image_size, patch_size): (usize, usize),

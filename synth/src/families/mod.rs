@@ -4,6 +4,7 @@ mod decoder_keys;
 mod gemma4;
 mod idefics3;
 mod llama;
+mod minicpmv4_6;
 mod mistral3;
 mod mllama;
 mod qwen3_5;
@@ -12,6 +13,7 @@ mod qwen3_vl;
 use ocelli::families::ModelConfig;
 use ocelli::families::gemma4::Config as Gemma4;
 use ocelli::families::idefics3::Config as Idefics3;
+use ocelli::families::minicpmv4_6::Config as MiniCpmV4_6;
 use ocelli::families::mistral3::Config as Mistral3;
 use ocelli::families::qwen3_5::Config as Qwen3_5;
 use ocelli::families::qwen3_vl::Config as Qwen3Vl;
@@ -23,7 +25,7 @@ use decoder_keys::describe_text;
 type Published = (&'static str, fn() -> ModelConfig);
 
 /// The models of all families.
-const PUBLISHED: [&[Published]; 7] = [
+const PUBLISHED: [&[Published]; 8] = [
     &mistral3::PUBLISHED,
     &llama::PUBLISHED,
     &qwen3_5::PUBLISHED,
@@ -31,6 +33,7 @@ const PUBLISHED: [&[Published]; 7] = [
     &mllama::PUBLISHED,
     &idefics3::PUBLISHED,
     &gemma4::PUBLISHED,
+    &minicpmv4_6::PUBLISHED,
 ];
 
 /// Names of the published models whose shapes are known.
@@ -58,6 +61,7 @@ pub(crate) fn describe_text_half(config: &ModelConfig, header: &mut GgufHeader) 
             header.set("qwen3vl.n_deepstack_layers", stacked as u32);
         }
         ModelConfig::Qwen3_5(_) => qwen3_5::describe_text(header, text),
+        ModelConfig::MiniCpmV4_6(_) => minicpmv4_6::describe_text(header, text),
         ModelConfig::Gemma4(_) => gemma4::describe_text(header, text),
         // Not imported from GGUF files.
         ModelConfig::Mllama(_) => {}
@@ -77,6 +81,9 @@ pub(crate) fn describe_vision_half(config: &ModelConfig, header: &mut GgufHeader
         }
         ModelConfig::Idefics3(Idefics3 { vision: Some(vision), .. }) => {
             idefics3::describe_vision(header, vision, hidden_size);
+        }
+        ModelConfig::MiniCpmV4_6(MiniCpmV4_6 { vision: Some(vision), .. }) => {
+            minicpmv4_6::describe_vision(header, vision, hidden_size);
         }
         ModelConfig::Gemma4(Gemma4 { vision: Some(vision), .. }) => {
             gemma4::describe_vision(header, vision, hidden_size);

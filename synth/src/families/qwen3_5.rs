@@ -42,8 +42,20 @@ fn model(
     tied: bool,
     vision: VisionConfig,
 ) -> ModelConfig {
+    let text =
+        text((hidden_size, intermediate_size, layers), (num_attention_heads, num_key_value_heads), value_heads, tied);
+    ModelConfig::Qwen3_5(Config { text, vision: Some(vision) })
+}
+
+/// The decoder of a model of that shape.
+pub(super) fn text(
+    (hidden_size, intermediate_size, layers): (usize, usize, usize),
+    (num_attention_heads, num_key_value_heads): (usize, usize),
+    value_heads: usize,
+    tied: bool,
+) -> TextConfig {
     let kind = |index: usize| if index % 4 == 3 { LayerKind::FullAttention } else { LayerKind::DeltaNet };
-    let text = TextConfig {
+    TextConfig {
         vocab_size: 248_320,
         hidden_size,
         intermediate_size,
@@ -59,8 +71,7 @@ fn model(
         output_gate: true,
         delta: Some(DeltaConfig { key_heads: 16, value_heads, head_dim: 128, tiled: true }),
         ..TextConfig::default()
-    };
-    ModelConfig::Qwen3_5(Config { text, vision: Some(vision) })
+    }
 }
 
 /// The keys of the text model.

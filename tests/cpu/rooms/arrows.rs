@@ -75,7 +75,8 @@ pub(super) const COMMAND: [(&str, &[&str]); 10] = [
 ];
 
 /// Families that reuse parts of another one.
-pub(super) const FAMILY_ARROWS: [(&str, &str); 2] = [("qwen3_5", "qwen3_vl"), ("mllama", "llama")];
+pub(super) const FAMILY_ARROWS: [(&str, &str); 3] =
+    [("qwen3_5", "qwen3_vl"), ("mllama", "llama"), ("minicpmv4_6", "qwen3_5")];
 
 /// Folders of crates whose files must not import one another in a circle.
 pub(super) const CRATES: [&str; 13] = [

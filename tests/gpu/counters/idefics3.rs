@@ -1,6 +1,6 @@
 //! Launches and bindings of a token and of a picture of SmolVLM.
 
-use ocelli::config::KvPrecision;
+use ocelli::config::{ImageGrid, KvPrecision};
 use ocelli::layers::vision::Pixels;
 use ocelli::layout::Layout;
 use ocelli::state::State;
@@ -39,11 +39,11 @@ fn a_token_of_smolvlm2_500m_launches_five_kernels_a_layer_and_binds_little_but_w
 fn launches_of_a_picture_of_smolvlm2_500m_are_golden() {
     let config = published(SHAPE).expect("a shape");
     let mut model = dry_model(&config, Layout::Q4_0, Layout::Q8_0);
-    let stages = model.picture(&Pixels { width: 1024, height: 512, rgb: &[] }, 1024).expect("a picture");
+    let stages = model.picture(&Pixels::blank(ImageGrid::new(1, 2), 512), 1024).expect("a picture");
     let shown = [("stem", 0), ("layer", 1), ("connector", stages.len() - 1)];
     let text: String = shown.iter().map(|(what, stage)| listed(what, &stages[*stage])).collect();
     insta::assert_snapshot!("smolvlm2_500m_picture_of_two_tiles", text);
-    let whole = model.picture(&Pixels { width: 512, height: 512, rgb: &[] }, 1024).expect("a picture");
+    let whole = model.picture(&Pixels::blank(ImageGrid::new(1, 1), 512), 1024).expect("a picture");
     for (split, whole) in stages.iter().zip(&whole) {
         assert_eq!(split.dispatches().count(), 3 * whole.dispatches().count());
         assert_eq!(split.flops(), 3 * whole.flops());

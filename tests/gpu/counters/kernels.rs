@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use naga::AddressSpace;
+use ocelli::config::ImageGrid;
 use ocelli::gpu::{Dispatch, Recording};
 use ocelli::layers::vision::Pixels;
 use ocelli::layout::Layout;
@@ -165,7 +166,7 @@ fn hardware_demand_of_a_prompt_is_golden() {
 fn hardware_demand_of_a_picture_is_golden() {
     let config = manifests::ministral_3b();
     let mut model = dry_model(&config, Layout::Q4_0, Layout::Q8_0);
-    let pixels = Pixels { width: 448, height: 448, rgb: &[] };
+    let pixels = Pixels::blank(ImageGrid::new(16, 16), 28);
     let layer = model.picture(&pixels, 1024).expect("a picture").swap_remove(1);
     let vision = config.vision().expect("a tower");
     let (patches, width) = (1024, vision.num_attention_heads * vision.head_dim);

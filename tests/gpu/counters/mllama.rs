@@ -1,6 +1,6 @@
 //! Launches and bindings of a token and of a picture of Llama 3.2 Vision.
 
-use ocelli::config::{KvPrecision, LayerKind};
+use ocelli::config::{ImageGrid, KvPrecision, LayerKind};
 use ocelli::layers::vision::Pixels;
 use ocelli::layout::Layout;
 use ocelli::state::State;
@@ -47,7 +47,7 @@ fn a_token_of_llama_3_2_11b_vision_launches_little_and_binds_little_but_weights(
 fn launches_of_a_picture_of_llama_3_2_11b_vision_are_golden() {
     let config = published(SHAPE).expect("a shape");
     let mut model = dry_model(&config, Layout::Q4_0, Layout::Q8_0);
-    let pixels = Pixels { width: 560, height: 560, rgb: &[] };
+    let pixels = Pixels::blank(ImageGrid::new(1, 1), 560);
     let stages = model.picture(&pixels, 1024).expect("a picture");
     let shown =
         [("stem", 0), ("layer", 1), ("layer of the features", 4), ("first after", 33), ("projector", stages.len() - 1)];

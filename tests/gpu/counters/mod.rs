@@ -6,6 +6,7 @@ mod idefics3;
 mod kernels;
 mod lines;
 mod lines_of_rows;
+mod minicpmv4_6;
 mod mllama;
 mod pieces;
 mod qwen;

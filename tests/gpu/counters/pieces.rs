@@ -1,5 +1,6 @@
 //! FLOP of submissions, from dry recordings: no submission exceeds the limit.
 
+use ocelli::config::ImageGrid;
 use ocelli::gpu::Recording;
 use ocelli::gpu::recording::Command;
 use ocelli::layers::vision::Pixels;
@@ -17,7 +18,7 @@ const PAST: usize = 3840;
 
 /// All recordings of a picture of `edge` pixels a side, then of a layer of a prompt's chunk and of the logits of its last row.
 fn recordings(model: &mut DryModel, edge: usize) -> Vec<Recording> {
-    let mut all = model.picture(&Pixels { width: edge, height: edge, rgb: &[] }, 1024).expect("a picture");
+    let mut all = model.picture(&Pixels::blank(ImageGrid::new(1, 1), edge), 1024).expect("a picture");
     let (work, state) = buffers(model, CHUNK, PAST + CHUNK);
     all.push(model.chunk((&work, &state), (PAST, CHUNK), 0..1).expect("a layer"));
     all.push(model.head((&work, &state), 1).expect("a head"));

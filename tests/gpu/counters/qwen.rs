@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use ocelli::config::{KvPrecision, LayerKind};
+use ocelli::config::{ImageGrid, KvPrecision, LayerKind};
 use ocelli::gpu::Recording;
 use ocelli::layers::vision::Pixels;
 use ocelli::layout::Layout;
@@ -47,7 +47,7 @@ fn a_token_of_qwen3_vl_2b_launches_six_kernels_a_layer_and_binds_little_but_weig
 fn launches_of_a_picture_of_qwen3_vl_2b_are_golden() {
     let config = published("qwen3-vl-2b").expect("a shape");
     let mut model = dry_model(&config, Layout::Q4_0, Layout::Q8_0);
-    let pixels = Pixels { width: 448, height: 448, rgb: &[] };
+    let pixels = Pixels::blank(ImageGrid::new(14, 14), 32);
     let stages = model.picture(&pixels, 1024).expect("a picture");
     let shown = [("stem", 0), ("layer", 1), ("layer with a merger", 6), ("merger", stages.len() - 1)];
     let text: String = shown.iter().map(|(what, stage)| listed(what, &stages[*stage])).collect();

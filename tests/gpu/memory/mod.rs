@@ -124,7 +124,7 @@ fn a_plan_is_tight() {
 fn wherever_the_tower_is_it_sees_the_same() {
     pollster::block_on(async {
         let gpu = device();
-        for checkpoint in ["untied", "merge1", "mllama", "smolvlm", "gemma4"] {
+        for checkpoint in ["untied", "merge1", "mllama", "smolvlm", "gemma4", "minicpmv4_6"] {
             let files = packages::pack(checkpoint, Layout::Q4_0).await;
             let mut said = Vec::new();
             for vision in Residency::ALL {

@@ -62,6 +62,11 @@ fn idefics3_agrees_with_transformers() {
     agrees("granite_docling", Layout::Q8_0, "q8_0");
 }
 
+#[test]
+fn minicpmv4_6_agrees_with_transformers() {
+    agrees("minicpmv4_6", Layout::Q4_0, "q4_0");
+}
+
 /// Rows of 256 numbers, in the largest groups of a lane layout.
 #[test]
 fn qwen_agrees_with_transformers() {

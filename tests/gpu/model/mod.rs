@@ -108,6 +108,12 @@ macro_rules! gguf_files {
                 pair_agrees("qwen3_5_untied", Layout::F32.into());
             }
 
+            /// Whose text half is recognised by its vision half.
+            #[test]
+            fn minicpmv4_6_as_converted() {
+                pair_agrees("minicpmv4_6", Layout::F32.into());
+            }
+
             #[test]
             fn smolvlm_as_converted() {
                 pair_agrees("smolvlm", Layout::F32.into());
@@ -255,7 +261,8 @@ checkpoints!(
     smolvlm_whole,
     granite_docling,
     gemma4,
-    gemma4_wide
+    gemma4_wide,
+    minicpmv4_6
 );
 
 fn chunks_agree(checkpoint: &str) {

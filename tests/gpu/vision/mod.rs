@@ -3,7 +3,7 @@
 mod siglip;
 
 use half::f16;
-use ocelli::config::KvPrecision;
+use ocelli::config::{ImageGrid, KvPrecision};
 use ocelli::families::{Role, TensorSpec};
 use ocelli::gpu::{Allocator, Gpu, Purpose};
 use ocelli::layers::vision::{FeatureRows, Pixels, TowerMemory};
@@ -54,7 +54,8 @@ fn upload(gpu: &Gpu, file: &SafeTensors<'_>) -> WeightStore {
 fn states(file: &SafeTensors<'_>, memory: TowerMemory) -> Vec<f32> {
     let (gpu, mut weights) = (gpu(), upload(gpu(), file));
     let rgb = file.tensor("pixels").expect("a picture");
-    let pixels = Pixels { width: rgb.shape()[1], height: rgb.shape()[0], rgb: rgb.data() };
+    let grid = ImageGrid::new(1, 1);
+    let pixels = Pixels { width: rgb.shape()[1], height: rgb.shape()[0], grid, rgb: rgb.data() };
     let mut tower = siglip::tower();
     assert_eq!(memory.rows % tower.row_alignment(), 0, "whole squares, at offsets that can be bound");
     tower.begin(gpu, &pixels, memory).expect("work memory");

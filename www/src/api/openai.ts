@@ -34,6 +34,7 @@ export interface ImagePart {
    * `detail`: `low` shows at most 512 pixels of the longer edge, `high` and `original` as many as the model takes, `auto` (the default) as
    * many as the device computes in time, see `LoadOptions.maxPictureSeconds`. `usage.ocelli.pictures` reports the chosen size.
    * SmolVLM and Granite-Docling enlarge every picture and split it into up to 16 tiles, except with `low`, which shows it as one.
+   * MiniCPM-V shows large pictures in up to nine slices as well, except with `low`.
    */
   image_url: { url: PictureInput; detail?: Detail | "original" | undefined };
 }

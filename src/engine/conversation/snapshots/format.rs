@@ -118,7 +118,7 @@ impl Head {
             out.extend(sizing);
             put(&mut out, *edge);
         }
-        for (first, ImageGrid { rows, cols }) in placed {
+        for (first, ImageGrid { rows, cols, .. }) in placed {
             [*first, *rows, *cols].into_iter().for_each(|number| put(&mut out, number));
         }
         places.iter().chain(shown).for_each(|number| put(&mut out, *number));
@@ -169,7 +169,7 @@ impl Head {
         let sizes = (0..sizes).map(|_| size(&mut reader)).collect::<Result<_>>()?;
         let place = |reader: &mut Reader<'_>| {
             let (first, [rows, cols]) = (reader.count()?, reader.counts()?);
-            Ok((first, ImageGrid { rows, cols }))
+            Ok((first, ImageGrid::new(rows, cols)))
         };
         let placed = (0..placed).map(|_| place(&mut reader)).collect::<Result<_>>()?;
         let places = (0..places).map(|_| reader.count()).collect::<Result<_>>()?;

@@ -58,8 +58,9 @@ pub(crate) fn rows() -> Vec<Case> {
     }));
     for (rows_of, width) in [(1, 1), (3, 37), (5, 64), (33, 129)] {
         rows.push(clamp(shape(rows_of, width), RowPart { stride: 2 * width + 3, offset: width }));
-        rows.push(pool_rows(shape(rows_of, 4 * width), 9, 1e-6));
-        rows.push(pool_rows(shape(rows_of, 4 * width), 1 + width % 3, 1e-6));
+        rows.push(pool_rows(shape(rows_of, 4 * width), 9, Some(1e-6)));
+        rows.push(pool_rows(shape(rows_of, 4 * width), 1 + width % 3, Some(1e-6)));
+        rows.push(pool_rows(shape(rows_of, 4 * width), 4, None));
     }
     rows.push(rms_norm((PLAIN, Results::Scaled), (3, 896), 1e-5, 3.0).with_lane_layout(LaneLayout::for_lanes(896)));
     for (index, width) in [4, 16, 64, 256, 260].into_iter().enumerate() {
