@@ -22,6 +22,7 @@ pub(super) const TOKENS: ChatDefaults = ChatDefaults {
         top_p: Some(1.0),
         min_p: None,
         presence_penalty: None,
+        repetition_penalty: None,
     }),
     thinking: None,
 };
