@@ -99,7 +99,7 @@ fn position(stored: &VecDeque<Stored>, owner: &str, id: &str) -> Option<usize> {
 }
 
 /// Approximate bytes of a value in memory.
-fn bytes_of(value: &Value) -> usize {
+pub(crate) fn bytes_of(value: &Value) -> usize {
     VALUE
         + match value {
             Value::String(text) => text.len(),

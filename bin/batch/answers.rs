@@ -49,6 +49,8 @@ pub(crate) struct Answers {
     lines: HashSet<usize>,
     /// Usage of the answers.
     spent: Spent,
+    /// True if the last answer lacks its line break, which precedes the next one.
+    is_open: bool,
 }
 
 /// Returns true for the last line of an interrupted write: the beginning of an answer. After a power failure parts of it may be zeros, and
@@ -57,7 +59,7 @@ fn is_partial(line: &[u8], follows_answers: bool) -> bool {
     let is_zero = |byte: &u8| *byte == 0;
     let may_be_zero = follows_answers || line.iter().all(is_zero);
     let begins = line.iter().zip(START).all(|(byte, start)| byte == start || may_be_zero && is_zero(byte));
-    begins && (line.last() != Some(&b'\n') || serde_json::from_slice::<Answered>(line).is_err())
+    begins && serde_json::from_slice::<Answered>(line).is_err()
 }
 
 impl Answers {
@@ -74,8 +76,14 @@ impl Answers {
             std::fs::TryLockError::WouldBlock => io(std::io::Error::other("another process writes it")),
         };
         file.try_lock().map_err(busy)?;
-        let mut answers =
-            Self { file, name: name.clone(), ids: HashSet::new(), lines: HashSet::new(), spent: Spent::default() };
+        let mut answers = Self {
+            file,
+            name: name.clone(),
+            ids: HashSet::new(),
+            lines: HashSet::new(),
+            spent: Spent::default(),
+            is_open: false,
+        };
         let whole = answers.read()?;
         let cut = answers.file.set_len(whole).and_then(|()| answers.file.seek(SeekFrom::End(0)));
         // Before more is written: the name of a new file, and its length without a partial answer.
@@ -97,6 +105,7 @@ impl Answers {
                 Error::request(&self.name, format!("line {number} is no answer of a batch: {error}"))
             })?;
             whole += read as u64;
+            self.is_open = line.last() != Some(&b'\n');
             self.spent += answered.used().spent();
             self.ids.extend(answered.custom_id);
             self.lines.extend(answered.error.map(|error| error.line));
@@ -154,7 +163,8 @@ impl Answers {
     /// # Errors
     /// `io`.
     pub(crate) fn add(&mut self, answered: &Answered) -> Result<()> {
-        let line = io::json(answered)? + "\n";
+        let line_break = if std::mem::take(&mut self.is_open) { "\n" } else { "" };
+        let line = format!("{line_break}{}\n", io::json(answered)?);
         let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
         written.map_err(|error| Error::io(&self.name, &error))?;
         self.ids.extend(answered.custom_id.clone());

@@ -140,7 +140,7 @@ pub(crate) struct Job<'a> {
 /// Answers the requests that are not answered yet; `input` begins to read them.
 pub(crate) fn carry_out<R: BufRead>(job: &Job<'_>, input: impl Fn() -> Result<R>) -> Result<()> {
     let &Job { name, pictures, output, package, names, context, at_once, budgets, memory } = job;
-    let (ids, wrong) = survey(input()?, name)?;
+    let (ids, wrong) = survey(input()?, name, usize::MAX)?;
     let mut answers = Answers::open(output)?;
     answers.check(&ids)?;
     answers.report(&wrong)?;

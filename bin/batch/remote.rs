@@ -54,7 +54,7 @@ struct Work<'w, 'a, R> {
 
 /// Sends the requests that are not answered yet; `input` begins to read them.
 pub(super) fn carry_out<R: BufRead + Send>(job: &RemoteJob<'_>, input: impl Fn() -> Result<R>) -> Result<()> {
-    let (ids, wrong) = survey(input()?, job.name)?;
+    let (ids, wrong) = survey(input()?, job.name, usize::MAX)?;
     let mut answers = Answers::open(job.output)?;
     answers.check(&ids)?;
     answers.report(&wrong)?;

@@ -102,13 +102,16 @@ impl<R: BufRead> Requests<R> {
     }
 }
 
-/// The contents of a file: the ids of its requests, and the errors of invalid lines.
+/// The contents of a file of at most `most` lines: the ids of its requests, and the errors of invalid lines.
 ///
 /// # Errors
-/// `io` if it cannot be read.
-pub(crate) fn survey(reader: impl BufRead, name: &str) -> Result<(Vec<String>, Vec<LineError>)> {
+/// `io` if it cannot be read, `invalid-request` if it has more lines.
+pub(crate) fn survey(reader: impl BufRead, name: &str, most: usize) -> Result<(Vec<String>, Vec<LineError>)> {
     let (mut requests, mut ids, mut wrong) = (Requests::new(reader), Vec::new(), Vec::new());
     while let Some(line) = requests.next().map_err(|error| ocelli::Error::io(name, &error))? {
+        if ids.len() + wrong.len() == most {
+            return Err(ocelli::Error::request(name, format!("has more than {most} lines")));
+        }
         match line {
             Ok(request) => ids.push(request.custom_id),
             Err(error) => wrong.push(error),
@@ -134,8 +137,10 @@ mod tests {
             "\n{\"custom_id\": \"\\ud800\"}\n\u{fffd}\r\n",
             r#"{"custom_id": "b", "url": "/v1/completions", "body": {}}"#,
         );
-        let (ids, wrong) = survey(text.as_bytes(), "in").expect("readable");
+        let (ids, wrong) = survey(text.as_bytes(), "in", 9).expect("readable");
         assert_eq!(ids, ["a", "b"]);
+        let refused = survey(text.as_bytes(), "in", 7).expect_err("eight lines");
+        assert_eq!(refused.to_string(), "in: has more than 7 lines");
         let told: Vec<_> =
             wrong.iter().map(|error| (error.line, error.code.as_str(), error.param.as_deref())).collect();
         assert_eq!(
@@ -154,7 +159,7 @@ mod tests {
     #[test]
     fn an_endless_line_takes_no_more_memory_than_the_limit() {
         let long = std::io::BufReader::new(std::io::repeat(b'x').take(3 * MOST_BYTES as u64));
-        let (ids, wrong) = survey(long, "in").expect("readable");
+        let (ids, wrong) = survey(long, "in", 1).expect("readable");
         assert_eq!((ids.len(), wrong.len(), wrong[0].code.as_str()), (0, 1, "line_too_long"));
     }
 }

@@ -176,13 +176,14 @@ async fn take(store: &Arc<Store>, caller: &Caller, head: &Parts, body: Incoming)
     let kind = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let refuse = |field: &str, reason: String| Reply::from(&Error::request(field, reason));
     let boundary = multer::parse_boundary(kind).map_err(|error| refuse("body", error.to_string()))?;
-    let place = store.clone();
-    blocking(move || {
-        place.remove_expired();
-        place.take_place()
-    })
-    .await?;
-    let mut upload = Upload { store: store.clone(), owner: caller.owner().into(), file: None, to: None };
+    let (store, owner) = (store.clone(), caller.owner().into());
+    let begin = move || {
+        store.remove_expired();
+        store.take_place()?;
+        // It returns its place, even if the client leaves meanwhile.
+        Ok(Upload { store, owner, file: None, to: None })
+    };
+    let mut upload = blocking(begin).await?;
     let outcome = form::read(BodyDataStream::new(body), boundary, &mut upload).await;
     let outcome = outcome.map_err(|error| match error {
         multer::Error::FieldSizeExceeded { field_name: Some(name), .. } if name != "file" => {

@@ -103,13 +103,15 @@ impl Intake {
     /// A fault of the request, or `aborted`.
     pub(super) fn prepare(
         &self,
-        (id, work): (String, Box<Work>),
+        (id, mut work): (String, Box<Work>),
         pictures: &dyn Fn(&Work) -> Result<Vec<Picture>>,
         bill: Option<Bill>,
         control: RequestControl,
     ) -> Result<Prepared> {
         let prompts = work.encode(&self.encoder, &pictures(&work)?, &control)?;
         control.check()?;
+        // They may be as large as the body, whose memory is given back.
+        work.pictures.iter_mut().for_each(|picture| picture.url = String::new());
         let grammar = self.formats.grammar(&work)?;
         Ok(Prepared { id, work, prompts, grammar, control, bill, memory: None })
     }

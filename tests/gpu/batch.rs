@@ -283,6 +283,7 @@ fn answers_of_something_else_are_left_alone() {
         "{\"id\": \"a\", \"custom_id\": \"of another batch\", \"response\": null, \"error\": null}\n",
         "no line break",
         "{\"custom_id\": \"a minified file\"}",
+        "{\"id\":\"batch_req_1\",\"custom_id\":\"whole\",\"response\":null,\"error\":null}",
     ] {
         fs::write(folder.join("out.jsonl"), other).expect("a file");
         let output = run(&folder);

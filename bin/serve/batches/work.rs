@@ -26,6 +26,9 @@ use crate::shared::callers::Caller;
 use crate::shared::io;
 use crate::store::FileObject;
 
+/// Most lines of a batch, as in OpenAI's API: memory and the file of errors grow with them.
+const MOST_LINES: usize = 50_000;
+
 /// Answers batches one after another until the server ends. Runs on its own thread.
 pub(in crate::serve) fn work(server: &Server, waiting: &Receiver<String>) {
     let batches = &server.batches;
@@ -101,7 +104,7 @@ fn carry_out(server: &Server) -> Result<()> {
     (batch.output_file_id, batch.error_file_id) = (Some(output.clone()), Some(errors.clone()));
     let (path, name) = (store.bytes(&batch.input_file_id), batch.input_file_id.clone());
     let input = || File::open(&path).map(BufReader::new).map_err(|error| Error::io(&name, &error));
-    let (ids, wrong) = survey(input()?, &name)?;
+    let (ids, wrong) = survey(input()?, &name, MOST_LINES)?;
     let total = ids.len() + wrong.len();
     let open = |id| Answers::open(&store.create(id)?);
     let mut outputs = Outputs { right: open(&output)?, refused: open(&errors)? };

@@ -82,6 +82,41 @@ fn four_pictures_of_100_megapixels_do_not_hold_up_text() {
     assert_eq!(ended.into_inner(), 4);
 }
 
+/// Sources of pictures are dropped once the pictures are prepared: the memory of bodies is given back then.
+#[cfg(target_os = "linux")]
+#[test]
+fn requests_that_wait_keep_no_bodies() {
+    let server = Server::start(&[]);
+    let mut file = std::fs::read("www/models/demo/gallery/scene-01.png").expect("a picture");
+    file.resize(15 << 20, 0);
+    let messages = json!([{"role": "user", "content": [shown(&file)]}]);
+    let request = endless(150, json!({"stream": true, "messages": messages})).to_string();
+    let streams = (0..16).map(|_| {
+        let mut stream = server.connect();
+        stream.write_all(&post(CHAT, &[], request.as_bytes())).expect("a request");
+        stream.read_exact(&mut [0; 64]).expect("a head");
+        stream
+    });
+    let streams: Vec<_> = streams.collect();
+    assert!(peak(&server) < 300 << 20, "{} MiB with {} streams", peak(&server) >> 20, streams.len());
+}
+
+/// A place is taken before the form is read, and returned however that ends.
+#[test]
+fn uploads_that_are_aborted_give_their_places_back() {
+    let server = Server::start(&["--files-count", "20"]);
+    for _ in 0..100 {
+        let head = ["content-type: multipart/form-data; boundary=x"];
+        server.connect().write_all(&post("/v1/files", &head, b"")).expect("a request");
+    }
+    let began = Instant::now();
+    // The server may take a while to notice.
+    while upload(&server, &[PURPOSE, (FILE, "{}")]).status != 200 {
+        assert!(began.elapsed() < Duration::from_secs(60), "places are not returned");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 #[test]
 fn a_word_of_60_mebibytes_is_refused_before_it_is_encoded() {
     let server = Server::start(&[]);
