@@ -9,6 +9,8 @@ use serde_json::Value;
 const OWNERS: usize = 4;
 /// Limit of the responses of one owner, which bounds the search for an item.
 const MOST: usize = 1000;
+/// Most bytes of the stored items of a request.
+const MOST_NAMED: usize = 64 << 20;
 /// Bytes of a value beside its text.
 const VALUE: usize = 32;
 
@@ -98,8 +100,26 @@ fn position(stored: &VecDeque<Stored>, owner: &str, id: &str) -> Option<usize> {
     stored.iter().position(|response| response.owner == owner && response.id == id)
 }
 
+/// Counts the stored items that a request names: a short request may name large items, and one of them again and again.
+#[derive(Debug, Default)]
+pub(crate) struct Named {
+    bytes: usize,
+}
+
+impl Named {
+    /// Counts an item.
+    ///
+    /// # Errors
+    /// The reason, if the items are larger together than the largest body.
+    pub(crate) fn count(&mut self, item: &Value) -> Result<(), String> {
+        self.bytes += bytes_of(item);
+        let told = || format!("stored items of a request have at most {MOST_NAMED} bytes together");
+        if self.bytes > MOST_NAMED { Err(told()) } else { Ok(()) }
+    }
+}
+
 /// Approximate bytes of a value in memory.
-pub(crate) fn bytes_of(value: &Value) -> usize {
+fn bytes_of(value: &Value) -> usize {
     VALUE
         + match value {
             Value::String(text) => text.len(),
@@ -116,6 +136,13 @@ mod tests {
 
     fn keep(responses: &Responses, owner: &str, id: &str, bytes: usize) {
         responses.keep(owner, id, vec![Arc::new(json!({ "id": format!("item_{id}") }))], "x".repeat(bytes));
+    }
+
+    #[test]
+    fn stored_items_have_the_limit_of_a_body_together() {
+        let (item, mut named) = (json!({"content": "x".repeat(MOST_NAMED / 2)}), Named::default());
+        assert_eq!(named.count(&item), Ok(()));
+        assert!(named.count(&item).is_err());
     }
 
     #[test]

@@ -95,7 +95,7 @@ pub fn upload(bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// `invalid-request` if no line is a request.
 pub fn batch_lines(bytes: &[u8]) -> Result<()> {
-    let (ids, wrong) = survey(bytes, "in")?;
+    let (ids, wrong) = survey(bytes, "in", usize::MAX)?;
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "an id twice");
     let is_blank = |line: &&[u8]| line.trim_ascii().is_empty();
     let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !is_blank(line)).count();

@@ -13,7 +13,7 @@ use super::thinking::Thinking;
 use super::tools::Tools;
 use crate::chat::{Message, Role};
 use crate::error::Result;
-use crate::responses::{Responses, bytes_of};
+use crate::responses::{Named, Responses};
 use crate::sampling::SamplingOptions;
 
 const KNOWN: &str = "safety_identifier user budget input previous_response_id store instructions model stream stream_options max_output_tokens temperature top_p top_k min_p seed \
@@ -25,9 +25,6 @@ const INERT: &str = "metadata service_tier prompt_cache_key prompt_cache_retenti
 const NOT_YET: &str = "background";
 /// Items of tools that a provider hosts: parts of them may be included, but there are none.
 const HOSTED: [&str; 4] = ["web_search_call.", "file_search_call.", "computer_call_output.", "code_interpreter_call."];
-
-/// Most bytes of the stored items of a request together: those of the largest body.
-const MOST_STORED: usize = 64 << 20;
 
 /// A Responses API request.
 #[derive(Debug, Clone, PartialEq)]
@@ -173,13 +170,9 @@ fn read_items<'a>(fields: &Fields<'a>, history: History<'_>) -> Result<Vec<Item<
         }
         None => field.unsupported("responses are not stored here: send the whole conversation as input"),
     };
-    let (mut items, mut bytes) = (Vec::new(), 0);
-    // A short request may name large items, and one of them again and again.
+    let (mut items, mut named) = (Vec::new(), Named::default());
     let mut stored = |field: &Field<'_>, item: Arc<Value>| {
-        bytes += bytes_of(&item);
-        if bytes > MOST_STORED {
-            return Err(field.fault(format!("stored items of a request have at most {MOST_STORED} bytes together")));
-        }
+        named.count(&item).map_err(|reason| field.fault(reason))?;
         Ok(Item::Stored(field.path.clone(), item))
     };
     if let Some(previous) = fields.get("previous_response_id") {
@@ -260,29 +253,4 @@ fn read_logprobs(fields: &Fields<'_>) -> Result<Option<usize>> {
     let Some(top) = fields.get("top_logprobs") else { return Ok(is_on.then_some(0)) };
     let count = usize::try_from(top.integer()?).map_err(|_| top.fault("must be from 0 to 20"))?;
     Ok((is_on || count > 0).then_some(count))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stored_items_have_the_limit_of_a_body_together() {
-        let responses = Responses::new(1 << 30);
-        let item = |id: &str| Arc::new(json!({"id": id, "role": "user", "content": "x".repeat(MOST_STORED / 2)}));
-        responses.keep("ann", "resp_1", vec![item("msg_1")], "{}".into());
-        let read = |input: Value| {
-            let request = json!({"input": input});
-            let fields = Fields::of_request(&request)?;
-            read_items(&fields, Some((&responses, "ann"))).map(|items| items.len())
-        };
-        let reference = json!({"type": "item_reference", "id": "msg_1"});
-        assert_eq!(read(json!([reference])), Ok(1));
-        let refused = read(json!([reference, reference])).expect_err("twice half of it");
-        assert!(refused.to_string().starts_with("input[1]: stored items"), "{refused}");
-        responses.keep("ann", "resp_2", vec![item("msg_1"), item("msg_2")], "{}".into());
-        let request = json!({"input": "And?", "previous_response_id": "resp_2"});
-        let fields = Fields::of_request(&request).expect("an object");
-        assert!(read_items(&fields, Some((&responses, "ann"))).is_err());
-    }
 }

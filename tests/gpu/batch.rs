@@ -122,7 +122,6 @@ fn a_batch_that_is_killed_at_any_point_answers_every_request_exactly_once() {
     let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(whole.join("out.jsonl")).expect("answers"));
     #[cfg(unix)]
     assert_eq!(mode & 0o777, 0o600, "others may not read the answers");
-
     let path = killed.join("out.jsonl");
     let lines = || fs::read_to_string(&path).map_or(0, |text| text.matches('\n').count());
     let mut kills = 0;
