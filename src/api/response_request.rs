@@ -171,7 +171,7 @@ fn read_items<'a>(fields: &Fields<'a>, history: History<'_>) -> Result<Vec<Item<
         None => field.unsupported("responses are not stored here: send the whole conversation as input"),
     };
     let (mut items, mut named) = (Vec::new(), Named::default());
-    let mut stored = |field: &Field<'_>, item: Arc<Value>| {
+    let mut stored = |field: &Field<'_>, item: Arc<Value>| -> Result<Item<'a>> {
         named.count(&item).map_err(|reason| field.fault(reason))?;
         Ok(Item::Stored(field.path.clone(), item))
     };
