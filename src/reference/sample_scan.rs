@@ -59,7 +59,7 @@ impl Logits<'_> {
     pub fn usable(&self, options: &SamplingOptions, id: usize) -> Option<f32> {
         let raw = *self.raw.get(id).filter(|logit| logit.is_finite() && !self.is_masked(id))?;
         let [bias, drawn] = self.adjust.get(id).copied().unwrap_or_default();
-        let is_penalised = drawn > 0.0 && options.repetition_penalty != 1.0;
+        let is_penalised = drawn > 0.0 && options.penalises_repetition();
         let factor = repeated(options.repetition_penalty)[usize::from(raw <= 0.0)];
         let raw = if is_penalised { raw.clamp(-MOST, MOST) * factor } else { raw };
         let drawn = drawn.floor();

@@ -63,8 +63,13 @@ impl Default for SamplingOptions {
 impl SamplingOptions {
     /// Returns true if bias or penalties change logits.
     pub fn adjusts(&self) -> bool {
-        let penalties = [self.frequency_penalty, self.presence_penalty, self.repetition_penalty];
-        !self.logit_bias.is_empty() || penalties != [0.0, 0.0, 1.0]
+        let penalties = [self.frequency_penalty, self.presence_penalty];
+        !self.logit_bias.is_empty() || penalties != [0.0, 0.0] || self.penalises_repetition()
+    }
+
+    /// Returns true if tokens of the prompt and of the answer change logits.
+    pub fn penalises_repetition(&self) -> bool {
+        self.repetition_penalty != 1.0
     }
 
     /// Returns true if filters exclude tokens.

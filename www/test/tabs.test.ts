@@ -146,7 +146,7 @@ inBrowsers("tabs", (browser) => {
       drawn.getContext("2d")?.fillRect(8, 8, 16, 16);
       const url = await createImageBitmap(drawn);
       const content = [{ type: "image_url" as const, image_url: { url } }];
-      const { usage } = await engine.chat.completions.create({ messages: [{ role: "user", content }], max_tokens: 2 });
+      const { usage } = await engine.chat.completions.create({ messages: [{ role: "user", content }], max_tokens: 2, temperature: 0 });
       const code = await engine.chat.completions.create({ messages: [], max_tokens: -1 }).then(
         () => "none",
         (error: { code?: string }) => error.code,

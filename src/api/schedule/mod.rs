@@ -192,11 +192,13 @@ impl<'a, I: Inbox<'a>> Scheduler<'a, I> {
     fn next_request(&self, may: impl Fn(usize, &OpenRequest<'a>) -> bool) -> Option<Next> {
         let waiting = self.requests.iter().filter(|(number, open)| open.waits() && may(**number, open));
         let next = waiting.clone().map(|(&number, open)| Next { rank: open.rank(self.steps), number }).min()?;
-        let priority = next.rank.0;
+        if self.begun % CONTINUED != CONTINUED - 1 {
+            return Some(next);
+        }
+        let (priority, _) = next.rank;
         let is_interrupted = |open: &OpenRequest<'a>| open.priority == priority && open.is_interrupted(self.steps);
         let interrupted = waiting.filter(|(_, open)| is_interrupted(open)).min_by_key(|(_, open)| open.share.served_at);
-        let continued = interrupted.filter(|_| self.begun % CONTINUED == CONTINUED - 1);
-        Some(continued.map_or(next, |(&number, _)| Next { rank: (priority, i64::MIN), number }))
+        Some(interrupted.map_or(next, |(&number, _)| Next { rank: (priority, i64::MIN), number }))
     }
 
     /// Returns whether the request's next answer can be computed together with others.

@@ -275,8 +275,10 @@ impl<M: LanguageModel> Conversation<M> {
         let last = self.entries().len().saturating_sub(1);
         let chunk = self.history.last_pass().filter(|pass| !pass.is_step);
         let at = chunk.map_or(LogitsAt::Step(row), |pass| LogitsAt::Chunk(last - pass.first));
-        let entries = self.entries().iter().filter(|_| options.repetition_penalty != 1.0);
-        let seen: Vec<u32> = entries.filter_map(ContextEntry::token).collect();
+        let seen: Vec<u32> = match options.penalises_repetition() {
+            true => self.entries().iter().filter_map(ContextEntry::token).collect(),
+            false => Vec::new(),
+        };
         let is_near = self.remembered.is_some_and(|place| place <= last && last - place < NEAR);
         let state = self.state_mut(model)?;
         if !is_near {

@@ -12,6 +12,10 @@ use crate::families::vision_faults::token_fault;
 
 /// Most slices of a picture.
 const MAX_SLICES: usize = 64;
+/// Slices of a picture where the checkpoint does not say, and the layer before the merger: defaults of `image_processing_minicpmv4_6.py` and
+/// `configuration_minicpmv4_6.py`.
+pub(super) const USUAL_SLICES: usize = 9;
+pub(super) const USUAL_LAYER: usize = 6;
 
 /// Decoder and picture side.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

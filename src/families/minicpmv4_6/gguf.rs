@@ -1,6 +1,6 @@
 //! GGUF files of MiniCPM-V 4.6, as llama.cpp's converter writes them. Their text halves are like those of Qwen3.5.
 
-use super::config::{Config, Markers, VisionConfig};
+use super::config::{Config, Markers, USUAL_LAYER, USUAL_SLICES, VisionConfig};
 use crate::checkpoint::gguf::decoder::Keys;
 use crate::checkpoint::gguf::files::GgufFiles;
 use crate::error::Result;
@@ -8,9 +8,6 @@ use crate::families::config::ModelConfig;
 use crate::families::qwen3_5::gguf::{ARCHITECTURES, PRE_TOKENIZERS, decoder};
 use crate::families::readers::GgufReader;
 use crate::families::siglip::Siglip;
-
-/// The processor's own number, which no key gives.
-const MAX_SLICES: usize = 9;
 
 pub(super) const READER: GgufReader =
     GgufReader { architectures: ARCHITECTURES, pre_tokenizers: PRE_TOKENIZERS, projector: Some("minicpmv4_6"), read };
@@ -27,7 +24,7 @@ fn vision_config(files: &GgufFiles<'_>, keys: &Keys<'_>) -> Result<VisionConfig>
         return Err(keys.unsupported("vision.projector.scale_factor is not 4"));
     }
     let tower = Siglip::from_gguf(keys)?;
-    let layers: &[i64] = keys.get("vision.wa_layer_indexes")?.unwrap_or(&[6]);
+    let layers: &[i64] = keys.get("vision.wa_layer_indexes")?.unwrap_or(&[USUAL_LAYER as i64]);
     let merged_layer = match layers {
         [layer] => usize::try_from(*layer).ok(),
         _ => None,
@@ -42,7 +39,8 @@ fn vision_config(files: &GgufFiles<'_>, keys: &Keys<'_>) -> Result<VisionConfig>
         tower: Siglip { image_size, ..tower },
         merged_layer,
         scale_resolution,
-        max_slices: MAX_SLICES,
+        // No key has it.
+        max_slices: USUAL_SLICES,
         image_token_id: files.token("<|image_pad|>")?,
         markers: Markers::of(&files.vocabulary()?)?,
     })

@@ -1,7 +1,7 @@
 //! `config.json` of MiniCPM-V 4.6 models (`configuration_minicpmv4_6.py`), and what `processor_config.json` says about pictures.
 
 use super::chat::TOKENS;
-use super::config::{Config, Markers, VisionConfig};
+use super::config::{Config, Markers, USUAL_LAYER, USUAL_SLICES, VisionConfig};
 use crate::checkpoint::hf::fields::Fields;
 use crate::checkpoint::hf::files::{BICUBIC, HfFiles};
 use crate::error::Result;
@@ -12,9 +12,8 @@ use crate::families::siglip::{Defaults, Siglip};
 
 const ARCHITECTURE: &str = "minicpmv4_6";
 const DEFAULTS: Defaults = Defaults { hidden_size: 768, num_attention_heads: 12, patch_size: 16 };
-/// Defaults of `image_processing_minicpmv4_6.py`.
+/// The default of `image_processing_minicpmv4_6.py`.
 const SCALE_RESOLUTION: usize = 448;
-const MAX_SLICES: usize = 9;
 
 pub(super) const READER: HfReader =
     HfReader { architectures: &["MiniCPMV4_6ForConditionalGeneration"], model_types: &[ARCHITECTURE], read };
@@ -54,9 +53,9 @@ fn vision_config(files: &HfFiles<'_>) -> Result<VisionConfig> {
     }
     let is_sliced = images.flag("slice_mode")?.unwrap_or(true);
     Ok(VisionConfig {
-        merged_layer: whole.size("insert_layer_id")?.unwrap_or(6),
+        merged_layer: whole.size("insert_layer_id")?.unwrap_or(USUAL_LAYER),
         scale_resolution: images.size("scale_resolution")?.unwrap_or(SCALE_RESOLUTION),
-        max_slices: if is_sliced { images.size("max_slice_nums")?.unwrap_or(MAX_SLICES) } else { 1 },
+        max_slices: if is_sliced { images.size("max_slice_nums")?.unwrap_or(USUAL_SLICES) } else { 1 },
         image_token_id: whole.needed("image_token_id", Fields::id)?,
         markers: Markers::of(&files.vocabulary()?)?,
         tower,

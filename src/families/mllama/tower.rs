@@ -177,20 +177,12 @@ impl TowerParts for VisionConfig {
     }
 
     fn rows(&self, _options: &TowerOptions, pixels: &Pixels<'_>) -> RowCount {
-        let ImageGrid { rows, cols, .. } = self.tiles(pixels);
+        let ImageGrid { rows, cols, .. } = pixels.grid;
         RowCount { all: self.tower_rows(), present: (rows * cols).min(self.max_num_tiles) * self.tile_rows() }
     }
 
     fn tables(&self, gpu: &dyn Allocator, pixels: &Pixels<'_>) -> Result<Vec<Buffer>> {
-        tables::upload(gpu, self, self.tiles(pixels))
-    }
-}
-
-impl VisionConfig {
-    /// The tiles of a picture.
-    fn tiles(&self, pixels: &Pixels<'_>) -> ImageGrid {
-        let tile = self.tile_size.max(1);
-        ImageGrid::new(pixels.height / tile, pixels.width / tile)
+        tables::upload(gpu, self, pixels.grid)
     }
 }
 

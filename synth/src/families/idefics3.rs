@@ -99,27 +99,34 @@ pub(super) fn siglip(
 
 /// The keys of the vision half.
 pub(super) fn describe_vision(header: &mut GgufHeader, vision: &VisionConfig, text_hidden: usize) {
+    let tower = &vision.tower;
+    let own = [
+        ("image_size", tower.image_size),
+        ("projection_dim", text_hidden),
+        ("preproc_image_size", vision.longest_edge),
+        ("projector.scale_factor", vision.scale_factor),
+    ];
+    describe_siglip(header, "idefics3", tower, &own);
+    header.set("clip.vision.attention.layer_norm_epsilon", 1e-5f32);
+}
+
+/// The keys of the vision half with a SigLIP tower, but the epsilon, and sizes of the family's own.
+pub(super) fn describe_siglip(header: &mut GgufHeader, projector: &str, tower: &Siglip, own: &[(&str, usize)]) {
     header.set("general.architecture", "clip");
     header.set("general.type", "mmproj");
     header.set("clip.has_vision_encoder", true);
-    header.set("clip.projector_type", "idefics3");
+    header.set("clip.projector_type", projector);
     header.set("clip.use_gelu", true);
-    let tower = &vision.tower;
     let sizes = [
-        ("image_size", tower.image_size),
         ("patch_size", tower.patch_size),
         ("embedding_length", tower.hidden_size),
         ("feed_forward_length", tower.intermediate_size),
         ("block_count", tower.num_hidden_layers),
         ("attention.head_count", tower.num_attention_heads),
-        ("projection_dim", text_hidden),
-        ("preproc_image_size", vision.longest_edge),
-        ("projector.scale_factor", vision.scale_factor),
     ];
-    for (key, size) in sizes {
-        header.set(&format!("clip.vision.{key}"), size as u32);
+    for (key, size) in sizes.iter().chain(own) {
+        header.set(&format!("clip.vision.{key}"), *size as u32);
     }
-    header.set("clip.vision.attention.layer_norm_epsilon", 1e-5f32);
     header.set("clip.vision.image_mean", tower.image_mean.to_vec());
     header.set("clip.vision.image_std", tower.image_std.to_vec());
 }

@@ -4,7 +4,7 @@ use ocelli::config::TextConfig;
 use ocelli::families::ModelConfig;
 use ocelli::families::minicpmv4_6::{Config, Markers, VisionConfig};
 
-use super::idefics3::siglip;
+use super::idefics3::{describe_siglip, siglip};
 use super::{Published, qwen3_5};
 use crate::gguf_header::GgufHeader;
 
@@ -35,27 +35,9 @@ pub(super) fn describe_text(header: &mut GgufHeader, text: &TextConfig) {
 
 /// The keys of the vision half.
 pub(super) fn describe_vision(header: &mut GgufHeader, vision: &VisionConfig, text_hidden: usize) {
-    header.set("general.architecture", "clip");
-    header.set("general.type", "mmproj");
-    header.set("clip.has_vision_encoder", true);
-    header.set("clip.projector_type", "minicpmv4_6");
-    header.set("clip.use_gelu", true);
     let tower = &vision.tower;
-    let sizes = [
-        ("image_size", vision.scale_resolution),
-        ("patch_size", tower.patch_size),
-        ("embedding_length", tower.hidden_size),
-        ("feed_forward_length", tower.intermediate_size),
-        ("block_count", tower.num_hidden_layers),
-        ("attention.head_count", tower.num_attention_heads),
-        ("projection_dim", text_hidden),
-        ("projector.scale_factor", 4),
-    ];
-    for (key, size) in sizes {
-        header.set(&format!("clip.vision.{key}"), size as u32);
-    }
+    let own = [("image_size", vision.scale_resolution), ("projection_dim", text_hidden), ("projector.scale_factor", 4)];
+    describe_siglip(header, "minicpmv4_6", tower, &own);
     header.set("clip.vision.wa_layer_indexes", vec![vision.merged_layer as i32]);
     header.set("clip.vision.attention.layer_norm_epsilon", tower.layer_norm_eps);
-    header.set("clip.vision.image_mean", tower.image_mean.to_vec());
-    header.set("clip.vision.image_std", tower.image_std.to_vec());
 }

@@ -139,7 +139,7 @@ function Footer() {
   const takeOver = update.value;
   return (
     <footer>
-      <p id="offline" hidden={!worksOffline.value}>
+      <p id="offline" hidden={!worksOffline.value || current.value?.server !== undefined}>
         {words.footer.offline}
       </p>
       <p id="update" hidden={!takeOver}>

@@ -118,6 +118,7 @@ impl Head {
             out.extend(sizing);
             put(&mut out, *edge);
         }
+        // Positions do not depend on slices.
         for (first, ImageGrid { rows, cols, .. }) in placed {
             [*first, *rows, *cols].into_iter().for_each(|number| put(&mut out, number));
         }

@@ -20,8 +20,8 @@ const LIMITS: Readonly<Record<(typeof SAMPLING)[number], { min: number; max: num
   seed: { min: 0, max: 2 ** 31 - 1, step: 1 },
 };
 
-/** Families that think before they answer. */
-const THINKING = ["qwen3_5"];
+/** Families that can think before they answer. */
+const THINKING = ["gemma4", "minicpmv4_6", "qwen3_5"];
 
 export function Answers() {
   const texts = settingWords.answers;
