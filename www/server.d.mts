@@ -9,4 +9,5 @@ export function serve(
   folder: string,
   port?: number,
   onRequest?: (path: string, request: IncomingMessage, response: ServerResponse) => boolean,
+  headers?: (path: string) => Record<string, string>,
 ): Promise<Server>;

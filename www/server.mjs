@@ -23,13 +23,13 @@ export const TYPES = {
 
 /**
  * Serves `folder` on `port` (0 for any free one). `onRequest` sees every path and may answer itself by returning true.
- * Resolves once listening, to `{ url, close }`.
+ * `headers` returns what an answer has beside its type: by default the policies of Ocelli's page. Resolves once listening, to `{ url, close }`.
  */
-export async function serve(folder, port = 0, onRequest = () => false) {
+export async function serve(folder, port = 0, onRequest = () => false, headers = headersOf) {
   const server = createServer((request, response) => {
     const path = pathOf(request.url);
     if (path === null) response.writeHead(400, { "content-type": "text/plain" }).end("not an address\n");
-    else if (!onRequest(path, request, response)) void sendFile(folder, path, response);
+    else if (!onRequest(path, request, response)) void sendFile(folder, path, headers(path), response);
   });
   await new Promise((resolve, reject) => {
     server.once("error", reject);
@@ -53,7 +53,7 @@ function pathOf(url) {
   }
 }
 
-async function sendFile(folder, path, response) {
+async function sendFile(folder, path, headers, response) {
   const file = normalize(join(folder, path.endsWith("/") ? `${path}index.html` : path));
   const found = file.startsWith(folder + sep) ? await stat(file).catch(() => null) : null;
   if (!found?.isFile()) {
@@ -65,7 +65,7 @@ async function sendFile(folder, path, response) {
     "content-length": found.size,
     "cache-control": "no-cache",
     "last-modified": found.mtime.toUTCString(),
-    ...headersOf(path),
+    ...headers,
   });
   createReadStream(file)
     .on("error", () => response.destroy())

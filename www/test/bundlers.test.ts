@@ -51,9 +51,9 @@ async function describes(browser: TestBrowser, url: string): Promise<void> {
   }
 }
 
-/** Serves a folder with the models, and checks its page. */
+/** Serves a folder with the models as a plain host does, whose policies let a page run its own scripts, and checks its page. */
 async function servedDescribes(browser: TestBrowser, folder: string): Promise<void> {
-  const server = await serve(folder);
+  const server = await serve(folder, 0, undefined, () => ({}));
   try {
     await describes(browser, server.url);
   } finally {
