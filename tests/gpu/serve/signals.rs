@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::batches::folder;
 use super::client::{Reply, post, request};
+use super::idle::{copy_demo, never_answer};
 use super::{CHAT, endless};
 
 /// A process, killed on drop.
@@ -97,12 +98,8 @@ fn send(server: &Loading, signal: &str) {
 #[test]
 fn the_third_signal_ends_a_server_whose_engine_hangs_and_its_temporary_files() {
     let (package, temporary) = (folder("hanging"), folder("hanging-files"));
-    [&package, &temporary].into_iter().for_each(|folder| std::fs::create_dir_all(folder).expect("a folder"));
-    for file in std::fs::read_dir("www/models/demo").expect("a package").flatten().map(|entry| entry.path()) {
-        if file.is_file() {
-            std::fs::copy(&file, package.join(file.file_name().expect("a name"))).expect("a copy");
-        }
-    }
+    std::fs::create_dir_all(&temporary).expect("a folder");
+    copy_demo(&package);
     let mut command = Command::new(env!("CARGO_BIN_EXE_ocelli"));
     command.arg("serve").arg(&package).args(["--port", "0", "--idle-unload", "1"]).env("TMPDIR", &temporary);
     let mut server = Loading(command.stderr(Stdio::piped()).spawn().expect("the command"));
@@ -114,9 +111,7 @@ fn the_third_signal_ends_a_server_whose_engine_hangs_and_its_temporary_files() {
         }
     };
     told(&mut lines, "the model is unloaded");
-    let manifest = package.join("model.json");
-    std::fs::remove_file(&manifest).expect("a file");
-    assert!(Command::new("mkfifo").arg(&manifest).status().expect("the command").success());
+    never_answer(&package);
     let mut asking = TcpStream::connect(address).expect("a connection");
     asking.write_all(&post(CHAT, &[], endless(3, json!({})).to_string().as_bytes())).expect("a request");
     while !get(address, "/metrics").body.contains("ocelli_requests_waiting 1\n") {
