@@ -134,7 +134,12 @@ impl Downloader {
         let known: Version =
             fs::read(&noted).ok().and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
         // Without an ETag the rest may belong to another version of the file.
-        let have = fs::metadata(part).map_or(0, |data| data.len()).min(known.stored) * u64::from(known.etag.is_some());
+        let mut have =
+            fs::metadata(part).map_or(0, |data| data.len()).min(known.stored) * u64::from(known.etag.is_some());
+        // A server refuses a range that begins at the end of a file: of a whole file the last byte is asked for again.
+        if known.bytes == Some(have) {
+            have = have.saturating_sub(1);
+        }
         let (response, sha256) = self.get(url, have, known.etag.as_deref())?;
         match response.status() {
             StatusCode::OK | StatusCode::PARTIAL_CONTENT => {}

@@ -111,3 +111,21 @@ fn a_file_with_other_bytes_than_the_known_ones_is_refused() {
     let error = fetch("more", LONG, &url, Some(&pin("abc", 3))).expect_err("more bytes").to_string();
     assert!(error.contains("more than the 3 bytes"), "{error}");
 }
+
+/// A process may end between the last byte of a file and its new name.
+#[test]
+fn a_file_that_is_whole_but_for_its_name_is_not_downloaded_again() {
+    let folder: PathBuf = std::env::temp_dir().join(format!("ocelli-pull-whole-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join("file.part"), "12345678").expect("a file");
+    fs::write(folder.join("file.part.json"), r#"{"etag": "\"one\"", "bytes": 8, "stored": 8}"#).expect("a file");
+    let (url, asked) = serve(|stream, _| {
+        let head = "HTTP/1.1 206 Partial Content\r\netag: \"one\"\r\ncontent-range: bytes 7-7/8\r\n";
+        send(stream, &format!("{head}content-length: 1\r\nconnection: close\r\n\r\n8"));
+    });
+    let path = folder.join("file");
+    assert!(Downloader::with_stall(Vec::new(), LONG).fetch(&url, &path, None).expect("the rest"));
+    assert_eq!(fs::read_to_string(&path).expect("the file"), "12345678");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    fs::remove_dir_all(&folder).expect("the folder");
+}
