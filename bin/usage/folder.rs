@@ -120,7 +120,8 @@ struct Writer {
 impl Writer {
     fn start(folder: &Path, lock: File) -> Self {
         let (sender, entries) = channel();
-        let mut files = Files { folder: folder.to_path_buf(), file: None, has_complained: false };
+        let mut files =
+            Files { folder: folder.to_path_buf(), file: None, unwritten: Sums::default(), has_complained: false };
         let thread = std::thread::spawn(move || files.work(&entries));
         Self { sender: Some(sender), thread: Some(thread), _lock: lock }
     }
@@ -146,6 +147,8 @@ struct Files {
     folder: PathBuf,
     /// The file of a day.
     file: Option<(String, File)>,
+    /// Usage that could not be written, for the next attempt.
+    unwritten: Sums,
     has_complained: bool,
 }
 
@@ -153,22 +156,36 @@ impl Files {
     /// Writes lines until there is no sender. Those that wait together are written to disk together.
     fn work(&mut self, entries: &Receiver<Entry>) {
         while let Ok(first) = entries.recv() {
-            let mut stored = Vec::new();
+            let (mut stored, mut outcome) = (Vec::new(), Ok(()));
+            for (day, line) in std::mem::take(&mut self.unwritten).lines() {
+                outcome = outcome.and(self.keep(day, &line));
+            }
             for entry in std::iter::once(first).chain(entries.try_iter()) {
                 match entry {
-                    Entry::Line { day, line } => self.attempt(|files| files.write(&day, &line)),
+                    Entry::Line { day, line } => outcome = outcome.and(self.keep(&day, &line)),
                     Entry::Stored(then) => stored.push(then),
                 }
             }
-            self.attempt(Self::sync);
+            let outcome = outcome.and_then(|()| self.sync());
+            self.tell(outcome);
             stored.into_iter().for_each(|then| then());
         }
     }
 
-    /// If writing fails, usage is still counted in memory.
-    fn attempt(&mut self, work: impl FnOnce(&mut Self) -> std::io::Result<()>) {
-        if let Err(error) = work(self)
-            && !std::mem::replace(&mut self.has_complained, true)
+    /// Writes a line. If that fails, as on a full disk, the line is written with the next one.
+    fn keep(&mut self, day: &str, line: &str) -> std::io::Result<()> {
+        let written = self.write(day, line);
+        if written.is_err() {
+            self.unwritten.read(line.as_bytes());
+        }
+        written
+    }
+
+    /// Reports the first of successive failures.
+    fn tell(&mut self, outcome: std::io::Result<()>) {
+        let had_failed = std::mem::replace(&mut self.has_complained, outcome.is_err());
+        if let Err(error) = outcome
+            && !had_failed
         {
             io::complain(&Error::io(self.folder.display(), &error));
         }
@@ -183,7 +200,9 @@ impl Files {
             }
         };
         let (_, file) = self.file.insert((day.to_owned(), file));
-        file.write_all(line.as_bytes())
+        let before = file.metadata()?.len();
+        // A part of the line is removed: the whole line follows later.
+        file.write_all(line.as_bytes()).inspect_err(|_| drop(file.set_len(before)))
     }
 
     fn sync(&mut self) -> std::io::Result<()> {

@@ -84,3 +84,27 @@ fn a_budget_is_one_for_all_requests_of_a_key_and_starts_anew_with_the_day() {
     assert_eq!(refusals, 2, "the torn line is alone; what was refused within the same second was not written yet");
     std::fs::remove_dir_all(&path).expect("a folder");
 }
+
+/// A folder in place of the file stands for a full disk.
+#[test]
+fn usage_that_could_not_be_written_is_written_later() {
+    let path = std::env::temp_dir().join(format!("ocelli-unwritten-{}", crate::shared::api::random_name()));
+    let accounts = open(Limits::default(), Some(&path), || 1_795_435_200).expect("accounts");
+    let use_tokens = |tokens| {
+        let mut bill = accounts.bill(&Asker { key: "ann".to_owned(), ..Asker::default() }, "", None).expect("a bill");
+        bill.admit(tokens).expect("it fits");
+        bill.close(&Counts::of_outcome(&Ok(body(tokens as u64, 0, 0))));
+        let (stored, waiting) = channel();
+        accounts.when_stored(Box::new(move || stored.send(()).expect("a receiver")));
+        waiting.recv().expect("the end of an attempt");
+    };
+    let file = path.join("2026-11-23.jsonl");
+    std::fs::create_dir(&file).expect("a folder");
+    use_tokens(5);
+    std::fs::remove_dir(&file).expect("a folder");
+    use_tokens(7);
+    drop(accounts);
+    let counts = folder::read(&path).expect("a folder").get("2026-11-23", "ann");
+    assert_eq!((counts.requests, counts.prompt_tokens), (2, 12));
+    std::fs::remove_dir_all(&path).expect("a folder");
+}
