@@ -520,6 +520,8 @@ test_all() {
   if has_neon; then test_neon; fi
   say "documentation of the crates"
   RUSTDOCFLAGS=-Dwarnings cargo doc --locked --quiet --no-deps --lib --package ocelli --package ocelli-cpu --package ocelli-grammar --package ocelli-pictures --package ocelli-synth
+  say "the crates as cargo publishes them, and the command from these alone"
+  tools/release/crates.sh
   build_package
   test_package
   test_bundlers

@@ -1,7 +1,6 @@
 //! Checks the WGSL files in `shaders/` and makes a table of them, which `src/shader` includes.
 
 use std::fmt::Write;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::{env, fs};
 
@@ -16,8 +15,11 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=shader/syntax.rs");
     println!("cargo::rerun-if-changed=../shaders");
-    println!("cargo::rerun-if-changed=../cpu/src");
-    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..");
+    let mut root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    // A published crate has the folder itself.
+    if !root.join("shaders").is_dir() {
+        root.push("..");
+    }
     let mut files: Vec<(String, String)> = Vec::new();
     for folder in FOLDERS {
         for entry in fs::read_dir(root.join(folder)).expect("a folder of shaders") {
@@ -49,22 +51,6 @@ fn main() {
     for fault in &faults {
         println!("cargo::error={fault}");
     }
-    println!("cargo::rustc-env=OCELLI_CPU_SOURCES={:016x}", hash_of(root.join("cpu/src")));
     let folder = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     fs::write(folder.join("shaders.rs"), table + "]\n").expect("write the table");
-}
-
-/// A hash of the Rust files below a folder.
-fn hash_of(folder: PathBuf) -> u64 {
-    let (mut folders, mut files) = (vec![folder], Vec::new());
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).expect("a folder of sources") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() { folders.push(path) } else { files.push(path) }
-        }
-    }
-    files.sort();
-    let mut hasher = DefaultHasher::new();
-    files.iter().for_each(|path| fs::read(path).expect("a file").hash(&mut hasher));
-    hasher.finish()
 }

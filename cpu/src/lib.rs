@@ -29,6 +29,9 @@ pub use memory::{Fault, Output, Span};
 pub use op::{Held, Layout, Norms, Op, Plain, Results, Scores, Source};
 pub use work::{Scratch, Team, Work};
 
+/// A hash of this crate's sources: results are identical where it is, and the instruction set.
+pub const SOURCES: &str = env!("OCELLI_CPU_SOURCES");
+
 /// Carries out a job as one of the threads of a team. Every thread of the team calls it with the same words.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use crate::shader::FILES;
 impl Gpu {
     /// Device, driver, kernel configuration and kernels as a string. Results are identical where these are.
     pub fn numerics(&self) -> String {
-        let kernels = if self.host().is_some() { env!("OCELLI_CPU_SOURCES").into() } else { shaders() };
+        let kernels = if self.host().is_some() { ocelli_cpu::SOURCES.into() } else { shaders() };
         format!("{} {kernels} {} {:?}", env!("CARGO_PKG_VERSION"), self.report().identity(), self.kernel_config())
     }
 }

@@ -15,7 +15,7 @@ const BYTES: usize = 256;
 pub(crate) const BYTE_TOKENS: Range<usize> = 200..200 + BYTES;
 /// Step between the third syllables of successive words that share their first two.
 const STRIDE: usize = 6;
-const DEMO: &str = include_str!("../../www/models/demo/tokenizer.json");
+const DEMO: &str = include_str!(concat!(env!("OUT_DIR"), "/tokenizer.json"));
 
 #[derive(Deserialize)]
 struct File {
