@@ -391,3 +391,6 @@ impl Answered {
         self.response.as_ref().is_some_and(|response| response.status_code == 200)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,6 +80,8 @@ pub(crate) fn remove(args: &RemoveArgs) -> Result<()> {
         if existing.is_empty() {
             return Err(missing());
         }
+        // It says nothing about a package that is not there.
+        models::record(name).into_iter().for_each(|record| drop(fs::remove_file(record)));
         for folder in existing {
             // Without its manifest it is no model, even if the rest remains.
             let forget = match fs::remove_file(folder.join(MANIFEST_FILE)) {

@@ -27,6 +27,8 @@ const REDIRECTS: usize = 8;
 const STALL: Duration = Duration::from_secs(60);
 /// Received bytes after which those so far are written to disk.
 const STORE_EVERY: u64 = 16 << 20;
+/// Free space that a file of unknown length leaves to others.
+const SPARED: u64 = 1 << 30;
 
 /// State of an unfinished file, stored beside it.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +60,8 @@ impl From<io::Error> for Failure {
 pub(super) struct Downloader {
     agent: Agent,
     tokens: Vec<Token>,
+    /// Free space that a file of unknown length leaves to others.
+    spared: u64,
 }
 
 /// Most bytes of a text.
@@ -76,7 +80,12 @@ impl Downloader {
             .timeout_recv_response(Some(Duration::from_secs(60)))
             .timeout_per_read(Some(stall))
             .user_agent(concat!("ocelli/", env!("CARGO_PKG_VERSION")));
-        Self { agent: config.build().into(), tokens }
+        Self { agent: config.build().into(), tokens, spared: SPARED }
+    }
+
+    #[cfg(test)]
+    pub(super) fn sparing(self, spared: u64) -> Self {
+        Self { spared, ..self }
     }
 
     /// Downloads `url` to `path`, unless it exists, and checks it against `pin`. Returns false if the server has no such file.
@@ -167,9 +176,15 @@ impl Downloader {
         *begun = start;
         let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(part).map_err(fail)?;
         file.set_len(start).and_then(|()| file.seek(SeekFrom::Start(start))).map_err(fail)?;
-        let mut part = Part { file, path: part, noted: &noted, version };
+        let spared = if version.bytes.is_none() { self.spared } else { 0 };
+        let mut part = Part { file, path: part, noted: &noted, version, spared };
         part.store(start).map_err(fail)?;
-        append(response.into_body(), &mut part, &label(path), start)?;
+        let appended = append(response.into_body(), &mut part, &label(path), start);
+        if part.version.etag.is_none() && matches!(appended, Err(Failure::Final(_))) {
+            // It cannot be resumed.
+            drop(fs::remove_file(part.path));
+        }
+        appended?;
         verify(url, &part, pin)?;
         durable::rename(part.path, path).map_err(fail)?;
         // No longer needed.
@@ -219,6 +234,8 @@ struct Part<'a> {
     /// Path of its version.
     noted: &'a Path,
     version: Version,
+    /// Free space that it leaves to others.
+    spared: u64,
 }
 
 impl Part<'_> {
@@ -291,6 +308,7 @@ fn append(body: Body, part: &mut Part, label: &str, start: u64) -> std::result::
         }
         if at >= part.version.stored + STORE_EVERY {
             part.store(at).map_err(fail)?;
+            disk::check_room(part.path, part.spared).map_err(Failure::Final)?;
         }
     };
     part.store(at).map_err(fail)?;

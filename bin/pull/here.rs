@@ -8,6 +8,7 @@ use ocelli::package::manifest::MANIFEST_FILE;
 use ocelli::{Error, Result};
 
 use super::hub::Repository;
+use super::provenance::check_known;
 use super::{PullArgs, Pulled, run};
 use crate::shared::io;
 use crate::shared::models::{self, KnownModel, PackagePath};
@@ -24,10 +25,15 @@ pub(crate) enum Consent {
 /// that was pulled.
 ///
 /// # Errors
-/// `io` for a model that is not here and may not be downloaded, `invalid-request` if it is unclear which one is meant.
+/// `io` for a model that is not here and may not be downloaded, `invalid-request` if it is unclear which one is meant, or if it has the name
+/// of a known model but is from another source.
 pub(crate) fn here(package: &PackagePath, consent: Consent) -> Result<PackagePath> {
     if package.as_os_str().is_empty() {
-        return only_one();
+        return here(&only_one()?, consent);
+    }
+    if let Some(id) = package.id() {
+        check_known(id)?;
+        return Ok(package.clone());
     }
     let Some(name) = package.to_str().filter(|_| !package.exists()) else { return Ok(package.clone()) };
     let known = models::known()?.into_iter().find(|known| known.id == name);

@@ -33,15 +33,19 @@ pub(super) fn stored_token() -> Option<String> {
 
 /// The same source at the hub's address.
 pub(super) fn mirrored(source: KnownSource) -> KnownSource {
-    let hub = endpoint();
-    let at = |url: String| match url.strip_prefix(HUB) {
-        Some(path) if path.starts_with('/') => format!("{hub}{path}"),
+    moved(source, HUB, &endpoint())
+}
+
+/// The same source at the address of the hub itself, in place of a mirror's.
+pub(super) fn unmirrored(source: KnownSource) -> KnownSource {
+    moved(source, &endpoint(), HUB)
+}
+
+fn moved(source: KnownSource, from: &str, to: &str) -> KnownSource {
+    source.map(|url| match url.strip_prefix(from) {
+        Some(path) if path.starts_with('/') => format!("{to}{path}"),
         _ => url,
-    };
-    match source {
-        KnownSource::Gguf { gguf, mmproj } => KnownSource::Gguf { gguf: at(gguf), mmproj: mmproj.map(at) },
-        KnownSource::Safetensors { safetensors } => KnownSource::Safetensors { safetensors: at(safetensors) },
-    }
+    })
 }
 
 /// A repository, and the quantisation of the wanted GGUF file.

@@ -5,6 +5,7 @@ mod download;
 mod extent;
 mod here;
 mod hub;
+mod provenance;
 #[cfg(test)]
 mod tests;
 mod unfinished;
@@ -20,7 +21,7 @@ use ocelli::import::{ImportOptions, hf};
 use ocelli::layout::Layout;
 use ocelli::package::DirectorySink;
 use ocelli::package::Package;
-use ocelli::package::durable::create_folder;
+use ocelli::package::durable::{create_folder, folder_of};
 use ocelli::package::manifest::{MANIFEST_FILE, Manifest};
 use ocelli::package::source::{Directory, FileSet, FileSource};
 use ocelli::package::writer::{PackageSink, PackageWriter};
@@ -35,6 +36,7 @@ use address::{Token, folder_and_name, name, source};
 use download::Downloader;
 pub(crate) use here::{Consent, here, is_package};
 use hub::Repository;
+use provenance::{Relation, check_name, record, relation};
 use unfinished::{lock, reserve};
 
 /// Download a model and make it a package in the cache folder, where every command finds it by name. Without a model: list the known
@@ -49,7 +51,7 @@ pub(crate) struct PullArgs {
     #[arg(long, value_name = "ADDRESS")]
     mmproj: Option<String>,
     /// The name for other commands [default: the id, or the end of the address].
-    #[arg(long)]
+    #[arg(long, conflicts_with = "out")]
     name: Option<String>,
     /// Directory of the package instead of one in the cache folder.
     #[arg(long, value_name = "PKG")]
@@ -60,7 +62,7 @@ pub(crate) struct PullArgs {
     /// for `https://huggingface.co`, or `HF_ENDPOINT`, only.
     #[arg(long)]
     token: Option<String>,
-    /// Download the model again, even if it is here.
+    /// Download the model again, even if it is here; it replaces a model of the same name from another source.
     #[arg(long)]
     force: bool,
     /// Print JSON: where the model is, or a line for each known model.
@@ -105,8 +107,9 @@ pub(crate) fn pull(args: &PullArgs) -> Result<()> {
 /// Pulls a model.
 fn run(args: &PullArgs) -> Result<Pulled> {
     let model = args.model.as_deref().unwrap_or_default();
-    let known = models::known()?.into_iter().find(|known| known.id == model);
-    let source = match (&known, Repository::of(model)) {
+    let all = models::known()?;
+    let known = all.iter().find(|known| known.id == model);
+    let source = match (known, Repository::of(model)) {
         (Some(known), _) => hub::mirrored(known.source()),
         (None, Some(repository)) => {
             let tokens = tokens(args.token.clone(), &hub::endpoint())?;
@@ -114,11 +117,16 @@ fn run(args: &PullArgs) -> Result<Pulled> {
         }
         (None, None) => hub::mirrored(source(model, args.mmproj.as_deref())?),
     };
-    let id = args.name.clone().or(known.as_ref().map(|known| known.id.clone())).unwrap_or_else(|| name(&source));
-    let no_folder =
-        || Error::request("--name", format!("{id:?} is no name of a folder, or there is no cache folder: use --out"));
-    let target = args.out.clone().or_else(|| models::folder(Path::new(&id))).ok_or_else(no_folder)?;
-    if args.out.is_none() && !args.force && models::is_here(Path::new(&id)) {
+    let id = args.name.clone().or(known.map(|known| known.id.clone())).unwrap_or_else(|| name(&source));
+    let target = target(args, &id)?;
+    // The files of a known model are pinned under whatever address or name it is asked for.
+    let is_same = |known: &&KnownModel| known.source().addresses() == hub::unmirrored(source.clone()).addresses();
+    let known = known.or_else(|| all.iter().find(is_same));
+    let cached = cached(&target);
+    if let Some(cached) = &cached {
+        check_name(cached, known)?;
+    }
+    if args.out.is_none() && !args.force && models::is_here(Path::new(&id)) && is_same_model(&id, &source, known)? {
         match pollster::block_on(check(&target)) {
             Ok(()) => {
                 let told = format!("{id} is here: {}", target.display());
@@ -132,14 +140,56 @@ fn run(args: &PullArgs) -> Result<Pulled> {
     create(&folder)?;
     let _lock = lock(&folder)?;
     reserve(&folder, &source)?;
-    if let Some(known) = &known {
+    if let Some(known) = known {
         check_space(known, &folder)?;
     }
-    let manifest = fetch(args, (known.as_ref(), &source, tokens), (&folder, &target))?;
+    let manifest = fetch(args, (known, &source, tokens), (&folder, &target))?;
+    if let Some(cached) = &cached {
+        record(cached, &source)?;
+    }
     fs::remove_dir_all(&folder).map_err(|error| Error::io(folder.display(), &error))?;
     let (bytes, name) = (manifest.total_bytes() as f64 / 1e6, &manifest.name);
     let told = format!("{id}: {name} as {}, {bytes:.1} MB, {}", manifest.quantization, target.display());
     Ok(Pulled { id, path: target, told })
+}
+
+/// The folder of the package.
+///
+/// # Errors
+/// [`Error::InvalidRequest`] for a name that is no folder's.
+fn target(args: &PullArgs, id: &str) -> Result<PathBuf> {
+    let reason = || format!("{id:?} is no name of a folder, or there is no cache folder: use --out");
+    let named = || models::folder(Path::new(id)).filter(|_| !id.starts_with('.'));
+    args.out.clone().or_else(named).ok_or_else(|| Error::request("--name", reason()))
+}
+
+/// Name of a package in the cache folder, also if its folder is named in full; `None` for others.
+fn cached(target: &Path) -> Option<String> {
+    let name = target.file_name()?.to_string_lossy().into_owned();
+    let place = |folder: &Path| fs::canonicalize(folder_of(folder)).ok();
+    let own = models::folder(Path::new(&name))?;
+    (own == target || place(&own).is_some_and(|own| place(target) == Some(own))).then_some(name)
+}
+
+/// Returns true if the model of this name in the cache folder is the wanted one, false if it must be downloaded again.
+///
+/// # Errors
+/// [`Error::InvalidRequest`] if it is from another source.
+fn is_same_model(id: &str, source: &KnownSource, known: Option<&KnownModel>) -> Result<bool> {
+    match relation(id, source) {
+        Some(Relation::Same) => Ok(true),
+        None => Ok(false),
+        Some(Relation::OtherRevision) if known.is_some_and(|known| known.id == id) => {
+            inform(&format!("{id} is of another revision and is downloaded again"));
+            Ok(false)
+        }
+        Some(_) => {
+            let reason = format!(
+                "{id:?} is the name of a model from another source or revision: choose another name with --name, or replace it with --force"
+            );
+            Err(Error::request("--name", reason))
+        }
+    }
 }
 
 /// Checks that the rest of the download and the package fit the disk.

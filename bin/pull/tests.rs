@@ -95,6 +95,39 @@ fn a_server_that_names_no_version_is_asked_a_few_times_only() {
     assert_eq!(asked.load(Ordering::SeqCst), 5);
 }
 
+/// A server that sends without end once filled the disk.
+#[test]
+#[cfg(unix)]
+fn a_file_of_unknown_length_leaves_room_on_the_disk() {
+    let folder: PathBuf = std::env::temp_dir().join(format!("ocelli-pull-room-{}", std::process::id()));
+    let without: fn(&mut TcpStream, usize) = |stream, _| send_much(stream, "");
+    let with: fn(&mut TcpStream, usize) = |stream, _| send_much(stream, "etag: \"one\"\r\n");
+    for (answer, is_kept) in [(without, false), (with, true)] {
+        let (url, asked) = serve(answer);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).expect("a folder");
+        let downloader = Downloader::with_stall(Vec::new(), LONG).sparing(u64::MAX);
+        let error = downloader.fetch(&url, &folder.join("file"), None).expect_err("no room").to_string();
+        assert!(error.contains("are free"), "{error}");
+        let left = fs::metadata(folder.join("file.part")).map_or(0, |part| part.len());
+        // A part without a version cannot be resumed.
+        assert!(if is_kept { (16 << 20..24 << 20).contains(&left) } else { left == 0 }, "{left}");
+        assert!(!folder.join("file").exists() && asked.load(Ordering::SeqCst) == 1);
+    }
+    fs::remove_dir_all(&folder).expect("the folder");
+}
+
+/// Sends 40 MiB without their length.
+fn send_much(stream: &mut TcpStream, header: &str) {
+    send(stream, &format!("HTTP/1.1 200 OK\r\nconnection: close\r\n{header}\r\n"));
+    let block = vec![7; 1 << 20];
+    for _ in 0..40 {
+        if stream.write_all(&block).is_err() {
+            break;
+        }
+    }
+}
+
 #[test]
 fn a_file_with_other_bytes_than_the_known_ones_is_refused() {
     let pin = |text: &str, bytes| {

@@ -31,13 +31,22 @@ pub(super) fn lock(folder: &Path) -> Result<File> {
     }
 }
 
+/// SHA-256 in hexadecimal.
+pub(super) fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Hash of a source.
+pub(super) fn hash_of(source: &KnownSource) -> String {
+    hash(source.addresses().join("\n").as_bytes())
+}
+
 /// Removes the files of any other source: two models have files of the same names.
 ///
 /// # Errors
 /// `io`.
 pub(super) fn reserve(folder: &Path, source: &KnownSource) -> Result<()> {
-    let json = serde_json::to_vec(source).map_err(|error| Error::io(folder.display(), &error.into()))?;
-    let hash: String = Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hash_of(source);
     let path = folder.join(SOURCE);
     if fs::read(&path).is_ok_and(|known| known == hash.as_bytes()) {
         return Ok(());

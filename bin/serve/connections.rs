@@ -73,7 +73,7 @@ pub(super) async fn serve(listener: TcpListener, mut signals: Signals, server: A
 }
 
 /// A connection and all its requests.
-fn connection(
+pub(super) fn connection(
     stream: TcpStream,
     server: Arc<Server>,
     graceful: &GracefulShutdown,

@@ -15,6 +15,7 @@ use ocelli::{Error, Result};
 
 use super::intake::Prepared;
 use super::monitor::{Monitor, OpenRequests};
+use super::panics::{self, Panics};
 use super::stream::{Answer, Flow, Reader};
 use crate::lanes::Memory;
 use crate::shared::kept;
@@ -22,8 +23,6 @@ use crate::usage::Bill;
 
 /// Limit of requests outside batches that wait for their first step.
 const MOST_WAITING: usize = 256;
-/// Panics of the engine's thread after which the server ends.
-const MOST_PANICS: usize = 3;
 /// Time to save conversations at the end.
 const LAST_TIME: Duration = Duration::from_secs(20);
 
@@ -98,30 +97,43 @@ pub(super) struct Queue {
     shared: Arc<Shared>,
     /// A message that was received but not handled.
     first: Option<Message>,
-    panics: usize,
+    panics: Panics,
 }
 
 /// Unloading of the model while nobody asks.
 pub(super) struct Idle<'a> {
     /// Time without requests after which it is unloaded.
     pub(super) limit: Option<Duration>,
-    /// Opens it again.
-    pub(super) open: &'a dyn Fn() -> Result<Engine>,
+    /// Opens it again, and calls a function at each sign of progress.
+    pub(super) open: &'a dyn Fn(&dyn Fn()) -> Result<Engine>,
+}
+
+impl Idle<'_> {
+    /// Opens the engine again. Without progress it counts as hung.
+    fn opened(&self, monitor: &Monitor) -> Result<Engine> {
+        let alive = || monitor.alive();
+        alive();
+        let panicked = |_| Err(Error::Internal { detail: "loading the model panicked".into() });
+        let opened = catch_unwind(AssertUnwindSafe(|| (self.open)(&alive))).unwrap_or_else(panicked);
+        alive();
+        opened
+    }
 }
 
 pub(super) fn queue(monitor: Arc<Monitor>) -> (Jobs, Queue) {
     let (sender, receiver) = channel();
     let shared = Arc::new(Shared { monitor, open: Mutex::default(), is_stopped: AtomicBool::new(false) });
     let jobs = Jobs { sender, shared: shared.clone(), next: Arc::default() };
-    (jobs, Queue { receiver, shared, first: None, panics: 0 })
+    (jobs, Queue { receiver, shared, first: None, panics: Panics::default() })
 }
 
 /// Continues after a panic of the engine's thread. All open requests fail, and no conversation is reused.
 fn after_panic(scheduler: Scheduler<'static, Queue>, engine: &mut Engine) -> Result<Scheduler<'static, Queue>> {
     let mut queue = scheduler.into_inbox();
-    queue.panics += 1;
-    if queue.panics >= MOST_PANICS {
-        return Err(Error::Internal { detail: format!("the engine has panicked {MOST_PANICS} times") });
+    if !queue.panics.may_continue(Instant::now()) {
+        let minutes = panics::WINDOW.as_secs() / 60;
+        let detail = format!("the engine has panicked {} times within {minutes} minutes", panics::MOST);
+        return Err(Error::Internal { detail });
     }
     engine.reset();
     Ok(Scheduler::new(queue))
@@ -162,6 +174,13 @@ impl Jobs {
         let _ = self.sender.send(Message::Wake);
     }
 
+    /// Lets the engine's thread panic.
+    #[cfg(test)]
+    pub(super) fn panic(&self) {
+        // Sending fails only after the thread has ended.
+        let _ = self.sender.send(Message::Panic);
+    }
+
     /// Returns true if the engine's thread is ending: open requests will not be answered.
     pub(super) fn is_stopped(&self) -> bool {
         self.shared.is_stopped.load(Ordering::SeqCst)
@@ -172,7 +191,7 @@ impl Queue {
     /// Runs the scheduler until the server stops.
     ///
     /// # Errors
-    /// [`Error::Internal`] after [`MOST_PANICS`] panics.
+    /// [`Error::Internal`] after too many panics.
     pub(super) fn work(self, mut engine: Engine, idle: &Idle<'_>) -> Result<()> {
         let mut scheduler = Scheduler::new(self);
         while !scheduler.inbox().is_paused() {
@@ -185,6 +204,8 @@ impl Queue {
             if scheduler.inbox().wait(&mut engine, limit) {
                 continue;
             }
+            // The driver may hang here, too.
+            scheduler.inbox().monitor().alive();
             drop(engine);
             tracing::info!("the model is unloaded until the next request");
             let Some(opened) = scheduler.inbox().reopened(idle) else { return Ok(()) };
@@ -199,16 +220,16 @@ impl Queue {
     /// Waits for a request, then opens the engine again. If that fails, so do the requests that wait. `None` when the server stops.
     fn reopened(&mut self, idle: &Idle<'_>) -> Option<Engine> {
         while !self.is_paused() {
+            self.monitor().idle();
             let message = self.first.take().or_else(|| self.receiver.recv().ok());
             match message {
                 None => self.shared.is_stopped.store(true, Ordering::SeqCst),
                 Some(Message::Wake) => {}
                 #[cfg(test)]
                 Some(Message::Panic) => {}
-                Some(Message::New(job)) => match (idle.open)() {
+                Some(Message::New(job)) => match idle.opened(self.monitor()) {
                     Ok(engine) => {
                         self.first = Some(Message::New(job));
-                        self.monitor().alive();
                         return Some(engine);
                     }
                     Err(error) => job.flow.send(Answer::End(Err(error))),

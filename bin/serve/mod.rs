@@ -34,6 +34,7 @@ mod http;
 mod intake;
 mod jobs;
 mod monitor;
+mod panics;
 mod stream;
 
 use crate::shared::callers::Keys;
@@ -199,12 +200,13 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     runtime.spawn(connections::serve(listener, signals, server.clone()));
     let watching = server.clone();
     runtime.spawn(async move { watching.access.keys.watch().await });
-    let open = || -> Result<Engine> {
-        let mut engine = pollster::block_on(open::engine(&args.package, args.context, &args.memory))?;
+    let open = |alive: &dyn Fn()| -> Result<Engine> {
+        let mut engine = pollster::block_on(open::watched(&args.package, args.context, &args.memory, alive))?;
+        alive();
         args.keep.open(&mut engine)?;
         Ok(engine)
     };
-    let engine = open()?;
+    let engine = open(&|| {})?;
     let embedder = embedder(&engine, args.embeddings);
     let service = Service { keeps_files: true, embedder, ..args.names.service(&engine, &args.package) };
     let intake = Intake::new(&engine);
@@ -220,8 +222,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     }
     let working = server.clone();
     std::thread::spawn(move || batches::work(&working, &waiting));
-    let open = || -> Result<Engine> {
-        let engine = open()?;
+    let open = |alive: &dyn Fn()| -> Result<Engine> {
+        let engine = open(alive)?;
         server.opened(&engine);
         Ok(engine)
     };
@@ -238,3 +240,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     }
     outcome
 }
+
+#[cfg(test)]
+#[path = "../../tests/command/serve.rs"]
+mod tests;

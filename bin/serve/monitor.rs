@@ -14,7 +14,8 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::shared::report::resident_bytes;
 
-/// Time without a sign of life of the engine's thread after which it is considered hung: longer than any step of a slow device.
+/// Time without a sign of life of the engine's thread after which it is considered hung: longer than any step of a slow device, and than
+/// loading any part of a model.
 const HUNG: Duration = Duration::from_secs(120);
 /// Value of [`Monitor::beat`] while the engine is idle.
 const IDLE: u64 = u64::MAX;
@@ -42,7 +43,7 @@ pub(super) enum Health {
     Ok,
     /// The model is not loaded yet.
     Loading,
-    /// A step has taken longer than any should.
+    /// A step, or a part of loading the model again, has taken longer than any should.
     Hung,
 }
 
@@ -55,6 +56,8 @@ struct Route {
 /// Counts and times of the server.
 pub(super) struct Monitor {
     started: Instant,
+    /// Time without a sign of life after which the engine's thread is considered hung.
+    patience: Duration,
     /// Milliseconds from the start to the last sign of life of the engine's thread.
     beat: AtomicU64,
     registry: Registry,
@@ -80,9 +83,15 @@ pub(super) struct OpenRequests {
 
 impl Monitor {
     pub(super) fn new() -> Self {
+        Self::with_patience(HUNG)
+    }
+
+    /// A monitor with another limit than the usual one.
+    pub(super) fn with_patience(patience: Duration) -> Self {
         let times = || Histogram::new(exponential_buckets(0.01, 2.0, 16));
         let mut this = Self {
             started: Instant::now(),
+            patience,
             beat: AtomicU64::new(IDLE),
             registry: Registry::with_prefix("ocelli"),
             requests: Family::default(),
@@ -140,7 +149,7 @@ impl Monitor {
     /// The same at a time since the start.
     fn is_hung_at(&self, now: Duration) -> bool {
         let beat = self.beat.load(Ordering::Relaxed);
-        beat != IDLE && now.saturating_sub(Duration::from_millis(beat)) > HUNG
+        beat != IDLE && now.saturating_sub(Duration::from_millis(beat)) > self.patience
     }
 
     /// Counts a response.

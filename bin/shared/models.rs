@@ -68,12 +68,7 @@ impl KnownModel {
             Some(commit) => url.replacen("/resolve/main/", &format!("/resolve/{commit}/"), 1),
             None => url.clone(),
         };
-        match &self.source {
-            KnownSource::Gguf { gguf, mmproj } => {
-                KnownSource::Gguf { gguf: pinned(gguf), mmproj: mmproj.as_ref().map(pinned) }
-            }
-            KnownSource::Safetensors { safetensors } => KnownSource::Safetensors { safetensors: pinned(safetensors) },
-        }
+        self.source.clone().map(|url| pinned(&url))
     }
 }
 
@@ -83,6 +78,20 @@ impl KnownSource {
         match self {
             Self::Gguf { gguf, .. } => gguf,
             Self::Safetensors { safetensors } => safetensors,
+        }
+    }
+
+    /// All addresses.
+    pub(crate) fn addresses(&self) -> Vec<&str> {
+        let mmproj = if let Self::Gguf { mmproj, .. } = self { mmproj.as_deref() } else { None };
+        [self.address()].into_iter().chain(mmproj).collect()
+    }
+
+    /// The same with other addresses.
+    pub(crate) fn map(self, at: impl Fn(String) -> String) -> Self {
+        match self {
+            Self::Gguf { gguf, mmproj } => Self::Gguf { gguf: at(gguf), mmproj: mmproj.map(at) },
+            Self::Safetensors { safetensors } => Self::Safetensors { safetensors: at(safetensors) },
         }
     }
 }
@@ -118,6 +127,11 @@ pub(crate) fn folder(id: &Path) -> Option<PathBuf> {
     is_name.then(|| Some(cache()?.join("models").join(id)))?
 }
 
+/// The file beside the package `id` that records its source.
+pub(crate) fn record(id: &str) -> Option<PathBuf> {
+    folder(Path::new(id)).map(|folder| folder.with_file_name(format!(".{id}.source")))
+}
+
 /// Returns true if the package `id` is in the cache.
 pub(crate) fn is_here(id: &Path) -> bool {
     folder(id).is_some_and(|folder| folder.join(MANIFEST_FILE).is_file())
@@ -125,18 +139,27 @@ pub(crate) fn is_here(id: &Path) -> bool {
 
 /// A package on the command line: a directory, or the name of a model, which may not be here yet. Empty if none is named.
 #[derive(Debug, Clone)]
-pub(crate) struct PackagePath(PathBuf);
+pub(crate) struct PackagePath {
+    path: PathBuf,
+    /// The name by which it was found in the cache.
+    id: Option<String>,
+}
+
+impl PackagePath {
+    /// Name of a model in the cache; `None` for a directory.
+    pub(crate) fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+}
 
 impl From<OsString> for PackagePath {
     fn from(argument: OsString) -> Self {
         let path = PathBuf::from(argument);
-        if fs::exists(&path).unwrap_or(true) {
-            return Self(path);
+        if fs::exists(&path).unwrap_or(true) || !is_here(&path) {
+            return Self { path, id: None };
         }
-        if is_here(&path) {
-            return Self(folder(&path).unwrap_or(path));
-        }
-        Self(path)
+        let id = Some(path.to_string_lossy().into_owned());
+        Self { path: folder(&path).unwrap_or(path), id }
     }
 }
 
@@ -144,7 +167,7 @@ impl Deref for PackagePath {
     type Target = Path;
 
     fn deref(&self) -> &Path {
-        &self.0
+        &self.path
     }
 }
 

@@ -30,7 +30,17 @@ pub(crate) fn check(package: &Path) -> Result<()> {
 
 /// Loads a package from a directory, with progress and a report on standard error.
 pub(crate) async fn engine(package: &Path, context: Option<usize>, memory: &MemoryArgs) -> Result<Engine> {
-    let (engine, report) = load(package, context, memory).await?;
+    watched(package, context, memory, &|| {}).await
+}
+
+/// The same; calls `alive` at each sign of progress.
+pub(crate) async fn watched(
+    package: &Path,
+    context: Option<usize>,
+    memory: &MemoryArgs,
+    alive: &dyn Fn(),
+) -> Result<Engine> {
+    let (engine, report) = load_watched(package, context, memory, alive).await?;
     if memory.verbose || memory.show_memory {
         inform(&report.to_string());
     }
@@ -39,6 +49,15 @@ pub(crate) async fn engine(package: &Path, context: Option<usize>, memory: &Memo
 
 /// Loads a package from a directory, with progress on standard error.
 pub(crate) async fn load(package: &Path, context: Option<usize>, memory: &MemoryArgs) -> Result<(Engine, LoadReport)> {
+    load_watched(package, context, memory, &|| {}).await
+}
+
+async fn load_watched(
+    package: &Path,
+    context: Option<usize>,
+    memory: &MemoryArgs,
+    alive: &dyn Fn(),
+) -> Result<(Engine, LoadReport)> {
     let gpu = Gpu::open_with(GpuOptions { max_binding: memory.max_binding, ..memory.device.options() }).await?;
     if let Some(threads) = gpu.report().threads {
         inform(&format!("computing on the processor ({}, {threads} threads)", gpu.report().driver));
@@ -64,11 +83,16 @@ pub(crate) async fn load(package: &Path, context: Option<usize>, memory: &Memory
     let bar = bar("loading {bar:40} {bytes} of {total_bytes}");
     bar.set_length(opened.manifest.total_bytes());
     let start = Instant::now();
-    let mut on_event = |event| match event {
-        LoadEvent::Bytes(bytes) => bar.inc(bytes),
-        LoadEvent::Trial(tuned) => tuning::remember(&key, tuned),
-        LoadEvent::Kernels { .. } => {}
-        LoadEvent::Processor { reason, .. } => warn(&format!("warning: computing on the processor, because {reason}")),
+    let mut on_event = |event| {
+        alive();
+        match event {
+            LoadEvent::Bytes(bytes) => bar.inc(bytes),
+            LoadEvent::Trial(tuned) => tuning::remember(&key, tuned),
+            LoadEvent::Kernels { .. } => {}
+            LoadEvent::Processor { reason, .. } => {
+                warn(&format!("warning: computing on the processor, because {reason}"));
+            }
+        }
     };
     let engine = Engine::load(&gpu, &manifest, &tokenizer, Box::new(opened), options, &mut on_event).await;
     bar.finish_and_clear();

@@ -29,6 +29,7 @@ mod qwen;
 mod reference;
 mod rooms;
 mod shaders;
+mod state_parts;
 #[path = "../shared/streams.rs"]
 mod streams;
 mod tokenizer;

@@ -13,6 +13,7 @@ mod minicpmv4_6;
 mod mllama;
 mod pack;
 mod pull;
+mod pull_names;
 mod quant;
 mod qwen;
 mod resume;

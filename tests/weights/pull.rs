@@ -31,17 +31,17 @@ struct Manners {
 }
 
 /// A request: path, `Range` if present, and true with a token.
-type Asked = (String, Option<String>, bool);
+pub(super) type Asked = (String, Option<String>, bool);
 
-struct Server {
-    address: String,
+pub(super) struct Server {
+    pub(super) address: String,
     asked: Arc<Mutex<Vec<Asked>>>,
     manners: Arc<Mutex<Manners>>,
 }
 
 impl Server {
     /// Serves `root`: `/files/` directly, `/hub/` by redirection to it.
-    fn start(root: PathBuf) -> Self {
+    pub(super) fn start(root: PathBuf) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         let (asked, manners) = (Arc::<Mutex<Vec<Asked>>>::default(), Arc::<Mutex<Manners>>::default());
@@ -55,7 +55,7 @@ impl Server {
         Self { address, asked, manners }
     }
 
-    fn asked(&self) -> Vec<Asked> {
+    pub(super) fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut self.asked.lock().expect("a log"))
     }
 
@@ -107,11 +107,11 @@ fn answer(stream: &TcpStream, root: &Path, log: &Mutex<Vec<Asked>>, manners: &Mu
 }
 
 /// `ocelli` with a cache folder of its own.
-fn pull(cache: &Scratch, args: &[&str]) -> Output {
+pub(super) fn pull(cache: &Scratch, args: &[&str]) -> Output {
     command(cache, args).env_remove("HF_TOKEN").output().expect("the command")
 }
 
-fn command(cache: &Scratch, args: &[&str]) -> Command {
+pub(super) fn command(cache: &Scratch, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ocelli"));
     command.args(args).env("XDG_CACHE_HOME", &cache.0);
     command
@@ -128,7 +128,7 @@ fn files(folder: &Path) -> HashMap<String, Vec<u8>> {
 }
 
 /// The content of a package without its origin.
-fn weights(folder: &Path) -> HashMap<String, Vec<u8>> {
+pub(super) fn weights(folder: &Path) -> HashMap<String, Vec<u8>> {
     let mut files = files(folder);
     assert!(files.remove("model.json").is_some(), "{}", folder.display());
     files

@@ -1,6 +1,7 @@
 //! Exports of the module that times a model: those of the engine, and the benchmark. Only `bench.html` loads it.
 
 #![cfg(target_arch = "wasm32")]
+#![forbid(unsafe_code)]
 
 use js_sys::Function;
 use ocelli::bench::BenchOptions;

@@ -2,6 +2,7 @@
 //! values. `types.d.ts` and `usage.d.ts` declare these values.
 
 #![cfg(target_arch = "wasm32")]
+#![forbid(unsafe_code)]
 
 mod compile_ahead;
 mod engine;

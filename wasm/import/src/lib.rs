@@ -2,6 +2,7 @@
 //! `import.d.ts` declares the values that are passed.
 
 #![cfg(target_arch = "wasm32")]
+#![forbid(unsafe_code)]
 
 mod file_hash;
 

@@ -1,6 +1,7 @@
 //! Exports of the wasm module for the worker of the npm package. Exceptions are `{ code, message, detail }`.
 
 #![cfg(target_arch = "wasm32")]
+#![forbid(unsafe_code)]
 
 use js_sys::{Object, Reflect, Uint8Array};
 use ocelli_pictures::{PictureError, Rgb8};

@@ -1,6 +1,7 @@
 //! Exports of the modules of the engine, of the benchmark and of imports, and conversions that their own exports need.
 
 #![cfg(target_arch = "wasm32")]
+#![forbid(unsafe_code)]
 
 mod control;
 mod convert;
