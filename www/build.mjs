@@ -93,11 +93,12 @@ async function buildPage() {
   const styles = ["style", "models", "albums", "looks", "settings", "bench/bench"].map((name) => `page/${name}.css`);
   await build({ ...shared, entryPoints: styles, entryNames: "[name]", outdir: "dist", minify: true, sourcemap: false });
   const icons = ["icon.svg", "icon-180.png", "icon-192.png", "icon-512.png", "icon-maskable-512.png"];
-  for (const file of [...icons, "manifest.webmanifest", "bench/bench.html"]) {
+  const screenshots = ["wide", "narrow"].map((name) => `screenshot-${name}.webp`);
+  for (const file of [...icons, ...screenshots, "manifest.webmanifest", "bench/bench.html"]) {
     await cp(join(www, "page", file), join(dist, basename(file)));
   }
   await writeFile(join(dist, "_headers"), headersFile());
-  const libraries = ["preact", "@preact/signals", "@preact/signals-core", "fflate", "idb", "marked", "@cfworker/json-schema"];
+  const libraries = ["preact", "@preact/signals", "@preact/signals-core", "idb", "marked", "@cfworker/json-schema"];
   const licences = await Promise.all(libraries.map(async (name) => `${name}\n\n${await licenceOf(name)}`));
   await writeFile(join(dist, "LICENSES-page.txt"), licences.join("\n\n"));
   await rm(join(dist, "models"), { recursive: true, force: true });
@@ -153,7 +154,7 @@ async function buildServiceWorker() {
 function isShell(file) {
   if (file.startsWith("api/")) return false;
   if (file.startsWith("models/")) return file.includes("/gallery/");
-  return !/(^sw\.js|^_headers|\/node-worker\.js|wasm\/ocelli\w*\.js|\.map|\.d\.ts|LICENSE-\w+|LICENSES-page\.txt|THIRD-PARTY\.txt|version\.txt)$/.test(
+  return !/(^sw\.js|^_headers|^screenshot-\w+\.webp|\/node-worker\.js|wasm\/ocelli\w*\.js|\.map|\.d\.ts|LICENSE-\w+|LICENSES-page\.txt|THIRD-PARTY\.txt|version\.txt)$/.test(
     file,
   );
 }

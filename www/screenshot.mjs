@@ -1,10 +1,14 @@
-/** Makes the picture of the page in the README: `node screenshot.mjs [FILE]`, by default `../docs/page.webp`, of the built page in Chromium. */
+/**
+ * Makes pictures of the built page in Chromium: `node screenshot.mjs [FILE]` that of the README, by default `../docs/page.webp`;
+ * `node screenshot.mjs --manifest` those that browsers show before the page is installed, `page/screenshot-*.webp`.
+ */
 import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import { serve } from "./server.mjs";
 
 const www = fileURLToPath(new URL(".", import.meta.url));
+const isForManifest = process.argv[2] === "--manifest";
 const file = process.argv[2] ?? `${www}../docs/page.webp`;
 
 const server = await serve(`${www}dist`);
@@ -22,10 +26,22 @@ try {
   await page.press("#question", "Enter");
   await answers(page, 2);
   await page.evaluate(() => document.activeElement?.blur());
-  // The list of conversations is as high as the window.
-  await page.setViewportSize({ width: 1180, height: await page.evaluate(() => document.documentElement.scrollHeight) });
-  const picture = await page.screenshot({ fullPage: true });
-  await writeFile(file, Buffer.from(await page.evaluate(toWebp, picture.toString("base64")), "base64"));
+  if (isForManifest) {
+    // No control is under the mouse.
+    await page.mouse.move(0, 0);
+    for (const [name, width, height] of [
+      ["wide", 1280, 800],
+      ["narrow", 390, 780],
+    ]) {
+      await page.setViewportSize({ width, height });
+      await page.evaluate(() => scrollTo(0, 0));
+      await save(page, await page.screenshot(), `${www}page/screenshot-${name}.webp`);
+    }
+  } else {
+    // The list of conversations is as high as the window.
+    await page.setViewportSize({ width: 1180, height: await page.evaluate(() => document.documentElement.scrollHeight) });
+    await save(page, await page.screenshot({ fullPage: true }), file);
+  }
 } finally {
   await browser.close();
   await server.close();
@@ -33,6 +49,10 @@ try {
 
 function answers(page, count) {
   return page.waitForFunction((count) => document.querySelectorAll("#log .turn.model").length === count, count, { timeout: 300_000 });
+}
+
+async function save(page, png, file) {
+  await writeFile(file, Buffer.from(await page.evaluate(toWebp, png.toString("base64")), "base64"));
 }
 
 /** Runs in the page: a PNG as WebP, both in base64. */

@@ -16,7 +16,7 @@ fn scales_of_entries_that_a_part_does_not_have_are_cleared_and_nothing_else() {
         let parts = shape.parts(&outline, u64::MAX).expect("parts");
         assert_eq!(parts.len(), 2 * config.layers.len());
         for part in parts {
-            let mut bytes = vec![7; part.bytes as usize];
+            let mut bytes = vec![7_u8; part.bytes as usize];
             shape.clear_unused(&part, &mut bytes);
             let Held::Entries { entries, .. } = &part.what else { panic!("{part:?}") };
             let rows = entries.len();

@@ -13,7 +13,9 @@ fn publish(root: &Path, repository: &str, revision: &str) {
     fs::create_dir_all(&folder).expect("a folder");
     for file in fs::read_dir(checkpoint_dir("untied")).expect("a folder") {
         let file = file.expect("an entry");
-        fs::copy(file.path(), folder.join(file.file_name())).expect("a file");
+        if file.path().is_file() {
+            fs::copy(file.path(), folder.join(file.file_name())).expect("a file");
+        }
     }
 }
 
@@ -108,6 +110,7 @@ fn the_id_of_a_known_model_opens_that_model_alone() {
     let server = Server::start(root.0.clone());
     let hub = format!("{}/files/", server.address);
     let place = model(&cache, id);
+    fs::create_dir_all(cache.0.join("ocelli/models")).expect("a folder");
     // A package that came here by another way.
     let packed = ocelli(&[&"pack", &checkpoint_dir("untied"), &"--out", &place]);
     assert!(packed.status.success(), "{}", text(&packed.stderr));

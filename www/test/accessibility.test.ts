@@ -187,7 +187,9 @@ inBrowsers("accessibility", (browser) => {
   });
 
   test("settings, shared pictures and the other views cause no violations: in light, dark and forced colours, at three widths, mirrored too", async () => {
-    const sections = ["general", "answers", "pictures", "tasks", "data", "privacy", "about"].map((section) => `#/settings/${section}`);
+    const sections = ["general", "answers", "server", "pictures", "tasks", "data", "privacy", "about"].map(
+      (section) => `#/settings/${section}`,
+    );
     const choose = (index: number) =>
       tab.run((index) => {
         const field = document.querySelector<HTMLSelectElement>("#language");
@@ -212,8 +214,13 @@ inBrowsers("accessibility", (browser) => {
             const isShown = (view: string) =>
               document.querySelector(`.sections a[aria-current][href="${view}"]`) !== null ||
               (!view.includes("settings") &&
-                document.getElementById({ "#/inbox": "inbox-heading", "#/albums": "new-album-open" }[view] ?? "question") !== null);
+                document.getElementById(
+                  { "#/inbox": "inbox-heading", "#/albums": "new-album-open", "#/models": "known" }[view] ?? "question",
+                ) !== null);
             await until(tab, view, isShown, view);
+            // Models have their own width of names and sizes, the server its field for an address.
+            const sideways = await tab.run(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+            assert.ok(sideways <= 0, `${tag} ${width} ${view} is ${sideways} pixels too wide`);
             await assertNoViolations(10).catch((thrown: Error) =>
               assert.fail(`${tag} ${JSON.stringify(features)} ${width} ${view}: ${thrown.message}`),
             );

@@ -37,7 +37,14 @@ export interface Tab {
 }
 
 /** Keys, with those that are held meanwhile. */
-export type Key = "Enter" | "Escape" | "Tab" | "Shift+Enter" | `${"" | "Shift+" | "Alt+"}Arrow${"Left" | "Right" | "Up" | "Down"}`;
+export type Key =
+  | "Enter"
+  | "Escape"
+  | "Tab"
+  | "Shift+Tab"
+  | "Shift+Enter"
+  | "Control+Enter"
+  | `${"" | "Shift+" | "Alt+"}Arrow${"Left" | "Right" | "Up" | "Down"}`;
 
 /** In CSS pixels. */
 export interface Point {
@@ -120,7 +127,7 @@ async function launchChromium(): Promise<TestBrowser> {
   return { name: "Chromium", close: () => browser.close(), newTab: chromiumTab };
 
   async function chromiumTab(): Promise<Tab> {
-    return chromiumTabOf(await browser.newContext());
+    return chromiumTabOf(await browser.newContext({ ignoreHTTPSErrors: true }));
   }
 
   async function chromiumTabOf(context: BrowserContext): Promise<Tab> {
@@ -162,6 +169,7 @@ async function launchFirefox(): Promise<TestBrowser> {
     browser: "firefox",
     executablePath: process.env["FIREFOX"] ?? "/usr/bin/firefox-esr",
     headless: true,
+    acceptInsecureCerts: true,
     timeout: 1000 * HANG_SECONDS,
     protocolTimeout: 2000 * HANG_SECONDS,
     extraPrefsFirefox: {
@@ -196,9 +204,9 @@ async function launchFirefox(): Promise<TestBrowser> {
       type: (text) => page.keyboard.type(text),
       async press(key) {
         const [held, ...rest] = key.split("+");
-        if (rest.length > 0) await page.keyboard.down(held as "Shift" | "Alt");
+        if (rest.length > 0) await page.keyboard.down(held as "Shift" | "Alt" | "Control");
         await page.keyboard.press((rest[0] ?? key) as "Enter");
-        if (rest.length > 0) await page.keyboard.up(held as "Shift" | "Alt");
+        if (rest.length > 0) await page.keyboard.up(held as "Shift" | "Alt" | "Control");
       },
       drag: (from, to) => drag(page.mouse, from, to),
       viewport: async (width, height) => void (await page.setViewport({ width, height })),

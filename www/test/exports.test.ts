@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { parse } from "csv-parse/sync";
-import { unzipSync } from "fflate";
+import { unzipSync, zipSync } from "fflate";
 import { csvOf, readCsv } from "../page/exports/csv.js";
 import { htmlOf } from "../page/exports/html.js";
 import { jsonLinesOf, jsonOf } from "../page/exports/json.js";
 import { markdownOf, textFilesOf } from "../page/exports/markdown.js";
 import { COLUMNS, exportName } from "../page/exports/record.js";
-import { zipOf, type ZipPart } from "../page/exports/zip.js";
+import { unzip, zipOf, type ZipPart } from "../page/exports/zip.js";
 import { describe as describePicture } from "../page/pictures/describe.js";
 import { blankRow } from "../page/store/albums.js";
 import type { Album, AlbumRow, AlbumTask } from "../page/store/schema.js";
@@ -176,6 +176,26 @@ test("archives are read by another program, begin anew at their limit, and stay 
       each.map(({ isLast }) => isLast),
       each.map((_, at) => at === each.length - 1),
     );
+});
+
+test("archives of this page and of another program are read, file by file, and damaged ones are refused", async () => {
+  const files: Record<string, Uint8Array<ArrayBuffer>> = {
+    "é/汉字.txt": new TextEncoder().encode("text ".repeat(1000)),
+    "empty.bin": new Uint8Array(0),
+    "noise.bin": Uint8Array.from({ length: 5000 }, (_, at) => (at * at * 31) >> 5),
+  };
+  const own: Uint8Array[] = [];
+  for await (const { bytes } of zipOf(Object.entries(files).map(([path, bytes]) => ({ path, bytes })))) own.push(bytes);
+  const packed = new Uint8Array(zipSync(files, { level: 9, comment: "a comment" }));
+  const archives = [new Uint8Array(Buffer.concat(own)), packed];
+  for (const archive of archives) {
+    const read = await unzip(new Blob([archive]));
+    assert.deepEqual([...read.keys()], Object.keys(files));
+    for (const [path, bytes] of Object.entries(files)) {
+      assert.deepEqual(new Uint8Array((await (await read.get(path)?.())?.arrayBuffer()) ?? []), bytes, path);
+    }
+    for (const length of [0, 21, 100, archive.length - 23]) await assert.rejects(unzip(new Blob([archive.subarray(0, length)])));
+  }
 });
 
 /** Answers the questions of `asking` in turn; returns its result and the questions. */

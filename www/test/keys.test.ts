@@ -41,6 +41,33 @@ test("the manifest names icons that exist in the sizes that it says, and takes p
   assert.ok(manifest.file_handlers.some(({ accept }) => accept["image/png"]?.includes(".png")));
 });
 
+test("the manifest shows the page wide and narrow, in small files of the sizes that it says, which no visit loads", () => {
+  const { screenshots } = JSON.parse(readFileSync("dist/manifest.webmanifest", "utf8")) as {
+    screenshots: { src: string; sizes: string; type: string; form_factor: string; label: string }[];
+  };
+  assert.deepEqual(
+    screenshots.map(({ form_factor, type }) => [form_factor, type]),
+    [
+      ["wide", "image/webp"],
+      ["narrow", "image/webp"],
+    ],
+  );
+  const worker = readFileSync("dist/sw.js", "utf8");
+  for (const { src, sizes, label } of screenshots) {
+    const file = readFileSync(`dist/${src}`);
+    const kind = file.toString("latin1", 8, 16);
+    assert.match(kind, /^WEBPVP8[ X]$/);
+    const [width, height] = kind.endsWith("X")
+      ? ([24, 27].map((at) => file.readUIntLE(at, 3) + 1) as [number, number])
+      : ([26, 28].map((at) => file.readUInt16LE(at) & 0x3fff) as [number, number]);
+    assert.equal(`${width}x${height}`, sizes);
+    // Browsers refuse others.
+    assert.ok(Math.min(width, height) >= 320 && Math.max(width, height) <= 2.3 * Math.min(width, height), sizes);
+    assert.ok(file.length < 60_000 && label.length > 20, `${file.length}`);
+    assert.ok(!worker.includes(src), "it is not stored for offline use");
+  }
+});
+
 inBrowsers("keys", (browser) => {
   let site: Site;
   let tab: Tab;

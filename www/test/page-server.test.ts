@@ -6,6 +6,7 @@ import { askByKeyboard, drop, nextAnswer, openPage, problem } from "./demo-page.
 import { inBrowsers, until, type Tab } from "./driver.js";
 import { fakeWorker } from "./fake-worker.js";
 import { startEndpoint, type Endpoint, type Manner } from "./fake-endpoint.js";
+import { overHttps } from "./https-site.js";
 import { startSite, type Site } from "./site.js";
 
 inBrowsers("a server for the page", (browser) => {
@@ -194,6 +195,31 @@ inBrowsers("a server for the page", (browser) => {
     assert.match(await tested(`${endpoint.url}#key=%E0%A4%A`), /refuses the key/, "a malformed fragment is a key like any other");
     assert.equal(endpoint.asked.length, 0);
     assert.equal(await line(), null, "a test alone changes nothing");
+  });
+
+  test("a page over https says that it may not ask a server over http, except on this machine, and asks nothing", async () => {
+    const secure = await overHttps(site.url);
+    try {
+      await tab.goto("about:blank");
+      await openPage(tab, secure.url);
+      assert.match(
+        await tested("http://192.168.178.20:8080/"),
+        /opened over https may not ask a server over http.*Use an address with https/,
+      );
+      assert.match(await tested("10.0.0.5:8080"), /opened over https may not ask a server over http/, "numbers alone mean http");
+      await set("server-address", "http://printer.example/v1");
+      await tab.click("#server-use");
+      await until(tab, "the reason", () => /opened over https/.test(document.getElementById("server-told")?.textContent ?? ""));
+      assert.equal(await line(), null, "the device stays in use");
+      assert.deepEqual(
+        tab.requests.filter((address) => address.startsWith("http://") && !isOf(address)),
+        [],
+      );
+      assert.match(await tested(endpoint.url), /^The server answers/, "browsers allow http to this machine");
+    } finally {
+      await tab.goto("about:blank");
+      await secure.stop();
+    }
   });
 
   test("the keyboard reaches the whole section, and Enter uses the server", async () => {

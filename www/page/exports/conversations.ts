@@ -1,5 +1,7 @@
 /** Conversations as a file, and such a file checked. */
+import { bytesOf } from "../pictures/containers/bytes.js";
 import type { Conversation, Message, PartOf, StoredPicture } from "../store/schema.js";
+import type { ZipFile } from "./zip.js";
 
 const FORMAT = "ocelli-conversations";
 const VERSION = 1;
@@ -17,8 +19,8 @@ export interface SavedPicture {
   height: number;
   isPhotograph: boolean;
   from: PartOf | null;
-  /** The file in base64. */
-  data: string;
+  /** The file in base64; `null` if it is a file of the same archive. */
+  data: string | null;
 }
 
 export interface ConversationsFile {
@@ -26,14 +28,28 @@ export interface ConversationsFile {
   pictures: Record<string, SavedPicture>;
 }
 
-/** The text of a file with these conversations and their pictures. */
-export async function conversationsJson(conversations: readonly SavedConversation[], pictures: readonly StoredPicture[]): Promise<string> {
+/** The text of a file with these conversations; with `hasData`, also the pictures' bytes. */
+export async function conversationsJson(
+  conversations: readonly SavedConversation[],
+  pictures: readonly StoredPicture[],
+  hasData: boolean,
+): Promise<string> {
   const saved: Record<string, SavedPicture> = {};
   for (const { id, blob, name, width, height, isPhotograph, from = null } of pictures) {
-    saved[id] = { name, type: blob.type, width, height, isPhotograph, from, data: base64(new Uint8Array(await blob.arrayBuffer())) };
+    const data = hasData ? base64(new Uint8Array(await blob.arrayBuffer())) : null;
+    saved[id] = { name, type: blob.type, width, height, isPhotograph, from, data };
   }
   const file = { format: FORMAT, version: VERSION, exportedAt: new Date().toISOString(), conversations, pictures: saved };
   return `${JSON.stringify(file, null, 1)}\n`;
+}
+
+/** The files of an archive: the conversations, and their pictures one after another. */
+export async function* archiveOf(conversations: readonly SavedConversation[], pictures: readonly StoredPicture[]): AsyncGenerator<ZipFile> {
+  yield { path: "conversations.json", bytes: bytesOf(await conversationsJson(conversations, pictures, false)) };
+  for (const { id, blob } of pictures) {
+    const end = /^image\/(\w+)/.exec(blob.type)?.[1] ?? "bin";
+    yield { path: `pictures/${id}.${end}`, bytes: new Uint8Array(await blob.arrayBuffer()) };
+  }
 }
 
 const CHUNK = 0x8000;
@@ -64,7 +80,7 @@ export function readConversations(text: string): Read {
   const pictures = isObject(json["pictures"]) ? json["pictures"] : {};
   const file: ConversationsFile = { conversations: [], pictures: {} };
   const faulty: Faulty[] = [];
-  for (const [id, picture] of Object.entries(pictures)) if (isPicture(picture)) file.pictures[id] = picture;
+  for (const [id, picture] of Object.entries(pictures)) if (isHash(id) && isPicture(picture)) file.pictures[id] = picture as SavedPicture;
   for (const [index, conversation] of json["conversations"].entries()) {
     const fault = faultOf(conversation, file.pictures);
     if (fault === null) file.conversations.push(conversation as SavedConversation);
@@ -79,12 +95,27 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 const isText = (value: unknown) => typeof value === "string";
 const isId = (value: unknown) => typeof value === "string" && /^[\w-]{1,64}$/.test(value);
-const isTime = (value: unknown) => typeof value === "number" && Number.isFinite(value);
+const isNumber = (value: unknown) => typeof value === "number" && Number.isFinite(value);
+/** Later times are none of `Date`. */
+const isTime = (value: unknown) => isNumber(value) && Math.abs(value as number) <= 8.64e15;
+const isHash = (value: unknown) => typeof value === "string" && /^[0-9a-f]{64}$/.test(value);
 const isFlag = (value: unknown) => typeof value === "boolean";
 const orNull = (is: (value: unknown) => boolean) => (value: unknown) => value === null || is(value);
 const optional = (is: (value: unknown) => boolean) => (value: unknown) => value === undefined || value === null || is(value);
 
 type Shape = Record<string, (value: unknown) => boolean>;
+
+const like = (shape: Shape) => (value: unknown) => isObject(value) && wrong(value, shape) === null;
+const listOf = (is: (value: unknown) => boolean) => (value: unknown) => Array.isArray(value) && value.every(is);
+
+/** Times and pictures of an answer, as far as they are shown. */
+const MEASURED: Shape = {
+  prepare_ms: optional(isNumber),
+  vision_ms: optional(isNumber),
+  prefill_ms: optional(isNumber),
+  decode_ms: optional(isNumber),
+  pictures: optional(listOf(like({ width: isNumber, height: isNumber, tokens: isNumber }))),
+};
 
 const CONVERSATION: Shape = {
   id: isId,
@@ -105,33 +136,45 @@ const MESSAGE: Shape = {
   at: isTime,
   text: isText,
   thoughts: orNull(isText),
-  pictures: (list) => Array.isArray(list) && list.every((each) => isObject(each) && isHash(each["id"]) && isText(each["name"])),
-  pictureIds: (list) => Array.isArray(list) && list.every(isHash),
+  pictures: listOf(like({ id: isHash, name: isText })),
+  pictureIds: listOf(isHash),
   detail: (detail) => detail === "low" || detail === "auto" || detail === "high",
   task: optional(isText),
   format: optional(isObject),
-  sampling: optional(isObject),
+  sampling: optional(like({ temperature: orNull(isNumber), max_tokens: orNull(isNumber) })),
   isTopic: isFlag,
-  model: orNull((model) => isObject(model) && isText(model["name"]) && isText(model["url"])),
-  seed: orNull(isTime),
-  usage: orNull(isObject),
-  notes: (notes) => Array.isArray(notes) && notes.every(isText),
+  model: orNull(like({ name: isText, url: isText })),
+  seed: orNull(isNumber),
+  usage: orNull(
+    like({
+      prompt_tokens: optional(isNumber),
+      completion_tokens: optional(isNumber),
+      prompt_tokens_details: optional(isObject),
+      ocelli: optional(like(MEASURED)),
+    }),
+  ),
+  notes: listOf(isText),
   end: orNull((end) => ["stop", "length", "stopped", "failed"].includes(String(end))),
-  error: orNull((error) => isObject(error) && isText(error["code"]) && isText(error["message"])),
+  error: orNull(like({ code: isText, message: isText, advice: optional(like({ title: isText, next: isText })) })),
 };
 
 const PICTURE: Shape = {
   name: isText,
   type: isText,
-  width: isTime,
-  height: isTime,
+  width: isNumber,
+  height: isNumber,
   isPhotograph: isFlag,
-  from: optional(isObject),
-  data: isText,
+  from: optional(
+    like({
+      id: isHash,
+      part: like({ x: isNumber, y: isNumber, width: isNumber, height: isNumber }),
+      turn: (turn) => [0, 90, 180, 270].includes(turn as number),
+    }),
+  ),
+  data: orNull(isText),
 };
 
-const isHash = (value: unknown) => typeof value === "string" && /^[0-9a-f]{64}$/.test(value);
-const isPicture = (value: unknown): value is SavedPicture => isObject(value) && wrong(value, PICTURE) === null;
+const isPicture = like(PICTURE);
 
 /** The name of the first field that is not as it should be. */
 function wrong(value: Record<string, unknown>, shape: Shape): string | null {
@@ -152,8 +195,11 @@ function faultOf(conversation: unknown, pictures: Record<string, SavedPicture>):
     if (field !== null) return `${at}.${field}`;
     if (message["conversation"] !== conversation["id"]) return `${at}.conversation names another one`;
     if (message["parent"] !== null && !ids.has(message["parent"])) return `${at}.parent names no message`;
-    const missing = (message["pictureIds"] as string[]).findIndex((id) => !(id in pictures));
+    const { pictureIds, pictures: named } = message as unknown as Message;
+    const missing = pictureIds.findIndex((id) => !(id in pictures));
     if (missing >= 0) return `${at}.pictureIds[${missing}] names no picture`;
+    const strange = named.findIndex(({ id }) => !pictureIds.includes(id));
+    if (strange >= 0) return `${at}.pictures[${strange}].id is not among pictureIds`;
   }
   if (ids.size !== messages.length) return ".messages: two have the same id";
   if (hasCircle(messages as Message[])) return ".messages: parents in a circle";

@@ -4,14 +4,15 @@ import { htmlOf } from "../exports/html.js";
 import { jsonLinesOf, jsonOf } from "../exports/json.js";
 import { markdownOf, textFilesOf } from "../exports/markdown.js";
 import { exportName } from "../exports/record.js";
+import type { ZipFile } from "../exports/zip.js";
 import { embed } from "../pictures/embed.js";
 import { OUTPUT, writeIn } from "../pictures/folder.js";
 import type { Album, AlbumRow, Id } from "../store/schema.js";
 import { albumWords } from "../words/albums.js";
 import { fileOf, thumbnailOf } from "./album-files.js";
 import { edited, flagsOf, type Edit } from "./album-review.js";
-import { newId } from "../store/id.js";
 import { changeRows, shelfOf } from "./albums.js";
+import { saveArchives, saveFile } from "./save.js";
 
 export type Format = "xmp" | "csv" | "jsonl" | "json" | "html" | "markdown" | "text";
 export const FORMATS: readonly Format[] = ["xmp", "csv", "jsonl", "json", "html", "markdown", "text"];
@@ -42,15 +43,6 @@ export interface Following {
   onProgress: (done: number, of: number) => void;
 }
 
-interface OutputFile {
-  path: string;
-  bytes: Uint8Array<ArrayBuffer>;
-}
-
-const ZIP = "application/zip";
-/** The folder of archives that are being downloaded. */
-const ARCHIVES = "ocelli-exports";
-
 export async function exportAlbum(album: Album, wanted: Wanted, following: Following): Promise<Exported> {
   const all = [...(await shelfOf(album.id)).value.values()];
   const rows = (wanted.onlyReviewed ? all.filter(({ state }) => state === "reviewed") : all).map((row) => ({
@@ -61,7 +53,7 @@ export async function exportAlbum(album: Album, wanted: Wanted, following: Follo
   const { format } = wanted;
   if (format === "xmp") await deliver(copiesOf(rows, wanted, told, following), album, wanted.folder);
   else if (format === "text") await deliver(textsOf(rows), album, wanted.folder);
-  else await download([await textOf(album, rows, wanted)], exportName(album.title, END[format]), TYPES[format]);
+  else saveFile(exportName(album.title, END[format]), await textOf(album, rows, wanted), TYPES[format]);
   return told;
 }
 
@@ -100,17 +92,12 @@ async function thumbnailAddresses(rows: readonly AlbumRow[]): Promise<Map<Id, st
   return addresses;
 }
 
-function* textsOf(rows: readonly AlbumRow[]): Generator<OutputFile> {
+function* textsOf(rows: readonly AlbumRow[]): Generator<ZipFile> {
   for (const { path, text } of textFilesOf(rows)) yield { path, bytes: new TextEncoder().encode(text) };
 }
 
 /** Copies of the pictures with their texts. One without a text is copied as it is. */
-async function* copiesOf(
-  rows: readonly AlbumRow[],
-  { language }: Wanted,
-  told: Exported,
-  following: Following,
-): AsyncGenerator<OutputFile> {
+async function* copiesOf(rows: readonly AlbumRow[], { language }: Wanted, told: Exported, following: Following): AsyncGenerator<ZipFile> {
   for (const [done, row] of rows.entries()) {
     following.signal.throwIfAborted();
     following.onProgress(done, rows.length);
@@ -133,7 +120,7 @@ async function* copiesOf(
 
 /** Writes files into a folder, or into archives that are downloaded. */
 async function deliver(
-  files: AsyncIterable<OutputFile> | Iterable<OutputFile>,
+  files: AsyncIterable<ZipFile> | Iterable<ZipFile>,
   album: Album,
   folder: FileSystemDirectoryHandle | null,
 ): Promise<void> {
@@ -144,54 +131,7 @@ async function deliver(
     for await (const { path, bytes } of files) await writeIn(target, path, bytes);
     return;
   }
-  const { zipOf } = await import("../exports/zip.js");
-  let archive = await newArchive();
-  for await (const part of zipOf(files)) {
-    await archive.write(part.bytes as Uint8Array<ArrayBuffer>);
-    if (!part.isLast) continue;
-    const name = exportName(album.title, part.archive === 0 ? "zip" : `${part.archive + 1}.zip`);
-    await download([await archive.end()], name, ZIP);
-    archive = await newArchive();
-  }
-}
-
-interface Archive {
-  write: (bytes: Uint8Array<ArrayBuffer>) => Promise<void>;
-  end: () => Promise<Blob>;
-}
-
-/** An archive in a file of this origin; in memory where there are none. */
-async function newArchive(): Promise<Archive> {
-  try {
-    const root = await navigator.storage.getDirectory();
-    const folder = await root.getDirectoryHandle(ARCHIVES, { create: true });
-    const handle = await folder.getFileHandle(newId(), { create: true });
-    const stream = await handle.createWritable();
-    return {
-      write: (bytes) => stream.write(bytes),
-      async end() {
-        await stream.close();
-        return handle.getFile();
-      },
-    };
-  } catch {
-    const parts: Uint8Array<ArrayBuffer>[] = [];
-    return { write: async (bytes) => void parts.push(bytes), end: async () => new Blob(parts, { type: ZIP }) };
-  }
-}
-
-/** Removes archives of earlier exports. */
-export async function removeArchives(): Promise<void> {
-  const root = await navigator.storage?.getDirectory?.();
-  await root?.removeEntry(ARCHIVES, { recursive: true });
-}
-
-async function download(parts: BlobPart[], name: string, type: string): Promise<void> {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob(parts, { type }));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  await saveArchives(files, (archive) => exportName(album.title, archive === 1 ? "zip" : `${archive}.zip`));
 }
 
 /** Takes the texts of a table into an album: its lines are matched by path, then by hash. `null` if it has neither. */

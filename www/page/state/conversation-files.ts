@@ -1,13 +1,17 @@
 /** Conversations saved as a file, and read from one. */
 import { webSha256 } from "../../src/store/hash.js";
-import { conversationsJson, readConversations, type SavedConversation, type SavedPicture } from "../exports/conversations.js";
+import { archiveOf, conversationsJson, readConversations, type SavedConversation, type SavedPicture } from "../exports/conversations.js";
 import type { StoredPicture } from "../store/schema.js";
 import { listed, readList } from "./conversation.js";
 import { newId } from "../store/id.js";
 import { rows, write } from "./kept.js";
+import { removeArchives, saveArchives, saveFile } from "./save.js";
 
-/** The text of a file with all conversations that are kept, and their number. */
-export async function saveConversations(): Promise<{ text: string; saved: number }> {
+/** Bytes of pictures above which they are files of an archive, and those of one archive. */
+const [MOST_IN_TEXT, MOST_IN_ARCHIVE] = [20_000_000, 1_500_000_000];
+
+/** Saves all conversations that are kept as a file, or as archives if their pictures are large; resolves to their number. */
+export async function saveConversations(): Promise<number> {
   const store = await rows();
   const saved: SavedConversation[] = [];
   const wanted = new Set<string>();
@@ -16,8 +20,8 @@ export async function saveConversations(): Promise<{ text: string; saved: number
     for (const { pictureIds } of messages) for (const id of pictureIds) wanted.add(id);
     saved.push({ ...conversation, messages });
   }
-  const pictures = (await Promise.all([...wanted].map((id) => store.get("pictures", id)))).filter((picture) => picture !== null);
-  const there = new Set(pictures.map(({ id }) => id));
+  const found = (await Promise.all([...wanted].map((id) => store.get("pictures", id)))).filter((picture) => picture !== null);
+  const there = new Map(found.map((picture) => [picture.id, picture]));
   // A picture that is not here any more is not in the file, so no message of the file names it.
   for (const conversation of saved) {
     conversation.messages = conversation.messages.map((message) => ({
@@ -26,42 +30,74 @@ export async function saveConversations(): Promise<{ text: string; saved: number
       pictureIds: message.pictureIds.filter((id) => there.has(id)),
     }));
   }
-  return { text: await conversationsJson(saved, pictures), saved: saved.length };
+  const name = `ocelli-conversations-${new Date().toISOString().slice(0, 10)}`;
+  if (bytesIn(found) <= MOST_IN_TEXT) {
+    saveFile(`${name}.json`, await conversationsJson(saved, found, true));
+    return saved.length;
+  }
+  await removeArchives().catch(() => undefined);
+  for (const [at, { conversations, pictures }] of groupsOf(saved, there).entries()) {
+    await saveArchives(archiveOf(conversations, [...pictures]), () => `${name}${at > 0 ? `-${at + 1}` : ""}.ocelli.zip`);
+  }
+  return saved.length;
+}
+
+interface Group {
+  conversations: SavedConversation[];
+  pictures: Set<StoredPicture>;
+  bytes: number;
+}
+
+/** The conversations in groups with their pictures, so that each archive can be read alone. */
+function groupsOf(saved: readonly SavedConversation[], pictures: ReadonlyMap<string, StoredPicture>): Group[] {
+  const groups: Group[] = [];
+  for (const conversation of saved) {
+    const shown = new Set(conversation.messages.flatMap(({ pictureIds }) => pictureIds.flatMap((id) => pictures.get(id) ?? [])));
+    const bytes = bytesIn(shown);
+    let group = groups.at(-1);
+    if (!group || group.bytes + bytes > MOST_IN_ARCHIVE) groups.push((group = { conversations: [], pictures: new Set(), bytes: 0 }));
+    group.conversations.push(conversation);
+    group.bytes += bytes;
+    for (const picture of shown) group.pictures.add(picture);
+  }
+  return groups;
+}
+
+function bytesIn(pictures: Iterable<StoredPicture>): number {
+  return [...pictures].reduce((sum, { blob }) => sum + blob.size, 0);
 }
 
 /** Counts of a file that was read; `first` is the first fault. */
 export type Taken = { kind: "newer" | "other" } | { kind: "taken"; added: number; known: number; faulty: number; first: string };
 
 /** Adds the conversations of a file. Those that are here already are left as they are; others with the same id get a new one. */
-export async function takeConversations(text: string): Promise<Taken> {
-  const read = readConversations(text);
+export async function takeConversations(given: Blob): Promise<Taken> {
+  const files = await filesIn(given).catch(() => null);
+  const read = readConversations(files ? await files.text() : await given.text());
   if (read.kind !== "file") return read;
   const { file, faulty } = read;
   const store = await rows();
   const counts = { added: 0, known: 0 };
-  const pictures = new Map<string, StoredPicture>();
-  for (const [id, picture] of Object.entries(file.pictures)) {
-    const stored = await pictureOf(id, picture);
-    if (stored) pictures.set(id, stored);
-  }
+  const pictures = new Map<string, StoredPicture | null>();
   for (const saved of file.conversations) {
-    const missing = saved.messages.flatMap(({ pictureIds }) => pictureIds).find((id) => !pictures.has(id));
-    if (missing !== undefined) {
-      faulty.push({ place: `pictures.${missing}: other content than its hash says` });
-      continue;
-    }
     const before = await store.get("conversations", saved.id);
     if (before && before.updatedAt === saved.updatedAt) {
       counts.known += 1;
       continue;
     }
+    const shown = [...new Set(saved.messages.flatMap(({ pictureIds }) => pictureIds))];
+    for (const id of shown) if (!pictures.has(id)) pictures.set(id, await pictureOf(id, file.pictures[id], files?.picture(id)));
+    const missing = shown.find((id) => !pictures.get(id));
+    if (missing !== undefined) {
+      faulty.push({ place: `pictures.${missing}: other content than its hash says` });
+      continue;
+    }
     const others = await Promise.all(saved.messages.map(({ id }) => store.get("messages", id)));
     const { messages, ...conversation } = before || others.some((other) => other !== null) ? renamed(saved) : saved;
-    const shown = new Set(messages.flatMap(({ pictureIds }) => pictureIds));
     const put = {
       conversations: [{ ...conversation, deletedAt: null }],
       messages,
-      pictures: [...shown].flatMap((id) => pictures.get(id) ?? []),
+      pictures: shown.flatMap((id) => pictures.get(id) ?? []),
     };
     await write({ put });
     counts.added += 1;
@@ -70,11 +106,31 @@ export async function takeConversations(text: string): Promise<Taken> {
   return { kind: "taken", ...counts, faulty: faulty.length, first: faulty[0]?.place ?? "" };
 }
 
-async function pictureOf(id: string, { data, type, name, width, height, isPhotograph, from }: SavedPicture): Promise<StoredPicture | null> {
+/** Reads the files of an archive when they are asked for. */
+interface Files {
+  text: () => Promise<string>;
+  picture: (id: string) => Promise<Blob> | undefined;
+}
+
+/** The files of an archive, which may be in a folder; throws if it is none. */
+async function filesIn(given: Blob): Promise<Files> {
+  const { unzip } = await import("../exports/zip.js");
+  const files = await unzip(given);
+  const byName = new Map([...files].map(([path, read]) => [path.replace(/^.*\/|\.\w+$/g, ""), read]));
+  return {
+    text: async () => (await byName.get("conversations")?.())?.text() ?? "",
+    picture: (id) => byName.get(id)?.(),
+  };
+}
+
+/** The picture with the hash `id`; `null` if it has other content. A blob of an archive is read piece by piece when it is stored. */
+async function pictureOf(id: string, saved: SavedPicture | undefined, stored: Promise<Blob> | undefined): Promise<StoredPicture | null> {
+  if (!saved) return null;
+  const { data, type, name, width, height, isPhotograph, from } = saved;
   try {
-    const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
-    const blob = new Blob([bytes], { type });
-    if ((await webSha256(bytes)) !== id) return null;
+    const file = (await stored) ?? Uint8Array.from(atob(data ?? ""), (letter) => letter.charCodeAt(0));
+    if ((await webSha256(file instanceof Blob ? new Uint8Array(await file.arrayBuffer()) : file)) !== id) return null;
+    const blob = new Blob([file], { type });
     return { id, blob, name, width, height, isPhotograph, from, usedAt: Date.now() };
   } catch {
     return null;

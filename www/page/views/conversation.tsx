@@ -1,5 +1,5 @@
 /** A conversation: its questions and answers, and the place of the next question. */
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { underway, type Stage } from "../state/answer.js";
 import { isTemporary, open, path } from "../state/conversation.js";
 import { current } from "../state/engine.js";
@@ -19,8 +19,9 @@ import { AnswerTurn, QuestionTurn, Unanswered } from "./turns.js";
 export function Conversation() {
   const running = underway.value;
   const shown = path.value.filter(({ id }) => id !== running?.message.id);
+  const onFocusIn = useKeptFocus();
   return (
-    <section class="talk" aria-labelledby="talk-heading">
+    <section class="talk" aria-labelledby="talk-heading" onFocusIn={onFocusIn}>
       <div class="talk-head">
         <h2 id="talk-heading" dir="auto">
           {open.value.title || words.conversations.untitled}
@@ -55,6 +56,24 @@ export function Conversation() {
       <Composer />
     </section>
   );
+}
+
+/**
+ * Gives the focus of a button that an answer has hidden to the question; that of a disabled or removed one to the turns. Returns a listener for
+ * the elements that get the focus.
+ */
+function useKeptFocus(): (event: FocusEvent) => void {
+  const last = useRef<Node | null>(null);
+  useLayoutEffect(() => {
+    const { activeElement, body } = document;
+    if (activeElement?.matches("#composer button[hidden]")) document.getElementById("question")?.focus();
+    else if (activeElement?.matches(":disabled") || (activeElement === body && last.current?.isConnected === false)) {
+      document.getElementById("log")?.focus({ preventScroll: true });
+    }
+  });
+  return ({ target }) => {
+    last.current = target as Node;
+  };
 }
 
 function Turn({ message, before, isLast }: { message: Message; before: readonly Message[]; isLast: boolean }) {

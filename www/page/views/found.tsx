@@ -5,11 +5,11 @@ import { withMarks } from "../pictures/marked.js";
 import { openDialog } from "../state/dialog.js";
 import type { Found } from "../state/find.js";
 import { pictures, type Picture } from "../state/pictures.js";
+import { saveFile, stemOf } from "../state/save.js";
 import type { PictureName } from "../store/schema.js";
 import { words } from "../words/index.js";
 import { lookWords } from "../words/looks.js";
 import { Marks } from "./marks.js";
-import { saveFile, stemOf } from "./save.js";
 
 /** Thousandths of pixels: models do not know more. */
 const pixels = (part: number, whole: number) => Math.round(1000 * part * whole) / 1000;

@@ -48,7 +48,12 @@ function Device({ check: { device, runsOn, freeBytes, reasons } }: { check: Devi
   return (
     <div class="device">
       <p id="room" class="fine">
-        {[on, ...reasons.map(({ message }) => message), room].filter(Boolean).join(" ")} <a href="bench.html">{modelWords.test}</a>
+        {on && `${on} `}
+        {/* In English in every language. */}
+        {reasons.map(({ message }) => (
+          <bdi key={message}>{message} </bdi>
+        ))}
+        {room} <a href="bench.html">{modelWords.test}</a>
       </p>
       <label for="graphics-memory">{modelWords.memory}</label>
       <select
@@ -119,7 +124,7 @@ function Card({ check: found, ofDevice }: { check: ModelCheck; ofDevice: readonl
     <li>
       <h3>{name}</h3>
       <Badge check={found} />
-      <p>{about}</p>
+      <p dir="auto">{about}</p>
       <ul class="facts">
         <li>{modelWords.licence(license)}</li>
         <li>
@@ -132,7 +137,7 @@ function Card({ check: found, ofDevice }: { check: ModelCheck; ofDevice: readonl
       </ul>
       <Speed url={stored.value.find((entry) => entry.name === name)?.url ?? ""} />
       {own.map(({ code, message }) => (
-        <p class="unfit" key={code}>
+        <p class="unfit" key={code} dir="auto">
           {message}
         </p>
       ))}

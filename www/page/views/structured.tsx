@@ -4,10 +4,10 @@ import { FIND } from "../state/answer.js";
 import { save } from "../state/conversation.js";
 import { foundIn } from "../state/find.js";
 import { placeOf, readJson } from "../state/json-places.js";
+import { saveFile } from "../state/save.js";
 import type { Message } from "../store/schema.js";
 import { lookWords } from "../words/looks.js";
 import { FoundAnswer } from "./found.js";
-import { saveFile } from "./save.js";
 
 export function Structured({ message, question }: { message: Message; question: Message | undefined }) {
   const [isEdited, setEdited] = useState(false);

@@ -1,5 +1,5 @@
 /** XMP packets of PNG files: an `iTXt` chunk, by XMP specification part 3, section 1.1.5. */
-import { bytesOf, ContainerFault, joined, letters, viewOf, type Span } from "./bytes.js";
+import { bytesOf, ContainerFault, crc32, joined, letters, viewOf, type Span } from "./bytes.js";
 
 const SIGNATURE = "\x89PNG\r\n\x1a\n";
 const KEYWORD = "XML:com.adobe.xmp\0";
@@ -78,13 +78,4 @@ async function unpacked(packed: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
   } catch (cause) {
     throw new ContainerFault("a packed text is damaged", { cause });
   }
-}
-
-function crc32(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
-  }
-  return ~crc >>> 0;
 }

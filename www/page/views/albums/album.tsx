@@ -18,6 +18,7 @@ import {
 } from "../../state/album-review.js";
 import { pause, runOf, start, watchIfWritten } from "../../state/album-run.js";
 import { albumOf, changeAlbum, deleteAlbum, loadAlbums } from "../../state/albums.js";
+import { focusOn } from "../../state/focus.js";
 import { addressOf, go } from "../../state/route.js";
 import type { Album, Id } from "../../store/schema.js";
 import { albumWords } from "../../words/albums.js";
@@ -36,7 +37,7 @@ export function OpenAlbum({ id }: { id: Id }) {
       .then(() => openAlbum(id))
       .then(async (is) => {
         setThere(is);
-        document.getElementById("albums-heading")?.focus();
+        focusOn("albums-heading");
         if (is) await watchIfWritten(id);
       });
   }, [id]);

@@ -1,9 +1,10 @@
 /** The dialog that exports an album, and reads a changed table back. */
 import { useEffect, useState } from "preact/hooks";
-import { exportAlbum, FORMATS, importTable, removeArchives, type Exported, type Format } from "../../state/album-export.js";
+import { exportAlbum, FORMATS, importTable, type Exported, type Format } from "../../state/album-export.js";
 import { all } from "../../state/album-review.js";
 import { announce } from "../../state/announce.js";
 import { showProblem } from "../../state/problem.js";
+import { removeArchives } from "../../state/save.js";
 import type { Album } from "../../store/schema.js";
 import { albumWords } from "../../words/albums.js";
 import { words } from "../../words/index.js";

@@ -113,7 +113,7 @@ function Help({ id, text }: { id: string; text: string | undefined }) {
 }
 
 /** A button that takes a text file. */
-export function FileButton({ id, label, accept, onText }: { id: string; label: string; accept: string; onText: (text: string) => void }) {
+export function FileButton({ id, label, accept, onFile }: { id: string; label: string; accept: string; onFile: (file: File) => void }) {
   return (
     <>
       <input
@@ -122,7 +122,7 @@ export function FileButton({ id, label, accept, onText }: { id: string; label: s
         id={id}
         accept={accept}
         onChange={({ currentTarget }) => {
-          void currentTarget.files?.[0]?.text().then(onText);
+          if (currentTarget.files?.[0]) onFile(currentTarget.files[0]);
           currentTarget.value = "";
         }}
       />

@@ -7,19 +7,16 @@ import { showProblem } from "../../state/problem.js";
 import { keepsComputed, keepsConversations } from "../../state/settings.js";
 import { deleteEverything, storedSizes, type StoredSizes } from "../../state/stored.js";
 import { settingWords } from "../../words/settings.js";
-import { saveFile } from "../save.js";
 import { FileButton, Switch } from "./controls.js";
 
 export function Data() {
   const texts = settingWords.data;
   const [told, setTold] = useState("");
   const save = async () => {
-    const { text, saved } = await saveConversations();
-    saveFile(`ocelli-conversations-${new Date().toISOString().slice(0, 10)}.json`, text);
-    setTold(texts.exported(saved));
+    setTold(texts.exported(await saveConversations()));
   };
-  const take = async (text: string) => {
-    const taken = await takeConversations(text);
+  const take = async (file: File) => {
+    const taken = await takeConversations(file);
     if (taken.kind === "taken") setTold(texts.imported(taken.added, taken.known, taken.faulty, taken.first));
     else setTold(taken.kind === "newer" ? texts.newer : texts.notReadable);
   };
@@ -41,8 +38,8 @@ export function Data() {
         <FileButton
           id="load-conversations"
           label={texts.import}
-          accept=".json,application/json"
-          onText={(text) => void take(text).catch(showProblem)}
+          accept=".json,application/json,.zip,application/zip"
+          onFile={(file) => void take(file).catch(showProblem)}
         />
       </div>
       <p role="status" id="data-told">

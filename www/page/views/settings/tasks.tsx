@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { openDialog } from "../../state/dialog.js";
 import { focusOn } from "../../state/focus.js";
+import { saveFile } from "../../state/save.js";
 import { ownTasks } from "../../state/settings.js";
 import { takeTasks, tasksJson } from "../../state/task-files.js";
 import { copyTask, dropTask, keepTask, moveTask, tasks, type Task } from "../../state/tasks.js";
@@ -9,7 +10,6 @@ import { offerUndo } from "../../state/undo.js";
 import type { OwnTask } from "../../store/schema.js";
 import { words } from "../../words/index.js";
 import { settingWords } from "../../words/settings.js";
-import { saveFile } from "../save.js";
 import { FileButton } from "./controls.js";
 
 export function Tasks() {
@@ -39,7 +39,7 @@ export function Tasks() {
         <button type="button" id="save-tasks" disabled={own.length === 0} onClick={() => saveFile("ocelli-tasks.json", tasksJson(own))}>
           {texts.save}
         </button>
-        <FileButton id="load-tasks" label={texts.load} accept=".json,application/json" onText={take} />
+        <FileButton id="load-tasks" label={texts.load} accept=".json,application/json" onFile={(file) => void file.text().then(take)} />
       </div>
       <p role="status">{told}</p>
       <h3 id="page-tasks-heading">{texts.builtIn}</h3>

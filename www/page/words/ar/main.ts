@@ -38,7 +38,8 @@ export const main = {
     unnamed: "معالج الرسوميات لديك",
     processor: (threads: number | undefined) =>
       `معالج هذا الحاسوب${threads === undefined ? "" : ` (${counted(threads, { one: "خيط واحد", two: "خيطان", few: "خيوط", other: "خيطًا" })})`}`,
-    because: (device: string, reason: string) => `${device} (${reason})`,
+    // The reason is English; its signs belong to it.
+    because: (device: string, reason: string) => `${device} (\u2068${reason}\u2069)`,
     running: (device: string) => `يعمل على ${device}.`,
   },
 
