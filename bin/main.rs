@@ -12,6 +12,7 @@ use ocelli::Error;
 
 mod batch;
 mod commands;
+mod fetch;
 mod lanes;
 mod mcp;
 mod page;

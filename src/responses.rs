@@ -103,7 +103,7 @@ fn position(stored: &VecDeque<Stored>, owner: &str, id: &str) -> Option<usize> {
 /// Counts the stored items that a request names: a short request may name large items, and one of them again and again.
 #[derive(Debug, Default)]
 pub(crate) struct Named {
-    bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 impl Named {

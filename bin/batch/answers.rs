@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use ocelli::engine::snapshots::open_private;
@@ -17,6 +17,10 @@ use crate::shared::io;
 
 /// Beginning of an answer's line.
 const START: &[u8] = br#"{"id":"batch_req_"#;
+
+/// Reason of an error if there is no room for an answer.
+pub(crate) const FULL: &str =
+    "there is no room for more answers: delete files, and send the requests again that are not answered";
 
 /// Outcome of a line of the input.
 #[derive(Debug, Serialize, Deserialize)]
@@ -158,17 +162,44 @@ impl Answers {
         self.spent
     }
 
-    /// Writes an answer and syncs it to disk.
+    /// Returns true if an invalid line is reported.
+    pub(crate) fn has_line(&self, line: usize) -> bool {
+        self.lines.contains(&line)
+    }
+
+    /// Writes an answer and syncs it to disk. After an error nothing of it remains.
     ///
     /// # Errors
-    /// `io`.
+    /// `io`, with the reason [`FULL`] if the disk is full.
     pub(crate) fn add(&mut self, answered: &Answered) -> Result<()> {
-        let line_break = if std::mem::take(&mut self.is_open) { "\n" } else { "" };
+        let line_break = if self.is_open { "\n" } else { "" };
         let line = format!("{line_break}{}\n", io::json(answered)?);
+        let before = self.file.stream_position().map_err(|error| Error::io(&self.name, &error))?;
         let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
-        written.map_err(|error| Error::io(&self.name, &error))?;
+        written.map_err(|error| {
+            // Another answer may follow if there is room again. If this fails too, the next start cuts the partial line off.
+            let cut = self.file.set_len(before).and_then(|()| self.file.seek(SeekFrom::Start(before)));
+            drop(cut);
+            match error.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                    Error::Io { path: self.name.clone(), reason: FULL.into() }
+                }
+                _ => Error::io(&self.name, &error),
+            }
+        })?;
+        self.is_open = false;
         self.ids.extend(answered.custom_id.clone());
         self.lines.extend(answered.error.as_ref().map(|error| error.line));
         Ok(())
+    }
+}
+
+impl Answered {
+    /// Bytes of its line.
+    ///
+    /// # Errors
+    /// `internal`.
+    pub(crate) fn bytes(&self) -> Result<u64> {
+        Ok(io::json(self)?.len() as u64 + 1)
     }
 }

@@ -37,12 +37,11 @@ mod retries;
 mod tally;
 
 use answers::Response;
-pub(crate) use answers::{Answered, Answers};
+pub(crate) use answers::{Answered, Answers, FULL};
 pub(crate) use attempts::Attempts;
 use endpoint::Endpoints;
 use remote::RemoteJob;
-use requests::LineError;
-pub(crate) use requests::{BatchRequest, Requests, survey};
+pub(crate) use requests::{BatchRequest, LineError, Requests, survey};
 pub(crate) use retries::Retries;
 use tally::Tally;
 
@@ -346,7 +345,7 @@ impl BatchRequest {
     /// # Errors
     /// The errors of the service and of documents, and `invalid-request` for a stream.
     pub(crate) fn open(&self, service: &Service, uploads: Uploads<'_>, stamp: Stamp) -> Result<Opened> {
-        let opened = documents::expanded(&self.body, uploads)
+        let opened = documents::expanded(&self.body, uploads, &RequestControl::new())
             .and_then(|expanded| service.open(("POST", &self.url), expanded.as_ref().unwrap_or(&self.body), stamp));
         match opened? {
             Opened::Work(work) if work.stream => Err(Error::request("stream", "a batch has no streams")),
@@ -377,7 +376,7 @@ impl Answered {
     }
 
     /// Reports a line that is not a request.
-    fn wrong(error: LineError) -> Self {
+    pub(crate) fn wrong(error: LineError) -> Self {
         Self { id: format!("batch_req_{}", api::random_name()), custom_id: None, response: None, error: Some(error) }
     }
 

@@ -14,16 +14,16 @@ use serde_json::{Value, json};
 
 use super::doctags::{self, Form};
 use super::find;
+use super::pages::PageRange;
 use crate::batch::{self, Job};
+use crate::fetch;
 use crate::pull;
 use crate::shared::api::NameArgs;
 use crate::shared::args::SamplingArgs;
 use crate::shared::ask::{self, Asking, PictureFolder};
-use crate::shared::fetch;
 use crate::shared::io;
 use crate::shared::models::PackagePath;
 use crate::shared::open;
-use crate::shared::pages::PageRange;
 use crate::shared::pdf;
 use crate::shared::pictures::{self, Skipped};
 use crate::shared::report;

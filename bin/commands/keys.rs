@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand};
 use ocelli::{Error, Result};
+use serde_json::json;
 
 use crate::shared::io;
 use crate::shared::keys::{Day, KeyBudget, KeyEntry, KeyHash};
@@ -40,6 +41,9 @@ struct NewArgs {
     /// Let the key read the files, batches and usage of all keys, and the metrics.
     #[arg(long)]
     admin: bool,
+    /// Print a line of JSON with `key` and `entry` in place of the two lines.
+    #[arg(long)]
+    json: bool,
 }
 
 fn day(text: &str) -> std::result::Result<Day, &'static str> {
@@ -47,7 +51,7 @@ fn day(text: &str) -> std::result::Result<Day, &'static str> {
 }
 
 pub(crate) fn run(args: &KeysArgs) -> Result<()> {
-    let KeysCommand::New(NewArgs { name, tokens, seconds, expires, admin }) = &args.command;
+    let KeysCommand::New(NewArgs { name, tokens, seconds, expires, admin, json }) = &args.command;
     let mut bytes = [0; BYTES];
     getrandom::fill(&mut bytes).map_err(|error| Error::Internal { detail: format!("no random numbers: {error}") })?;
     // Client libraries and scanners for secrets know the prefix.
@@ -62,6 +66,10 @@ pub(crate) fn run(args: &KeysArgs) -> Result<()> {
     if let Some(reason) = entry.fault() {
         return Err(Error::request("name", reason));
     }
-    io::inform("the key is shown only now; the second line is its entry for the list in the file of --keys");
+    let place = if *json { "`entry`" } else { "the second line" };
+    io::inform(&format!("the key is shown only now; {place} is its entry for the list in the file of --keys"));
+    if *json {
+        return io::print(&json!({"key": key, "entry": entry}).to_string());
+    }
     io::print_text(&format!("{key}\n{}\n", io::json(&entry)?))
 }

@@ -10,6 +10,7 @@ pub(crate) mod inspect;
 pub(crate) mod keys;
 pub(crate) mod models;
 pub(crate) mod pack;
+mod pages;
 pub(crate) mod score;
 pub(crate) mod search;
 pub(crate) mod synth;

@@ -8,6 +8,7 @@ use ocelli::package::durable::{folder_of, sync_folder};
 use ocelli::package::manifest::{MANIFEST_FILE, Manifest};
 use ocelli::{Error, Result};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::shared::io as console;
 use crate::shared::models;
@@ -26,6 +27,9 @@ pub(crate) struct RemoveArgs {
     /// Names, as `ocelli list` prints them.
     #[arg(required = true)]
     names: Vec<String>,
+    /// Print a line of JSON for each model.
+    #[arg(long)]
+    json: bool,
 }
 
 /// A model in the cache folder.
@@ -82,17 +86,18 @@ pub(crate) fn remove(args: &RemoveArgs) -> Result<()> {
         }
         // It says nothing about a package that is not there.
         models::record(name).into_iter().for_each(|record| drop(fs::remove_file(record)));
-        for folder in existing {
+        for folder in &existing {
             // Without its manifest it is no model, even if the rest remains.
             let forget = match fs::remove_file(folder.join(MANIFEST_FILE)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                removed => removed.and_then(|()| sync_folder(&folder)),
+                removed => removed.and_then(|()| sync_folder(folder)),
             };
             let removed =
-                forget.and_then(|()| fs::remove_dir_all(&folder)).and_then(|()| sync_folder(folder_of(&folder)));
+                forget.and_then(|()| fs::remove_dir_all(folder)).and_then(|()| sync_folder(folder_of(folder)));
             removed.map_err(|error| Error::io(folder.display(), &error))?;
         }
-        console::print(&format!("{name} is removed"))?;
+        let told = format!("{name} is removed");
+        console::print(&if args.json { json!({"name": name, "removed": existing}).to_string() } else { told })?;
     }
     Ok(())
 }

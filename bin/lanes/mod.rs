@@ -8,12 +8,18 @@ use ocelli::engine::RequestControl;
 use ocelli::{Error, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::fetch;
 use crate::shared::{documents, pdf};
 
 /// Bytes of a body or of pictures that are not counted: connections and queue bound their number.
 pub(crate) const SMALL: usize = 256 << 10;
 /// Unit in which memory is counted.
 const UNIT: usize = 1 << 10;
+
+/// Requests whose documents are rendered in turns.
+const MOST_DOCUMENTS: usize = 4;
+/// Requests whose pictures are downloaded at the same time.
+const MOST_ADDRESSES: usize = 8;
 
 /// Kinds of work whose places are apart, so that work which takes long holds up only its own kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,13 +30,17 @@ pub(crate) enum Lane {
     Large,
     Pictures,
     Formats,
-    /// All of a request with documents, whose pages take memory that is not counted: it never waits between two places. Pages that are
-    /// named by a path are read here too.
+    /// Pictures at addresses.
+    Addresses,
+    /// All of a request with documents: its pages are rendered in turns with those of the others. Pages that are named by a path are read
+    /// here too.
     Documents,
+    /// Preparation of a request that has a place for documents, after its pages are rendered. They take memory that is not counted.
+    Pages,
 }
 
 /// Number of lanes.
-pub(crate) const LANES: usize = 5;
+pub(crate) const LANES: usize = 7;
 
 impl Lane {
     /// The lane of a body that has not been read.
@@ -52,6 +62,7 @@ impl Lane {
     pub(crate) fn of_parts(pictures: &[&str], has_format: bool, body: Self) -> Self {
         match (has_format, pictures.is_empty()) {
             _ if body == Self::Documents || pictures.iter().any(|name| pdf::is_page(name)) => Self::Documents,
+            _ if pictures.iter().any(|name| fetch::is_address(name)) => Self::Addresses,
             (true, _) => Self::Formats,
             (false, false) => Self::Pictures,
             (false, true) => body,
@@ -63,8 +74,11 @@ impl Lane {
         let most = cores.saturating_sub(1).max(1);
         match lane {
             _ if lane == Self::Text as usize => cores,
-            // The memory of pages is bounded by a place and the limits of a request.
-            _ if lane == Self::Documents as usize => 1,
+            // The memory of pages is bounded by these places and the limits of a request.
+            _ if lane == Self::Pages as usize => 1,
+            _ if lane == Self::Documents as usize => MOST_DOCUMENTS,
+            // They wait for other hosts most of the time.
+            _ if lane == Self::Addresses as usize => MOST_ADDRESSES,
             _ => most,
         }
     }

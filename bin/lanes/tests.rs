@@ -31,7 +31,7 @@ fn a_panic_while_a_request_is_prepared_is_the_failure_of_this_request_alone() {
 fn work_of_a_lane_takes_as_many_cores_as_it_has_places() {
     for cores in [1, 2, 8] {
         let places = |lane: Lane| Lane::places(lane as usize, cores);
-        assert_eq!((places(Lane::Text), places(Lane::Documents)), (cores, 1));
+        assert_eq!((places(Lane::Text), places(Lane::Documents), places(Lane::Pages)), (cores, 4, 1));
         let slow = [Lane::Large, Lane::Pictures, Lane::Formats].map(places);
         assert_eq!(slow, [if cores == 1 { 1 } else { cores - 1 }; 3]);
     }

@@ -1,14 +1,17 @@
-//! Pictures that requests name: `data:` URLs, uploaded files, and files of a folder that the server was started with.
+//! Pictures that requests name: `data:` URLs, uploaded files, and files of a folder and pictures of hosts that the server was started with.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use ocelli::api::{PictureUrl, Work};
 use ocelli::engine::Picture;
 use ocelli::{Error, Result};
 
+use crate::fetch::hosts::{Host, TIME, get};
+use crate::fetch::is_address;
 use crate::shared::api;
 use crate::shared::ask::{MOST_BYTES, PictureFolder, file_bytes, picture_at};
 use crate::shared::callers::Caller;
@@ -20,6 +23,8 @@ pub(super) struct Album {
     pub(super) store: Arc<Store>,
     /// The folder that clients may name files of.
     pub(super) folder: Option<PathBuf>,
+    /// Hosts whose pictures clients may name.
+    pub(super) hosts: Vec<Host>,
 }
 
 impl Album {
@@ -28,10 +33,16 @@ impl Album {
     /// # Errors
     /// [`Error::InvalidRequest`] that names the field.
     pub(super) fn pictures(&self, work: &Work, caller: &Caller) -> Result<Vec<Picture>> {
-        let mut room = MOST_BYTES;
+        let (mut room, end) = (MOST_BYTES, Instant::now() + TIME);
         let read = |picture: &PictureUrl| match (picture.file_id(), &self.folder) {
             (Some(id), _) => self.uploaded(picture, (id, caller), &mut room),
             (None, Some(folder)) if is_file(&picture.url) => in_folder(picture, folder, &mut room),
+            _ if !self.hosts.is_empty() && is_address(&picture.url) => {
+                let refuse = |reason: String| Error::request(&picture.field, reason);
+                let bytes = get(&picture.url, &self.hosts, room, end).map_err(refuse)?;
+                take(&mut room, bytes.len() as u64, picture)?;
+                Ok(Picture::encoded(bytes).at(picture.detail))
+            }
             _ => api::sent_picture(picture),
         };
         work.pictures.iter().map(read).collect()

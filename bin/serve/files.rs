@@ -16,16 +16,18 @@ use ocelli::engine::snapshots::private_file;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::batches::Batches;
+use super::batches::{Batches, missing};
 use super::http::{Answer, failure, plain};
 use super::intake::Intake;
 use crate::shared::api;
 use crate::shared::callers::Caller;
 use crate::shared::form::{self, Form, MOST_BYTES, MOST_FIELD, Receiver};
-use crate::store::{FileObject, Store, page};
+use crate::store::{FileObject, LIFETIMES, Store};
 
 /// Bytes of a file that are read at a time.
 const PIECE: usize = 64 << 10;
+/// Time between two looks for files and batches that have expired.
+const EXPIRE_EVERY: Duration = Duration::from_secs(60);
 /// Time limit of an upload.
 const FILE_TIME: Duration = Duration::from_secs(30 * 60);
 /// Uses of uploaded files: requests of batches, and pictures.
@@ -33,8 +35,6 @@ const PURPOSES: [&str; 3] = ["batch", "vision", "user_data"];
 /// Default number of objects of a page.
 const FILES_PAGE: usize = 10_000;
 const BATCHES_PAGE: usize = 20;
-/// Seconds after which a file may expire: from an hour to 30 days.
-const LIFETIMES: std::ops::RangeInclusive<u64> = 3600..=30 * 24 * 3600;
 
 /// The parts of a path below `/v1/`, if files or batches are there.
 pub(super) fn path(path: &str) -> Option<Vec<String>> {
@@ -65,6 +65,16 @@ pub(super) async fn answer(
     blocking(move || object((&batches, &caller), &path, &head, &text)).await.map(|json| plain(&Reply::ok(json)))
 }
 
+/// Removes what has expired from time to time.
+pub(super) async fn expire(store: Arc<Store>) {
+    loop {
+        tokio::time::sleep(EXPIRE_EVERY).await;
+        let store = store.clone();
+        // A panic is written to the log.
+        let _ = tokio::task::spawn_blocking(move || store.remove_expired()).await;
+    }
+}
+
 /// Runs work that may block.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Reply> + Send + 'static) -> Result<T, Reply> {
     let failed = |panic| failure(&Error::Internal { detail: format!("a file: {panic}") });
@@ -76,18 +86,21 @@ fn object((batches, caller): (&Batches, &Caller), path: &[String], head: &Parts,
     let store = &*batches.store;
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
     Ok(match (&head.method, &parts[..]) {
-        (&Method::GET, ["files"]) => page(store.all::<FileObject>(), caller, (head.uri.query(), FILES_PAGE))?,
+        (&Method::GET, ["files"]) => store.page::<FileObject>(caller, (head.uri.query(), FILES_PAGE))?.json(&|_| None),
         (&Method::GET, ["files", id]) => json!(file(store, caller, id)?).to_string(),
         (&Method::DELETE, ["files", id]) => {
-            store.remove(&file(store, caller, id)?.id);
+            let file = file(store, caller, id)?;
+            if batches.writes(&file.id) {
+                let reason = "a batch writes it: cancel the batch first";
+                return Err(Reply::from(&Error::request("file_id", reason)));
+            }
+            store.remove(&file.id);
             json!({"id": id, "object": "file", "deleted": true}).to_string()
         }
         (&Method::POST, ["batches"]) => batches.create(body, caller)?,
-        (&Method::GET, ["batches"]) => page(batches.all(), caller, (head.uri.query(), BATCHES_PAGE))?,
-        (&Method::GET, ["batches", id]) => {
-            let missing = || Reply::error("no-such-object", &format!("there is no batch {id:?}"), None);
-            json!(batches.get(id, caller).ok_or_else(missing)?).to_string()
-        }
+        (&Method::GET, ["batches"]) => batches.page(caller, (head.uri.query(), BATCHES_PAGE))?,
+        (&Method::DELETE, ["batches", id]) => batches.delete(id, caller)?,
+        (&Method::GET, ["batches", id]) => json!(batches.get(id, caller).ok_or_else(|| missing(id))?).to_string(),
         (&Method::POST, ["batches", id, "cancel"]) => batches.cancel(id, caller)?,
         (method, _) => {
             return Err(Reply::error("unknown-url", &format!("nothing is at {method} /v1/{}", path.join("/")), None));
@@ -135,6 +148,7 @@ struct Upload {
     owner: String,
     file: Option<FileObject>,
     to: Option<tokio::fs::File>,
+    is_stored: bool,
 }
 
 impl Receiver for Upload {
@@ -146,7 +160,7 @@ impl Receiver for Upload {
 
     async fn add(&mut self, piece: Bytes) -> io::Result<()> {
         let (Some(file), Some(to)) = (&mut self.file, &mut self.to) else { return Ok(()) };
-        if !self.store.take_room(piece.len() as u64) {
+        if !self.store.take_room((&file.id, &file.owner), piece.len() as u64) {
             return Err(io::ErrorKind::StorageFull.into());
         }
         file.bytes += piece.len() as u64;
@@ -161,12 +175,21 @@ impl Receiver for Upload {
     }
 }
 
+impl Upload {
+    /// Writes the object of the file.
+    fn finish(&mut self, file: &FileObject) -> ocelli::Result<()> {
+        self.store.put(file)?;
+        self.is_stored = true;
+        Ok(())
+    }
+}
+
 impl Drop for Upload {
     fn drop(&mut self) {
-        let Some(file) = &self.file else { return self.store.return_place() };
-        if self.store.get::<FileObject>(&file.id).is_none() {
-            self.store.discard(&file.id, file.bytes);
-            self.store.return_place();
+        let Some(file) = &self.file else { return self.store.return_place(&self.owner) };
+        if !self.is_stored {
+            self.store.remove(&file.id);
+            self.store.return_place(&self.owner);
         }
     }
 }
@@ -176,12 +199,12 @@ async fn take(store: &Arc<Store>, caller: &Caller, head: &Parts, body: Incoming)
     let kind = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let refuse = |field: &str, reason: String| Reply::from(&Error::request(field, reason));
     let boundary = multer::parse_boundary(kind).map_err(|error| refuse("body", error.to_string()))?;
-    let (store, owner) = (store.clone(), caller.owner().into());
+    let (store, owner) = (store.clone(), caller.owner().to_owned());
     let begin = move || {
         store.remove_expired();
-        store.take_place()?;
+        store.take_place(&owner)?;
         // It returns its place, even if the client leaves meanwhile.
-        Ok(Upload { store, owner, file: None, to: None })
+        Ok(Upload { store, owner, file: None, to: None, is_stored: false })
     };
     let mut upload = blocking(begin).await?;
     let outcome = form::read(BodyDataStream::new(body), boundary, &mut upload).await;
@@ -203,8 +226,8 @@ async fn take(store: &Arc<Store>, caller: &Caller, head: &Parts, body: Incoming)
     });
     let file = outcome.and_then(|form| finished(form, upload.file.clone()));
     let stored = blocking(move || {
-        let (file, store) = (file?, &upload.store);
-        store.put(&file).map_err(|error| failure(&error))?;
+        let file = file?;
+        upload.finish(&file).map_err(|error| failure(&error))?;
         Ok(json!(file).to_string())
     });
     stored.await

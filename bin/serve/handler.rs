@@ -1,5 +1,6 @@
 //! One request and its response.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -15,7 +16,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use ocelli::Error;
 use ocelli::api::{Asker, Opened, Priority, Reply, Service, Stamp, Work};
-use ocelli::engine::{Engine, RequestControl, Scope};
+use ocelli::engine::{Engine, Picture, RequestControl, Scope};
 use ocelli::gpu::Ledger;
 use ocelli::usage::BatchBudget;
 use serde_json::json;
@@ -205,6 +206,7 @@ impl Server {
         let mut prepared = match self.prepared((head, caller), text, stamp, control).await {
             Ok(Ready::Answer(body)) => return Ok(plain(&Reply::ok(body))),
             Ok(Ready::Request(prepared)) => prepared,
+            Ok(Ready::Refused(reply)) => return Err(reply),
             Err(error) => return Ok(failed(&error, &path)),
         };
         let (is_stream, is_counted) = (prepared.work.stream, prepared.bill.is_some());
@@ -248,14 +250,26 @@ impl Server {
         let (server, sender, lane) = (self.clone(), caller.clone(), Lane::of_body(&body.text));
         let reading =
             intake.places(lane).elsewhere(move || match server.open((&head, &sender), body, stamp, control)? {
-                Continue(billed) if Lane::of(&billed.work, lane) == lane => server.prepare(*billed, &sender).map(Break),
+                Continue(billed) if lane == Lane::Documents => {
+                    let Ok(Loaded { intake, .. }) = server.loaded() else { return Err(Error::Aborted) };
+                    let pictures = server.album.pictures(&billed.work, &sender)?;
+                    intake.places(Lane::Pages).here(|| server.prepare(*billed, pictures)).map(Break)
+                }
+                Continue(billed) if Lane::of(&billed.work, lane) == lane => {
+                    let pictures = server.album.pictures(&billed.work, &sender)?;
+                    server.prepare(*billed, pictures).map(Break)
+                }
                 opened => Ok(opened),
             });
         match reading.await? {
             Break(ready) => Ok(ready),
             Continue(billed) => {
                 let (server, lane) = (self.clone(), Lane::of(&billed.work, lane));
-                intake.places(lane).elsewhere(move || server.prepare(*billed, &caller)).await
+                let work = move || {
+                    let pictures = server.album.pictures(&billed.work, &caller)?;
+                    server.prepare(*billed, pictures)
+                };
+                intake.places(lane).elsewhere(work).await
             }
         }
     }
@@ -268,27 +282,30 @@ impl Server {
         stamp: Stamp,
         control: RequestControl,
     ) -> ocelli::Result<ControlFlow<Ready, Box<Billed>>> {
-        let Ok(Loaded { service, .. }) = self.loaded() else { return Err(Error::Aborted) };
+        let Ok(Loaded { service, intake, .. }) = self.loaded() else { return Err(Error::Aborted) };
         let (id, Text { text, memory }) = (stamp.id.clone(), body);
-        let expanded = documents::expanded(&text, &|id| self.album.document(id, caller))?;
+        let expanded = documents::expanded(&text, &|id| self.album.document(id, caller), &control)?;
         let text = expanded.unwrap_or(text);
         match service.open((head.method.as_str(), head.uri.path()), &text, stamp)? {
             Opened::Ready(body) => Ok(Break(Ready::Answer(body))),
             Opened::Work(mut work) => {
+                let Some(stored) = intake.stored(&work) else { return Ok(Break(Ready::Refused(busy()))) };
                 self.own(&mut work, caller);
                 let bill = self.bill(&work.asker, caller, None)?;
-                Ok(Continue(Box::new(Billed { id, work, bill, control, memory })))
+                Ok(Continue(Box::new(Billed { id, work, bill, control, memory, stored })))
             }
         }
     }
 
     /// Prepares a request for the engine. Takes long for pictures and formats.
-    fn prepare(&self, billed: Billed, caller: &Caller) -> ocelli::Result<Ready> {
+    fn prepare(&self, billed: Billed, pictures: Vec<Picture>) -> ocelli::Result<Ready> {
         let Ok(Loaded { intake, .. }) = self.loaded() else { return Err(Error::Aborted) };
         // The work has the pictures of the body.
-        let Billed { id, work, bill, control, memory: _memory } = billed;
-        let pictures = |work: &Work| self.album.pictures(work, caller);
-        intake.prepare((id, work), &pictures, bill, control).map(|prepared| Ready::Request(Box::new(prepared)))
+        let Billed { id, work, bill, control, memory: _memory, stored } = billed;
+        let pictures = Cell::new(pictures);
+        intake
+            .prepare((id, work), &|_| Ok(pictures.take()), (bill, stored), control)
+            .map(|prepared| Ready::Request(Box::new(prepared)))
     }
 }
 
@@ -297,6 +314,8 @@ pub(super) enum Ready {
     /// The answer, for which no engine is needed.
     Answer(String),
     Request(Box<Prepared>),
+    /// The reply, because there is no memory for its stored items.
+    Refused(Reply),
 }
 
 /// Work for the engine that has not been prepared.
@@ -308,6 +327,8 @@ struct Billed {
     control: RequestControl,
     /// Part of the memory of all requests for the pictures in the body.
     memory: Memory,
+    /// The same for the stored items that it refers to, until it begins.
+    stored: Memory,
 }
 
 /// An error reply; a budget error includes the time until the budget resets.

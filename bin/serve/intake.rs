@@ -47,7 +47,7 @@ pub(super) struct Prepared {
     pub(super) control: RequestControl,
     /// Counts what it takes, where that is counted.
     pub(super) bill: Option<Bill>,
-    /// Its pictures' part of the memory of all requests, until it begins.
+    /// Part of the memory of all requests for its pictures and stored items, until it begins.
     pub(super) memory: Memory,
 }
 
@@ -105,7 +105,7 @@ impl Intake {
         &self,
         (id, mut work): (String, Box<Work>),
         pictures: &dyn Fn(&Work) -> Result<Vec<Picture>>,
-        bill: Option<Bill>,
+        (bill, memory): (Option<Bill>, Memory),
         control: RequestControl,
     ) -> Result<Prepared> {
         let prompts = work.encode(&self.encoder, &pictures(&work)?, &control)?;
@@ -113,7 +113,14 @@ impl Intake {
         // They may be as large as the body, whose memory is given back.
         work.pictures.iter_mut().for_each(|picture| picture.url = String::new());
         let grammar = self.formats.grammar(&work)?;
-        Ok(Prepared { id, work, prompts, grammar, control, bill, memory: None })
+        Ok(Prepared { id, work, prompts, grammar, control, bill, memory })
+    }
+
+    /// Memory for the stored items that a request refers to, whose text is copied; `None` if there is no more.
+    pub(super) fn stored(&self, work: &Work) -> Option<Memory> {
+        let mut memory = None;
+        let is_there = work.stored_bytes <= SMALL || self.room.grow(&mut memory, work.stored_bytes).is_ok();
+        is_there.then_some(memory)
     }
 
     /// Reserves memory for the pictures of a request, until it begins. Fails if there is no more.

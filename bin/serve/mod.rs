@@ -11,6 +11,7 @@ use ocelli::api::Service;
 use ocelli::engine::Engine;
 use ocelli::{Error, Result};
 
+use crate::fetch::hosts::Host;
 use crate::mcp::Roots;
 use crate::page::{self, Page};
 use crate::shared::access::Access;
@@ -74,16 +75,20 @@ pub(crate) struct ServeArgs {
     /// Folder of files, batches and their answers; a restarted server continues them [default: a temporary folder].
     #[arg(long, value_name = "FOLDER", env = "OCELLI_FILES")]
     files: Option<PathBuf>,
-    /// Limit of the size of all files together, such as 2GiB.
+    /// Limit of the size of all files together, such as 2GiB. A key of --keys may use a quarter of it.
     #[arg(long, value_name = "SIZE", env = "OCELLI_FILES_BYTES", value_parser = units::bytes, default_value = "10GiB")]
     files_bytes: u64,
-    /// Limit of the number of files and batches.
+    /// Limit of the number of files and batches. A key of --keys may use a quarter of it.
     #[arg(long, value_name = "NUMBER", env = "OCELLI_FILES_COUNT", default_value_t = 10_000)]
     files_count: u64,
     /// Folder of pictures that requests may name, by `file:` URLs or paths relative to it. Every client can then have all pictures in it
     /// described.
     #[arg(long, value_name = "FOLDER", env = "OCELLI_MEDIA_PATH")]
     media_path: Option<PathBuf>,
+    /// Host whose pictures requests may name by https addresses, with a port if it is not 443; may be repeated. Redirections to other hosts
+    /// and private addresses are refused, unless the host is such an address.
+    #[arg(long = "fetch-pictures", value_name = "HOST", env = "OCELLI_FETCH_PICTURES", value_delimiter = ',')]
+    fetch_pictures: Vec<Host>,
     /// Answer requests for embeddings though the model was not trained for them: the hidden state of the last token.
     #[arg(long, env = "OCELLI_EMBEDDINGS")]
     embeddings: bool,
@@ -178,7 +183,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let (batches, waiting) = Batches::new(Store::open(args.files.as_deref(), limits)?);
     let (_temporary, batches) = (Temporary(batches.store.clone()), Arc::new(batches));
     let (loaded, shares_cache) = (OnceLock::new(), args.share_cache);
-    let album = Album { store: batches.store.clone(), folder: args.media_path.clone() };
+    let album =
+        Album { store: batches.store.clone(), folder: args.media_path.clone(), hosts: args.fetch_pictures.clone() };
     let (usage, batches_of) = (accounts.clone(), batches.clone());
     let server = Server {
         access,
@@ -200,6 +206,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     runtime.spawn(connections::serve(listener, signals, server.clone()));
     let watching = server.clone();
     runtime.spawn(async move { watching.access.keys.watch().await });
+    let expiring = batches.store.clone();
+    runtime.spawn(async move { files::expire(expiring).await });
     let open = |alive: &dyn Fn()| -> Result<Engine> {
         let mut engine = pollster::block_on(open::watched(&args.package, args.context, &args.memory, alive))?;
         alive();

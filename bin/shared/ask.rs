@@ -11,9 +11,9 @@ use ocelli::{Error, Result};
 use percent_encoding::percent_decode_str;
 
 use super::args::SamplingArgs;
-use super::fetch;
 use super::io::{inform, print, print_text, read, read_standard, remark};
 use super::pdf;
+use crate::fetch;
 
 /// Most bytes of a picture that a request names, and of all of them that a request to a server names.
 pub(crate) const MOST_BYTES: u64 = 64 << 20;

@@ -20,15 +20,8 @@ pub(crate) fn check_room(path: &Path, bytes: u64) -> Result<()> {
     }
 }
 
-#[cfg(unix)]
 fn free(path: &Path) -> Option<u64> {
-    let about = rustix::fs::statvfs(path.parent()?).ok()?;
-    about.f_bavail.checked_mul(about.f_frsize)
-}
-
-#[cfg(not(unix))]
-fn free(_: &Path) -> Option<u64> {
-    None
+    fs4::available_space(path.parent()?).ok()
 }
 
 /// Returns true if both paths lead to the same existing file, also by a link.

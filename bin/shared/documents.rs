@@ -2,10 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use ocelli::engine::RequestControl;
 use ocelli::{Error, Result};
 use serde_json::{Value, json};
 
-use super::pdf;
+use super::pdf::{self, Allowance};
 
 /// Most pages of all documents of a request.
 const MOST_PAGES: usize = 32;
@@ -28,14 +29,14 @@ pub(crate) fn may_be_in(body: &str) -> bool {
 /// The request with the pages of its documents as pictures; `None` if it has no documents.
 ///
 /// # Errors
-/// `invalid-request` with the field of a document that cannot be read, or that exceeds the number of pages.
-pub(crate) fn expanded(body: &str, uploads: Uploads<'_>) -> Result<Option<String>> {
+/// `invalid-request` with the field of a document that cannot be read, or that exceeds the number of pages; `aborted`.
+pub(crate) fn expanded(body: &str, uploads: Uploads<'_>, control: &RequestControl) -> Result<Option<String>> {
     if !may_be_in(body) {
         return Ok(None);
     }
     // The reader of requests reports what is malformed.
     let Ok(mut request) = serde_json::from_str::<Value>(body) else { return Ok(None) };
-    let mut pages = Expansion { uploads, pages: 0, documents: 0 };
+    let mut pages = Expansion { uploads, allowance: Allowance::new(control), pages: 0, documents: 0 };
     for field in ["messages", "input"] {
         request.get_mut(field).map_or(Ok(()), |value| pages.expand(value, field))?;
     }
@@ -44,6 +45,7 @@ pub(crate) fn expanded(body: &str, uploads: Uploads<'_>) -> Result<Option<String
 
 struct Expansion<'a> {
     uploads: Uploads<'a>,
+    allowance: Allowance,
     /// Pages and documents so far.
     pages: usize,
     documents: usize,
@@ -88,7 +90,11 @@ impl Expansion<'_> {
         let refuse = |reason: String| Error::request(field, reason);
         let document = document.ok_or_else(|| refuse("is not base64".into()))?;
         let most = MOST_PAGES - self.pages;
-        let pages = pdf::all(&document, most).map_err(|error| refuse(error.to_string()))?;
+        let pages = pdf::all(&document, most, &mut self.allowance).map_err(|error| match error {
+            Error::Aborted => error,
+            Error::InvalidImage { reason } => refuse(reason),
+            error => refuse(error.to_string()),
+        })?;
         if pages.total > most {
             let total = self.pages + pages.total;
             return Err(refuse(format!(
@@ -151,13 +157,13 @@ mod tests {
             r#"{"messages": [{"content": [{"type": "file", "file": {"file_id": "file-1"}}]}]}"#,
             r#"{"tools": [{"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBERi0="}}]}"#,
         ] {
-            assert_eq!(expanded(body, &none), Ok(None), "{body}");
+            assert_eq!(expanded(body, &none, &RequestControl::new()), Ok(None), "{body}");
         }
     }
 
     #[test]
     fn documents_that_are_not_base64_are_refused_by_name() {
-        let refused = |body: &str| expanded(body, &none).map_err(|error| error.to_string());
+        let refused = |body: &str| expanded(body, &none, &RequestControl::new()).map_err(|error| error.to_string());
         let chat = r#"{"messages": [{"content": [{"type": "text"}, {"type": "file", "file": {"file_data": "data:application/pdf;base64,*"}}]}]}"#;
         assert_eq!(refused(chat), Err("messages[0].content[1]: is not base64".into()));
         let response =

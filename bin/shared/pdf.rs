@@ -1,36 +1,40 @@
 //! Pages of PDF documents as pictures. A process of its own renders them, with limits on memory and time, because a small document can take
-//! any amount of both.
+//! any amount of both. Documents take turns: if others wait, a process ends after a page, and a later one renders the next pages.
 
 use std::io::{Read, Write};
-use std::ops::Range;
-use std::process::{Child, Command, Stdio};
+use std::pin::pin;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use clap::Args;
-use hayro::hayro_interpret::InterpreterSettings;
-use hayro::hayro_syntax::{LoadPdfError, Pdf};
-use hayro::vello_cpu::color::palette::css::WHITE;
-use hayro::{PixmapSettings, RenderCache, RenderSettings, render};
+use ocelli::engine::RequestControl;
 use ocelli::{Error, Result};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::io;
+mod renderer;
+
+pub(crate) use renderer::{RenderArgs, run};
 
 /// Name of the hidden verb.
 pub(crate) const VERB: &str = "render-pdf";
-/// Pixels of the longer side of a page: small print of a page of paper is readable.
-const LONGEST: f32 = 2048.0;
-/// Time limit of a page. The first one includes reading the document.
+/// Time limit of a page. The first one of a process includes reading the document.
 const PAGE_TIME: Duration = Duration::from_secs(20);
-/// Most bytes of the pages together, as PNG.
-const MOST_BYTES: u64 = 256 << 20;
-/// Memory of a process.
-#[cfg(unix)]
-const MEMORY: u64 = 3 << 30;
+/// Time limit of the pages of a request together, without the time in which others have their turn.
+const TIME: Duration = Duration::from_secs(120);
+/// Time after which a document gives its place to others that wait.
+const TURN: Duration = Duration::from_secs(2);
+/// Least ratio of a turn to the time for reading the document, which each turn begins with.
+const TURN_RATIO: u32 = 4;
+/// Most bytes of the pages of a request together, as PNG.
+const MOST_BYTES: u64 = 64 << 20;
+/// Interval at which a process, a place and a client are looked at.
+const INTERVAL: Duration = Duration::from_millis(5);
 /// Places of processes, whoever asks for pages: the other bound of their memory.
 static PLACES: Semaphore = Semaphore::const_new(2);
+/// Number of documents that wait for a place.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 /// Pages of a document.
 pub(crate) struct Pages {
@@ -38,6 +42,25 @@ pub(crate) struct Pages {
     pub(crate) total: usize,
     /// PNG files of the requested pages that exist.
     pub(crate) pictures: Vec<Vec<u8>>,
+}
+
+/// Amounts that the pages of a request may still take.
+pub(crate) struct Allowance {
+    bytes: u64,
+    time: Duration,
+    control: RequestControl,
+}
+
+impl Allowance {
+    /// The amounts of a request without pages. `control` cancels their rendering.
+    pub(crate) fn new(control: &RequestControl) -> Self {
+        Self { bytes: MOST_BYTES, time: TIME, control: control.clone() }
+    }
+
+    /// The amounts of a single call that nobody cancels.
+    fn of_call() -> Self {
+        Self::new(&RequestControl::new())
+    }
 }
 
 /// Returns true for the beginning of a PDF document.
@@ -62,7 +85,7 @@ pub(crate) fn is_page(name: &str) -> bool {
 /// # Errors
 /// The errors of [`pages`].
 pub(crate) fn count(document: &[u8]) -> Result<usize> {
-    pages(document, &RenderArgs { first: 1, count: 0, whole: false }).map(|pages| pages.total)
+    pages(document, RenderArgs { first: 1, count: 0, whole: false }, &mut Allowance::of_call()).map(|pages| pages.total)
 }
 
 /// One page of a document, as PNG.
@@ -70,7 +93,8 @@ pub(crate) fn count(document: &[u8]) -> Result<usize> {
 /// # Errors
 /// The errors of [`pages`], and for a page that does not exist.
 pub(crate) fn page(document: &[u8], number: usize) -> Result<Vec<u8>> {
-    let Pages { total, mut pictures } = pages(document, &RenderArgs { first: number, count: 1, whole: false })?;
+    let wanted = RenderArgs { first: number, count: 1, whole: false };
+    let Pages { total, mut pictures } = pages(document, wanted, &mut Allowance::of_call())?;
     let missing = || Error::InvalidImage { reason: format!("the document has {total} pages, and no page {number}") };
     pictures.pop().ok_or_else(missing)
 }
@@ -79,16 +103,72 @@ pub(crate) fn page(document: &[u8], number: usize) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// The errors of [`pages`].
-pub(crate) fn all(document: &[u8], most: usize) -> Result<Pages> {
-    pages(document, &RenderArgs { first: 1, count: most, whole: true })
+pub(crate) fn all(document: &[u8], most: usize, allowance: &mut Allowance) -> Result<Pages> {
+    pages(document, RenderArgs { first: 1, count: most, whole: true }, allowance)
 }
 
 /// The wanted pages of a document.
 ///
 /// # Errors
-/// [`Error::InvalidImage`] for a document that is damaged, encrypted, or exceeds the limits.
-fn pages(document: &[u8], wanted: &RenderArgs) -> Result<Pages> {
-    let _place = pollster::block_on(PLACES.acquire());
+/// [`Error::InvalidImage`] for a document that is damaged, encrypted, or exceeds the limits; `aborted`.
+fn pages(document: &[u8], mut wanted: RenderArgs, allowance: &mut Allowance) -> Result<Pages> {
+    let mut pages = Pages { total: 0, pictures: Vec::new() };
+    loop {
+        let place = place(&allowance.control)?;
+        let began = Instant::now();
+        let Heard { total, pictures, .. } = render(document, &wanted, allowance)?;
+        drop(place);
+        allowance.time = allowance.time.saturating_sub(began.elapsed());
+        wanted.first += pictures.len();
+        wanted.count -= pictures.len();
+        pages.pictures.extend(pictures);
+        pages.total = total;
+        if expected(&wanted, total) == 0 {
+            return Ok(pages);
+        }
+    }
+}
+
+/// Number of pages that a process writes.
+fn expected(wanted: &RenderArgs, total: usize) -> usize {
+    let left = (total + 1).saturating_sub(wanted.first);
+    if wanted.whole && left > wanted.count { 0 } else { wanted.count.min(left) }
+}
+
+/// Waits for a place, in the order of arrival.
+///
+/// # Errors
+/// `aborted`.
+fn place(control: &RequestControl) -> Result<SemaphorePermit<'static>> {
+    struct Waiting;
+    impl Drop for Waiting {
+        fn drop(&mut self) {
+            WAITING.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+    WAITING.fetch_add(1, Ordering::SeqCst);
+    let _waiting = Waiting;
+    let mut place = pin!(PLACES.acquire());
+    loop {
+        control.check()?;
+        match place.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(place) => return place.map_err(|_| Error::Aborted),
+            Poll::Pending => thread::sleep(INTERVAL),
+        }
+    }
+}
+
+/// The pages that one process wrote.
+#[derive(Default)]
+struct Heard {
+    total: usize,
+    pictures: Vec<Vec<u8>>,
+    /// True if the next page has more bytes than are left.
+    is_too_large: bool,
+}
+
+/// Runs a process until the wanted pages are there, or until others have waited for a turn.
+fn render(document: &[u8], wanted: &RenderArgs, allowance: &mut Allowance) -> Result<Heard> {
     let failed = |error: std::io::Error| Error::io("the process that reads documents", &error);
     let program = std::env::current_exe().map_err(failed)?;
     let mut command = Command::new(program);
@@ -102,145 +182,139 @@ fn pages(document: &[u8], wanted: &RenderArgs) -> Result<Pages> {
     }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(failed)?;
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let arrived = AtomicUsize::new(0);
-    let (output, told, is_right) = thread::scope(|scope| {
-        // A process that ends early does not read everything.
-        scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(document)));
-        let output = scope.spawn(|| read(stdout, MOST_BYTES, &arrived));
-        let told = scope.spawn(move || read(stderr, 1 << 10, &AtomicUsize::new(0)));
-        let is_right = wait(&mut child, &arrived);
-        (output.join().unwrap_or_default(), told.join().unwrap_or_default(), is_right)
+    let (pipes, stderr) = (child.stdin.take().zip(child.stdout.take()), child.stderr.take());
+    let (arrived, most) = (AtomicUsize::new(0), allowance.bytes);
+    let (heard, told, ending) = thread::scope(|scope| {
+        let heard = scope.spawn(|| pipes.map(|pipes| converse(pipes, document, (wanted, most), &arrived)));
+        let told = scope.spawn(move || told(stderr));
+        let ending = wait(&mut child, &arrived, allowance);
+        (heard.join().ok().flatten().unwrap_or_default(), told.join().unwrap_or_default(), ending)
     });
-    let told = String::from_utf8_lossy(&told);
-    let reason = match told.trim() {
-        _ if output.len() as u64 == MOST_BYTES => "its pages take too many bytes",
-        "" => "the document takes too much memory or time",
-        told => told,
-    };
-    let invalid = || Error::InvalidImage { reason: reason.into() };
-    if is_right { parse(&output).ok_or_else(invalid) } else { Err(invalid()) }
-}
-
-/// Reads at most so many bytes; `arrived` is the number of those so far.
-fn read(pipe: Option<impl Read>, most: u64, arrived: &AtomicUsize) -> Vec<u8> {
-    let (mut bytes, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
-    let Some(mut pipe) = pipe.map(|pipe| pipe.take(most)) else { return bytes };
-    // The reader of a broken pipe has what was written before.
-    while let Ok(count @ 1..) = pipe.read(&mut buffer) {
-        bytes.extend_from_slice(&buffer[..count]);
-        arrived.store(bytes.len(), Ordering::Relaxed);
+    if let Some(reason) = fault(&ending, told, &heard, wanted.first) {
+        return Err(reason);
     }
-    bytes
+    allowance.bytes -= heard.pictures.iter().map(|picture| picture.len() as u64).sum::<u64>();
+    Ok(heard)
 }
 
-/// Waits for the process, and kills it if nothing arrives for the time of a page. Returns true if it succeeds.
-fn wait(child: &mut Child, arrived: &AtomicUsize) -> bool {
-    let (mut began, mut known) = (Instant::now(), 0);
-    loop {
-        let now = arrived.load(Ordering::Relaxed);
+/// The error of a process that did not succeed.
+fn fault(ending: &Ending, told: String, heard: &Heard, first: usize) -> Option<Error> {
+    let page = first + heard.pictures.len();
+    let reason = match ending {
+        _ if heard.is_too_large => {
+            let most = MOST_BYTES >> 20;
+            format!(
+                "the pages of a request take more than {most} MiB as pictures, at page {page}: use fewer pages at a time"
+            )
+        }
+        Ending::Succeeded => return None,
+        Ending::Cancelled => return Some(Error::Aborted),
+        Ending::SlowPage => {
+            let most = PAGE_TIME.as_secs();
+            format!("page {page} takes more than {most} s: use a picture of it instead")
+        }
+        Ending::SlowDocument => {
+            let most = TIME.as_secs();
+            format!("the pages of a request take more than {most} s, at page {page}: use fewer pages at a time")
+        }
+        // The process said why.
+        Ending::Failed if !told.is_empty() => told,
+        Ending::Failed | Ending::Broken => {
+            format!("page {page} takes too much memory: use a picture of it instead")
+        }
+    };
+    Some(Error::InvalidImage { reason })
+}
+
+/// The end of what a process says about a fault.
+fn told(stderr: Option<impl Read>) -> String {
+    let mut bytes = Vec::new();
+    // The reader of a broken pipe has what was written before.
+    let _ = stderr.map(|stderr| stderr.take(1 << 10).read_to_end(&mut bytes));
+    String::from_utf8_lossy(&bytes).trim().to_owned()
+}
+
+/// Hands over the document and reads its pages, of at most `most` bytes. A process whose pipes are closed ends.
+fn converse(
+    (mut stdin, mut stdout): (ChildStdin, ChildStdout),
+    document: &[u8],
+    (wanted, most): (&RenderArgs, u64),
+    arrived: &AtomicUsize,
+) -> Heard {
+    let (mut heard, began) = (Heard::default(), Instant::now());
+    // A process that ends early does not read everything, and its status says why.
+    let _ = stdin.write_all(&(document.len() as u64).to_le_bytes()).and_then(|()| stdin.write_all(document));
+    let Some(total) = number(&mut stdout) else { return heard };
+    heard.total = total as usize;
+    let turn = TURN.max(TURN_RATIO * began.elapsed());
+    let (expected, mut left) = (expected(wanted, heard.total), most);
+    while heard.pictures.len() < expected {
+        let Some(length) = number(&mut stdout) else { break };
+        let Some(rest) = left.checked_sub(length) else {
+            heard.is_too_large = true;
+            break;
+        };
+        let Some(picture) = exactly(&mut stdout, length) else { break };
+        left = rest;
+        heard.pictures.push(picture);
+        arrived.fetch_add(1, Ordering::SeqCst);
+        let is_over = began.elapsed() > turn && WAITING.load(Ordering::SeqCst) > 0;
+        if is_over || heard.pictures.len() == expected || stdin.write_all(&[1]).is_err() {
+            break;
+        }
+    }
+    heard
+}
+
+/// The next number.
+fn number(pipe: &mut impl Read) -> Option<u64> {
+    let mut bytes = [0; 8];
+    pipe.read_exact(&mut bytes).ok()?;
+    Some(u64::from_le_bytes(bytes))
+}
+
+/// The next bytes, if all of them come.
+fn exactly(pipe: &mut impl Read, length: u64) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    pipe.take(length).read_to_end(&mut bytes).ok()?;
+    (bytes.len() as u64 == length).then_some(bytes)
+}
+
+/// The way in which a process ended.
+enum Ending {
+    Succeeded,
+    Failed,
+    /// By the system, as for too much memory.
+    Broken,
+    SlowPage,
+    SlowDocument,
+    Cancelled,
+}
+
+/// Waits for the process, and ends it if it exceeds a limit of time or nobody waits for its pages.
+fn wait(child: &mut Child, arrived: &AtomicUsize, allowance: &Allowance) -> Ending {
+    let start = Instant::now();
+    let (mut began, mut known) = (start, 0);
+    let ending = loop {
+        let now = arrived.load(Ordering::SeqCst);
         if now > known {
             (began, known) = (Instant::now(), now);
         }
         match child.try_wait() {
-            Ok(Some(status)) => return status.success(),
-            Ok(None) if began.elapsed() < PAGE_TIME => thread::sleep(Duration::from_millis(5)),
-            _ => break,
+            Ok(Some(status)) if status.success() => return Ending::Succeeded,
+            Ok(Some(status)) if status.code() == Some(1) => return Ending::Failed,
+            Ok(Some(_)) => return Ending::Broken,
+            Err(_) => break Ending::Broken,
+            Ok(None) if allowance.control.is_cancelled() => break Ending::Cancelled,
+            Ok(None) if began.elapsed() >= PAGE_TIME => break Ending::SlowPage,
+            Ok(None) if start.elapsed() >= allowance.time => break Ending::SlowDocument,
+            Ok(None) => thread::sleep(INTERVAL),
         }
-    }
+    };
     // It may end by itself meanwhile.
     drop(child.kill());
     drop(child.wait());
-    false
-}
-
-/// Reads the output of the process: a line with the number of pages, and for each page its length and its bytes.
-fn parse(mut output: &[u8]) -> Option<Pages> {
-    let number = |output: &mut &[u8]| {
-        let (head, rest) = output.split_first_chunk()?;
-        *output = rest;
-        usize::try_from(u64::from_le_bytes(*head)).ok()
-    };
-    let (total, mut pictures) = (number(&mut output)?, Vec::new());
-    while !output.is_empty() {
-        let length = number(&mut output)?;
-        let (picture, rest) = output.split_at_checked(length)?;
-        pictures.push(picture.to_vec());
-        output = rest;
-    }
-    Some(Pages { total, pictures })
-}
-
-/// Renders pages of the document on standard input: the process of [`pages`].
-#[derive(Args)]
-pub(crate) struct RenderArgs {
-    /// The first page, counted from 1.
-    first: usize,
-    /// Most pages.
-    count: usize,
-    /// Write no page if the document has more than these.
-    #[arg(long)]
-    whole: bool,
-}
-
-/// Runs the process.
-pub(crate) fn run(args: &RenderArgs) -> Result<()> {
-    limit_memory();
-    let mut document = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut document).map_err(|error| Error::io("standard input", &error))?;
-    let range = args.first.max(1)..args.first.max(1).saturating_add(args.count);
-    // Documents nest as deeply as they like.
-    let whole = args.whole;
-    let work = thread::Builder::new().stack_size(64 << 20).spawn(move || write_pages(document, range, whole));
-    let failed = |reason: &str| Error::InvalidImage { reason: reason.into() };
-    let outcome = work.map_err(|error| Error::io("a thread", &error))?.join();
-    let outcome = outcome.unwrap_or_else(|_| Err(failed("the document cannot be rendered")));
-    if let Err(Error::InvalidImage { reason }) = &outcome {
-        io::warn(reason);
-        std::process::exit(1);
-    }
-    outcome
-}
-
-#[cfg(unix)]
-fn limit_memory() {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let limit = |most| Rlimit { current: Some(most), maximum: Some(most) };
-    // On systems without such a limit, that of time remains.
-    let _ = setrlimit(Resource::As, limit(MEMORY));
-    let _ = setrlimit(Resource::Core, limit(0));
-}
-
-#[cfg(not(unix))]
-fn limit_memory() {}
-
-fn write_pages(document: Vec<u8>, range: Range<usize>, whole: bool) -> Result<()> {
-    let invalid = |reason: String| Error::InvalidImage { reason };
-    let pdf = Pdf::new(document).map_err(|error| match error {
-        LoadPdfError::Decryption(_) => invalid("the document is encrypted".into()),
-        LoadPdfError::Invalid => invalid("the PDF is damaged".into()),
-    })?;
-    let (pages, cache, settings) = (pdf.pages(), RenderCache::new(), InterpreterSettings::default());
-    let mut out = std::io::stdout().lock();
-    let mut write = |bytes: &[u8]| out.write_all(bytes).map_err(|error| Error::io("standard output", &error));
-    write(&(pages.len() as u64).to_le_bytes())?;
-    if whole && pages.len() >= range.end {
-        return Ok(());
-    }
-    for number in range {
-        let Some(page) = pages.get(number - 1) else { break };
-        let (width, height) = page.render_dimensions();
-        let scale = LONGEST / width.max(height);
-        if !(scale.is_finite() && width.min(height) * scale >= 1.0) {
-            return Err(invalid(format!("page {number} is {width} x {height} points")));
-        }
-        let pixels = PixmapSettings { x_scale: scale, y_scale: scale, bg_color: WHITE };
-        let pixmap = render(page, &cache, &settings, &RenderSettings::default(), &pixels);
-        let png = pixmap.into_png().map_err(|error| invalid(format!("page {number}: {error}")))?;
-        write(&(png.len() as u64).to_le_bytes())?;
-        write(&png)?;
-    }
-    Ok(())
+    ending
 }
 
 #[cfg(test)]
@@ -257,13 +331,28 @@ mod tests {
 
     #[test]
     fn output_that_is_cut_off_is_no_page() {
-        let output = [3u64.to_le_bytes().as_slice(), &2u64.to_le_bytes(), b"ab", &1u64.to_le_bytes(), b"c"].concat();
-        let whole = parse(&output).expect("pages");
-        assert_eq!((whole.total, whole.pictures), (3, vec![b"ab".to_vec(), b"c".to_vec()]));
-        for length in 0..output.len() {
-            // Between two pages it cannot be seen; the process then fails.
-            let is_between = [8, 18].contains(&length);
-            assert_eq!(parse(&output[..length]).is_some(), is_between, "{length}");
+        let output = [2u64.to_le_bytes().as_slice(), b"ab"].concat();
+        for length in 0..=output.len() {
+            let mut pipe = &output[..length];
+            let page = number(&mut pipe).and_then(|length| exactly(&mut pipe, length));
+            assert_eq!(page.is_some(), length == output.len(), "{length}");
         }
+    }
+
+    #[test]
+    fn pages_that_exist_are_expected() {
+        let expected = |first, count, whole, total| expected(&RenderArgs { first, count, whole }, total);
+        assert_eq!([expected(1, 0, false, 3), expected(1, 1, false, 3), expected(3, 2, false, 3)], [0, 1, 1]);
+        assert_eq!([expected(4, 1, false, 3), expected(1, 32, true, 3), expected(1, 2, true, 3)], [0, 3, 0]);
+        // The second part of a whole document of three pages.
+        assert_eq!([expected(2, 2, true, 3), expected(4, 0, true, 3)], [2, 0]);
+    }
+
+    #[test]
+    fn a_request_that_was_cancelled_waits_for_no_place() {
+        let control = RequestControl::new();
+        control.cancel();
+        let pages = all(b"%PDF-", 1, &mut Allowance::new(&control));
+        assert_eq!((pages.err(), WAITING.load(Ordering::SeqCst)), (Some(Error::Aborted), 0));
     }
 }

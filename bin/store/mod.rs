@@ -3,8 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ocelli::api::Reply;
 use ocelli::engine::snapshots::{private_append, private_file, private_folder};
@@ -12,25 +11,46 @@ use ocelli::package::durable;
 use ocelli::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use crate::shared::api;
 use crate::shared::callers::Caller;
 use crate::shared::io;
+
+mod batch;
+mod index;
+
+pub(crate) use batch::{Batch, Counts, NewBatch, Pace, Status};
+use index::{Index, Page};
 
 /// File extension of an object.
 const OBJECT: &str = "json";
 /// File extension of the bytes of an object.
 const DATA: &str = "jsonl";
 
+/// File extension of an object that is being written.
+const PART: &str = "part";
+/// File extension of the notes of a batch beside its answers, which have their name.
+const ATTEMPT: &str = "attempt";
+const NOTES: &str = "jsonl.attempt";
+/// Prefix of the ids of batches.
+const BATCH: &str = "batch_";
+/// Characters of an id after its prefix, at least.
+const SHORTEST_ID: usize = 16;
+/// Part of the limits that one key of `--keys` may use is the whole divided by this.
+const OWNERS: u64 = 4;
+/// Seconds after which a file may expire: from an hour to 30 days.
+pub(crate) const LIFETIMES: std::ops::RangeInclusive<u64> = 3600..=30 * 24 * 3600;
+/// Most characters of a file's name.
+const MOST_NAME: usize = 255;
+
 /// A folder of objects, each a JSON file, some with a data file. Locked by one server at a time.
 #[derive(Debug)]
 pub(crate) struct Store {
     folder: PathBuf,
-    /// Bytes of all files.
-    used: AtomicU64,
-    /// Number of objects.
-    objects: AtomicU64,
+    /// The same as in the folder. Held for short times only, never while a file is read or written.
+    index: Mutex<Index>,
+    /// Held while an object is written or removed.
+    writing: Mutex<()>,
     most: Limits,
     /// True for a temporary folder, which is removed with the server.
     is_temporary: bool,
@@ -47,15 +67,19 @@ pub(crate) struct Limits {
     pub(crate) objects: u64,
 }
 
+impl Limits {
+    /// The limits of an owner: those of a key are a part of the whole, so that it leaves room for others.
+    fn of(&self, owner: &str) -> Self {
+        let part = |most: u64| if owner.is_empty() { most } else { (most / OWNERS).max(1) };
+        Self { bytes: part(self.bytes), objects: part(self.objects) }
+    }
+}
+
 /// An object of the API.
 pub(crate) trait Object: Serialize + DeserializeOwned {
     /// Prefix of its ids.
     const PREFIX: &'static str;
     fn id(&self) -> &str;
-    /// Seconds since 1970.
-    fn created(&self) -> u64;
-    /// Name of the key that it belongs to; empty if it belongs to none.
-    fn owner(&self) -> &str;
 }
 
 /// A file object of `/v1/files`.
@@ -83,7 +107,7 @@ impl FileObject {
             object: "file".into(),
             bytes: 0,
             created_at: api::seconds(),
-            filename: filename.into(),
+            filename: filename.chars().take(MOST_NAME).collect(),
             purpose: purpose.into(),
             status: "processed".into(),
             owner: owner.into(),
@@ -98,14 +122,6 @@ impl Object for FileObject {
     fn id(&self) -> &str {
         &self.id
     }
-
-    fn created(&self) -> u64 {
-        self.created_at
-    }
-
-    fn owner(&self) -> &str {
-        &self.owner
-    }
 }
 
 /// A unique id.
@@ -114,7 +130,8 @@ pub(crate) fn new_id<T: Object>() -> String {
 }
 
 impl Store {
-    /// Opens or creates the folder, by default a temporary one. Files that have expired are removed.
+    /// Opens or creates the folder, by default a temporary one. Files that have expired are removed, as are those that an earlier
+    /// server began to write.
     ///
     /// # Errors
     /// `io`, also if another server has locked it.
@@ -129,13 +146,37 @@ impl Store {
         let io = |error: &std::io::Error| Error::io(folder.display(), error);
         let lock = private_append(&folder.join("lock")).map_err(|error| io(&error))?;
         lock.try_lock().map_err(|_| io(&std::io::Error::other("another server has this folder")))?;
-        let (used, objects) = (AtomicU64::new(0), AtomicU64::new(0));
-        let store = Self { folder, used, objects, most, is_temporary, _lock: lock };
+        let (index, writing) = (Mutex::default(), Mutex::default());
+        let store = Self { folder, index, writing, most, is_temporary, _lock: lock };
+        store.read();
         store.remove_expired();
-        let bytes = store.entries(DATA).filter_map(|entry| entry.metadata().ok()).map(|data| data.len()).sum();
-        store.used.store(bytes, Ordering::Relaxed);
-        store.objects.store(store.entries(OBJECT).count() as u64, Ordering::Relaxed);
         Ok(store)
+    }
+
+    /// Reads all objects, and removes files that belong to none.
+    fn read(&self) {
+        let mut index = self.index();
+        for (id, path) in self.entries(OBJECT) {
+            if fs::read_to_string(path).is_ok_and(|json| index.set(&id, &json)) {
+                let owner = index.owner(&id).unwrap_or_default();
+                index.count_object(&owner);
+            }
+        }
+        for (id, path) in [DATA, PART, ATTEMPT].into_iter().flat_map(|extension| self.entries(extension)) {
+            let is_data = path.extension().is_some_and(|extension| extension == DATA);
+            match index.owner(&id) {
+                Some(owner) if is_data => {
+                    index.count((&id, &owner), fs::metadata(path).map_or(0, |about| about.len()));
+                }
+                // An object that cannot be read may be repaired.
+                None if self.path(&id).try_exists().is_ok_and(|exists| !exists) => drop(fs::remove_file(path)),
+                _ => {}
+            }
+        }
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Creates the file for the bytes of an object that is written by others.
@@ -148,46 +189,45 @@ impl Store {
         Ok(path)
     }
 
-    /// Counts bytes that others have written, also beyond the limit.
-    pub(crate) fn count(&self, bytes: u64) {
-        self.used.fetch_add(bytes, Ordering::Relaxed);
+    /// Counts bytes that are written to the file with an id. Returns false if there is no room for them.
+    pub(crate) fn take_room(&self, file: (&str, &str), bytes: u64) -> bool {
+        self.index().take_room(file, bytes, &self.most)
     }
 
-    /// Counts bytes that are written. Returns false if there is no room for them.
-    pub(crate) fn take_room(&self, bytes: u64) -> bool {
-        grow(&self.used, bytes, self.most.bytes)
-    }
-
-    /// Counts an object that will be added. [`Self::return_place`] takes it back; removal of the object does too.
+    /// Counts an object that will be added for an owner. [`Self::return_place`] takes it back; removal of the object does too.
     ///
     /// # Errors
     /// `storage-full`, after those that have expired were removed.
-    pub(crate) fn take_place(&self) -> std::result::Result<(), Reply> {
-        let is_taken = || grow(&self.objects, 1, self.most.objects);
+    pub(crate) fn take_place(&self, owner: &str) -> std::result::Result<(), Reply> {
+        let is_taken = || self.index().take_place(owner, &self.most);
         let is_there = is_taken() || {
             self.remove_expired();
             is_taken()
         };
-        let objects = self.objects.load(Ordering::Relaxed);
-        let full = || format!("there are {objects} files and batches, of at most {}: delete others", self.most.objects);
+        let full = || {
+            let (objects, most) = (self.index().objects(owner), self.most.of(owner).objects);
+            match objects < most {
+                true => "there is no place for more files and batches: others have taken them".into(),
+                false => format!("there are {objects} files and batches, of at most {most}: delete others"),
+            }
+        };
         if is_there { Ok(()) } else { Err(Reply::error("storage-full", &full(), None)) }
     }
 
     /// Counts an object that is added in any case.
-    pub(crate) fn count_object(&self) {
-        self.objects.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn count_object(&self, owner: &str) {
+        self.index().count_object(owner);
     }
 
     /// Uncounts an object that was not added.
-    pub(crate) fn return_place(&self) {
-        shrink(&self.objects, 1);
+    pub(crate) fn return_place(&self, owner: &str) {
+        self.index().return_place(owner);
     }
 
-    /// Removes files that have expired.
+    /// Removes objects that have expired.
     pub(crate) fn remove_expired(&self) {
-        let now = api::seconds();
-        let expired = |file: &FileObject| file.expires_at.is_some_and(|at| at <= now);
-        self.all().iter().filter(|file| expired(file)).for_each(|file| self.remove(&file.id));
+        let expired = self.index().expired();
+        expired.iter().for_each(|id| self.remove(id));
     }
 
     /// Path of a file's bytes.
@@ -201,19 +241,14 @@ impl Store {
 
     /// An object by its id.
     pub(crate) fn get<T: Object>(&self, id: &str) -> Option<T> {
-        // An id is not a path.
-        let name = id.strip_prefix(T::PREFIX)?;
-        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            return None;
-        }
-        let object: T = serde_json::from_slice(&fs::read(self.path(id)).ok()?).ok()?;
-        // Its other files are found by the id in it.
-        (object.id() == id).then_some(object)
+        let json = self.index().json(id).filter(|_| id.starts_with(T::PREFIX))?;
+        serde_json::from_str(&json).ok()
     }
 
     /// An object by its id, if a sender may read it.
     pub(crate) fn get_for<T: Object>(&self, caller: &Caller, id: &str) -> Option<T> {
-        self.get(id).filter(|object: &T| caller.sees(object.owner()))
+        let owner = self.index().owner(id)?;
+        if caller.sees(&owner) { self.get(id) } else { None }
     }
 
     /// Writes an object atomically.
@@ -223,6 +258,7 @@ impl Store {
     pub(crate) fn put<T: Object>(&self, object: &T) -> Result<()> {
         let (path, part) = (self.path(object.id()), self.folder.join(format!("{}.part", object.id())));
         let json = io::json(object)?;
+        let _writing = self.writing();
         let write = || -> std::io::Result<()> {
             let mut file = private_file(&part)?;
             file.write_all(json.as_bytes())?;
@@ -230,25 +266,36 @@ impl Store {
             file.sync_all()?;
             durable::rename(&part, &path)
         };
-        let written = write();
-        written.map_err(|error| Error::io(path.display(), &error))
+        write().map_err(|error| Error::io(path.display(), &error))?;
+        self.index().set(object.id(), &json);
+        Ok(())
     }
 
-    /// Removes a file and its bytes.
+    /// Shows an object that could not be written. A restarted server has what was written last.
+    pub(crate) fn show<T: Object>(&self, object: &T) {
+        let _writing = self.writing();
+        if let Ok(json) = io::json(object) {
+            self.index().set(object.id(), &json);
+        }
+    }
+
+    fn writing(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes an object and its bytes, also bytes without an object.
     pub(crate) fn remove(&self, id: &str) {
-        self.discard(id, fs::metadata(self.bytes(id)).map_or(0, |data| data.len()));
-    }
-
-    /// Removes a file and the bytes that were counted for it, of which some may not be written yet.
-    pub(crate) fn discard(&self, id: &str, bytes: u64) {
-        // Without its JSON the object does not exist, even if the bytes remain. There may be none.
-        if fs::remove_file(self.path(id)).is_ok() {
-            let _ = durable::sync_folder(&self.folder);
-            self.return_place();
+        let _writing = self.writing();
+        // Without its JSON the object does not exist, even if the bytes remain until the next start. There may be none.
+        match fs::remove_file(self.path(id)) {
+            Ok(()) => drop(durable::sync_folder(&self.folder)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(_) => return,
         }
-        if fs::remove_file(self.bytes(id)).is_ok() {
-            shrink(&self.used, bytes);
-        }
+        self.index().unset(id);
+        let _ = fs::remove_file(self.bytes(id));
+        let _ = fs::remove_file(self.folder.join(format!("{id}.{NOTES}")));
+        self.index().uncount(id);
     }
 
     /// Removes a temporary folder.
@@ -261,28 +308,35 @@ impl Store {
 
     /// All objects of a kind, the newest first.
     pub(crate) fn all<T: Object>(&self) -> Vec<T> {
-        let ids = self.entries(OBJECT).filter_map(|entry| Some(entry.path().file_stem()?.to_str()?.to_owned()));
-        let mut objects: Vec<T> = ids.filter_map(|id| self.get(&id)).collect();
-        objects.sort_by(|one, other| (other.created(), other.id()).cmp(&(one.created(), one.id())));
-        objects
+        let ids = self.index().ids(T::PREFIX);
+        ids.iter().filter_map(|id| self.get(id)).collect()
     }
 
-    /// Files with an extension.
-    fn entries(&self, extension: &'static str) -> impl Iterator<Item = fs::DirEntry> {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        entries.filter(move |entry| entry.path().extension().is_some_and(|ending| ending == extension))
+    /// A page of the list of those objects that a sender may read: `limit` of them after the one with the id `after`, both from the
+    /// query.
+    ///
+    /// # Errors
+    /// A fault of the query.
+    pub(crate) fn page<T: Object>(
+        &self,
+        caller: &Caller,
+        asked: (Option<&str>, usize),
+    ) -> std::result::Result<Page, Reply> {
+        self.index().asked(T::PREFIX, caller, asked)
     }
-}
 
-/// Adds to a count up to a limit. Returns false if it would be exceeded.
-fn grow(count: &AtomicU64, more: u64, most: u64) -> bool {
-    let fits = |count: u64| count.checked_add(more).filter(|count| *count <= most);
-    count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
-}
-
-fn shrink(count: &AtomicU64, less: u64) {
-    let rest = |count: u64| Some(count.saturating_sub(less));
-    let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest);
+    /// Ids and paths of files with an extension. Other files, whose names have no id, are left alone.
+    fn entries(&self, extension: &'static str) -> impl Iterator<Item = (String, PathBuf)> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let wanted = entries.filter(move |path| path.extension().is_some_and(|ending| ending == extension));
+        wanted.filter_map(|path| {
+            let (id, ending) = path.file_name()?.to_str()?.split_once('.')?;
+            let random = [FileObject::PREFIX, BATCH].iter().find_map(|prefix| id.strip_prefix(prefix))?;
+            let is_id = random.len() >= SHORTEST_ID && random.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            let is_own = is_id && [OBJECT, DATA, PART, NOTES].contains(&ending);
+            is_own.then(|| (id.to_owned(), path.clone()))
+        })
+    }
 }
 
 /// Removes a temporary store at the end of the server, however it ends.
@@ -292,37 +346,6 @@ impl Drop for Temporary {
     fn drop(&mut self) {
         self.0.end();
     }
-}
-
-/// A page of the list of those objects that a sender may read: `limit` of them after the one with the id `after`, both from the query.
-pub(crate) fn page<T: Object>(
-    mut objects: Vec<T>,
-    caller: &Caller,
-    (query, most): (Option<&str>, usize),
-) -> std::result::Result<String, Reply> {
-    objects.retain(|object| caller.sees(object.owner()));
-    let field = |name: &str| {
-        let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-        pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
-    };
-    let wrong = |name: &str, reason: String| Reply::from(&Error::request(name, reason));
-    let limit = match field("limit").map(str::parse) {
-        None => most,
-        Some(Ok(limit)) if (1..=10_000).contains(&limit) => limit,
-        Some(_) => return Err(wrong("limit", "must be a number from 1 to 10000".into())),
-    };
-    let from = match field("after") {
-        None => 0,
-        Some(after) => match objects.iter().position(|object| object.id() == after) {
-            Some(place) => place + 1,
-            None => return Err(wrong("after", format!("there is no {after:?}"))),
-        },
-    };
-    let shown = &objects[from..objects.len().min(from + limit)];
-    let id = |object: Option<&T>| object.map_or(Value::Null, |object| object.id().into());
-    let has_more = from + shown.len() < objects.len();
-    let list = json!({"object": "list", "data": shown, "first_id": id(shown.first()), "last_id": id(shown.last()), "has_more": has_more});
-    Ok(list.to_string())
 }
 
 #[cfg(test)]

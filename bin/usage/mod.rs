@@ -87,6 +87,9 @@ pub(crate) struct UsageArgs {
     /// Print CSV instead of JSON.
     #[arg(long)]
     csv: bool,
+    /// Print JSON, as without it.
+    #[arg(long, conflicts_with = "csv")]
+    json: bool,
 }
 
 pub(crate) fn run(args: &UsageArgs) -> Result<()> {

@@ -65,6 +65,8 @@ pub struct ResponseRequest {
     pub previous: Option<String>,
     /// Items of the conversation, if the response will be stored.
     pub kept: Option<Vec<Arc<Value>>>,
+    /// Bytes of the stored items that it refers to.
+    pub stored_bytes: usize,
 }
 
 /// Stored responses, and the name of the sender who may continue its own.
@@ -114,7 +116,7 @@ impl ResponseRequest {
         }
         refuse_others(&fields, KNOWN, INERT, NOT_YET)?;
         let format = read_text(&fields)?;
-        let items = read_items(&fields, history)?;
+        let (items, stored_bytes) = read_items(&fields, history)?;
         let mut conversation = Conversation::read_items(items.iter().map(Item::field), &fields.need("input")?)?;
         let is_kept = history.is_some() && (fields.get("store").is_none() || fields.flag("store")?);
         let kept = is_kept.then(|| items.into_iter().map(Item::into_value).collect());
@@ -158,12 +160,13 @@ impl ResponseRequest {
             metadata: fields.get("metadata").map_or(Value::Null, |metadata| metadata.value.clone()),
             previous: fields.get("previous_response_id").map(|id| id.string()).transpose()?,
             kept,
+            stored_bytes,
         })
     }
 }
 
-/// The items of the conversation: those of the response that this one continues, then those of the input.
-fn read_items<'a>(fields: &Fields<'a>, history: History<'_>) -> Result<Vec<Item<'a>>> {
+/// The items of the conversation: those of the response that this one continues, then those of the input; and the bytes of stored ones.
+fn read_items<'a>(fields: &Fields<'a>, history: History<'_>) -> Result<(Vec<Item<'a>>, usize)> {
     let missing = |field: &Field<'_>, kind: &str| match history {
         Some(_) => {
             field.fault(format!("there is no such {kind}: it was not stored, was deleted or has made room for others"))
@@ -186,7 +189,7 @@ fn read_items<'a>(fields: &Fields<'a>, history: History<'_>) -> Result<Vec<Item<
     let input = fields.need("input")?;
     if input.value.is_string() {
         items.push(Item::Stored(input.path, Arc::new(json!({"role": "user", "content": input.value}))));
-        return Ok(items);
+        return Ok((items, named.bytes));
     }
     for item in input.array()? {
         let reference = item.value.get("type").is_some_and(|kind| kind == "item_reference").then(|| item.object());
@@ -200,7 +203,7 @@ fn read_items<'a>(fields: &Fields<'a>, history: History<'_>) -> Result<Vec<Item<
         let found = history.and_then(|(responses, owner)| responses.item(owner, name));
         items.push(stored(&item, found.ok_or_else(|| missing(&id, "item"))?)?);
     }
-    Ok(items)
+    Ok((items, named.bytes))
 }
 
 /// Format in `text`; `stream_options` may only ask for padding, which has no effect.

@@ -92,6 +92,8 @@ pub struct Work {
     pub asker: Asker,
     /// Owner of the prompts' entries in the KV cache: the platform's choice.
     pub scope: Scope,
+    /// Bytes of the stored items that the request refers to, which its prompts repeat.
+    pub stored_bytes: usize,
     pub(super) prompts: Vec<Prompt>,
     /// Pictures of each prompt, where prompts have their own.
     pub(super) shares: Vec<Range<usize>>,
@@ -310,6 +312,7 @@ impl Service {
             options: AnswerOptions { sampling, max_tokens, thoughts, calls, ..AnswerOptions::default() },
             stream: request.stream,
             asker: request.asker,
+            stored_bytes: request.stored_bytes,
             wire: Wire::Response(Box::new(wire)),
             ..Work::default()
         })

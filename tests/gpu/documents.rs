@@ -19,6 +19,8 @@ enum Page {
     Empty,
     /// Any content, and a picture of 256 million pixels in few bytes.
     Hostile(String),
+    /// Any content.
+    Slow(String),
 }
 
 /// A document of square pages.
@@ -49,6 +51,7 @@ fn pdf(pages: &[Page]) -> Vec<u8> {
                 (content, stream("", b""))
             }
             Page::Hostile(content) => (content.clone(), large_picture()),
+            Page::Slow(content) => (content.clone(), stream("", b"")),
             Page::Empty => (String::new(), stream("", b"")),
         };
         objects.push(stream("", content.as_bytes()));
@@ -68,6 +71,11 @@ fn pdf(pages: &[Page]) -> Vec<u8> {
     let size = offsets.len() + 1;
     bytes.extend(format!("trailer\n<< /Size {size} /Root 1 0 R >>\nstartxref\n{start}\n%%EOF\n").into_bytes());
     bytes
+}
+
+/// A document with a word on each page.
+pub(crate) fn words(words: &[&'static str]) -> Vec<u8> {
+    pdf(&words.iter().map(|word| Page::Word(word)).collect::<Vec<_>>())
 }
 
 /// A black picture, compressed by the encoder of PNG files.
@@ -264,6 +272,7 @@ fn documents_that_take_any_amount_of_time_and_memory_hold_up_no_text() {
             let (reply, at, texts) = asked.join().expect("a reply");
             println!("{} after {:?}: {:.200}", reply.status, at - began, reply.body);
             assert!([200, 400].contains(&reply.status), "{reply:?}");
+            assert!(reply.status == 200 || reply.body.contains("use a picture of it instead"), "{reply:?}");
             // Each page has 20 seconds; the limit is for a server that hangs, not for a busy machine.
             assert!((at - began).as_secs() < 180);
             before_documents = before_documents.min(texts);
@@ -281,4 +290,84 @@ fn documents_that_take_any_amount_of_time_and_memory_hold_up_no_text() {
     let content = json!([{"type": "file", "file": {"file_data": data}}]);
     let refused = server.post(CHAT, &json!({"messages": [{"role": "user", "content": content}]}));
     assert!(refused.status == 400 && refused.body.contains("900000000 x 1 points"), "{refused:?}");
+}
+
+/// A request with a document whose pages have so many large triangles each.
+fn long_request(pages: usize, triangles: usize) -> Value {
+    let content = "0 0 m 420 0 l 0 420 l f 420 420 m 3 1 l 1 3 l f\n".repeat(triangles);
+    let pages: Vec<Page> = (0..pages).map(|_| Page::Slow(content.clone())).collect();
+    request_with(&pdf(&pages))
+}
+
+/// A request with a document.
+fn request_with(document: &[u8]) -> Value {
+    let data = format!("data:application/pdf;base64,{}", crate::serve::base64(document));
+    let content = json!([{"type": "file", "file": {"file_data": data}}]);
+    json!({"messages": [{"role": "user", "content": content}], "max_tokens": 3})
+}
+
+/// Processes whose parent is the server.
+#[cfg(target_os = "linux")]
+fn processes(server: &Server) -> usize {
+    let parent = server.child.id().to_string();
+    let entries = std::fs::read_dir("/proc").expect("processes").map(|entry| entry.expect("an entry").path());
+    let stats = entries.filter_map(|path| std::fs::read_to_string(path.join("stat")).ok());
+    stats
+        .filter(|stat| stat.rsplit(')').next().and_then(|rest| rest.split(' ').nth(2)) == Some(parent.as_str()))
+        .count()
+}
+
+/// Waits until the server renders documents, or none. The limit is for a server that hangs, not for a busy machine.
+#[cfg(target_os = "linux")]
+fn wait_until_it_renders(server: &Server, wanted: bool) {
+    let began = std::time::Instant::now();
+    while (processes(server) > 0) != wanted {
+        assert!(began.elapsed().as_secs() < 60, "{} processes after a minute", processes(server));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_short_document_has_its_turn_while_long_ones_are_rendered() {
+    let server = Server::start(&["--context", "3000"]);
+    let (long, short) = (long_request(10, 800), request_with(&pdf(&[Page::Empty])));
+    let is_answered = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let ask = || {
+            let reply = server.post(CHAT, &long);
+            is_answered.fetch_add(1, Ordering::SeqCst);
+            reply
+        };
+        // More of them than places.
+        let asked = [(); 3].map(|()| scope.spawn(ask));
+        wait_until_it_renders(&server, true);
+        assert_eq!(server.post(CHAT, &short).status, 200);
+        assert_eq!(is_answered.load(Ordering::SeqCst), 0, "a long document was answered first");
+        for asked in asked {
+            // They have all their pages, which may be too many for the context.
+            let reply = asked.join().expect("a reply");
+            assert!(reply.status == 200 || reply.body.contains("context"), "{reply:?}");
+        }
+    });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_document_whose_client_leaves_is_rendered_no_further() {
+    let server = Server::start(&["--context", "1000"]);
+    let body = crate::serve::client::post(CHAT, &[], long_request(32, 3200).to_string().as_bytes());
+    let streams: Vec<_> = (0..3)
+        .map(|_| {
+            let mut stream = server.connect();
+            std::io::Write::write_all(&mut stream, &body).expect("a server");
+            stream
+        })
+        .collect();
+    wait_until_it_renders(&server, true);
+    drop(streams);
+    wait_until_it_renders(&server, false);
+    // The one that waited has not begun.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert_eq!(processes(&server), 0);
 }

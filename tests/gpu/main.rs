@@ -3,6 +3,7 @@
 
 mod batch;
 mod chat;
+mod command;
 mod counters;
 mod demo;
 mod device;
@@ -24,6 +25,8 @@ mod packages;
 #[cfg(target_os = "linux")]
 mod power;
 mod races;
+#[cfg(target_os = "linux")]
+mod readme;
 mod recovery;
 mod sampling;
 mod self_test;

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { parse } from "csv-parse/sync";
 import { unzipSync, zipSync } from "fflate";
+import { readConversations } from "../page/exports/conversations.js";
 import { csvOf, readCsv } from "../page/exports/csv.js";
 import { htmlOf } from "../page/exports/html.js";
 import { jsonLinesOf, jsonOf } from "../page/exports/json.js";
@@ -196,6 +197,33 @@ test("archives of this page and of another program are read, file by file, and d
     }
     for (const length of [0, 21, 100, archive.length - 23]) await assert.rejects(unzip(new Blob([archive.subarray(0, length)])));
   }
+});
+
+test("fields of conversations that the page could not show are refused with their place", () => {
+  const id = "a".repeat(64);
+  const message = {
+    ...{ id: "m", conversation: "c", parent: null, role: "assistant", at: 1, text: "", thoughts: null, pictures: [{ id, name: "p" }] },
+    ...{ pictureIds: [id], detail: "auto", isTopic: false, model: null, seed: null, usage: null, notes: [], end: "stop", error: null },
+  };
+  const conversation = { id: "c", title: "", isNamed: false, createdAt: 1, updatedAt: 1, leaf: "m", isPinned: false };
+  const picture = { name: "p", type: "image/png", width: 1, height: 1, isPhotograph: false, from: null, data: "" };
+  const faultOf = (ofMessage: object, ofConversation: object = {}, ofPicture: object = {}) => {
+    const conversations = [{ ...conversation, ...ofConversation, messages: [{ ...message, ...ofMessage }] }];
+    const pictures = { [id]: { ...picture, ...ofPicture } };
+    const read = readConversations(JSON.stringify({ format: "ocelli-conversations", version: 1, conversations, pictures }));
+    return read.kind === "file" ? (read.faulty[0]?.place ?? null) : read.kind;
+  };
+  const measured = { decode_ms: 1, pictures: [{ width: 1, height: 1, tokens: 1 }] };
+  assert.equal(faultOf({ usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2, ocelli: measured } }), null);
+  const at = "conversations[0]";
+  assert.equal(faultOf({ usage: { ocelli: { pictures: {} } } }), `${at}.messages[0].usage`);
+  assert.equal(faultOf({ usage: { ocelli: { pictures: [null] } } }), `${at}.messages[0].usage`);
+  assert.equal(faultOf({ usage: { prompt_tokens: {} } }), `${at}.messages[0].usage`);
+  assert.equal(faultOf({ error: { code: "io", message: "", advice: { title: {}, next: "" } } }), `${at}.messages[0].error`);
+  assert.equal(faultOf({ sampling: { temperature: "hot", max_tokens: null } }), `${at}.messages[0].sampling`);
+  assert.equal(faultOf({ pictures: [{ id: "b".repeat(64), name: "" }] }), `${at}.messages[0].pictures[0].id is not among pictureIds`);
+  assert.equal(faultOf({}, { updatedAt: 1e300 }), `${at}.updatedAt`);
+  assert.equal(faultOf({}, {}, { from: { id, part: {}, turn: 45 } }), `${at}.messages[0].pictureIds[0] names no picture`);
 });
 
 /** Answers the questions of `asking` in turn; returns its result and the questions. */

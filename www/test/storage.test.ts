@@ -138,7 +138,7 @@ inBrowsers("storage", (browser) => {
     });
     const isAnew = () => ["load", "update"].every((id) => document.getElementById(id)?.hidden === true);
     await until(tab, "the page is loaded anew", isAnew);
-    // What a page still loads when it is left would be reported as failed.
+    // Requests that are under way when the page is left would be reported as failed.
     await until(tab, "its examples, too", () => [...document.images].length > 5 && [...document.images].every(({ complete }) => complete));
     await site.stop();
     await tab.goto("about:blank");

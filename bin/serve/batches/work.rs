@@ -15,8 +15,8 @@ use ocelli::usage::BatchBudget;
 use ocelli::{Error, Result};
 use serde_json::json;
 
-use super::{AT_ONCE, Batch, Counts, Pace, Status, locked};
-use crate::batch::{Answered, Answers, Attempts, BatchRequest, Requests, Retries, survey};
+use super::{AT_ONCE, locked};
+use crate::batch::{Answered, Answers, Attempts, BatchRequest, FULL, LineError, Requests, Retries, survey};
 use crate::lanes::Lane;
 use crate::serve::handler::{Loaded, Ready, Server};
 use crate::serve::http::told;
@@ -24,7 +24,7 @@ use crate::serve::intake::{Intake, Prepared};
 use crate::shared::api;
 use crate::shared::callers::Caller;
 use crate::shared::io;
-use crate::store::FileObject;
+use crate::store::{Batch, Counts, FileObject, Pace, Status, Store};
 
 /// Most lines of a batch, as in OpenAI's API: memory and the file of errors grow with them.
 const MOST_LINES: usize = 50_000;
@@ -48,7 +48,8 @@ pub(in crate::serve) fn work(server: &Server, waiting: &Receiver<String>) {
         match outcome {
             Err(error) => {
                 let error = told(&error);
-                let told = json!({"code": error.code(), "message": error.to_string(), "param": null, "line": null});
+                let code = if is_full(&error) { "storage-full" } else { error.code() };
+                let told = json!({"code": code, "message": error.to_string(), "param": null, "line": null});
                 batch.errors = Some(json!({"object": "list", "data": [told]}));
                 batch.enter(Status::Failed);
             }
@@ -59,25 +60,47 @@ pub(in crate::serve) fn work(server: &Server, waiting: &Receiver<String>) {
             }
         }
         batch.ocelli = None;
+        batch.removed_at = batch.output_expires_after.map(|after| api::seconds() + after.seconds);
         if let Err(error) = batches.store.put(&batch) {
             io::complain(&error);
+            // Clients see that it has ended; the next server tries again to write it.
+            batches.store.show(&batch);
         }
     }
 }
 
 /// Files of the active batch: one for answers, one for refusals and invalid lines.
-struct Outputs {
+struct Outputs<'a> {
+    store: &'a Store,
+    batch: &'a Batch,
     right: Answers,
     refused: Answers,
 }
 
-impl Outputs {
+impl Outputs<'_> {
     fn has(&self, request: &BatchRequest) -> bool {
         self.right.has(&request.custom_id) || self.refused.has(&request.custom_id)
     }
 
+    /// Writes an answer, after its bytes are counted.
     fn add(&mut self, answered: &Answered) -> Result<()> {
-        if answered.is_right() { self.right.add(answered) } else { self.refused.add(answered) }
+        let (answers, id) = match answered.is_right() {
+            true => (&mut self.right, &self.batch.output_file_id),
+            false => (&mut self.refused, &self.batch.error_file_id),
+        };
+        let id = id.as_deref().unwrap_or_default();
+        if !self.store.take_room((id, &self.batch.owner), answered.bytes()?) {
+            return Err(full(id));
+        }
+        answers.add(answered)
+    }
+
+    /// Reports invalid lines of the input that are not reported yet.
+    fn report(&mut self, wrong: &[LineError]) -> Result<()> {
+        for error in wrong.iter().filter(|error| !self.refused.has_line(error.line)).cloned().collect::<Vec<_>>() {
+            self.add(&Answered::wrong(error))?;
+        }
+        Ok(())
     }
 
     fn counts(&self, total: usize) -> Counts {
@@ -88,54 +111,80 @@ impl Outputs {
 /// Processes the active batch.
 fn carry_out(server: &Server) -> Result<()> {
     let batches = &server.batches;
-    let store = &batches.store;
+    let store = &*batches.store;
     let Some(mut batch) = batches.current().clone() else { return Ok(()) };
+    let (path, name) = (store.bytes(&batch.input_file_id), batch.input_file_id.clone());
+    let input = || File::open(&path).map(BufReader::new).map_err(|error| Error::io(&name, &error));
+    let (ids, wrong) = survey(input()?, &name, MOST_LINES)?;
     let file_of = |known: Option<String>, name: &str| -> Result<String> {
         if let Some(id) = known {
             return Ok(id);
         }
         let file = FileObject::new(&batch.owner, &format!("{}_{name}.jsonl", batch.id), "batch_output");
         store.put(&file)?;
-        store.count_object();
+        store.count_object(&batch.owner);
         Ok(file.id)
     };
     let output = file_of(batch.output_file_id.clone(), "output")?;
     let errors = file_of(batch.error_file_id.clone(), "error")?;
     (batch.output_file_id, batch.error_file_id) = (Some(output.clone()), Some(errors.clone()));
-    let (path, name) = (store.bytes(&batch.input_file_id), batch.input_file_id.clone());
-    let input = || File::open(&path).map(BufReader::new).map_err(|error| Error::io(&name, &error));
-    let (ids, wrong) = survey(input()?, &name, MOST_LINES)?;
-    let total = ids.len() + wrong.len();
-    let open = |id| Answers::open(&store.create(id)?);
-    let mut outputs = Outputs { right: open(&output)?, refused: open(&errors)? };
-    outputs.refused.report(&wrong)?;
-    if let Some(current) = &mut *batches.current() {
+    // Before anything can fail: the files are deleted with the batch.
+    batches.change(|current| {
         (current.output_file_id, current.error_file_id) = (batch.output_file_id.clone(), batch.error_file_id.clone());
+    })?;
+    let outcome = write_answers(server, &batch, (&input, ids.len() + wrong.len()), &wrong);
+    let ended = [output, errors].map(|id| end_file(store, &batch, &id));
+    ended.into_iter().fold(outcome, Result::and)
+}
+
+/// Writes the final description of a file of answers.
+fn end_file(store: &Store, batch: &Batch, id: &str) -> Result<()> {
+    let Some(mut file) = store.get::<FileObject>(id) else { return Ok(()) };
+    file.bytes = std::fs::metadata(store.bytes(id)).map_or(0, |about| about.len());
+    file.expires_at = batch.output_expires_after.map(|after| api::seconds() + after.seconds);
+    store.put(&file).inspect_err(|_| store.show(&file))
+}
+
+/// Answers the requests of a batch that are not answered yet.
+fn write_answers(
+    server: &Server,
+    batch: &Batch,
+    (input, total): (&dyn Fn() -> Result<BufReader<File>>, usize),
+    wrong: &[LineError],
+) -> Result<()> {
+    let batches = &server.batches;
+    let store = &*batches.store;
+    let open = |id: &Option<String>| Answers::open(&store.create(id.as_deref().unwrap_or_default())?);
+    let (right, refused) = (open(&batch.output_file_id)?, open(&batch.error_file_id)?);
+    let mut outputs = Outputs { store, batch, right, refused };
+    outputs.report(wrong)?;
+    batches.change(|current| {
         current.request_counts = outputs.counts(total);
         if current.status == Status::Validating {
             current.enter(Status::InProgress);
         }
-        store.put(current)?;
-    }
-    let attempts = Arc::new(Attempts::open(&store.bytes(&output)));
+    })?;
+    let answers = store.bytes(batch.output_file_id.as_deref().unwrap_or_default());
+    let attempts = Arc::new(Attempts::open(&answers));
     *locked(&batches.attempts) = Some(attempts.clone());
     let budget = server.accounts.as_ref().map(|accounts| accounts.batch(outputs.right.spent()));
     let (outputs, retries) = (Mutex::new(outputs), Mutex::default());
     let documents = Mutex::default();
     let (began, answered) = (Instant::now(), AtomicU32::new(0));
-    let active =
-        Active { server, batch: &batch, budget, attempts, outputs, retries, documents, total, began, answered };
+    let active = Active { server, batch, budget, attempts, outputs, retries, documents, total, began, answered };
     let answered = active.answer_all(Requests::new(input()?));
     *locked(&batches.attempts) = None;
-    for id in [output, errors] {
-        if let Some(mut file) = store.get::<FileObject>(&id) {
-            let bytes = std::fs::metadata(store.bytes(&id)).map_or(0, |about| about.len());
-            store.count(bytes.saturating_sub(file.bytes));
-            file.bytes = bytes;
-            store.put(&file)?;
-        }
-    }
     answered
+}
+
+/// The error of answers that exceed the limits of the store.
+fn full(id: &str) -> Error {
+    Error::Io { path: id.into(), reason: FULL.into() }
+}
+
+/// Returns true if the store or the disk has no room for an answer.
+fn is_full(error: &Error) -> bool {
+    matches!(error, Error::Io { reason, .. } if reason == FULL)
 }
 
 /// The active batch while its requests are answered.
@@ -144,7 +193,7 @@ struct Active<'a> {
     batch: &'a Batch,
     budget: Option<BatchBudget>,
     attempts: Arc<Attempts>,
-    outputs: Mutex<Outputs>,
+    outputs: Mutex<Outputs<'a>>,
     retries: Mutex<Retries>,
     /// Held by a request with documents, so that one at most waits for the place that it shares with all other requests.
     documents: Mutex<()>,
@@ -266,7 +315,7 @@ impl Active<'_> {
         let bill = server.bill(&work.asker, caller, self.budget.as_ref())?;
         let control = RequestControl::new();
         *locked(&server.batches.requests[place]) = control.clone();
-        intake.prepare((id, work), &|work| server.album.pictures(work, caller), bill, control)
+        intake.prepare((id, work), &|work| server.album.pictures(work, caller), (bill, None), control)
     }
 
     /// Computes an answer, with lower priority than requests outside batches.
@@ -274,6 +323,8 @@ impl Active<'_> {
         let prepared = match ready {
             Ready::Answer(body) => return Ok(body),
             Ready::Request(prepared) => *prepared,
+            // Lines of batches are few at a time, and are not refused.
+            Ready::Refused(_) => return Err(Error::Aborted),
         };
         let reader = self.server.jobs.submit(prepared, Priority::Batch).ok_or(Error::Aborted)?;
         // The batch may have been cancelled before.

@@ -61,17 +61,18 @@ pub(super) const ARROWS: [(&str, &[&str]); 26] = [
 ];
 
 /// Allowed imports between the rooms of the command.
-pub(super) const COMMAND: [(&str, &[&str]); 10] = [
-    ("shared", &[]),
+pub(super) const COMMAND: [(&str, &[&str]); 11] = [
+    ("fetch", &[]),
+    ("shared", &["fetch"]),
     ("store", &["shared"]),
     ("usage", &["shared"]),
     ("batch", &["shared", "usage"]),
     ("pull", &["shared"]),
     ("mcp", &["shared"]),
-    ("lanes", &["shared"]),
+    ("lanes", &["fetch", "shared"]),
     ("page", &["shared"]),
-    ("serve", &["batch", "lanes", "mcp", "page", "shared", "store", "usage"]),
-    ("commands", &["batch", "pull", "shared", "usage"]),
+    ("serve", &["batch", "fetch", "lanes", "mcp", "page", "shared", "store", "usage"]),
+    ("commands", &["batch", "fetch", "pull", "shared", "usage"]),
 ];
 
 /// Families that reuse parts of another one.

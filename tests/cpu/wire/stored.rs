@@ -93,6 +93,24 @@ fn items_of_earlier_responses_are_found_by_their_ids() {
     assert_eq!(field(&platform.respond("ann", &json!({"input": [unknown]})).unwrap_err()), "input[0].role");
 }
 
+/// Platforms count these bytes in the memory of all requests.
+#[test]
+fn work_tells_the_bytes_of_the_stored_items_that_it_repeats() {
+    let mut platform = Platform::new();
+    let first = platform.respond("ann", &json!({"input": "Hello ".repeat(20)})).unwrap();
+    let mut stored = |more: Value| match platform.open("ann", ("POST", RESPONSES), &more).expect("a request") {
+        Opened::Work(work) => work.stored_bytes,
+        Opened::Ready(body) => panic!("{body}"),
+    };
+    assert_eq!(stored(json!({"input": "Hello ".repeat(20)})), 0);
+    let continued = stored(json!({"input": "And?", "previous_response_id": first["id"]}));
+    assert!(continued >= 120, "{continued}");
+    let reference = json!({"type": "item_reference", "id": first["output"][0]["id"]});
+    let one = stored(json!({"input": [reference]}));
+    assert!(one > 0 && one < continued);
+    assert_eq!(stored(json!({"input": [reference, reference, reference]})), 3 * one);
+}
+
 #[test]
 fn responses_are_read_and_deleted_by_their_owner_only() {
     let mut platform = Platform::new();

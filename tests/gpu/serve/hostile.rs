@@ -243,7 +243,7 @@ fn cached_tokens_of_another_user_are_not_counted() {
 }
 
 /// Posts a form of parts, each a head and its content.
-fn upload(server: &Server, parts: &[(&str, &str)]) -> Reply {
+pub(super) fn upload(server: &Server, parts: &[(&str, &str)]) -> Reply {
     let parts: String = parts.iter().map(|(head, content)| format!("--x\r\n{head}\r\n\r\n{content}\r\n")).collect();
     let body = format!("{parts}--x--\r\n");
     let head = format!(
@@ -253,8 +253,8 @@ fn upload(server: &Server, parts: &[(&str, &str)]) -> Reply {
     server.exchange(&[head.as_bytes(), body.as_bytes()].concat())
 }
 
-const PURPOSE: (&str, &str) = ("content-disposition: form-data; name=\"purpose\"", "batch");
-const FILE: &str = "content-disposition: form-data; name=\"file\"; filename=\"a.jsonl\"";
+pub(super) const PURPOSE: (&str, &str) = ("content-disposition: form-data; name=\"purpose\"", "batch");
+pub(super) const FILE: &str = "content-disposition: form-data; name=\"file\"; filename=\"a.jsonl\"";
 
 #[test]
 fn a_full_store_refuses_files_until_others_are_deleted() {

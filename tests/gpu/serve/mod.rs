@@ -5,6 +5,7 @@ mod agents;
 pub(crate) mod batches;
 mod budgets;
 pub(crate) mod client;
+pub(crate) mod downloads;
 mod hostile;
 mod idle;
 mod keys;
@@ -13,6 +14,7 @@ mod page;
 mod pictures;
 mod restart;
 mod signals;
+mod storage;
 mod thoughts;
 
 use std::io::{Read, Write};

@@ -45,7 +45,7 @@ export default {
     sidebar: [
       group("Begin", ["faq.md", "browsers.md", "models.md", "comparison.md"]),
       group("Ways in", below("guides")),
-      group("Reference", ["api.md", "clients.md", "memory.md", "numerics.md", "performance.md", "devices.md", "glossary.md"]),
+      group("Reference", ["api.md", "clients.md", "memory.md", "numerics.md", "performance.md", "scale.md", "devices.md", "glossary.md"]),
       group("Inside", ["architecture.md", "testing.md", "roadmap.md"]),
       group("Decisions", below("decisions"), true),
     ],

@@ -63,16 +63,22 @@ export function Conversation() {
  * the elements that get the focus.
  */
 function useKeptFocus(): (event: FocusEvent) => void {
-  const last = useRef<Node | null>(null);
-  useLayoutEffect(() => {
+  const last = useRef<Element | null>(null);
+  const keep = () => {
     const { activeElement, body } = document;
-    if (activeElement?.matches("#composer button[hidden]")) document.getElementById("question")?.focus();
-    else if (activeElement?.matches(":disabled") || (activeElement === body && last.current?.isConnected === false)) {
+    const lost = activeElement === body ? last.current : activeElement;
+    if (lost?.matches("#composer button[hidden]")) document.getElementById("question")?.focus();
+    else if (lost && (!lost.isConnected || lost.matches(underway.value ? ":disabled, #suggestions *" : ":disabled"))) {
       document.getElementById("log")?.focus({ preventScroll: true });
     }
+  };
+  useLayoutEffect(() => {
+    keep();
+    // After the other parts of the view have changed.
+    requestAnimationFrame(keep);
   });
   return ({ target }) => {
-    last.current = target as Node;
+    last.current = target as Element;
   };
 }
 

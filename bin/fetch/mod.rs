@@ -1,4 +1,6 @@
-//! Pictures at addresses, for the user's own commands only: a server that fetches what its clients name could be made to reach any host.
+//! Pictures at addresses, for the user's own commands only. A server downloads those of hosts that its owner named, in `hosts`.
+
+pub(crate) mod hosts;
 
 use std::time::Duration;
 
