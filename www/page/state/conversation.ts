@@ -88,6 +88,7 @@ async function follow(id: Id): Promise<void> {
 
 /** Begins a conversation. The one before stays in the list, unless it is temporary. */
 export function beginConversation(): void {
+  wanted = null;
   leave();
   if (!keepsConversations.value) isTemporary.value = true;
   batch(() => {
@@ -98,11 +99,17 @@ export function beginConversation(): void {
   hideOthers(new Set());
 }
 
+/** The conversation that was asked for last. */
+let wanted: Id | null = null;
+
 /** Opens a conversation of the list; resolves to false if there is none with this id. */
 export async function openConversation(id: Id): Promise<boolean> {
+  wanted = id;
   if (id === openId.value) return true;
   if (!records.value.has(id) || records.value.get(id)?.deletedAt) return false;
   const stored = await (await rows()).messagesOf(id);
+  // Reading may take longer than it does for one that was asked for later.
+  if (wanted !== id) return true;
   leave();
   const ids = stored.flatMap(({ pictureIds }) => pictureIds);
   hideOthers(new Set(ids));
