@@ -30,6 +30,7 @@ const browserTests = [
   "keyboard",
   "languages",
   "looks",
+  "opening",
   "page",
   "page-server",
   "quota",

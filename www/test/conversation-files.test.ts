@@ -237,14 +237,15 @@ inBrowsers("files of conversations", (browser) => {
     const withTurns = new Set(
       conversations.filter(({ messages }) => messages.length > 0).map((row) => String((row as unknown as { id: string }).id)),
     );
+    await tab.run(() => (location.hash = "#/"));
+    await until(tab, "the whole list", () => {
+      const more = [...document.querySelectorAll<HTMLButtonElement>("#rail button")].find(({ textContent }) => textContent === "Show more");
+      more?.click();
+      return !more && document.querySelector("#rail .conversations a[href^='#/c/']") !== null;
+    });
     for (const { id } of all.conversations as { id: string }[]) {
       await tab.run((id) => (location.hash = `#/c/${id}`), id);
-      await until(
-        tab,
-        `${id} is shown`,
-        (id) => document.querySelector(`#rail a[aria-current][href="#/c/${id}"]`) !== null || location.hash !== `#/c/${id}`,
-        id,
-      );
+      await until(tab, `${id} is shown`, (id) => document.querySelector(`#rail a[aria-current][href="#/c/${id}"]`) !== null, id);
       if (withTurns.has(id)) await until(tab, `turns of ${id}`, () => document.querySelector("#log .turn") !== null, undefined, 30);
     }
     await tab.run(() => location.reload());

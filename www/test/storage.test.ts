@@ -75,18 +75,23 @@ inBrowsers("storage", (browser) => {
     assert.match(await tab.run(() => document.getElementById("device")?.textContent ?? ""), /keeps no files/);
   });
 
-  test("a new version of the page waits until the visitor agrees", async () => {
+  /** Waits until the page is stored: the cache of its files, and its service worker's script with the name of another version. */
+  async function storedPage(): Promise<{ shell: string; next: (name: string) => string }> {
     // The page's own files are stored independently of the model.
     await tab.beforeLoad(fakeWorker);
     await openPage(tab, site.url);
     await until(tab, "the page is stored", () => document.getElementById("offline")?.hidden === false);
     const script = await (await fetch(`${site.url}sw.js`)).text();
-    const [shell] = await shells(tab);
-    const version = (shell as string).replace("ocelli-shell-", "");
-    site.replaced.set("/sw.js", new TextEncoder().encode(script.replaceAll(version, "the-next-one")));
+    const [shell = ""] = await shells(tab);
+    return { shell, next: (name) => script.replaceAll(shell.replace("ocelli-shell-", ""), name) };
+  }
+
+  test("a new version of the page waits until the visitor agrees", async () => {
+    const { shell, next } = await storedPage();
+    site.replaced.set("/sw.js", new TextEncoder().encode(next("the-next-one")));
     await openPage(tab, site.url);
     await until(tab, "the new version is offered", () => document.getElementById("update")?.hidden === false);
-    assert.ok((await shells(tab)).includes(shell as string), "the old version stays until then");
+    assert.ok((await shells(tab)).includes(shell), "the old version stays until then");
     await tab.click("#update-now");
     await until(tab, "only the new version is left", async () => {
       const names = (await caches.keys()).filter((name) => name.startsWith("ocelli-shell-"));
@@ -97,13 +102,7 @@ inBrowsers("storage", (browser) => {
   });
 
   test("an update with a file of another version changes nothing, and after a whole one the page works without a network", async () => {
-    await tab.beforeLoad(fakeWorker);
-    await openPage(tab, site.url);
-    await until(tab, "the page is stored", () => document.getElementById("offline")?.hidden === false);
-    const script = await (await fetch(`${site.url}sw.js`)).text();
-    const [shell] = await shells(tab);
-    const version = (shell as string).replace("ocelli-shell-", "");
-    const next = (name: string) => script.replaceAll(version, name);
+    const { shell, next } = await storedPage();
     const halfway = next("half-deployed").replace(/("?style\.css"?,"?integrity"?:"sha256-)[^"]+/, `$1${"A".repeat(43)}=`);
     assert.notEqual(halfway, next("half-deployed"));
     site.replaced.set("/sw.js", new TextEncoder().encode(halfway));
@@ -126,7 +125,7 @@ inBrowsers("storage", (browser) => {
     assert.equal(registered, "redundant");
     assert.equal(await tab.run(() => document.getElementById("update")?.hidden), true, "it is not offered");
     await openPage(tab, site.url);
-    assert.ok((await shells(tab)).includes(shell as string), "the old version stays in use");
+    assert.ok((await shells(tab)).includes(shell), "the old version stays in use");
 
     site.replaced.set("/sw.js", new TextEncoder().encode(next("whole")));
     await openPage(tab, site.url);

@@ -89,10 +89,10 @@ async function openFirst(): Promise<void> {
   const first = route.value;
   if (first.view === "conversation" && first.id !== null) await show(first);
   listenForRoutes((next) => void show(next));
-  // A conversation has an address once it is kept.
+  // A conversation has an address once it is kept. A new address is the way to another one, and stays.
   effect(() => {
     const { id, leaf } = open.value;
-    const at = route.value;
+    const at = route.peek();
     if (at.view === "conversation" && leaf !== null && !isTemporary.value && at.id !== id) rename({ view: "conversation", id });
   });
 }

@@ -112,7 +112,7 @@ function Help({ id, text }: { id: string; text: string | undefined }) {
   );
 }
 
-/** A button that takes a text file. */
+/** A button that takes a file. */
 export function FileButton({ id, label, accept, onFile }: { id: string; label: string; accept: string; onFile: (file: File) => void }) {
   return (
     <>
