@@ -82,7 +82,7 @@ enum Command {
 fn exit_code(error: &Error) -> u8 {
     match error.code() {
         "invalid-request" | "unsupported-option" | "unsupported-schema" | "invalid-grammar" | "context-overflow" => 2,
-        "io" | "no-such-object" | "model-not-found" => 3,
+        "io" | "storage-full" | "no-such-object" | "model-not-found" => 3,
         "budget-too-small" | "out-of-memory" => 4,
         "webgpu-unavailable" | "limits-too-small" | "device-lost" | "gpu" | "self-test-failed" => 5,
         _ => 1,

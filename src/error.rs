@@ -215,6 +215,14 @@ pub enum Error {
         /// The name of the model that is loaded.
         known: String,
     },
+    /// A disk, or a server's limit of stored files, has no room for the answers of a batch.
+    #[error(
+        "{path}: there is no room for more answers: delete files, and send the requests again that are not answered"
+    )]
+    StorageFull {
+        /// Path or id of the file of answers.
+        path: String,
+    },
     /// A request names an object that is not stored, or that belongs to another sender.
     #[error("there is no {kind} {id:?}")]
     NoSuchObject {

@@ -18,10 +18,6 @@ use crate::shared::io;
 /// Beginning of an answer's line.
 const START: &[u8] = br#"{"id":"batch_req_"#;
 
-/// Reason of an error if there is no room for an answer.
-pub(crate) const FULL: &str =
-    "there is no room for more answers: delete files, and send the requests again that are not answered";
-
 /// Outcome of a line of the input.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Answered {
@@ -170,10 +166,17 @@ impl Answers {
     /// Writes an answer and syncs it to disk. After an error nothing of it remains.
     ///
     /// # Errors
-    /// `io`, with the reason [`FULL`] if the disk is full.
+    /// `io`, `storage-full`.
     pub(crate) fn add(&mut self, answered: &Answered) -> Result<()> {
-        let line_break = if self.is_open { "\n" } else { "" };
-        let line = format!("{line_break}{}\n", io::json(answered)?);
+        self.write(answered, &answered.line()?)
+    }
+
+    /// The same with its line.
+    ///
+    /// # Errors
+    /// `io`, `storage-full`.
+    pub(crate) fn write(&mut self, answered: &Answered, line: &str) -> Result<()> {
+        let line = format!("{}{line}", if self.is_open { "\n" } else { "" });
         let before = self.file.stream_position().map_err(|error| Error::io(&self.name, &error))?;
         let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
         written.map_err(|error| {
@@ -182,7 +185,7 @@ impl Answers {
             drop(cut);
             match error.kind() {
                 ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-                    Error::Io { path: self.name.clone(), reason: FULL.into() }
+                    Error::StorageFull { path: self.name.clone() }
                 }
                 _ => Error::io(&self.name, &error),
             }
@@ -195,11 +198,11 @@ impl Answers {
 }
 
 impl Answered {
-    /// Bytes of its line.
+    /// Its line in a file of answers.
     ///
     /// # Errors
     /// `internal`.
-    pub(crate) fn bytes(&self) -> Result<u64> {
-        Ok(io::json(self)?.len() as u64 + 1)
+    pub(crate) fn line(&self) -> Result<String> {
+        Ok(io::json(self)? + "\n")
     }
 }

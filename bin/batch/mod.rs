@@ -37,7 +37,7 @@ mod retries;
 mod tally;
 
 use answers::Response;
-pub(crate) use answers::{Answered, Answers, FULL};
+pub(crate) use answers::{Answered, Answers};
 pub(crate) use attempts::Attempts;
 use endpoint::Endpoints;
 use remote::RemoteJob;

@@ -110,5 +110,5 @@ fn prepare(server: &Server, caller: &Caller, (question, control): (Question, Req
     };
     server.own(&mut work, caller);
     let bill = server.bill(&work.asker, caller, None)?;
-    intake.prepare((id, work), &|_| question.read(), (bill, None), control)
+    intake.prepare((id, work), &question.read()?, (bill, None), control)
 }

@@ -1,6 +1,5 @@
 //! One request and its response.
 
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -16,7 +15,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use ocelli::Error;
 use ocelli::api::{Asker, Opened, Priority, Reply, Service, Stamp, Work};
-use ocelli::engine::{Engine, Picture, RequestControl, Scope};
+use ocelli::engine::{Engine, RequestControl, Scope};
 use ocelli::gpu::Ledger;
 use ocelli::usage::BatchBudget;
 use serde_json::json;
@@ -250,14 +249,8 @@ impl Server {
         let (server, sender, lane) = (self.clone(), caller.clone(), Lane::of_body(&body.text));
         let reading =
             intake.places(lane).elsewhere(move || match server.open((&head, &sender), body, stamp, control)? {
-                Continue(billed) if lane == Lane::Documents => {
-                    let Ok(Loaded { intake, .. }) = server.loaded() else { return Err(Error::Aborted) };
-                    let pictures = server.album.pictures(&billed.work, &sender)?;
-                    intake.places(Lane::Pages).here(|| server.prepare(*billed, pictures)).map(Break)
-                }
                 Continue(billed) if Lane::of(&billed.work, lane) == lane => {
-                    let pictures = server.album.pictures(&billed.work, &sender)?;
-                    server.prepare(*billed, pictures).map(Break)
+                    server.prepare(*billed, &sender, lane).map(Break)
                 }
                 opened => Ok(opened),
             });
@@ -265,11 +258,7 @@ impl Server {
             Break(ready) => Ok(ready),
             Continue(billed) => {
                 let (server, lane) = (self.clone(), Lane::of(&billed.work, lane));
-                let work = move || {
-                    let pictures = server.album.pictures(&billed.work, &caller)?;
-                    server.prepare(*billed, pictures)
-                };
-                intake.places(lane).elsewhere(work).await
+                intake.places(lane).elsewhere(move || server.prepare(*billed, &caller, lane)).await
             }
         }
     }
@@ -298,14 +287,15 @@ impl Server {
     }
 
     /// Prepares a request for the engine. Takes long for pictures and formats.
-    fn prepare(&self, billed: Billed, pictures: Vec<Picture>) -> ocelli::Result<Ready> {
+    fn prepare(&self, billed: Billed, caller: &Caller, lane: Lane) -> ocelli::Result<Ready> {
         let Ok(Loaded { intake, .. }) = self.loaded() else { return Err(Error::Aborted) };
+        let pictures = self.album.pictures(&billed.work, caller)?;
         // The work has the pictures of the body.
         let Billed { id, work, bill, control, memory: _memory, stored } = billed;
-        let pictures = Cell::new(pictures);
-        intake
-            .prepare((id, work), &|_| Ok(pictures.take()), (bill, stored), control)
-            .map(|prepared| Ready::Request(Box::new(prepared)))
+        let prepare = || intake.prepare((id, work), &pictures, (bill, stored), control);
+        // Pages take memory that is not counted.
+        let prepared = if lane == Lane::Documents { intake.places(Lane::Pages).here(prepare) } else { prepare() };
+        prepared.map(|prepared| Ready::Request(Box::new(prepared)))
     }
 }
 

@@ -35,6 +35,7 @@ pub(super) fn told(error: &Error) -> Error {
             tracing::warn!(path, reason, "io");
             Error::Io { path: name(path), reason: reason.clone() }
         }
+        Error::StorageFull { path } => Error::StorageFull { path: name(path) },
         Error::InvalidRequest { field, reason } if Path::new(field).is_absolute() => {
             tracing::warn!(path = field, reason, "a file");
             Error::request(name(field), reason)

@@ -97,18 +97,18 @@ impl Intake {
         Ok(Text { text: String::from_utf8(bytes).map_err(not_text)?, memory })
     }
 
-    /// Decodes the pictures that `pictures` reads, encodes prompts and compiles the grammar of a request.
+    /// Decodes the pictures, encodes prompts and compiles the grammar of a request.
     ///
     /// # Errors
     /// A fault of the request, or `aborted`.
     pub(super) fn prepare(
         &self,
         (id, mut work): (String, Box<Work>),
-        pictures: &dyn Fn(&Work) -> Result<Vec<Picture>>,
+        pictures: &[Picture],
         (bill, memory): (Option<Bill>, Memory),
         control: RequestControl,
     ) -> Result<Prepared> {
-        let prompts = work.encode(&self.encoder, &pictures(&work)?, &control)?;
+        let prompts = work.encode(&self.encoder, pictures, &control)?;
         control.check()?;
         // They may be as large as the body, whose memory is given back.
         work.pictures.iter_mut().for_each(|picture| picture.url = String::new());

@@ -26,11 +26,9 @@ use index::{Index, Page};
 const OBJECT: &str = "json";
 /// File extension of the bytes of an object.
 const DATA: &str = "jsonl";
-
 /// File extension of an object that is being written.
 const PART: &str = "part";
-/// File extension of the notes of a batch beside its answers, which have their name.
-const ATTEMPT: &str = "attempt";
+/// File extension of the notes of a batch beside its answers.
 const NOTES: &str = "jsonl.attempt";
 /// Prefix of the ids of batches.
 const BATCH: &str = "batch_";
@@ -162,15 +160,16 @@ impl Store {
                 index.count_object(&owner);
             }
         }
-        for (id, path) in [DATA, PART, ATTEMPT].into_iter().flat_map(|extension| self.entries(extension)) {
-            let is_data = path.extension().is_some_and(|extension| extension == DATA);
-            match index.owner(&id) {
-                Some(owner) if is_data => {
-                    index.count((&id, &owner), fs::metadata(path).map_or(0, |about| about.len()));
+        for ending in [DATA, PART, NOTES] {
+            for (id, path) in self.entries(ending) {
+                match index.owner(&id) {
+                    Some(owner) if ending == DATA => {
+                        index.count((&id, &owner), fs::metadata(path).map_or(0, |about| about.len()));
+                    }
+                    // An object that cannot be read may be repaired.
+                    None if self.path(&id).try_exists().is_ok_and(|exists| !exists) => drop(fs::remove_file(path)),
+                    _ => {}
                 }
-                // An object that cannot be read may be repaired.
-                None if self.path(&id).try_exists().is_ok_and(|exists| !exists) => drop(fs::remove_file(path)),
-                _ => {}
             }
         }
     }
@@ -236,7 +235,7 @@ impl Store {
     }
 
     fn path(&self, id: &str) -> PathBuf {
-        self.folder.join(format!("{id}.json"))
+        self.folder.join(format!("{id}.{OBJECT}"))
     }
 
     /// An object by its id.
@@ -256,7 +255,7 @@ impl Store {
     /// # Errors
     /// `io`.
     pub(crate) fn put<T: Object>(&self, object: &T) -> Result<()> {
-        let (path, part) = (self.path(object.id()), self.folder.join(format!("{}.part", object.id())));
+        let (path, part) = (self.path(object.id()), self.folder.join(format!("{}.{PART}", object.id())));
         let json = io::json(object)?;
         let _writing = self.writing();
         let write = || -> std::io::Result<()> {
@@ -326,15 +325,13 @@ impl Store {
     }
 
     /// Ids and paths of files with an extension. Other files, whose names have no id, are left alone.
-    fn entries(&self, extension: &'static str) -> impl Iterator<Item = (String, PathBuf)> {
+    fn entries(&self, wanted: &str) -> impl Iterator<Item = (String, PathBuf)> {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        let wanted = entries.filter(move |path| path.extension().is_some_and(|ending| ending == extension));
-        wanted.filter_map(|path| {
+        entries.filter_map(move |path| {
             let (id, ending) = path.file_name()?.to_str()?.split_once('.')?;
             let random = [FileObject::PREFIX, BATCH].iter().find_map(|prefix| id.strip_prefix(prefix))?;
             let is_id = random.len() >= SHORTEST_ID && random.bytes().all(|byte| byte.is_ascii_alphanumeric());
-            let is_own = is_id && [OBJECT, DATA, PART, NOTES].contains(&ending);
-            is_own.then(|| (id.to_owned(), path.clone()))
+            (is_id && ending == wanted).then(|| (id.to_owned(), path.clone()))
         })
     }
 }

@@ -195,7 +195,8 @@ impl Service {
             Endpoint::StoredResponse(id) => return stored(history, method, id).map(Opened::Ready),
             Endpoint::CountResponse => {
                 let request = ResponseRequest::read(&parse(body)?, history, self.defaults_for(defaults))?;
-                self.tokens(TokenizeRequest::of_response(request), true)?
+                let stored_bytes = request.stored_bytes;
+                Work { stored_bytes, ..self.tokens(TokenizeRequest::of_response(request), true)? }
             }
             Endpoint::Embed => self.embeddings(body)?,
             Endpoint::Tokenize => self.tokens(TokenizeRequest::from_json(&parse(body)?)?, false)?,

@@ -16,7 +16,7 @@ use ocelli::{Error, Result};
 use serde_json::json;
 
 use super::{AT_ONCE, locked};
-use crate::batch::{Answered, Answers, Attempts, BatchRequest, FULL, LineError, Requests, Retries, survey};
+use crate::batch::{Answered, Answers, Attempts, BatchRequest, LineError, Requests, Retries, survey};
 use crate::lanes::Lane;
 use crate::serve::handler::{Loaded, Ready, Server};
 use crate::serve::http::told;
@@ -48,8 +48,7 @@ pub(in crate::serve) fn work(server: &Server, waiting: &Receiver<String>) {
         match outcome {
             Err(error) => {
                 let error = told(&error);
-                let code = if is_full(&error) { "storage-full" } else { error.code() };
-                let told = json!({"code": code, "message": error.to_string(), "param": null, "line": null});
+                let told = json!({"code": error.code(), "message": error.to_string(), "param": null, "line": null});
                 batch.errors = Some(json!({"object": "list", "data": [told]}));
                 batch.enter(Status::Failed);
             }
@@ -89,10 +88,11 @@ impl Outputs<'_> {
             false => (&mut self.refused, &self.batch.error_file_id),
         };
         let id = id.as_deref().unwrap_or_default();
-        if !self.store.take_room((id, &self.batch.owner), answered.bytes()?) {
-            return Err(full(id));
+        let line = answered.line()?;
+        if !self.store.take_room((id, &self.batch.owner), line.len() as u64) {
+            return Err(Error::StorageFull { path: id.into() });
         }
-        answers.add(answered)
+        answers.write(answered, &line)
     }
 
     /// Reports invalid lines of the input that are not reported yet.
@@ -175,16 +175,6 @@ fn write_answers(
     let answered = active.answer_all(Requests::new(input()?));
     *locked(&batches.attempts) = None;
     answered
-}
-
-/// The error of answers that exceed the limits of the store.
-fn full(id: &str) -> Error {
-    Error::Io { path: id.into(), reason: FULL.into() }
-}
-
-/// Returns true if the store or the disk has no room for an answer.
-fn is_full(error: &Error) -> bool {
-    matches!(error, Error::Io { reason, .. } if reason == FULL)
 }
 
 /// The active batch while its requests are answered.
@@ -315,7 +305,8 @@ impl Active<'_> {
         let bill = server.bill(&work.asker, caller, self.budget.as_ref())?;
         let control = RequestControl::new();
         *locked(&server.batches.requests[place]) = control.clone();
-        intake.prepare((id, work), &|work| server.album.pictures(work, caller), (bill, None), control)
+        let pictures = server.album.pictures(&work, caller)?;
+        intake.prepare((id, work), &pictures, (bill, None), control)
     }
 
     /// Computes an answer, with lower priority than requests outside batches.

@@ -98,9 +98,16 @@ fn items_of_earlier_responses_are_found_by_their_ids() {
 fn work_tells_the_bytes_of_the_stored_items_that_it_repeats() {
     let mut platform = Platform::new();
     let first = platform.respond("ann", &json!({"input": "Hello ".repeat(20)})).unwrap();
-    let mut stored = |more: Value| match platform.open("ann", ("POST", RESPONSES), &more).expect("a request") {
-        Opened::Work(work) => work.stored_bytes,
-        Opened::Ready(body) => panic!("{body}"),
+    let mut stored = |more: Value| {
+        // Counting tokens repeats them, too.
+        let [whole, counted] = [RESPONSES, "/v1/responses/input_tokens"].map(|path| {
+            match platform.open("ann", ("POST", path), &more).expect("a request") {
+                Opened::Work(work) => work.stored_bytes,
+                Opened::Ready(body) => panic!("{body}"),
+            }
+        });
+        assert_eq!(whole, counted);
+        whole
     };
     assert_eq!(stored(json!({"input": "Hello ".repeat(20)})), 0);
     let continued = stored(json!({"input": "And?", "previous_response_id": first["id"]}));
