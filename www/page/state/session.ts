@@ -89,18 +89,21 @@ async function openFirst(): Promise<void> {
   const first = route.value;
   if (first.view === "conversation" && first.id !== null) await show(first);
   listenForRoutes((next) => void show(next));
-  // A conversation has an address once it is kept. A new address is the way to another one, and stays.
-  effect(() => {
-    const { id, leaf } = open.value;
-    const at = route.peek();
-    if (at.view === "conversation" && leaf !== null && !isTemporary.value && at.id !== id) rename({ view: "conversation", id });
-  });
+  effect(nameOpen);
+}
+
+/** Names the open conversation in the address, once it is kept. The address alone changes nothing here: it may lead to another one. */
+function nameOpen(): void {
+  const { id, leaf } = open.value;
+  const at = route.peek();
+  if (at.view === "conversation" && leaf !== null && !isTemporary.value && at.id !== id) rename({ view: "conversation", id });
 }
 
 async function show(next: Route): Promise<void> {
   if (next.view !== "conversation") return;
   if (next.id === null) {
-    if (open.value.leaf !== null && !isTemporary.value) newConversation();
+    // The address of no conversation in particular: the open one.
+    nameOpen();
   } else if (!(await openConversation(next.id))) {
     rename({ view: "conversation", id: null });
     announce(words.conversations.gone);
