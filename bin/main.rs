@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::slice;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -12,6 +13,7 @@ use ocelli::Error;
 
 mod batch;
 mod commands;
+mod engines;
 mod fetch;
 mod lanes;
 mod mcp;
@@ -90,19 +92,19 @@ fn exit_code(error: &Error) -> u8 {
 }
 
 impl Command {
-    /// The package that the command opens.
-    fn package(&mut self) -> Option<&mut PackagePath> {
-        Some(match self {
+    /// The packages that the command opens.
+    fn packages(&mut self) -> &mut [PackagePath] {
+        slice::from_mut(match self {
             Self::Inspect(args) => &mut args.package,
             Self::Describe(args) => args.settled_package(),
             Self::Chat(args) | Self::Run(args) => &mut args.package,
             Self::Search(args) => &mut args.model,
             Self::Score(args) => &mut args.package,
-            Self::Batch(args) => return args.package(),
-            Self::Serve(args) => &mut args.package,
+            Self::Batch(args) => return args.package().map_or(&mut [], slice::from_mut),
+            Self::Serve(args) => return &mut args.packages,
             Self::Mcp(args) => &mut args.package,
             Self::Bench(args) => &mut args.package,
-            _ => return None,
+            _ => return &mut [],
         })
     }
 }
@@ -121,7 +123,7 @@ fn main() -> ExitCode {
 
 fn run(mut command: Command, pulls: bool) -> ocelli::Result<()> {
     let consent = if pulls || matches!(command, Command::Run(_)) { Consent::Given } else { Consent::Ask };
-    if let Some(package) = command.package() {
+    for package in command.packages() {
         *package = pull::here(package, consent)?;
     }
     match command {

@@ -207,12 +207,12 @@ pub enum Error {
         /// Tokens the context holds.
         context: usize,
     },
-    /// A request names a model that is not loaded.
-    #[error("model {model:?} is not loaded; the loaded model is {known:?}")]
+    /// A request names a model that is not served.
+    #[error("there is no model {model:?} here, but there is {known}")]
     ModelNotFound {
         /// The name in the request.
         model: String,
-        /// The name of the model that is loaded.
+        /// The names of the models that are served.
         known: String,
     },
     /// A disk, or a server's limit of stored files, has no room for the answers of a batch.

@@ -45,11 +45,12 @@ pub(crate) const LANES: usize = 7;
 impl Lane {
     /// The lane of a body that has not been read.
     pub(crate) fn of_body(text: &str) -> Self {
-        match text.len() {
-            _ if documents::may_be_in(text) => Self::Documents,
-            ..=SMALL => Self::Text,
-            _ => Self::Large,
-        }
+        if documents::may_be_in(text) { Self::Documents } else { Self::of_size(text) }
+    }
+
+    /// The lane of a body of which only one field is read.
+    pub(crate) fn of_size(text: &str) -> Self {
+        if text.len() <= SMALL { Self::Text } else { Self::Large }
     }
 
     /// The lane in which a request is prepared whose body came by this lane.

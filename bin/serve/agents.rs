@@ -12,10 +12,9 @@ use rmcp::transport::streamable_http_server::session::local::LocalSessionManager
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::handler::{Loaded, Sender, Server, Tools};
+use super::handler::{Sender, Server, Tools};
 use super::http::{plain, told};
-use super::intake::Prepared;
-use super::stream::Answer;
+use crate::engines::{Answer, Prepared};
 use crate::lanes::{Lane, busy};
 use crate::mcp::{self, Model, Question, Roots, Step};
 use crate::shared::api;
@@ -85,14 +84,13 @@ async fn answer(
     steps: &UnboundedSender<Step>,
 ) -> Result<String> {
     let full = || Error::request("server", "too many requests wait, try again later");
-    let Ok(Loaded { intake, .. }) = server.loaded() else { return Err(Error::Aborted) };
-    let preparing = server.clone();
+    let (intake, preparing) = (&server.intake, server.clone());
     let names: Vec<&str> = question.pictures.iter().map(String::as_str).collect();
     let lane = Lane::of_parts(&names, question.format.is_some(), Lane::Text);
     let prepare = move || prepare(&preparing, &caller, (question, control));
     let mut prepared = intake.places(lane).elsewhere(prepare).await?;
     intake.reserve(&mut prepared).map_err(|_| full())?;
-    let mut reader = server.jobs.submit(prepared, Priority::Person).ok_or_else(full)?;
+    let mut reader = server.models.first().jobs.submit(prepared, Priority::Person).ok_or_else(full)?;
     loop {
         match reader.next().await {
             Answer::Frame(_) => drop(steps.send(Step::Part)),
@@ -102,7 +100,8 @@ async fn answer(
 }
 
 fn prepare(server: &Server, caller: &Caller, (question, control): (Question, RequestControl)) -> Result<Prepared> {
-    let Ok(Loaded { service, intake, .. }) = server.loaded() else { return Err(Error::Aborted) };
+    let loaded = server.models.first().known()?;
+    let service = &loaded.service;
     let stamp = Stamp { owner: Some(caller.name.clone()), ..api::stamp() };
     let (id, body) = (stamp.id.clone(), question.body(&service.defaults));
     let Opened::Work(mut work) = service.open(("POST", "/v1/chat/completions"), &body, stamp)? else {
@@ -110,5 +109,5 @@ fn prepare(server: &Server, caller: &Caller, (question, control): (Question, Req
     };
     server.own(&mut work, caller);
     let bill = server.bill(&work.asker, caller, None)?;
-    intake.prepare((id, work), &question.read()?, (bill, None), control)
+    loaded.prepare((id, work), &question.read()?, (bill, None), control)
 }

@@ -52,7 +52,7 @@ pub(super) async fn serve(listener: TcpListener, mut signals: Signals, server: A
         });
     }
     drop(listener);
-    if server.loaded().is_err() {
+    if !server.models.are_ready() {
         // Loading cannot be cancelled, and nothing is lost with it.
         server.batches.store.end();
         exit();
@@ -65,7 +65,7 @@ pub(super) async fn serve(listener: TcpListener, mut signals: Signals, server: A
         () = tokio::time::sleep(LAST_TIME) => {}
         () = signals.next() => {}
     }
-    server.jobs.stop();
+    server.models.stop();
     signals.next().await;
     // The engine may hang.
     server.batches.store.end();

@@ -43,12 +43,12 @@ pub(super) fn path(path: &str) -> Option<Vec<String>> {
     matches!(parts[0].as_str(), "files" | "batches").then_some(parts)
 }
 
-/// Answers a request below these addresses. `intake` reads bodies, once the model is loaded.
+/// Answers a request below these addresses.
 pub(super) async fn answer(
     (batches, caller): (&Arc<Batches>, Arc<Caller>),
     (path, head): (Vec<String>, Parts),
     body: Incoming,
-    intake: Result<&Intake, Reply>,
+    intake: &Intake,
 ) -> Result<Answer, Reply> {
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
     match (&head.method, &parts[..]) {
@@ -60,7 +60,7 @@ pub(super) async fn answer(
         (&Method::GET, ["files", id, "content"]) => return content(&batches.store, caller, (*id).to_owned()).await,
         _ => {}
     }
-    let text = if head.method == Method::POST { intake?.read(body).await?.text } else { String::new() };
+    let text = if head.method == Method::POST { intake.read(body).await?.text } else { String::new() };
     let batches = batches.clone();
     blocking(move || object((&batches, &caller), &path, &head, &text)).await.map(|json| plain(&Reply::ok(json)))
 }

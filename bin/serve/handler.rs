@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::ops::ControlFlow::{self, Break, Continue};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
@@ -14,9 +14,8 @@ use hyper::header::{
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use ocelli::Error;
-use ocelli::api::{Asker, Opened, Priority, Reply, Service, Stamp, Work};
-use ocelli::engine::{Engine, RequestControl, Scope};
-use ocelli::gpu::Ledger;
+use ocelli::api::{Asker, Opened, Priority, Reply, Stamp, Work};
+use ocelli::engine::{RequestControl, Scope};
 use ocelli::usage::BatchBudget;
 use serde_json::json;
 
@@ -24,10 +23,10 @@ use super::album::Album;
 use super::batches::Batches;
 use super::files;
 use super::http::{Answer, failure, plain};
-use super::intake::{Intake, Prepared, Text};
-use super::jobs::Jobs;
-use super::monitor::{Health, Monitor};
+use super::intake::{Intake, Text};
+use super::models::{Model, Models};
 use super::stream::Events;
+use crate::engines::{Health, Monitor, Prepared};
 use crate::lanes::{Lane, Leaving, Memory, busy};
 use crate::page::Page;
 use crate::shared::access::{Access, Refusal};
@@ -52,16 +51,15 @@ pub(super) struct Server {
     pub(super) access: Access,
     /// True if all users share the KV cache.
     pub(super) shares_cache: bool,
-    /// The model, once it is loaded.
-    pub(super) loaded: OnceLock<Loaded>,
+    pub(super) models: Models,
+    pub(super) intake: Intake,
     pub(super) monitor: Arc<Monitor>,
-    pub(super) jobs: Jobs,
     pub(super) batches: Arc<Batches>,
     /// Usage of requests, if it is limited or stored.
     pub(super) accounts: Option<Accounts>,
     /// Pictures that requests name.
     pub(super) album: Album,
-    /// Tools for agents, once the model is loaded.
+    /// Tools for agents, once the first model is loaded.
     pub(super) tools: OnceLock<Tools>,
     pub(super) page: Page,
 }
@@ -73,31 +71,7 @@ pub(super) struct Tools {
     pub(super) stop: Box<dyn Fn() + Send + Sync>,
 }
 
-/// Parts of the server that need the model.
-pub(super) struct Loaded {
-    pub(super) service: Service,
-    pub(super) intake: Intake,
-    /// Memory of the device, which is another one after the model was unloaded.
-    pub(super) ledger: Mutex<Arc<Ledger>>,
-}
-
 impl Server {
-    /// The loaded model.
-    ///
-    /// # Errors
-    /// The reply to a request that comes too early.
-    pub(super) fn loaded(&self) -> Result<&Loaded, Reply> {
-        let loading = || Reply::error("loading", "the model is loading, try again later", None);
-        self.loaded.get().ok_or_else(loading)
-    }
-
-    /// The model was loaded again.
-    pub(super) fn opened(&self, engine: &Engine) {
-        if let Some(loaded) = self.loaded.get() {
-            *loaded.ledger.lock().unwrap_or_else(PoisonError::into_inner) = engine.gpu().ledger().clone();
-        }
-    }
-
     /// Keeps the prompts of work apart from those of other users.
     pub(super) fn own(&self, work: &mut Work, caller: &Caller) {
         let Asker { key, cache_key, .. } = &work.asker;
@@ -122,12 +96,12 @@ impl Server {
         self.accounts.as_ref().map(bill).transpose()
     }
 
-    /// State of the engine, with a status for load balancers.
+    /// State of the engines, with a status for load balancers.
     fn health(&self) -> Answer {
-        let health = match self.loaded.get() {
-            None => Health::Loading,
-            Some(_) if self.monitor.is_hung() => Health::Hung,
-            Some(_) => Health::Ok,
+        let health = match self.models.are_ready() {
+            false => Health::Loading,
+            true if self.models.are_hung() => Health::Hung,
+            true => Health::Ok,
         };
         let status = if health == Health::Ok { 200 } else { 503 };
         let body = json!({"status": <&str>::from(health)}).to_string();
@@ -135,11 +109,8 @@ impl Server {
     }
 
     fn metrics(&self) -> Answer {
-        let gpu_bytes = self
-            .loaded
-            .get()
-            .map_or(0, |loaded| loaded.ledger.lock().unwrap_or_else(PoisonError::into_inner).total().0);
-        let mut answer = plain(&Reply::ok(self.monitor.text(&self.jobs.counts(), gpu_bytes)));
+        let text = self.monitor.text(&self.models.counts(), self.models.device_bytes());
+        let mut answer = plain(&Reply::ok(text));
         let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
         answer.headers_mut().insert(CONTENT_TYPE, kind);
         answer
@@ -184,8 +155,7 @@ impl Server {
     ) -> Result<Answer, Reply> {
         let (head, body) = request.into_parts();
         if let Some(path) = files::path(head.uri.path()) {
-            let intake = self.loaded().map(|loaded| &loaded.intake);
-            return files::answer((&self.batches, caller), (path, head), body, intake).await;
+            return files::answer((&self.batches, caller), (path, head), body, &self.intake).await;
         }
         if let Some(accounts) = self.accounts.as_ref().filter(|_| is_usage(&head)) {
             return Ok(usage_of(accounts, &caller, &head));
@@ -194,7 +164,10 @@ impl Server {
             let refused = || Reply::error("forbidden", "only a key with \"admin\": true reads the metrics", None);
             return caller.is_admin.then(|| self.metrics()).ok_or_else(refused);
         }
-        let (intake, path) = (&self.loaded()?.intake, head.uri.path().to_owned());
+        if !self.models.are_ready() {
+            return Err(Reply::error("loading", "the model is loading, try again later", None));
+        }
+        let (intake, path) = (&self.intake, head.uri.path().to_owned());
         if let Some(tools) = self.tools.get().filter(|_| path == TOOLS) {
             return self.tools(tools, caller, (head, body)).await;
         }
@@ -202,15 +175,18 @@ impl Server {
         let stamp = Stamp { id: id.to_owned(), owner: Some(caller.name.clone()), ..api::stamp() };
         let control = RequestControl::new();
         let leaving = Leaving::new(&control);
-        let mut prepared = match self.prepared((head, caller), text, stamp, control).await {
-            Ok(Ready::Answer(body)) => return Ok(plain(&Reply::ok(body))),
-            Ok(Ready::Request(prepared)) => prepared,
-            Ok(Ready::Refused(reply)) => return Err(reply),
-            Err(error) => return Ok(failed(&error, &path)),
+        let (model, ready) = match self.prepared((head, caller), text, stamp, control).await {
+            Ok(prepared) => prepared,
+            Err(error) => return Ok(failed(&self.models.told(error), &path)),
+        };
+        let mut prepared = match ready {
+            Ready::Answer(body) => return Ok(plain(&Reply::ok(body))),
+            Ready::Request(prepared) => prepared,
+            Ready::Refused(reply) => return Err(reply),
         };
         let (is_stream, is_counted) = (prepared.work.stream, prepared.bill.is_some());
         intake.reserve(&mut prepared)?;
-        let mut reader = self.jobs.submit(*prepared, Priority::Person).ok_or_else(busy)?;
+        let mut reader = model.jobs.submit(*prepared, Priority::Person).ok_or_else(busy)?;
         leaving.submitted();
         if !is_stream {
             let answered = reader.whole().await;
@@ -232,53 +208,72 @@ impl Server {
         caller: Arc<Caller>,
         (mut head, body): (Parts, Incoming),
     ) -> Result<Answer, Reply> {
-        let Text { text, memory } = self.loaded()?.intake.read(body).await?;
+        let Text { text, memory } = self.intake.read(body).await?;
         head.extensions.insert(Sender { caller, _memory: Arc::new(memory) });
         Ok((tools.answer)(Request::from_parts(head, Full::new(text.into()))).await)
     }
 
-    /// Reads a request and prepares it for the engine, each in a place of its lane.
+    /// The model of a request, and the body. A model that was not loaded before is loaded.
+    async fn model_of(self: &Arc<Self>, body: Text) -> ocelli::Result<(Arc<Model>, Text)> {
+        let (model, body) = if self.models.are_several() {
+            let (server, lane) = (self.clone(), Lane::of_size(&body.text));
+            let find = move || Ok((server.models.of_body(&body.text).clone(), body));
+            self.intake.places(lane).elsewhere(find).await?
+        } else {
+            (self.models.first().clone(), body)
+        };
+        model.loaded().await?;
+        Ok((model, body))
+    }
+
+    /// Reads a request and prepares it for the engine of its model, each in a place of its lane.
     async fn prepared(
         self: &Arc<Self>,
         (head, caller): (Parts, Arc<Caller>),
         body: Text,
         stamp: Stamp,
         control: RequestControl,
-    ) -> ocelli::Result<Ready> {
-        let Ok(Loaded { intake, .. }) = self.loaded() else { return Err(Error::Aborted) };
-        let (server, sender, lane) = (self.clone(), caller.clone(), Lane::of_body(&body.text));
-        let reading =
-            intake.places(lane).elsewhere(move || match server.open((&head, &sender), body, stamp, control)? {
-                Continue(billed) if Lane::of(&billed.work, lane) == lane => {
-                    server.prepare(*billed, &sender, lane).map(Break)
-                }
-                opened => Ok(opened),
-            });
-        match reading.await? {
-            Break(ready) => Ok(ready),
-            Continue(billed) => {
-                let (server, lane) = (self.clone(), Lane::of(&billed.work, lane));
-                intake.places(lane).elsewhere(move || server.prepare(*billed, &caller, lane)).await
-            }
+    ) -> ocelli::Result<(Arc<Model>, Ready)> {
+        let (method, path) = (head.method.as_str(), head.uri.path());
+        if let Some(told) = self.models.answer(method, path) {
+            return Ok((self.models.first().clone(), Ready::Answer(told)));
         }
+        let (model, body) = self.model_of(body).await?;
+        let (server, sender, lane) = (self.clone(), caller.clone(), Lane::of_body(&body.text));
+        let of = model.clone();
+        let read = move || match server.open((&of, &head, &sender), body, stamp, control)? {
+            Continue(billed) if Lane::of(&billed.work, lane) == lane => {
+                server.prepare(&of, *billed, &sender, lane).map(Break)
+            }
+            opened => Ok(opened),
+        };
+        let ready = match self.intake.places(lane).elsewhere(read).await? {
+            Break(ready) => ready,
+            Continue(billed) => {
+                let (server, of, lane) = (self.clone(), model.clone(), Lane::of(&billed.work, lane));
+                let prepare = move || server.prepare(&of, *billed, &caller, lane);
+                self.intake.places(lane).elsewhere(prepare).await?
+            }
+        };
+        Ok((model, ready))
     }
 
     /// Reads a request and opens its bill.
     fn open(
         &self,
-        (head, caller): (&Parts, &Caller),
+        (model, head, caller): (&Model, &Parts, &Caller),
         body: Text,
         stamp: Stamp,
         control: RequestControl,
     ) -> ocelli::Result<ControlFlow<Ready, Box<Billed>>> {
-        let Ok(Loaded { service, intake, .. }) = self.loaded() else { return Err(Error::Aborted) };
+        let service = &model.known()?.service;
         let (id, Text { text, memory }) = (stamp.id.clone(), body);
         let expanded = documents::expanded(&text, &|id| self.album.document(id, caller), &control)?;
         let text = expanded.unwrap_or(text);
         match service.open((head.method.as_str(), head.uri.path()), &text, stamp)? {
             Opened::Ready(body) => Ok(Break(Ready::Answer(body))),
             Opened::Work(mut work) => {
-                let Some(stored) = intake.stored(&work) else { return Ok(Break(Ready::Refused(busy()))) };
+                let Some(stored) = self.intake.stored(&work) else { return Ok(Break(Ready::Refused(busy()))) };
                 self.own(&mut work, caller);
                 let bill = self.bill(&work.asker, caller, None)?;
                 Ok(Continue(Box::new(Billed { id, work, bill, control, memory, stored })))
@@ -287,14 +282,14 @@ impl Server {
     }
 
     /// Prepares a request for the engine. Takes long for pictures and formats.
-    fn prepare(&self, billed: Billed, caller: &Caller, lane: Lane) -> ocelli::Result<Ready> {
-        let Ok(Loaded { intake, .. }) = self.loaded() else { return Err(Error::Aborted) };
+    fn prepare(&self, model: &Model, billed: Billed, caller: &Caller, lane: Lane) -> ocelli::Result<Ready> {
+        let loaded = model.known()?;
         let pictures = self.album.pictures(&billed.work, caller)?;
         // The work has the pictures of the body.
         let Billed { id, work, bill, control, memory: _memory, stored } = billed;
-        let prepare = || intake.prepare((id, work), &pictures, (bill, stored), control);
+        let prepare = || loaded.prepare((id, work), &pictures, (bill, stored), control);
         // Pages take memory that is not counted.
-        let prepared = if lane == Lane::Documents { intake.places(Lane::Pages).here(prepare) } else { prepare() };
+        let prepared = if lane == Lane::Documents { self.intake.places(Lane::Pages).here(prepare) } else { prepare() };
         prepared.map(|prepared| Ready::Request(Box::new(prepared)))
     }
 }

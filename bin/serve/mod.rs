@@ -1,21 +1,24 @@
-//! `ocelli serve`: the OpenAI API over HTTP. The engine runs on the main thread, connections on others.
+//! `ocelli serve`: the OpenAI API over HTTP. The engine of the first model runs on the main thread, other engines and connections on others.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
+use std::thread;
 use std::time::Duration;
 
 use clap::Args;
 use ocelli::api::Service;
 use ocelli::engine::Engine;
+use ocelli::responses::Responses;
 use ocelli::{Error, Result};
 
+use crate::engines::{Loading, Monitor, Pulse, Queue, Residents, queue};
 use crate::fetch::hosts::Host;
 use crate::mcp::Roots;
 use crate::page::{self, Page};
 use crate::shared::access::Access;
-use crate::shared::api::{NameArgs, embedder};
+use crate::shared::api::{MOST_RESPONSE_BYTES, NameArgs, embedder};
 use crate::shared::args::MemoryArgs;
 use crate::shared::disk;
 use crate::shared::io;
@@ -33,9 +36,7 @@ mod files;
 mod handler;
 mod http;
 mod intake;
-mod jobs;
-mod monitor;
-mod panics;
+mod models;
 mod stream;
 
 use crate::shared::callers::Keys;
@@ -43,17 +44,20 @@ use crate::store::{Limits, Store, Temporary};
 use album::Album;
 use batches::Batches;
 use connections::Signals;
-use handler::{Loaded, Server};
+use handler::Server;
 use intake::Intake;
-use jobs::Idle;
-use monitor::Monitor;
+use models::{Model, Models, Names};
 
 /// Answer requests of OpenAI's API over HTTP: chat completions, completions, responses, models, tokens, files, batches.
 #[derive(Args)]
 pub(crate) struct ServeArgs {
-    /// The package: a directory, or the name of a model [default: the only model that was pulled].
-    #[arg(env = "OCELLI_MODEL", default_value = "", hide_default_value = true)]
-    pub(crate) package: PackagePath,
+    /// The package: a directory, or the name of a model [default: the only model that was pulled]. Requests choose among several by the
+    /// names of their folders; the first one answers requests without a name.
+    #[arg(value_name = "PACKAGE", env = "OCELLI_MODEL", default_value = "", hide_default_value = true)]
+    pub(crate) packages: Vec<PackagePath>,
+    /// Models that are loaded at the same time. For another one, the least recently used model is unloaded after its open requests.
+    #[arg(long, value_name = "NUMBER", env = "OCELLI_RESIDENT_MODELS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    resident_models: u64,
     /// Address to listen on. A key is required if other machines can reach it.
     #[arg(long, env = "OCELLI_HOST", default_value = "127.0.0.1", value_parser = host)]
     host: IpAddr,
@@ -168,6 +172,76 @@ fn keys(args: &ServeArgs) -> Result<Keys> {
     Ok(keys)
 }
 
+/// The models of the packages, and the other sides of their queues.
+///
+/// # Errors
+/// `invalid-request` for names that do not tell them apart; the errors of packages.
+fn models(args: &ServeArgs, monitor: &Arc<Monitor>) -> Result<(Models, Vec<Queue>)> {
+    let are_several = args.packages.len() > 1;
+    if are_several && args.names.model().is_some() {
+        return Err(Error::request("model", "several models have the names of their folders"));
+    }
+    let model = |(number, package): (usize, &PackagePath)| {
+        let names = if number == 0 { Names::of_first(package, &args.names) } else { Names::of(package)? };
+        let (jobs, queue) = queue(monitor.clone(), Pulse::new());
+        Ok((Model::new(names, jobs), queue))
+    };
+    let models = args.packages.iter().enumerate().map(model).collect::<Result<Vec<_>>>()?;
+    let (models, queues) = models.into_iter().unzip();
+    Ok((Models::new(models)?, queues))
+}
+
+/// Opens the engine of a model.
+struct Opener<'a> {
+    args: &'a ServeArgs,
+    server: Arc<Server>,
+    /// Responses of all models, which requests to any of them may continue.
+    responses: Arc<Responses>,
+    /// Number of the model.
+    number: usize,
+}
+
+impl Opener<'_> {
+    fn open(&self, alive: &dyn Fn()) -> Result<Engine> {
+        let Self { args, server, responses, number } = self;
+        let package = &args.packages[*number];
+        let mut engine = pollster::block_on(open::watched(package, args.context, &args.memory, alive))?;
+        alive();
+        let name = args.names.name(package);
+        let folder = if server.models.are_several() { Path::new(&name) } else { Path::new("") };
+        args.keep.open(&mut engine, folder)?;
+        server.models.all()[*number].opened(&engine, || {
+            let (embedder, responses) = (embedder(&engine, args.embeddings), responses.clone());
+            // Other names are those of the first model.
+            let others = NameArgs::default();
+            let names = if *number == 0 { &args.names } else { &others };
+            Service { keeps_files: true, embedder, responses, ..names.service(&engine, package) }
+        });
+        Ok(engine)
+    }
+}
+
+/// Answers requests to all models until the server stops; the engine of the first one is loaded.
+fn work(queues: Vec<Queue>, engine: Engine, openers: &[Opener<'_>], residents: &Residents) -> Result<()> {
+    let work = |queue: Queue, engine, opener: &Opener<'_>| {
+        let idle = opener.args.idle_unload.map(Duration::from_secs);
+        let (model, name) = (opener.number, opener.server.models.all()[opener.number].name());
+        let loading = Loading { idle, open: &|alive| opener.open(alive), residents, model, name };
+        let outcome = queue.work(engine, &loading);
+        opener.server.models.stop();
+        residents.stop();
+        outcome
+    };
+    thread::scope(|scope| {
+        let mut queues = queues.into_iter().zip(openers);
+        let first = queues.next();
+        let others: Vec<_> = queues.map(|(queue, opener)| scope.spawn(move || work(queue, None, opener))).collect();
+        let outcome = first.map_or(Ok(()), |(queue, opener)| work(queue, Some(engine), opener));
+        let panicked = |_| Err(Error::Internal { detail: "the thread of an engine panicked".into() });
+        others.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).fold(outcome, Result::and)
+    })
+}
+
 pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let keys = keys(args)?;
     args.log.start();
@@ -178,27 +252,25 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let runtime = runtime.map_err(|error| Error::io("the server's threads", &error))?;
     // Before there are temporary files.
     let signals = runtime.block_on(async { Signals::new() })?;
-    let (jobs, queue) = jobs::queue(monitor.clone());
     let limits = Limits { bytes: args.files_bytes, objects: args.files_count };
     let (batches, waiting) = Batches::new(Store::open(args.files.as_deref(), limits)?);
     let (_temporary, batches) = (Temporary(batches.store.clone()), Arc::new(batches));
-    let (loaded, shares_cache) = (OnceLock::new(), args.share_cache);
+    let (models, queues) = models(args, &monitor)?;
+    let residents = Residents::new(args.resident_models as usize, models.occupants());
     let album =
         Album { store: batches.store.clone(), folder: args.media_path.clone(), hosts: args.fetch_pictures.clone() };
-    let (usage, batches_of) = (accounts.clone(), batches.clone());
-    let server = Server {
+    let server = Arc::new(Server {
         access,
-        shares_cache,
-        loaded,
+        shares_cache: args.share_cache,
+        models,
+        intake: Intake::new(),
         monitor,
-        jobs,
-        batches: batches_of,
-        accounts,
+        batches: batches.clone(),
+        accounts: accounts.clone(),
         album,
         tools: OnceLock::new(),
         page: Page::of_build(),
-    };
-    let server = Arc::new(server);
+    });
     let address = SocketAddr::new(args.host, args.port);
     let listener = runtime.block_on(connections::listen(address))?;
     let listening = listener.local_addr().map_err(|error| Error::io(address, &error))?;
@@ -208,37 +280,27 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     runtime.spawn(async move { watching.access.keys.watch().await });
     let expiring = batches.store.clone();
     runtime.spawn(async move { files::expire(expiring).await });
-    let open = |alive: &dyn Fn()| -> Result<Engine> {
-        let mut engine = pollster::block_on(open::watched(&args.package, args.context, &args.memory, alive))?;
-        alive();
-        args.keep.open(&mut engine)?;
-        Ok(engine)
-    };
-    let engine = open(&|| {})?;
-    let embedder = embedder(&engine, args.embeddings);
-    let service = Service { keeps_files: true, embedder, ..args.names.service(&engine, &args.package) };
-    let intake = Intake::new(&engine);
-    let told = format!("{} answers at http://{listening}/v1", service.model);
+    let responses = Arc::new(Responses::new(MOST_RESPONSE_BYTES));
+    let opener = |number| Opener { args, server: server.clone(), responses: responses.clone(), number };
+    let openers: Vec<_> = (0..args.packages.len()).map(opener).collect();
     let roots = Roots::new(args.media_path.as_slice())?;
     // Nothing else sets them.
     let _ = server.tools.set(agents::tools(&server, roots));
-    let ledger = Mutex::new(engine.gpu().ledger().clone());
-    let _ = server.loaded.set(Loaded { service, intake, ledger });
-    io::inform(&told);
+    let engine = openers[0].open(&|| {})?;
+    io::inform(&format!(
+        "{} {} at http://{listening}/v1",
+        server.models.list(),
+        if server.models.are_several() { "answer" } else { "answers" }
+    ));
     if server.page.is_there() {
         page::link::inform(listening, args.api_key.as_deref(), server.access.keys.are_needed());
     }
     let working = server.clone();
-    std::thread::spawn(move || batches::work(&working, &waiting));
-    let open = |alive: &dyn Fn()| -> Result<Engine> {
-        let engine = open(alive)?;
-        server.opened(&engine);
-        Ok(engine)
-    };
-    let outcome = queue.work(engine, &Idle { limit: args.idle_unload.map(Duration::from_secs), open: &open });
+    thread::spawn(move || batches::work(&working, &waiting));
+    let outcome = work(queues, engine, &openers, &residents);
     runtime.shutdown_timeout(LAST_TIME);
     batches.close();
-    if let Some(usage) = usage {
+    if let Some(usage) = accounts {
         let (stored, waiting) = channel();
         usage.when_stored(Box::new(move || {
             let _ = stored.send(());

@@ -17,7 +17,7 @@ use ocelli::{Error, Result};
 use super::ask::{self, PictureFolder};
 
 /// Most bytes of stored responses.
-const MOST_RESPONSE_BYTES: usize = 256 << 20;
+pub(crate) const MOST_RESPONSE_BYTES: usize = 256 << 20;
 
 /// Names of the model.
 #[derive(Args, Default)]
@@ -36,10 +36,15 @@ impl NameArgs {
         self.model.as_deref()
     }
 
+    /// The name of a package's model.
+    pub(crate) fn name(&self, package: &Path) -> String {
+        self.model.clone().unwrap_or_else(|| folder_name(package))
+    }
+
     /// The API of a package's model.
     pub(crate) fn service(&self, engine: &Engine, package: &Path) -> Service {
         Service {
-            model: self.model.clone().unwrap_or_else(|| folder_name(package)),
+            model: self.name(package),
             aliases: self.aliases.iter().cloned().chain([engine.manifest().name.clone()]).collect(),
             defaults: engine.sampling_defaults(),
             created: seconds(),

@@ -1,6 +1,6 @@
 //! Conversations that are kept in a folder and reused by later runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ocelli::Result;
@@ -21,11 +21,12 @@ pub(crate) struct KeepArgs {
 }
 
 impl KeepArgs {
-    /// Opens the folder, if there is one.
-    pub(crate) fn open(&self, engine: &mut Engine) -> Result<()> {
+    /// Opens a part of the folder, if there is one. The limit of the size is that of each part.
+    pub(crate) fn open(&self, engine: &mut Engine, part: &Path) -> Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
         disk::warn_of_readers(folder);
-        pollster::block_on(engine.open_snapshots(Box::new(Folder::open(folder)?), self.cache_bytes))
+        let folder = Folder::open(&folder.join(part))?;
+        pollster::block_on(engine.open_snapshots(Box::new(folder), self.cache_bytes))
     }
 }
 

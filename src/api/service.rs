@@ -166,11 +166,11 @@ impl Service {
         let defaults = SamplingOptions { seed: stamp.seed.into(), ..self.defaults.clone() };
         let work = match endpoint {
             Endpoint::Models => {
-                return Ok(Opened::Ready(json!({"object": "list", "data": [self.object()]}).to_string()));
+                return Ok(Opened::Ready(json!({"object": "list", "data": [self.entry()]}).to_string()));
             }
             Endpoint::Model(name) => {
                 self.check_model(Some(&decoded(name)))?;
-                return Ok(Opened::Ready(self.object().to_string()));
+                return Ok(Opened::Ready(self.entry().to_string()));
             }
             Endpoint::Text => self.text(CompletionRequest::with_defaults(&parse(body)?, &defaults)?, stamp)?,
             Endpoint::Chat => {
@@ -211,7 +211,7 @@ impl Service {
     }
 
     /// Entry of the model in `/v1/models`.
-    fn object(&self) -> Value {
+    pub fn entry(&self) -> Value {
         let input = if self.reads_pictures { &["text", "image"][..] } else { &["text"] };
         json!({"id": self.model, "object": "model", "created": self.created, "owned_by": "ocelli", "max_model_len": self.context,
             "architecture": {"input_modalities": input, "output_modalities": ["text"]}})

@@ -13,7 +13,6 @@ use ocelli::api::Inbox;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use super::jobs::Queue;
 use super::*;
 use crate::shared::callers::Caller;
 use crate::store::FileObject;
@@ -45,19 +44,18 @@ struct Parts {
 }
 
 fn parts(patience: Duration) -> Parts {
-    let (monitor, engine) = (Arc::new(Monitor::with_patience(patience)), load(&|| {}).expect("an engine"));
-    let (jobs, queue) = jobs::queue(monitor.clone());
+    let (monitor, engine) = (Arc::new(Monitor::new()), load(&|| {}).expect("an engine"));
+    let (jobs, queue) = queue(monitor.clone(), Pulse::with_patience(patience));
+    let model = Model::new(Names::of_first(&package(), &NameArgs::default()), jobs);
+    model.opened(&engine, || NameArgs::default().service(&engine, &package()));
     let (batches, waiting) = Batches::new(Store::open(None, Limits { bytes: 1 << 20, objects: 100 }).expect("a store"));
     let _temporary = Temporary(batches.store.clone());
-    let service = NameArgs::default().service(&engine, &package());
-    let ledger = Mutex::new(engine.gpu().ledger().clone());
-    let loaded = OnceLock::from(Loaded { service, intake: Intake::new(&engine), ledger });
     let server = Server {
         access: Access::new(Ipv4Addr::LOCALHOST.into(), Keys::default(), Vec::new()),
         shares_cache: false,
-        loaded,
+        models: Models::new(vec![model]).expect("a model"),
+        intake: Intake::new(),
         monitor,
-        jobs,
         album: Album { store: batches.store.clone(), folder: None, hosts: Vec::new() },
         batches: Arc::new(batches),
         accounts: None,
@@ -65,6 +63,17 @@ fn parts(patience: Duration) -> Parts {
         page: Page::of_build(),
     };
     Parts { server: Arc::new(server), queue, engine, waiting, _temporary }
+}
+
+/// Answers requests until the server stops.
+fn work(
+    server: &Server,
+    (queue, engine): (Queue, Engine),
+    idle: Option<Duration>,
+    open: &dyn Fn(&dyn Fn()) -> Result<Engine>,
+) -> Result<()> {
+    let residents = Residents::new(1, server.models.occupants());
+    queue.work(Some(engine), &Loading { idle, open, residents: &residents, model: 0, name: "demo" })
 }
 
 /// Answers connections until the runtime is dropped.
@@ -142,11 +151,10 @@ fn a_model_that_hangs_while_it_is_loaded_again_is_not_healthy() {
         resume.send(()).expect("the engine waits");
         let answered = asked.join().expect("no panic").0;
         let well = until("an end of the hang", || Some(health()).filter(|(status, _)| *status == 200));
-        working.jobs.stop();
+        working.models.stop();
         (hung, answered, well)
     });
-    let limit = Some(Duration::from_millis(1));
-    assert_eq!(queue.work(engine, &Idle { limit, open: &open }), Ok(()));
+    assert_eq!(work(&server, (queue, engine), Some(Duration::from_millis(1)), &open), Ok(()));
     let (hung, answered, well) = client.join().expect("no panic");
     assert_eq!(hung, (503, json!({"status": "hung"})));
     assert_eq!((answered, well), (200, (200, json!({"status": "ok"}))));
@@ -173,11 +181,10 @@ fn a_model_that_cannot_be_loaded_again_fails_its_requests_alone() {
         // Nothing is being loaded.
         sleep(Duration::from_millis(600));
         let health = exchange(address, ("GET", "/health"), "").0;
-        working.jobs.stop();
+        working.models.stop();
         (statuses, health)
     });
-    let limit = Some(Duration::from_millis(1));
-    assert_eq!(queue.work(engine, &Idle { limit, open: &open }), Ok(()));
+    assert_eq!(work(&server, (queue, engine), Some(Duration::from_millis(1)), &open), Ok(()));
     assert_eq!(client.join().expect("no panic"), ([503, 500, 200], 200));
 }
 
@@ -229,15 +236,15 @@ fn a_panic_while_lines_of_a_batch_are_computed_fails_these_lines_alone() {
     let (working, asking) = (server.clone(), server.clone());
     thread::spawn(move || batches::work(&working, &waiting));
     let client = thread::spawn(move || {
-        until("a first step", || (asking.jobs.counts().active > 0).then_some(()));
-        asking.jobs.panic();
+        until("a first step", || (asking.models.counts().active > 0).then_some(()));
+        asking.models.first().jobs.panic();
         let ended = completed(&asking, &batch);
         let request = json!({"prompt": "Hello", "max_tokens": 2}).to_string();
         let status = exchange(address, ("POST", "/v1/completions"), &request).0;
-        asking.jobs.stop();
+        asking.models.stop();
         (ended, status)
     });
-    assert_eq!(queue.work(engine, &Idle { limit: None, open: &|_| Err(Error::Aborted) }), Ok(()));
+    assert_eq!(work(&server, (queue, engine), None, &|_| Err(Error::Aborted)), Ok(()));
     let (batch, status) = client.join().expect("no panic");
     assert_eq!(status, 200, "the server lives");
     let (right, failed) = (lines(&server, &batch, "output_file_id"), lines(&server, &batch, "error_file_id"));
@@ -263,7 +270,7 @@ fn lines_of_a_batch_that_run_out_of_memory_are_answered_again_one_at_a_time() {
         let client = next();
         // Time for requests that should not come.
         sleep(Duration::from_millis(200));
-        let counts = server.jobs.counts();
+        let counts = server.models.counts();
         assert_eq!(counts.waiting + counts.active, 1, "it is not alone");
         client.end(outcome);
     }

@@ -1,7 +1,7 @@
 //! `ocelli chat` and `ocelli run`: a conversation on the terminal.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ocelli::chat::{ContentPart, Message, Role};
@@ -106,7 +106,7 @@ impl Conversation {
 /// An error in one question is printed, and the conversation continues.
 pub(crate) fn run(args: &ChatArgs) -> Result<()> {
     let mut engine = pollster::block_on(open::engine(&args.package, args.sampling.context, &args.sampling.memory))?;
-    args.keep.open(&mut engine)?;
+    args.keep.open(&mut engine, Path::new(""))?;
     let outcome = talk(&mut engine, args);
     kept::keep(&mut engine, &mut || true);
     outcome

@@ -17,10 +17,11 @@ use serde_json::json;
 
 use super::{AT_ONCE, locked};
 use crate::batch::{Answered, Answers, Attempts, BatchRequest, LineError, Requests, Retries, survey};
+use crate::engines::Prepared;
 use crate::lanes::Lane;
-use crate::serve::handler::{Loaded, Ready, Server};
+use crate::serve::handler::{Ready, Server};
 use crate::serve::http::told;
-use crate::serve::intake::{Intake, Prepared};
+use crate::serve::models::Model;
 use crate::shared::api;
 use crate::shared::callers::Caller;
 use crate::shared::io;
@@ -40,7 +41,7 @@ pub(in crate::serve) fn work(server: &Server, waiting: &Receiver<String>) {
         let panicked = |_| Err(Error::Internal { detail: "the batch's thread panicked".into() });
         let outcome = catch_unwind(AssertUnwindSafe(|| carry_out(server))).unwrap_or_else(panicked);
         // The next server continues the batch.
-        if server.jobs.is_stopped() {
+        if server.models.are_stopped() {
             return;
         }
         let mut current = batches.current();
@@ -229,14 +230,15 @@ impl Active<'_> {
     /// # Errors
     /// `aborted` when the server ends; errors of the device.
     fn answer(&self, request: &BatchRequest, place: usize, is_alone: bool) -> Result<()> {
-        let Ok(loaded) = self.server.loaded() else { return Err(Error::Aborted) };
+        let model = self.server.models.of_body(&request.body);
         let unknown = || Error::request("owner", "the key of this batch has expired or was removed");
         let caller = self.server.access.keys.owner(&self.batch.owner).ok_or_else(unknown)?;
         let stamp = api::stamp();
         let id = stamp.id.clone();
-        let outcome = self.ready((request, stamp), (loaded, &caller), place).and_then(|ready| self.finish(ready));
+        let ready = self.ready((request, stamp), (model, &caller), place);
+        let outcome = ready.and_then(|ready| self.finish(model, ready));
         // A request that fails because the server ends counts as unanswered.
-        if outcome.is_err() && self.server.jobs.is_stopped() {
+        if outcome.is_err() && self.server.models.are_stopped() {
             return Err(Error::Aborted);
         }
         let is_cancelled = outcome.is_err() && !self.server.batches.goes_on();
@@ -261,15 +263,19 @@ impl Active<'_> {
     fn ready(
         &self,
         (request, stamp): (&BatchRequest, Stamp),
-        (loaded, caller): (&Loaded, &Caller),
+        (model, caller): (&Model, &Caller),
         place: usize,
     ) -> Result<Ready> {
-        let (intake, id) = (&loaded.intake, stamp.id.clone());
-        let open = || request.open(&loaded.service, &|id| self.server.album.document(id, caller), stamp);
+        let (intake, id) = (&self.server.intake, stamp.id.clone());
+        let service = &pollster::block_on(model.loaded())?.service;
+        let open = || {
+            let opened = request.open(service, &|id| self.server.album.document(id, caller), stamp);
+            opened.map_err(|error| self.server.models.told(error))
+        };
         let prepare = |opened: Opened| match opened {
             Opened::Ready(body) => Ok(Ready::Answer(body)),
             Opened::Work(work) => {
-                let prepare = || self.prepare((id, work), (intake, caller), request, place);
+                let prepare = || self.prepare((id, work), (model, caller), request, place);
                 self.attempts.prepare(&request.custom_id, prepare).map(|prepared| Ready::Request(Box::new(prepared)))
             }
         };
@@ -293,7 +299,7 @@ impl Active<'_> {
     fn prepare(
         &self,
         (id, mut work): (String, Box<Work>),
-        (intake, caller): (&Intake, &Caller),
+        (model, caller): (&Model, &Caller),
         request: &BatchRequest,
         place: usize,
     ) -> Result<Prepared> {
@@ -306,18 +312,18 @@ impl Active<'_> {
         let control = RequestControl::new();
         *locked(&server.batches.requests[place]) = control.clone();
         let pictures = server.album.pictures(&work, caller)?;
-        intake.prepare((id, work), &pictures, (bill, None), control)
+        model.known()?.prepare((id, work), &pictures, (bill, None), control)
     }
 
     /// Computes an answer, with lower priority than requests outside batches.
-    fn finish(&self, ready: Ready) -> Result<String> {
+    fn finish(&self, model: &Model, ready: Ready) -> Result<String> {
         let prepared = match ready {
             Ready::Answer(body) => return Ok(body),
             Ready::Request(prepared) => *prepared,
             // Lines of batches are few at a time, and are not refused.
             Ready::Refused(_) => return Err(Error::Aborted),
         };
-        let reader = self.server.jobs.submit(prepared, Priority::Batch).ok_or(Error::Aborted)?;
+        let reader = model.jobs.submit(prepared, Priority::Batch).ok_or(Error::Aborted)?;
         // The batch may have been cancelled before.
         if self.server.batches.goes_on() { pollster::block_on(reader.whole()) } else { Err(Error::Aborted) }
     }

@@ -61,7 +61,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 26] = [
 ];
 
 /// Allowed imports between the rooms of the command.
-pub(super) const COMMAND: [(&str, &[&str]); 11] = [
+pub(super) const COMMAND: [(&str, &[&str]); 12] = [
     ("fetch", &[]),
     ("shared", &["fetch"]),
     ("store", &["shared"]),
@@ -71,7 +71,8 @@ pub(super) const COMMAND: [(&str, &[&str]); 11] = [
     ("mcp", &["shared"]),
     ("lanes", &["fetch", "shared"]),
     ("page", &["shared"]),
-    ("serve", &["batch", "fetch", "lanes", "mcp", "page", "shared", "store", "usage"]),
+    ("engines", &["lanes", "shared", "usage"]),
+    ("serve", &["batch", "engines", "fetch", "lanes", "mcp", "page", "shared", "store", "usage"]),
     ("commands", &["batch", "fetch", "pull", "shared", "usage"]),
 ];
 

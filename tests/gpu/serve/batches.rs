@@ -67,7 +67,7 @@ pub(crate) fn content(server: &Server, id: &Value) -> Vec<Value> {
 }
 
 /// Answers by request, none of them twice.
-fn answered(lines: &[Value]) -> BTreeMap<String, String> {
+pub(super) fn answered(lines: &[Value]) -> BTreeMap<String, String> {
     let mut answers = BTreeMap::new();
     for line in lines {
         let (id, body) = (line["custom_id"].as_str().expect("an id"), &line["response"]["body"]);

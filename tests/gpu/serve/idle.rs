@@ -14,14 +14,13 @@ use super::hostile::{peak, shown};
 use super::{CHAT, WANTED, about_a_picture, base64, endless, said};
 
 /// A value in the server's metrics, such as `ocelli_gpu_memory_bytes`.
-fn metric(server: &Server, name: &str) -> f64 {
+pub(super) fn metric(server: &Server, name: &str) -> f64 {
     let metrics = server.get("/metrics", &[]).body;
     let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     value.expect("a metric").parse().expect("a number")
 }
 
 /// Writes the demo model's package into `folder`.
-#[cfg(unix)]
 pub(super) fn copy_demo(folder: &Path) {
     std::fs::create_dir_all(folder).expect("a folder");
     for file in std::fs::read_dir("www/models/demo").expect("a package").flatten().map(|entry| entry.path()) {

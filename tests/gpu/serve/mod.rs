@@ -10,6 +10,7 @@ mod hostile;
 mod idle;
 mod keys;
 mod log;
+mod models;
 mod page;
 mod pictures;
 mod restart;

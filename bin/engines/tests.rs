@@ -1,10 +1,14 @@
 //! The queue after panics of the engine's thread.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use clap::Parser;
-use ocelli::api::Opened;
+use ocelli::Error;
+use ocelli::api::{Opened, Priority};
+use ocelli::engine::RequestControl;
 
+use super::panics;
 use super::*;
 use crate::shared::api::{self, NameArgs};
 use crate::shared::args::MemoryArgs;
@@ -23,7 +27,8 @@ fn a_panic_of_the_engine_fails_open_requests_alone_and_the_third_one_in_short_ti
     let Memory { args } = Memory::parse_from(["test", "--device", "cpu", "--threads", "1"]);
     let engine = pollster::block_on(open::engine(&package, Some(256), &args)).expect("an engine");
     let (service, encoder) = (NameArgs::default().service(&engine, &package), engine.encoder().clone());
-    let (jobs, queue) = queue(Arc::new(Monitor::new()));
+    let (jobs, queue) = queue(Arc::new(Monitor::new()), Pulse::new());
+    let residents = Residents::new(1, vec![Box::new(jobs.clone())]);
     let answered = move |is_broken: bool| {
         let tokens = if is_broken { 200 } else { 2 };
         let body = format!(r#"{{"prompt": "Hello", "max_tokens": {tokens}, "logit_bias": {{"2": -100}}}}"#);
@@ -47,7 +52,8 @@ fn a_panic_of_the_engine_fails_open_requests_alone_and_the_third_one_in_short_ti
         assert_eq!(answered(true), Some(Err("internal")));
         answered(false)
     });
-    let ended = queue.work(engine, &Idle { limit: None, open: &|_| Err(Error::Aborted) });
+    let loading = Loading { idle: None, open: &|_| Err(Error::Aborted), residents: &residents, model: 0, name: "demo" };
+    let ended = queue.work(Some(engine), &loading);
     assert_eq!(ended, Err(Error::Internal { detail: "the engine has panicked 3 times within 10 minutes".into() }));
     // The process ends; what comes before that gets an error too.
     assert!(matches!(client.join().expect("no panic"), None | Some(Err("internal"))));

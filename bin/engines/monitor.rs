@@ -17,7 +17,7 @@ use crate::shared::report::resident_bytes;
 /// Time without a sign of life of the engine's thread after which it is considered hung: longer than any step of a slow device, and than
 /// loading any part of a model.
 const HUNG: Duration = Duration::from_secs(120);
-/// Value of [`Monitor::beat`] while the engine is idle.
+/// Value of [`Pulse::beat`] while the engine is idle.
 const IDLE: u64 = u64::MAX;
 /// Paths that have counts of their own.
 const PATHS: [&str; 13] = [
@@ -39,7 +39,7 @@ const PATHS: [&str; 13] = [
 /// State of the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
-pub(super) enum Health {
+pub(crate) enum Health {
     Ok,
     /// The model is not loaded yet.
     Loading,
@@ -53,13 +53,17 @@ struct Route {
     status: u64,
 }
 
-/// Counts and times of the server.
-pub(super) struct Monitor {
+/// Signs of life of an engine's thread.
+pub(crate) struct Pulse {
     started: Instant,
-    /// Time without a sign of life after which the engine's thread is considered hung.
+    /// Time without a sign of life after which the thread is considered hung.
     patience: Duration,
-    /// Milliseconds from the start to the last sign of life of the engine's thread.
+    /// Milliseconds from the start to the last sign of life.
     beat: AtomicU64,
+}
+
+/// Counts and times of the server.
+pub(crate) struct Monitor {
     registry: Registry,
     requests: Family<Route, Counter>,
     prompt_tokens: Counter,
@@ -74,25 +78,49 @@ pub(super) struct Monitor {
 }
 
 /// Numbers of open requests.
-pub(super) struct OpenRequests {
+pub(crate) struct OpenRequests {
     /// Requests that wait for their first step.
-    pub(super) waiting: usize,
+    pub(crate) waiting: usize,
     /// Requests that have begun.
-    pub(super) active: usize,
+    pub(crate) active: usize,
 }
 
-impl Monitor {
-    pub(super) fn new() -> Self {
+impl Pulse {
+    pub(crate) fn new() -> Self {
         Self::with_patience(HUNG)
     }
 
-    /// A monitor with another limit than the usual one.
-    pub(super) fn with_patience(patience: Duration) -> Self {
+    /// A pulse with another limit than the usual one.
+    pub(crate) fn with_patience(patience: Duration) -> Self {
+        Self { started: Instant::now(), patience, beat: AtomicU64::new(IDLE) }
+    }
+
+    /// Records a sign of life of the engine's thread.
+    pub(crate) fn alive(&self) {
+        self.beat.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Records that the engine's thread waits for work.
+    pub(crate) fn idle(&self) {
+        self.beat.store(IDLE, Ordering::Relaxed);
+    }
+
+    /// Returns true if the engine's thread should have shown a sign of life.
+    pub(crate) fn is_hung(&self) -> bool {
+        self.is_hung_at(self.started.elapsed())
+    }
+
+    /// The same at a time since the start.
+    fn is_hung_at(&self, now: Duration) -> bool {
+        let beat = self.beat.load(Ordering::Relaxed);
+        beat != IDLE && now.saturating_sub(Duration::from_millis(beat)) > self.patience
+    }
+}
+
+impl Monitor {
+    pub(crate) fn new() -> Self {
         let times = || Histogram::new(exponential_buckets(0.01, 2.0, 16));
         let mut this = Self {
-            started: Instant::now(),
-            patience,
-            beat: AtomicU64::new(IDLE),
             registry: Registry::with_prefix("ocelli"),
             requests: Family::default(),
             prompt_tokens: Counter::default(),
@@ -131,41 +159,20 @@ impl Monitor {
         registry.register_with_unit("resident_memory", help, Unit::Bytes, self.resident_memory.clone());
     }
 
-    /// Records a sign of life of the engine's thread.
-    pub(super) fn alive(&self) {
-        self.beat.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
-    }
-
-    /// Records that the engine's thread waits for work.
-    pub(super) fn idle(&self) {
-        self.beat.store(IDLE, Ordering::Relaxed);
-    }
-
-    /// Returns true if the engine's thread should have shown a sign of life.
-    pub(super) fn is_hung(&self) -> bool {
-        self.is_hung_at(self.started.elapsed())
-    }
-
-    /// The same at a time since the start.
-    fn is_hung_at(&self, now: Duration) -> bool {
-        let beat = self.beat.load(Ordering::Relaxed);
-        beat != IDLE && now.saturating_sub(Duration::from_millis(beat)) > self.patience
-    }
-
     /// Counts a response.
-    pub(super) fn responded(&self, path: &str, status: u16) {
+    pub(crate) fn responded(&self, path: &str, status: u16) {
         let at =
             |known: &&&str| path.strip_prefix(**known).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let path = PATHS.iter().filter(at).max_by_key(|known| known.len()).copied().unwrap_or("other");
         self.requests.get_or_create(&Route { path, status: status.into() }).inc();
     }
 
-    pub(super) fn first_frame(&self, since: Instant) {
+    pub(crate) fn first_frame(&self, since: Instant) {
         self.first_frame.observe(since.elapsed().as_secs_f64());
     }
 
     /// Counts a complete answer.
-    pub(super) fn answered(&self, used: &Counts, since: Instant) {
+    pub(crate) fn answered(&self, used: &Counts, since: Instant) {
         self.prompt_tokens.inc_by(used.prompt_tokens);
         self.cached_tokens.inc_by(used.cached_tokens);
         self.completion_tokens.inc_by(used.completion_tokens);
@@ -173,7 +180,7 @@ impl Monitor {
     }
 
     /// Everything as text. `gpu_bytes` are allocated on the GPU.
-    pub(super) fn text(&self, open: &OpenRequests, gpu_bytes: u64) -> String {
+    pub(crate) fn text(&self, open: &OpenRequests, gpu_bytes: u64) -> String {
         let number = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         self.waiting.set(number(open.waiting as u64));
         self.active.set(number(open.active as u64));
@@ -192,11 +199,11 @@ mod tests {
 
     #[test]
     fn a_step_without_end_is_noticed_and_a_server_without_work_is_well() {
-        let monitor = Monitor::new();
-        let later = monitor.started.elapsed() + 2 * HUNG;
-        monitor.alive();
-        assert!(!monitor.is_hung() && monitor.is_hung_at(later));
-        monitor.idle();
-        assert!(!monitor.is_hung_at(later));
+        let pulse = Pulse::new();
+        let later = pulse.started.elapsed() + 2 * HUNG;
+        pulse.alive();
+        assert!(!pulse.is_hung() && pulse.is_hung_at(later));
+        pulse.idle();
+        assert!(!pulse.is_hung_at(later));
     }
 }
