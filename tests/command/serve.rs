@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::*;
+use crate::engines::Occupant;
 use crate::shared::callers::Caller;
 use crate::store::FileObject;
 
@@ -186,6 +187,29 @@ fn a_model_that_cannot_be_loaded_again_fails_its_requests_alone() {
     });
     assert_eq!(work(&server, (queue, engine), Some(Duration::from_millis(1)), &open), Ok(()));
     assert_eq!(client.join().expect("no panic"), ([503, 500, 200], 200));
+}
+
+/// Requests to one model that never end would keep all others out.
+#[test]
+fn a_model_whose_place_another_one_needs_begins_no_requests_after_its_turn() {
+    let Parts { server, mut queue, .. } = parts(Duration::from_secs(600));
+    let (_runtime, address) = listen(&server);
+    let ask = || {
+        let request = json!({"prompt": "Hello", "max_tokens": 2}).to_string();
+        thread::spawn(move || exchange(address, ("POST", "/v1/completions"), &request))
+    };
+    server.models.first().jobs.leave();
+    let _asked = [ask(), ask()];
+    // In place of the engine.
+    let mut next = || until("a request", || queue.next(0));
+    let first = [next(), next()];
+    sleep(Duration::from_secs(11));
+    let _asked = ask();
+    until("a request that waits", || (server.models.counts().waiting == 3).then_some(()));
+    sleep(Duration::from_millis(200));
+    assert!(queue.next(2).is_none(), "it begins another one");
+    drop(first);
+    server.models.stop();
 }
 
 /// Creates a batch with as many answers of a length by number.

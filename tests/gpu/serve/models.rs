@@ -97,7 +97,7 @@ fn models_share_responses_and_batches() {
     assert_eq!(answered(&lines), expected);
 }
 
-/// There is always a request to one of the models, which would keep the other one out.
+/// Requests to one of the models come all the time.
 #[test]
 fn a_model_under_load_makes_room_for_another() {
     let server = serve(&packages("load", ["busy", "other"]), &[]);
