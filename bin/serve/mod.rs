@@ -26,7 +26,7 @@ use crate::shared::kept::KeepArgs;
 use crate::shared::models::PackagePath;
 use crate::shared::open;
 use crate::shared::units;
-use crate::usage::BudgetArgs;
+use crate::usage::{Accounts, BudgetArgs};
 
 mod agents;
 mod album;
@@ -242,6 +242,15 @@ fn work(queues: Vec<Queue>, engine: Engine, openers: &[Opener<'_>], residents: &
     })
 }
 
+/// Waits until all usage is stored. A disk that hangs does not hold up the end.
+fn store(usage: &Accounts) {
+    let (stored, waiting) = channel();
+    usage.when_stored(Box::new(move || {
+        let _ = stored.send(());
+    }));
+    let _ = waiting.recv_timeout(LAST_TIME);
+}
+
 pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let keys = keys(args)?;
     args.log.start();
@@ -287,11 +296,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     // Nothing else sets them.
     let _ = server.tools.set(agents::tools(&server, roots));
     let engine = openers[0].open(&|| {})?;
-    io::inform(&format!(
-        "{} {} at http://{listening}/v1",
-        server.models.list(),
-        if server.models.are_several() { "answer" } else { "answers" }
-    ));
+    let verb = if server.models.are_several() { "answer" } else { "answers" };
+    io::inform(&format!("{} {verb} at http://{listening}/v1", server.models.list()));
     if server.page.is_there() {
         page::link::inform(listening, args.api_key.as_deref(), server.access.keys.are_needed());
     }
@@ -300,14 +306,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let outcome = work(queues, engine, &openers, &residents);
     runtime.shutdown_timeout(LAST_TIME);
     batches.close();
-    if let Some(usage) = accounts {
-        let (stored, waiting) = channel();
-        usage.when_stored(Box::new(move || {
-            let _ = stored.send(());
-        }));
-        // A disk that hangs does not hold up the end.
-        let _ = waiting.recv_timeout(LAST_TIME);
-    }
+    accounts.iter().for_each(store);
     outcome
 }
 

@@ -20,7 +20,10 @@ pub(super) fn text(bytes: &[u8]) -> String {
 fn packs_and_inspects() {
     let scratch = Scratch::new();
     let out = scratch.0.join("package");
-    let packed = ocelli(&[&"pack", &checkpoint_dir("untied"), &"--out", &out, &"--quant", &"q8_0", &"--name", &"Tiny"]);
+    let named: [&dyn AsRef<Path>; 6] = [&"--name", &"Tiny", &"--license", &"CC0", &"--source", &"a test"];
+    let checkpoint = checkpoint_dir("untied");
+    let fixed: [&dyn AsRef<Path>; 6] = [&"pack", &checkpoint, &"--out", &out, &"--quant", &"q8_0"];
+    let packed = ocelli(&[&fixed[..], &named].concat());
     assert!(packed.status.success(), "{}", text(&packed.stderr));
     assert!(text(&packed.stdout).contains("380480 weights in 54 tensors, Tiny as q8_0"), "{}", text(&packed.stdout));
 
@@ -28,6 +31,7 @@ fn packs_and_inspects() {
     assert!(inspected.status.success(), "{}", text(&inspected.stderr));
     let summary: Value = serde_json::from_slice(&inspected.stdout).expect("JSON");
     assert_eq!((&summary["name"], &summary["quantization"]), (&"Tiny".into(), &"q8_0".into()));
+    assert_eq!((&summary["license"], &summary["source"]), (&"CC0".into(), &"a test".into()));
     assert_eq!((&summary["weights"], &summary["verified"]), (&380_480.into(), &true.into()));
     assert_eq!(summary["layouts"]["f16"]["tensors"], 1);
     assert_eq!(summary["config"]["text"]["vocab_size"], 448);

@@ -68,6 +68,25 @@ fn requests_choose_among_several_models_of_which_one_is_loaded() {
     assert_eq!(streamed.streamed_text(), WANTED);
 }
 
+#[test]
+fn as_many_models_are_loaded_as_have_a_place() {
+    let server = serve(&packages("places", ["first", "second", "third"]), &["--resident-models", "2"]);
+    let bytes_after = |name: &str| {
+        assert_eq!(model(&server.post(CHAT, &to(name, endless(3, json!({}))))), name);
+        metric(&server, "ocelli_gpu_memory_bytes")
+    };
+    let alone = bytes_after("first");
+    let unloaded = |name: &str| {
+        let log = server.log.lock().expect("lines");
+        log.iter().filter(|line| line.contains("is unloaded") && line.contains(name)).count()
+    };
+    for (name, models) in [("second", 2.0), ("first", 2.0), ("third", 2.0), ("first", 2.0)] {
+        let bytes = bytes_after(name);
+        assert!((bytes / alone - models).abs() < 0.5, "{name}: {bytes} bytes, one model has {alone}");
+    }
+    assert_eq!(["first", "second", "third"].map(unloaded), [0, 1, 0], "the least recently used one");
+}
+
 /// A response of one model is continued by another, and lines of a batch name both.
 #[test]
 fn models_share_responses_and_batches() {

@@ -42,6 +42,26 @@ fn start(more: &[&str]) -> Server {
 }
 
 #[test]
+fn the_folder_of_conversations_has_the_size_that_it_is_given() {
+    let folder = folder("small");
+    let path = folder.to_str().expect("a path");
+    let bytes_after = |words: &str, more: &[&str]| {
+        let mut server = start(&[&["--cache", path], more].concat());
+        let messages = json!([{"role": "user", "content": words.repeat(20)}]);
+        assert_eq!(server.post(CHAT, &about_a_picture(json!({"messages": messages}))).status, 200);
+        let ended = Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().expect("a signal");
+        assert!(ended.success() && server.child.wait().expect("it ends").success());
+        kept(&folder).iter().map(|file| fs::metadata(file).expect("a file").len()).sum::<u64>()
+    };
+    let one = bytes_after("Circles and squares. ", &[]);
+    let most = one + one / 2;
+    let both = bytes_after("Red and blue things. ", &[]);
+    assert!(one > 0 && both > most, "both are kept: {one}, then {both} bytes");
+    let some = bytes_after("Above and below it. ", &["--cache-bytes", &most.to_string()]);
+    assert!((1..=most).contains(&some), "{some} of {most} bytes");
+}
+
+#[test]
 fn a_restarted_server_continues_conversations() {
     let folder = folder("conversations");
     let path = folder.to_str().expect("a path");
