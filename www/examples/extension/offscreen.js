@@ -1,4 +1,8 @@
-/** Holds the model, and answers each connected port: `{ picture, question }` in, pieces of text out. */
+/**
+ * Holds the model, and answers each connected port: `{ picture, question }` in, pieces of text out; or `{ picture, place }` in, its alternative
+ * text out.
+ */
+import { altText } from "./ocelli/img-alt/index.js";
 import { Engine } from "./ocelli/index.js";
 
 /** Or a published model: `{ gguf: "https://…", mmproj: "https://…" }`. */
@@ -13,20 +17,28 @@ function load() {
   return loading;
 }
 
+async function answer({ picture, question, place }, port, signal) {
+  const engine = await load();
+  if (place) {
+    port.postMessage({ isDone: true, ...(await altText(engine, picture, place, { signal })) });
+    return;
+  }
+  const content = [
+    { type: "image_url", image_url: { url: picture } },
+    { type: "text", text: question },
+  ];
+  const request = { messages: [{ role: "user", content }], temperature: 0, stream: true };
+  const stream = await engine.chat.completions.create(request, { signal });
+  for await (const { choices } of stream) port.postMessage({ text: choices[0]?.delta.content ?? "" });
+  port.postMessage({ isDone: true });
+}
+
 chrome.runtime.onConnect.addListener((port) => {
   const closed = new AbortController();
   port.onDisconnect.addListener(() => closed.abort());
-  port.onMessage.addListener(async ({ picture, question }) => {
-    const content = [
-      { type: "image_url", image_url: { url: picture } },
-      { type: "text", text: question },
-    ];
+  port.onMessage.addListener(async (message) => {
     try {
-      const { chat } = await load();
-      const request = { messages: [{ role: "user", content }], temperature: 0, stream: true };
-      const stream = await chat.completions.create(request, { signal: closed.signal });
-      for await (const { choices } of stream) port.postMessage({ text: choices[0]?.delta.content ?? "" });
-      port.postMessage({ isDone: true });
+      await answer(message, port, closed.signal);
     } catch (error) {
       if (!closed.signal.aborted) port.postMessage({ error: error.message });
     }

@@ -1,26 +1,17 @@
 /** Sends a picture to the document that holds the model, and shows the answer. Closing the popup ends the answer. */
+import { ask, dataUrl } from "./model.js";
+
 const answer = document.getElementById("answer");
 
 document.getElementById("file").addEventListener("change", async ({ target }) => {
   answer.textContent = "";
   answer.dataset.state = "busy";
-  const { error } = await chrome.runtime.sendMessage("open");
-  if (error) return show({ error });
-  const port = chrome.runtime.connect();
-  port.onMessage.addListener(show);
-  port.postMessage({ picture: await dataUrl(target.files[0]), question: "Describe this image." });
+  try {
+    const picture = await dataUrl(target.files[0]);
+    await ask({ picture, question: "Describe this image." }, { onText: (text) => answer.append(text) });
+    answer.dataset.state = "done";
+  } catch (error) {
+    answer.append(error.message);
+    answer.dataset.state = "failed";
+  }
 });
-
-function show({ text = "", error, isDone }) {
-  answer.append(error ?? text);
-  if (error || isDone) answer.dataset.state = error ? "failed" : "done";
-}
-
-function dataUrl(file) {
-  return new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.onload = () => resolve(reader.result);
-    reader.onerror = () => reject(reader.error);
-    reader.readAsDataURL(file);
-  });
-}

@@ -8,12 +8,13 @@
  * Nothing is registered until `defineImgAlt(model)` is called, and no model is loaded before a picture near the visible part of the page
  * needs it.
  */
-import { Engine, type LoadOptions, type ModelSource } from "../index.js";
+import { Engine, type LoadOptions, type ModelSource, type PictureInput, type RequestOptions } from "../index.js";
 import { Once } from "../once.js";
-import { altInstruction } from "./instruction.js";
-import { writeAlt, type AltFlag } from "./text.js";
+import { altInstruction, type AltPlace } from "./instruction.js";
+import { writeAlt, type AltFlag, type AltText } from "./text.js";
 
-export type { AltFlag } from "./text.js";
+export type { AltPlace } from "./instruction.js";
+export type { AltFlag, AltText } from "./text.js";
 
 /** The detail of the event `alt`. */
 export interface AltDetail {
@@ -90,7 +91,7 @@ function elementOver(load: () => Promise<Engine | null>): CustomElementConstruct
         await image.decode();
         const engine = await load();
         if (!engine) return;
-        const detail = await altText(engine, image, this, signal);
+        const detail = await altDetail(engine, image, this, signal);
         // The page may have set a text meanwhile.
         if (image.hasAttribute("alt")) return;
         if (!detail.isDecorative) {
@@ -107,16 +108,28 @@ function elementOver(load: () => Promise<Engine | null>): CustomElementConstruct
   };
 }
 
-async function altText(engine: Engine, image: HTMLImageElement, element: HTMLElement, signal: AbortSignal): Promise<AltDetail> {
+/** The alternative text of a picture of the page, with what stands around it. */
+async function altDetail(engine: Engine, image: HTMLImageElement, element: HTMLElement, signal: AbortSignal): Promise<AltDetail> {
   const caption = image.closest("figure")?.querySelector("figcaption")?.textContent?.trim() ?? "";
   const context = element.getAttribute("context") ?? "";
   const language = element.lang || document.documentElement.lang || "en";
   const anchor = image.closest("a");
   const link = anchor && anchor.textContent?.trim() === "" ? anchor.href : "";
-  const written = writeAlt(
-    altInstruction({ language, context, caption, link }),
-    new URL(image.src, document.baseURI).pathname.split("/").at(-1),
-  );
+  const file = new URL(image.src, document.baseURI).pathname.split("/").at(-1) ?? "";
+  return { image, ...(await altText(engine, image, { language, context, caption, link, file }, { signal })) };
+}
+
+/**
+ * Writes the alternative text of one picture for its place. `file` is the name of its file, which is no text for it. The text is asked for once
+ * more if it has no end, and once more if it is too long.
+ */
+export async function altText(
+  engine: Engine,
+  picture: PictureInput,
+  { file, ...place }: AltPlace & { file?: string },
+  options: RequestOptions = {},
+): Promise<AltText> {
+  const written = writeAlt(altInstruction(place), file);
   let step = written.next();
   while (!step.done) {
     const { turns, maxTokens } = step.value;
@@ -125,12 +138,15 @@ async function altText(engine: Engine, image: HTMLImageElement, element: HTMLEle
         ? { role: "assistant" as const, content: text }
         : {
             role: "user" as const,
-            content: [...(index === 0 ? [{ type: "image_url" as const, image_url: { url: image } }] : []), { type: "text" as const, text }],
+            content: [
+              ...(index === 0 ? [{ type: "image_url" as const, image_url: { url: picture } }] : []),
+              { type: "text" as const, text },
+            ],
           },
     );
     const request = { messages, temperature: 0, max_tokens: maxTokens, stream: false as const };
-    const [choice] = (await engine.chat.completions.create(request, { signal })).choices;
+    const [choice] = (await engine.chat.completions.create(request, options)).choices;
     step = written.next({ text: choice?.message.content ?? "", isCut: choice?.finish_reason === "length" });
   }
-  return { image, ...step.value };
+  return step.value;
 }
