@@ -34,6 +34,7 @@ const browserTests = [
   "page",
   "page-server",
   "quota",
+  "saved-conversations",
   "served-page",
   "settings",
   "storage",

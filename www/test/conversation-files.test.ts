@@ -6,7 +6,7 @@ import { askByKeyboard, drop, nextAnswer, openPage } from "./demo-page.js";
 import { inBrowsers, until, type Tab } from "./driver.js";
 import { fakeWorker } from "./fake-worker.js";
 import { startSite, type Site } from "./site.js";
-import { archiveOf, readConversations, type SavedConversation } from "../page/exports/conversations.js";
+import { archiveOf, conversationsJson, readConversations, type SavedConversation } from "../page/exports/conversations.js";
 import { zipOf } from "../page/exports/zip.js";
 import type { StoredPicture } from "../page/store/schema.js";
 
@@ -166,7 +166,9 @@ inBrowsers("files of conversations", (browser) => {
       }
       const isZip = round >= 160;
       const parts: Uint8Array[] = [];
-      if (isZip) for await (const { bytes } of zipOf(archiveOf(both, pictures))) parts.push(bytes);
+      if (isZip)
+        for await (const { bytes } of zipOf(archiveOf("conversations.json", await conversationsJson(both, pictures, false), pictures)))
+          parts.push(bytes);
       const bytes = isZip ? Buffer.concat(parts) : Buffer.from(JSON.stringify({ ...file, conversations: both }));
       files.push({ base64: damaged(bytes, random).toString("base64"), isWhole: false });
     }

@@ -1,6 +1,6 @@
 /** Conversations as a file, and such a file checked. */
 import { bytesOf } from "../pictures/containers/bytes.js";
-import type { Conversation, Message, PartOf, StoredPicture } from "../store/schema.js";
+import type { Conversation, Message, PartOf, PictureId, StoredPicture } from "../store/schema.js";
 import type { ZipFile } from "./zip.js";
 
 const FORMAT = "ocelli-conversations";
@@ -43,13 +43,40 @@ export async function conversationsJson(
   return `${JSON.stringify(file, null, 1)}\n`;
 }
 
-/** The files of an archive: the conversations, and their pictures one after another. */
-export async function* archiveOf(conversations: readonly SavedConversation[], pictures: readonly StoredPicture[]): AsyncGenerator<ZipFile> {
-  yield { path: "conversations.json", bytes: bytesOf(await conversationsJson(conversations, pictures, false)) };
-  for (const { id, blob } of pictures) {
-    const end = /^image\/(\w+)/.exec(blob.type)?.[1] ?? "bin";
-    yield { path: `pictures/${id}.${end}`, bytes: new Uint8Array(await blob.arrayBuffer()) };
-  }
+/**
+ * Conversations as Markdown, with all of the given messages: questions as quotes, answers with their Markdown but without HTML. `names` are those of
+ * the user and of a model without a name.
+ */
+export function conversationsMarkdown(
+  conversations: readonly SavedConversation[],
+  stored: ReadonlyMap<PictureId, StoredPicture>,
+  names: { you: string; name: string },
+): string {
+  const turn = ({ role, text, pictures, model }: Message) =>
+    role === "user"
+      ? [
+          `## ${names.you}`,
+          ...pictures.map(({ id, name }) => `![${plain(name)}](${fileOf(stored.get(id) as StoredPicture)})`),
+          text.replace(/^.*$/gm, (line) => `> ${plain(line)}`),
+        ]
+      : [`## ${plain(model?.name ?? names.name)}`, text.replace(/(`+)[\s\S]*?\1|</g, (found, isCode) => (isCode ? found : "\\<"))];
+  return `${conversations.flatMap(({ title, messages }) => [`# ${plain(title)}`, ...messages.flatMap(turn)]).join("\n\n")}\n`;
+}
+
+/** A line in which nothing is read as Markdown or HTML. */
+function plain(line: string): string {
+  return line.trim().replace(/[\\`*_[\]<>#|~&]|^[-+=]|(?<=^\d+)[.)]/g, "\\$&");
+}
+
+/** The files of an archive: `text` as `name`, and pictures one after another. */
+export async function* archiveOf(name: string, text: string, pictures: readonly StoredPicture[]): AsyncGenerator<ZipFile> {
+  yield { path: name, bytes: bytesOf(text) };
+  for (const picture of pictures) yield { path: fileOf(picture), bytes: new Uint8Array(await picture.blob.arrayBuffer()) };
+}
+
+/** The name of a picture's file in an archive. */
+function fileOf({ id, blob }: StoredPicture): string {
+  return `pictures/${id}.${/^image\/(\w+)/.exec(blob.type)?.[1] ?? "bin"}`;
 }
 
 const CHUNK = 0x8000;

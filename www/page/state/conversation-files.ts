@@ -1,17 +1,29 @@
 /** Conversations saved as a file, and read from one. */
 import { webSha256 } from "../../src/store/hash.js";
-import { archiveOf, conversationsJson, readConversations, type SavedConversation, type SavedPicture } from "../exports/conversations.js";
+import {
+  archiveOf,
+  conversationsJson,
+  conversationsMarkdown,
+  readConversations,
+  type SavedConversation,
+  type SavedPicture,
+} from "../exports/conversations.js";
 import type { StoredPicture } from "../store/schema.js";
 import { listed, readList } from "./conversation.js";
 import { newId } from "../store/id.js";
 import { rows, write } from "./kept.js";
 import { removeArchives, saveArchives, saveFile } from "./save.js";
+import { pathTo } from "./tree.js";
+import { words } from "../words/index.js";
 
 /** Bytes of pictures above which they are files of an archive, and those of one archive. */
 const [MOST_IN_TEXT, MOST_IN_ARCHIVE] = [20_000_000, 1_500_000_000];
 
-/** Saves all conversations that are kept as a file, or as archives if their pictures are large; resolves to their number. */
-export async function saveConversations(): Promise<number> {
+/**
+ * Saves all conversations that are kept as a file, or as archives if their pictures are large; as Markdown in one archive if there are pictures.
+ * Resolves to their number.
+ */
+export async function saveConversations(isMarkdown: boolean): Promise<number> {
   const store = await rows();
   const saved: SavedConversation[] = [];
   const wanted = new Set<string>();
@@ -31,15 +43,25 @@ export async function saveConversations(): Promise<number> {
     }));
   }
   const name = `ocelli-conversations-${new Date().toISOString().slice(0, 10)}`;
-  if (bytesIn(found) <= MOST_IN_TEXT) {
-    saveFile(`${name}.json`, await conversationsJson(saved, found, true));
+  const [kind, archive] = isMarkdown ? ["md", "md.zip"] : ["json", "ocelli.zip"];
+  const textOf = async (some: SavedConversation[], shown: readonly StoredPicture[], hasData: boolean) =>
+    isMarkdown ? conversationsMarkdown(some.map(onItsPath), there, words.answer) : conversationsJson(some, shown, hasData);
+  if (isMarkdown ? found.length === 0 : bytesIn(found) <= MOST_IN_TEXT) {
+    saveFile(`${name}.${kind}`, await textOf(saved, found, true));
     return saved.length;
   }
   await removeArchives().catch(() => undefined);
   for (const [at, { conversations, pictures }] of groupsOf(saved, there).entries()) {
-    await saveArchives(archiveOf(conversations, [...pictures]), () => `${name}${at > 0 ? `-${at + 1}` : ""}.ocelli.zip`);
+    const shown = [...pictures];
+    const text = await textOf(conversations, shown, false);
+    await saveArchives(archiveOf(`conversations.${kind}`, text, shown), () => `${name}${at > 0 ? `-${at + 1}` : ""}.${archive}`);
   }
   return saved.length;
+}
+
+/** The conversation with the messages that it shows. */
+function onItsPath(saved: SavedConversation): SavedConversation {
+  return { ...saved, messages: pathTo(saved.leaf, new Map(saved.messages.map((message) => [message.id, message]))) };
 }
 
 interface Group {

@@ -29,7 +29,7 @@ import { forgetServer, isServed, keptServer, type Server } from "./server.js";
 import { describesAtOnce, keepsConversations, loadSettings } from "./settings.js";
 import { shownPictures } from "./shown.js";
 import { chosenTask, describe, tasks, type Task } from "./tasks.js";
-import { attach, attached, edited, questionText, takeQuestion } from "./tray.js";
+import { attach, attached, edited, givenConversations, questionText, takeQuestion } from "./tray.js";
 
 const MOST_SUGGESTIONS = 3;
 
@@ -182,6 +182,11 @@ export function addFiles(files: readonly File[]): void {
   clearProblem();
   const video = files.find(({ type }) => type.startsWith("video/"));
   if (video) return openDialog({ kind: "video", file: video });
+  const saved = files.find(({ name }) => /\.(json|zip)$/i.test(name));
+  if (saved) {
+    givenConversations.value = saved;
+    return go({ view: "settings", section: "data" });
+  }
   turn = turn.then(() => sortFiles(files)).catch(showProblem);
 }
 

@@ -7,6 +7,9 @@ export const attached = signal<readonly PictureName[]>([]);
 /** The question that is edited; `null` for a new one. */
 export const edited = signal<Id | null>(null);
 
+/** A file that may hold conversations, until it is read. */
+export const givenConversations = signal<File | null>(null);
+
 export function attach(picture: PictureName): void {
   attached.value = [...attached.value, picture];
 }

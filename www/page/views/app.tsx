@@ -12,7 +12,7 @@ import { words } from "../words/index.js";
 import { AlbumStrip } from "./album-strip.js";
 import { Albums } from "./albums.js";
 import { Conversation } from "./conversation.js";
-import { deviceWords } from "./device.js";
+import { deviceWords } from "../state/device.js";
 import { focusWhenThere, isWide } from "./dom.js";
 import { Dialogs } from "./dialogs.js";
 import { useKeys } from "./keys.js";

@@ -10,7 +10,7 @@ import { graphicsMemory } from "../state/settings.js";
 import { measureId } from "../store/measures.js";
 import { words } from "../words/index.js";
 import { modelWords } from "../words/models.js";
-import { gpuWords } from "./device.js";
+import { gpuWords } from "../state/device.js";
 import { OwnModel } from "./models-own.js";
 import { Stored } from "./models-stored.js";
 

@@ -89,7 +89,7 @@ interface Misfit {
 
 /** The places at which `value` does not match `schema`. */
 async function misfitsOf(schema: object, value: unknown): Promise<Misfit[]> {
-  const { Validator } = await import("@cfworker/json-schema");
+  const { Validator } = await import("./validator.js");
   const { errors } = new Validator(schema, "2020-12", false).validate(value);
   // Schemas around a fault are reported too; the innermost ones say what it is.
   const inner = errors.filter(({ keyword }) => !["properties", "items", "prefixItems", "allOf", "anyOf", "$ref"].includes(keyword));

@@ -1,10 +1,12 @@
 /** Stored data: sizes by kind, saving to a file, reading one back, and deletion. */
+import { useSignalEffect } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { saveConversations, takeConversations } from "../../state/conversation-files.js";
 import { reload } from "../../state/engine.js";
 import { focusOn } from "../../state/focus.js";
 import { showProblem } from "../../state/problem.js";
 import { keepsComputed, keepsConversations } from "../../state/settings.js";
+import { givenConversations } from "../../state/tray.js";
 import { deleteEverything, storedSizes, type StoredSizes } from "../../state/stored.js";
 import { settingWords } from "../../words/settings.js";
 import { FileButton, Switch } from "./controls.js";
@@ -12,14 +14,19 @@ import { FileButton, Switch } from "./controls.js";
 export function Data() {
   const texts = settingWords.data;
   const [told, setTold] = useState("");
-  const save = async () => {
-    setTold(texts.exported(await saveConversations()));
+  const save = async (isMarkdown: boolean) => {
+    setTold(texts.exported(await saveConversations(isMarkdown)));
   };
   const take = async (file: File) => {
     const taken = await takeConversations(file);
     if (taken.kind === "taken") setTold(texts.imported(taken.added, taken.known, taken.faulty, taken.first));
     else setTold(taken.kind === "newer" ? texts.newer : texts.notReadable);
   };
+  useSignalEffect(() => {
+    const given = givenConversations.value;
+    givenConversations.value = null;
+    if (given) void take(given).catch(showProblem);
+  });
   return (
     <>
       <Switch id="keeps-conversations" label={texts.keeps} help={texts.keepsHelp} setting={keepsConversations} />
@@ -32,8 +39,11 @@ export function Data() {
       />
       <Sizes />
       <div class="choices">
-        <button type="button" id="save-conversations" onClick={() => void save().catch(showProblem)}>
+        <button type="button" id="save-conversations" onClick={() => void save(false).catch(showProblem)}>
           {texts.export}
+        </button>
+        <button type="button" id="save-markdown" onClick={() => void save(true).catch(showProblem)}>
+          {texts.markdown}
         </button>
         <FileButton
           id="load-conversations"

@@ -132,6 +132,7 @@ export const settings = {
     counting: "جارٍ الحساب …",
     sized: (bytes: number) => (bytes === 0 ? "لا شيء" : sizeText(bytes)),
     export: "حفظ كل المحادثات في ملف",
+    markdown: "حفظها بصيغة Markdown",
     import: "إضافة محادثات من ملف",
     exported: (saved: number) => `حُفظ: ${conversations(saved)}.`,
     imported: (added: number, known: number, faulty: number, first: string) => {

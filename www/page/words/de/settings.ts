@@ -142,6 +142,7 @@ export const settings = {
     counting: "Wird gezählt …",
     sized: (bytes: number) => (bytes === 0 ? "nichts" : sizeText(bytes)),
     export: "Alle Gespräche als Datei speichern",
+    markdown: "Als Markdown speichern",
     import: "Gespräche aus einer Datei hinzufügen",
     exported: (saved: number) => `${conversations(saved)} gespeichert.`,
     imported: (added: number, known: number, faulty: number, first: string) => {

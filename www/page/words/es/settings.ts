@@ -137,6 +137,7 @@ export const settings = {
     counting: "Contando …",
     sized: (bytes: number) => (bytes === 0 ? "nada" : sizeText(bytes)),
     export: "Guardar todas las conversaciones en un archivo",
+    markdown: "Guardarlas como Markdown",
     import: "Añadir conversaciones desde un archivo",
     exported: (saved: number) => `${count(saved, "conversación guardada", "conversaciones guardadas")}.`,
     imported: (added: number, known: number, faulty: number, first: string) => {

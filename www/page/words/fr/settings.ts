@@ -134,6 +134,7 @@ export const settings = {
     counting: "Calcul …",
     sized: (bytes: number) => (bytes === 0 ? "rien" : sizeText(bytes)),
     export: "Enregistrer toutes les conversations dans un fichier",
+    markdown: "Les enregistrer en Markdown",
     import: "Ajouter des conversations depuis un fichier",
     exported: (saved: number) => `${count(saved, "conversation enregistrée", "conversations enregistrées")}.`,
     imported: (added: number, known: number, faulty: number, first: string) => {

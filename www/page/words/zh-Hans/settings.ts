@@ -126,6 +126,7 @@ export const settings = {
     counting: "正在统计…",
     sized: (bytes: number) => (bytes === 0 ? "无" : sizeText(bytes)),
     export: "将所有对话保存为文件",
+    markdown: "保存为 Markdown",
     import: "从文件添加对话",
     exported: (saved: number) => `已保存 ${conversations(saved)}。`,
     imported: (added: number, known: number, faulty: number, first: string) => {
