@@ -53,8 +53,9 @@ async function takeShared(request: Request): Promise<Response> {
 
 const files = new Map(SHELL.map((file) => [new URL(file.url, self.registration.scope).href, file]));
 
-function isShell(url: URL): boolean {
-  return files.has(url.origin + url.pathname) || url.href.replace(url.search, "") === self.registration.scope;
+/** The address of a page within the shell is its fragment, which requests have, too. */
+function isShell({ origin, pathname }: URL): boolean {
+  return files.has(origin + pathname) || origin + pathname === self.registration.scope;
 }
 
 async function fromShell(request: Request): Promise<Response> {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import { drop, galleryFiles, nextAnswer, openPage, problem } from "./demo-page.js";
+import { download, fill, keptRows, makeAlbum, stubFiles, written } from "./album-page.js";
 import { inBrowsers, until, type Tab } from "./driver.js";
 import { fakeWorker } from "./fake-worker.js";
 import { startSite, type Site } from "./site.js";
@@ -45,6 +46,43 @@ inBrowsers("storage", (browser) => {
     await openPage(tab, site.url);
     await drop(tab, { from: picture as string, name: "scene.png" });
     assert.match(await nextAnswer(tab), /\w/);
+  });
+
+  test("a reload without a network leads into a conversation and into an album, which is exported", async () => {
+    for (const stub of [fakeWorker, stubFiles]) await tab.beforeLoad(stub);
+    await openPage(tab, site.url);
+    await until(tab, "the page is stored", () => document.getElementById("offline")?.hidden === false);
+    const [picture] = await galleryFiles(tab);
+    await drop(tab, { from: picture as string, name: "scene.png" });
+    await nextAnswer(tab);
+    const conversation = await tab.run(() => location.href);
+    await fill(tab, { "one.png": { from: picture as string }, "two.png": "picture two" });
+    await makeAlbum(tab);
+    await written(tab, 2);
+    const album = await tab.run(() => location.href);
+    assert.notEqual(conversation, album);
+
+    await site.stop();
+    await tab.goto("about:blank");
+    await openPage(tab, conversation);
+    await until(tab, "its turns", () => document.querySelectorAll("#log .turn").length === 2);
+    await until(tab, "its picture", () => (document.querySelector<HTMLImageElement>("#log .turn.user img")?.naturalWidth ?? 0) > 0);
+    await tab.goto("about:blank");
+    await openPage(tab, album);
+    await until(tab, "its rows", () => document.querySelectorAll(".album-row textarea").length === 2);
+    const texts = await tab.run(() => [...document.querySelectorAll<HTMLTextAreaElement>(".album-row textarea")].map(({ value }) => value));
+    assert.deepEqual(
+      texts,
+      (await keptRows(tab)).map(({ alt }) => alt),
+    );
+    assert.match(texts[1] ?? "", /picture two/);
+    await until(tab, "its thumbnail", () => (document.querySelector<HTMLImageElement>(".album-row img")?.naturalWidth ?? 0) > 0);
+    for (const format of ["csv", "xmp"]) {
+      const { name, base64 } = await download(tab, format);
+      assert.match(name, format === "csv" ? /\.csv$/ : /\.zip$/);
+      assert.ok(base64.length > 100, format);
+    }
+    assert.deepEqual(tab.faults, []);
   });
 
   test("a download resumes at the first missing file; a file that is wrong once is silently fetched again", async () => {
