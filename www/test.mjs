@@ -28,6 +28,7 @@ const browserTests = [
   "keys",
   "kernels",
   "keyboard",
+  "keyboard-dialogs",
   "languages",
   "looks",
   "opening",

@@ -3,7 +3,7 @@ import { render } from "preact";
 import { startLanguage } from "./state/appearance.js";
 import { listenForEnd, start } from "./state/session.js";
 import { App } from "./views/app.js";
-import { followAppearance } from "./views/dom.js";
+import { followAppearance, keepFocus } from "./views/dom.js";
 import { language } from "./words/language.js";
 
 /** All views are made anew in another language. */
@@ -13,6 +13,7 @@ function Page() {
 
 await startLanguage();
 followAppearance();
+keepFocus();
 const root = document.getElementById("page");
 if (root) render(<Page />, root);
 performance.mark("interactive");

@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { fill, keptRows, stubFiles, written } from "./album-page.js";
 import { nextAnswer, openPage } from "./demo-page.js";
-import { inBrowsers, until, type Key, type Tab } from "./driver.js";
+import { inBrowsers, until, type Tab } from "./driver.js";
 import { fakeWorker } from "./fake-worker.js";
+import { hasFocus, reach, use } from "./keyboard-page.js";
 import { startSite, type Site } from "./site.js";
 
 /** Runs before the page's scripts: the clipboard is noted, as no test may read the user's. */
@@ -14,9 +15,6 @@ function stubClipboard(): void {
   const writeText = async (text: string) => void copied.push(text);
   Object.defineProperty(navigator, "clipboard", { value: { writeText } });
 }
-
-/** More controls than any view has before the wanted one. */
-const MOST_STEPS = 80;
 
 inBrowsers("keyboard alone", (browser) => {
   let site: Site;
@@ -32,73 +30,46 @@ inBrowsers("keyboard alone", (browser) => {
   afterEach(() => tab?.close());
   after(() => site?.stop());
 
-  const isOn = (selector: string) => tab.run((selector) => document.activeElement?.matches(selector) === true, selector);
-  /** Presses Tab, or Shift+Tab, until the focus is on an element that is shown and has an outline or a shadow. */
-  async function reach(selector: string, key: Key = "Tab"): Promise<void> {
-    const passed: string[] = [];
-    for (let step = 0; step < MOST_STEPS && !(await isOn(selector)); step++) {
-      await tab.press(key);
-      passed.push(await tab.run(() => document.activeElement?.id || document.activeElement?.textContent?.slice(0, 20) || "-"));
-    }
-    assert.ok(await isOn(selector), `${selector} is not among ${passed.join(", ")}`);
-    const isShown = () => {
-      const focused = document.activeElement as HTMLElement;
-      const { boxShadow, outlineStyle } = getComputedStyle(focused);
-      const label = focused instanceof HTMLInputElement && focused.type === "file" ? focused.nextElementSibling : null;
-      const { width, height } = focused.getBoundingClientRect();
-      const outline = label ? getComputedStyle(label).outlineStyle : outlineStyle === "none" ? boxShadow : outlineStyle;
-      return width > 0 && height > 0 && outline !== "none";
-    };
-    await until(tab, `${selector} is seen to have the focus`, isShown, undefined, 10);
-  }
-  /** Follows a control by Enter. */
-  async function use(selector: string): Promise<void> {
-    await reach(selector);
-    await tab.press("Enter");
-  }
-  const focus = (selector: string) =>
-    until(tab, `the focus is on ${selector}`, (selector) => document.activeElement?.matches(selector), selector, 30);
-
   test("a first visit: an example, a question, stop, copy, another conversation, and the first one again", async () => {
     await tab.viewport(1440, 900);
     await until(tab, "the examples", () => document.querySelectorAll("#gallery button").length > 0);
-    await use("#gallery button");
+    await use(tab, "#gallery button");
     assert.equal(await nextAnswer(tab), "A short answer.");
     assert.notEqual(await tab.run(() => document.activeElement?.tagName), "BODY", "the focus is kept after the example has gone");
-    await reach("#question");
+    await reach(tab, "#question");
     await tab.type("endless");
     await tab.press("Enter");
     await until(tab, "the first words", () => document.querySelector("#underway .words")?.textContent);
-    await focus("#question");
-    await use("#stop");
-    await focus("#question");
+    await hasFocus(tab, "#question");
+    await use(tab, "#stop");
+    await hasFocus(tab, "#question");
     const stopped = await nextAnswer(tab, 1);
     assert.match(stopped, /^(word ?)+$/);
-    await reach("#log .turn.model:last-of-type [aria-keyshortcuts=y]", "Shift+Tab");
+    await reach(tab, "#log .turn.model:last-of-type [aria-keyshortcuts=y]", "Shift+Tab");
     await tab.press("Enter");
     await until(tab, "it is copied", () => (window as unknown as { copied: string[] }).copied.length === 1);
     assert.equal((await tab.run(() => (window as unknown as { copied: string[] }).copied[0]))?.trim(), stopped.trim());
     // Buttons that cannot be used while an answer comes, and Send, which Stop replaces, lose the focus to another place.
-    await reach("#log .turn.model:last-of-type [aria-keyshortcuts=r]");
+    await reach(tab, "#log .turn.model:last-of-type [aria-keyshortcuts=r]");
     await tab.press("Enter");
     await until(tab, "the first words of another answer", () => document.querySelector("#underway .words")?.textContent);
     assert.notEqual(await tab.run(() => document.activeElement?.tagName), "BODY", "while an answer is given again");
     await tab.press("Escape");
     await nextAnswer(tab, 1);
-    await reach("[data-task=caption]");
+    await reach(tab, "[data-task=caption]");
     await tab.press("Enter");
     await nextAnswer(tab, 2);
     assert.notEqual(await tab.run(() => document.activeElement?.tagName), "BODY", "after a task");
-    await reach("#question");
+    await reach(tab, "#question");
     await tab.type("echo");
-    await use("#send");
-    await focus("#question");
+    await use(tab, "#send");
+    await hasFocus(tab, "#question");
     await nextAnswer(tab, 3);
-    await reach("#new-conversation", "Shift+Tab");
+    await reach(tab, "#new-conversation", "Shift+Tab");
     await tab.press("Enter");
     await until(tab, "another conversation", () => document.querySelectorAll("#log .turn").length === 0);
-    await focus("#question");
-    await reach("#rail a[href^='#/c/']", "Shift+Tab");
+    await hasFocus(tab, "#question");
+    await reach(tab, "#rail a[href^='#/c/']", "Shift+Tab");
     await tab.press("Enter");
     await until(tab, "the first conversation", () => document.querySelectorAll("#log .turn").length === 8);
     assert.deepEqual(tab.faults, []);
@@ -107,19 +78,19 @@ inBrowsers("keyboard alone", (browser) => {
   test("an album: made, written, reviewed to the last picture, exported", async () => {
     await fill(tab, Object.fromEntries(Array.from({ length: 3 }, (_, at) => [`p${at}.png`, `picture ${at}`])));
     await tab.viewport(1440, 900);
-    await use("#rail a[href='#/albums']");
+    await use(tab, "#rail a[href='#/albums']");
     await until(tab, "the list of albums", () => document.getElementById("new-album-open") !== null);
-    await use("#new-album-open");
+    await use(tab, "#new-album-open");
     await until(tab, "the dialog", () => document.querySelector<HTMLDialogElement>("#new-album")?.open);
-    await use("#album-folder");
+    await use(tab, "#album-folder");
     await until(tab, "the folder is read", () => document.querySelector<HTMLButtonElement>("#album-make")?.disabled === false);
-    await use("#album-make");
+    await use(tab, "#album-make");
     await until(tab, "the album is open", () => document.getElementById("album-rows") !== null);
     await written(tab, 3);
     assert.notEqual(await tab.run(() => document.activeElement?.tagName), "BODY", "the focus is kept after the dialog");
-    await reach(".album-row");
+    await reach(tab, ".album-row");
     await tab.press("Enter");
-    await focus(".album-row textarea");
+    await hasFocus(tab, ".album-row textarea");
     await tab.type(" By hand.");
     for (const next of ["p1", "p2", null]) {
       await tab.press("Control+Enter");
@@ -136,13 +107,13 @@ inBrowsers("keyboard alone", (browser) => {
         ["reviewed", false, false],
       ],
     );
-    await reach("#album-export", "Shift+Tab");
+    await reach(tab, "#album-export", "Shift+Tab");
     await tab.press("Enter");
-    await focus("#export-format");
-    await use("#export-run");
+    await hasFocus(tab, "#export-format");
+    await use(tab, "#export-run");
     await until(tab, "the export is told", () => document.querySelector("#export-told p") !== null);
-    await use("#export-close");
-    await focus("#album-export");
+    await use(tab, "#export-close");
+    await hasFocus(tab, "#album-export");
     const [{ name } = { name: "" }] = await tab.run(() =>
       (window as unknown as { saved: { name: string }[] }).saved.map(({ name }) => ({ name })),
     );
@@ -152,15 +123,15 @@ inBrowsers("keyboard alone", (browser) => {
 
   test("on a narrow window the list of conversations opens and closes, and the focus returns", async () => {
     await tab.viewport(390, 844);
-    await use(".menu-button");
+    await use(tab, ".menu-button");
     await until(tab, "the list", () => document.querySelector<HTMLDialogElement>("#rail-dialog")?.open);
     await tab.press("Escape");
     await until(tab, "it is closed", () => document.getElementById("rail-dialog") === null);
-    await focus(".menu-button");
+    await hasFocus(tab, ".menu-button");
     await tab.press("Enter");
     await until(tab, "the list", () => document.querySelector<HTMLDialogElement>("#rail-dialog")?.open);
-    await use("#rail-dialog a[href^='#/settings']");
+    await use(tab, "#rail-dialog a[href^='#/settings']");
     await until(tab, "the settings", () => document.getElementById("settings-heading") !== null);
-    await focus("#settings-heading");
+    await hasFocus(tab, "#settings-heading");
   });
 });

@@ -31,7 +31,7 @@ export interface ConversationsFile {
 /** The text of a file with these conversations; with `hasData`, also the pictures' bytes. */
 export async function conversationsJson(
   conversations: readonly SavedConversation[],
-  pictures: readonly StoredPicture[],
+  pictures: Iterable<StoredPicture>,
   hasData: boolean,
 ): Promise<string> {
   const saved: Record<string, SavedPicture> = {};
@@ -65,11 +65,11 @@ export function conversationsMarkdown(
 
 /** A line in which nothing is read as Markdown or HTML. */
 function plain(line: string): string {
-  return line.trim().replace(/[\\`*_[\]<>#|~&]|^[-+=]|(?<=^\d+)[.)]/g, "\\$&");
+  return line.trim().replace(/[\\`*_[\]<>#|~&]|(?<=^\d*)[-+=.)]/g, "\\$&");
 }
 
 /** The files of an archive: `text` as `name`, and pictures one after another. */
-export async function* archiveOf(name: string, text: string, pictures: readonly StoredPicture[]): AsyncGenerator<ZipFile> {
+export async function* archiveOf(name: string, text: string, pictures: Iterable<StoredPicture>): AsyncGenerator<ZipFile> {
   yield { path: name, bytes: bytesOf(text) };
   for (const picture of pictures) yield { path: fileOf(picture), bytes: new Uint8Array(await picture.blob.arrayBuffer()) };
 }

@@ -20,15 +20,16 @@ import { words } from "../words/index.js";
 const [MOST_IN_TEXT, MOST_IN_ARCHIVE] = [20_000_000, 1_500_000_000];
 
 /**
- * Saves all conversations that are kept as a file, or as archives if their pictures are large; as Markdown in one archive if there are pictures.
- * Resolves to their number.
+ * Saves all conversations that are kept as a file, or as archives if their pictures are large; as Markdown, what they show, in archives if there are
+ * any pictures. Resolves to their number.
  */
 export async function saveConversations(isMarkdown: boolean): Promise<number> {
   const store = await rows();
   const saved: SavedConversation[] = [];
   const wanted = new Set<string>();
   for (const { deletedAt: _, ...conversation } of listed.value) {
-    const messages = await store.messagesOf(conversation.id);
+    const all = await store.messagesOf(conversation.id);
+    const messages = isMarkdown ? pathTo(conversation.leaf, new Map(all.map((message) => [message.id, message]))) : all;
     for (const { pictureIds } of messages) for (const id of pictureIds) wanted.add(id);
     saved.push({ ...conversation, messages });
   }
@@ -44,24 +45,18 @@ export async function saveConversations(isMarkdown: boolean): Promise<number> {
   }
   const name = `ocelli-conversations-${new Date().toISOString().slice(0, 10)}`;
   const [kind, archive] = isMarkdown ? ["md", "md.zip"] : ["json", "ocelli.zip"];
-  const textOf = async (some: SavedConversation[], shown: readonly StoredPicture[], hasData: boolean) =>
-    isMarkdown ? conversationsMarkdown(some.map(onItsPath), there, words.answer) : conversationsJson(some, shown, hasData);
+  const textOf = async (some: SavedConversation[], shown: Iterable<StoredPicture>, hasData: boolean) =>
+    isMarkdown ? conversationsMarkdown(some, there, words.answer) : conversationsJson(some, shown, hasData);
   if (isMarkdown ? found.length === 0 : bytesIn(found) <= MOST_IN_TEXT) {
     saveFile(`${name}.${kind}`, await textOf(saved, found, true));
     return saved.length;
   }
   await removeArchives().catch(() => undefined);
   for (const [at, { conversations, pictures }] of groupsOf(saved, there).entries()) {
-    const shown = [...pictures];
-    const text = await textOf(conversations, shown, false);
-    await saveArchives(archiveOf(`conversations.${kind}`, text, shown), () => `${name}${at > 0 ? `-${at + 1}` : ""}.${archive}`);
+    const text = await textOf(conversations, pictures, false);
+    await saveArchives(archiveOf(`conversations.${kind}`, text, pictures), () => `${name}${at > 0 ? `-${at + 1}` : ""}.${archive}`);
   }
   return saved.length;
-}
-
-/** The conversation with the messages that it shows. */
-function onItsPath(saved: SavedConversation): SavedConversation {
-  return { ...saved, messages: pathTo(saved.leaf, new Map(saved.messages.map((message) => [message.id, message]))) };
 }
 
 interface Group {

@@ -11,6 +11,7 @@ import { addScene, newConversation } from "../state/session.js";
 import type { Message } from "../store/schema.js";
 import { words } from "../words/index.js";
 import { Composer } from "./composer.js";
+import { focused } from "./dom.js";
 import { shortcut } from "./keys.js";
 import { Markdown } from "./markdown.js";
 import { HeldCard } from "./models.js";
@@ -19,9 +20,9 @@ import { AnswerTurn, QuestionTurn, Unanswered } from "./turns.js";
 export function Conversation() {
   const running = underway.value;
   const shown = path.value.filter(({ id }) => id !== running?.message.id);
-  const onFocusIn = useKeptFocus();
+  useKeptFocus();
   return (
-    <section class="talk" aria-labelledby="talk-heading" onFocusIn={onFocusIn}>
+    <section class="talk" aria-labelledby="talk-heading">
       <div class="talk-head">
         <h2 id="talk-heading" dir="auto">
           {open.value.title || words.conversations.untitled}
@@ -58,17 +59,12 @@ export function Conversation() {
   );
 }
 
-/**
- * Gives the focus of a button that an answer has hidden to the question; that of a disabled or removed one to the turns. Returns a listener for
- * the elements that get the focus.
- */
-function useKeptFocus(): (event: FocusEvent) => void {
-  const last = useRef<Element | null>(null);
+/** Gives the focus of a button that an answer has hidden to the question; that of a disabled one to the turns. */
+function useKeptFocus(): void {
   const keep = () => {
-    const { activeElement, body } = document;
-    const lost = activeElement === body ? last.current : activeElement;
+    const [lost] = focused;
     if (lost?.matches("#composer button[hidden]")) document.getElementById("question")?.focus();
-    else if (lost && (!lost.isConnected || lost.matches(underway.value ? ":disabled, #suggestions *" : ":disabled"))) {
+    else if (lost?.matches(underway.value ? ":disabled, #suggestions *" : ":disabled")) {
       document.getElementById("log")?.focus({ preventScroll: true });
     }
   };
@@ -77,9 +73,6 @@ function useKeptFocus(): (event: FocusEvent) => void {
     // After the other parts of the view have changed.
     requestAnimationFrame(keep);
   });
-  return ({ target }) => {
-    last.current = target as Element;
-  };
 }
 
 function Turn({ message, before, isLast }: { message: Message; before: readonly Message[]; isLast: boolean }) {

@@ -53,6 +53,30 @@ export function focusWhenThere(id: string, frames = FRAMES): void {
   });
 }
 
+/** Elements that take the focus, except links. */
+const CONTROLS = ":enabled:not([hidden],fieldset)";
+
+/** The element that has the focus, or had it until it was hidden, disabled or removed, and those around it. */
+export let focused: readonly Element[] = [];
+
+/** Gives the focus of a control that is removed to the first one in the closest part of the page that is left. */
+export function keepFocus(): void {
+  document.addEventListener("focusin", (event) => {
+    focused = event.composedPath() as Element[];
+  });
+  // A press beside all controls takes the focus away on purpose.
+  document.addEventListener("pointerdown", () => {
+    focused = [];
+  });
+  new MutationObserver(() => {
+    if (document.activeElement !== document.body || focused[0]?.isConnected !== false) return;
+    for (const part of focused) {
+      const next = part.isConnected && part.querySelector<HTMLElement>(CONTROLS);
+      if (next) return next.focus({ preventScroll: true });
+    }
+  }).observe(document.body, { childList: true, subtree: true });
+}
+
 /** Makes the document follow the language and the colours that are chosen. */
 export function followAppearance(): void {
   effect(() => {

@@ -1,5 +1,4 @@
 /** Stored data: sizes by kind, saving to a file, reading one back, and deletion. */
-import { useSignalEffect } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { saveConversations, takeConversations } from "../../state/conversation-files.js";
 import { reload } from "../../state/engine.js";
@@ -22,8 +21,8 @@ export function Data() {
     if (taken.kind === "taken") setTold(texts.imported(taken.added, taken.known, taken.faulty, taken.first));
     else setTold(taken.kind === "newer" ? texts.newer : texts.notReadable);
   };
-  useSignalEffect(() => {
-    const given = givenConversations.value;
+  const given = givenConversations.value;
+  useEffect(() => {
     givenConversations.value = null;
     if (given) void take(given).catch(showProblem);
   });

@@ -136,7 +136,7 @@ export const settings = {
     counting: "Counting …",
     sized: (bytes: number) => (bytes === 0 ? "nothing" : sizeText(bytes)),
     export: "Save all conversations as a file",
-    markdown: "Save them as Markdown",
+    markdown: "Save as Markdown",
     import: "Add conversations from a file",
     exported: (saved: number) => `${conversations(saved)} saved.`,
     imported: (added: number, known: number, faulty: number, first: string) => {
