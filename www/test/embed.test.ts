@@ -1,6 +1,6 @@
 /** Alternative texts in copies of picture files: what other programs read, and what must stay as it was. */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { after, before, test } from "node:test";
 import { deflateSync } from "node:zlib";
@@ -19,6 +19,8 @@ interface Texts {
 /** A part of a file: its kind, and its bytes. */
 type Part = [kind: string, bytes: string];
 
+/** The folder for copies that other programs read, if they are wanted. */
+const COPIES = process.env["OCELLI_COPIES"];
 const fixtures = resolve("../tests/fixtures");
 const containers = readdirSync(join(fixtures, "containers"));
 const base = (name: string) => readFileSync(join(fixtures, containers.includes(name) ? "containers" : "images", name));
@@ -106,6 +108,16 @@ const SAMPLES: Record<string, Buffer> = {
   "existing.png": withChunk(base("rgb.png"), pngText(asElement, false)),
   "packed.png": withChunk(base("animated.png"), pngText(asAttribute, true)),
 };
+
+/** Writes the pictures before and after, for programs that are not part of the tests: `readers.py`. */
+function keepCopies(folder: string, names: string[], before: Buffer[], after: { bytes: Buffer | null }[]): void {
+  for (const part of ["before", "after"]) mkdirSync(join(folder, part), { recursive: true });
+  for (const [index, name] of names.entries()) {
+    writeFileSync(join(folder, "before", name), before[index] ?? "");
+    writeFileSync(join(folder, "after", name), after[index]?.bytes ?? "");
+  }
+  writeFileSync(join(folder, "texts.json"), JSON.stringify(TEXTS));
+}
 
 /** Parts of a file, read apart from the code under test, without the packet and what depends on its place. */
 function partsOf(file: Buffer): Part[] {
@@ -209,6 +221,7 @@ inBrowsers("alternative texts in files", (browser) => {
       first.map(({ bytes }) => bytes ?? Buffer.alloc(0)),
       again,
     );
+    if (COPIES) keepCopies(COPIES, names, files, first);
     for (const [index, name] of names.entries()) {
       const file = files[index] ?? Buffer.alloc(0);
       for (const [told, texts] of [

@@ -101,7 +101,7 @@ inBrowsers("dialogs by the keyboard alone", (browser) => {
     await nextAnswer(tab);
     await isKept(tab, "body", "after the answer");
     await shown("#log .edit-json");
-    await use(tab, "#log .edit-json", "Shift+Tab");
+    await use(tab, "#log .edit-json");
     await shown("#log .edit-answer textarea");
     await isKept(tab, "#log", "in the editor");
     await reach(tab, "#log .edit-answer textarea", "Shift+Tab");
@@ -124,7 +124,7 @@ inBrowsers("dialogs by the keyboard alone", (browser) => {
     await gone("#find-dialog");
     await shown("#log .found-list li");
     await isKept(tab, "body", "after the answer");
-    await use(tab, "#log .marked", "Shift+Tab");
+    await use(tab, "#log .marked");
     await shown("#picture-dialog[open]");
     await isKept(tab, "#picture-dialog", "in the picture");
     await tab.press("Escape");

@@ -1,0 +1,101 @@
+"""Reads alternative texts in copies of pictures by Pillow and exiftool, and compares everything else with the pictures before.
+
+    OCELLI_COPIES=/tmp/copies node test.mjs embed -t "read back"
+    python3 test/readers.py /tmp/copies
+
+It needs Pillow, and exiftool in the PATH or in EXIFTOOL; the tests do without them.
+"""
+
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import PIL
+from PIL import Image, ImageSequence
+
+IPTC = "{http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/}"
+RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
+LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
+NAMES = {"AltTextAccessibility": "alt", "ExtDescrAccessibility": "long"}
+EXIFTOOL = shlex.split(os.environ.get("EXIFTOOL", "exiftool"))
+
+
+def pillow_texts(path):
+    """The texts by property and language, in the packet that Pillow finds."""
+    with Image.open(path) as image:
+        found = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    packet = found.encode() if isinstance(found, str) else found
+    root = ElementTree.fromstring(packet.strip(b"\0 \n")) if packet else ElementTree.Element("none")
+    return {
+        name: {item.get(LANGUAGE): item.text for item in root.iterfind(f".//{IPTC}{name}/{RDF}Alt/{RDF}li")} for name in NAMES
+    }
+
+
+def frames(path):
+    """All that Pillow decodes: pixels of every frame, their times, the Exif tags and the profile."""
+    with Image.open(path) as image:
+        decoded = [(frame.mode, frame.size, frame.tobytes(), frame.info.get("duration")) for frame in ImageSequence.Iterator(image)]
+        return decoded, dict(image.getexif()), image.info.get("icc_profile"), image.info.get("dpi")
+
+
+def decodes(path):
+    try:
+        frames(path)
+        return True
+    except OSError:
+        return False
+
+
+def exiftool(path, *options):
+    out = subprocess.run([*EXIFTOOL, "-j", *options, str(path)], capture_output=True, check=False, text=True).stdout
+    return json.loads(out)[0] if out else {}
+
+
+def exiftool_texts(path, language):
+    tags = exiftool(path, "-XMP-iptcCore:all", f"-XMP-iptcCore:all-{language}")
+    return {name: {key: tags.get(tag) for key, tag in (("x-default", name), (language, f"{name}-{language}"))} for name in NAMES}
+
+
+def other_tags(path):
+    """All tags of exiftool except those of the packet, of the file itself, and of offsets within it."""
+    tags = exiftool(path, "-G1", "-a", "-u")
+    own = ("SourceFile", "ExifTool:", "System:", "File:", "XMP-", "Composite:", "MPF0:", "MPImage", "RIFF:WebP_Flags")
+    return {name: value for name, value in tags.items() if not name.startswith(own)}
+
+
+def warnings(path):
+    tags = exiftool(path, "-validate", "-warning", "-error", "-a")
+    return {str(value) for name, value in tags.items() if name in ("Warning", "Error")}
+
+
+def main(folder):
+    wanted = json.loads((folder / "texts.json").read_text())
+    expected = {
+        name: {language: wanted[key] for language in ("x-default", wanted["language"])} for name, key in NAMES.items()
+    }
+    version = subprocess.run([*EXIFTOOL, "-ver"], capture_output=True, check=True, text=True).stdout.strip()
+    files = sorted((folder / "after").iterdir())
+    checks = {
+        "Pillow reads the texts": lambda before, after: pillow_texts(after) == expected,
+        "Pillow decodes the same pixels, Exif and profile": lambda before, after: frames(before) == frames(after),
+        "exiftool reads the texts": lambda before, after: exiftool_texts(after, wanted["language"]) == expected,
+        "exiftool reads the same other tags": lambda before, after: other_tags(before) == other_tags(after),
+        "exiftool warns of nothing new": lambda before, after: warnings(after) <= warnings(before),
+    }
+    readable = [path for path in files if decodes(folder / "before" / path.name)]
+    faults = 0
+    print(f"Pillow {PIL.__version__}, exiftool {version}, {len(files)} files")
+    for what, holds in checks.items():
+        compared = readable if "decodes" in what else files
+        wrong = [path.name for path in compared if not holds(folder / "before" / path.name, path)]
+        faults += len(wrong)
+        print(f"{what}: {len(compared) - len(wrong)} of {len(compared)}{', not ' + ', '.join(wrong) if wrong else ''}")
+    return faults > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(pathlib.Path(sys.argv[1])))
