@@ -1,4 +1,4 @@
-//! Links between documents lead to files and headings that exist.
+//! Links between documents lead to files and headings that exist, and commands of `build.sh` are in its help.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -87,4 +87,54 @@ fn decisions_are_numbered_without_holes() {
         let text = fs::read_to_string(path).expect("a text file");
         assert!(text.starts_with(&format!("# {number}. ")), "{name} has another number in its heading");
     }
+}
+
+/// The words of each command of the build script in the text, up to the first that is neither a verb nor an option.
+fn verbs(text: &str) -> Vec<String> {
+    let is_word = |word: &&str| word.starts_with(|c: char| c.is_ascii_lowercase() || c == '-');
+    let verb = |rest: &str| {
+        let line = rest.split(['\n', '`', '#', '(', ')']).next().unwrap_or_default();
+        let mut words = line.split_whitespace().take_while(is_word);
+        let first = words.next()?.trim_end_matches([',', '.', ';', ':']);
+        Some(match words.next() {
+            Some(option) if option.starts_with("--") => format!("{first} {option}"),
+            _ => first.to_owned(),
+        })
+    };
+    text.split("./build.sh ").skip(1).filter_map(verb).collect()
+}
+
+/// The rows of the help of the build script.
+fn help() -> Vec<String> {
+    let script = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("build.sh")).expect("the script");
+    let text = script.split("TEXT").nth(1).expect("a text between two marks");
+    text.lines().filter_map(|line| line.strip_prefix("  ")).map(|line| format!("{line} ")).collect()
+}
+
+/// True if the help has a row that begins with these words.
+fn is_in_help(help: &[String], verb: &str) -> bool {
+    help.iter().any(|row| row.starts_with(&format!("{verb} ")))
+}
+
+#[test]
+fn verbs_of_the_build_script_are_in_its_help() {
+    let (root, help) = (Path::new(env!("CARGO_MANIFEST_DIR")), help());
+    let named = |path: PathBuf| verbs(&fs::read_to_string(path).expect("a text file"));
+    let readme = named(root.join("README.md"));
+    assert_eq!(readme, ["serve", "test", "build"]);
+    let all: Vec<_> = documents(root).into_iter().flat_map(named).collect();
+    assert!(all.len() > 30, "only {} verbs were read", all.len());
+    let unknown: Vec<_> = all.iter().filter(|verb| !is_in_help(&help, verb)).collect();
+    assert!(unknown.is_empty(), "./build.sh has no {unknown:?}");
+    let script = fs::read_to_string(root.join("build.sh")).expect("the script");
+    let verbs = help.iter().filter_map(|row| row.split(' ').next()).filter(|verb| !verb.is_empty());
+    let missing: Vec<_> = verbs.filter(|verb| !script.contains(&format!("\n    {verb}) "))).collect();
+    assert!(missing.is_empty(), "the help has {missing:?}, which ./build.sh does not know");
+}
+
+#[test]
+fn an_unknown_verb_is_seen() {
+    assert_eq!(verbs("`./build.sh bench --model [PKG]` and `./build.sh nothing`"), ["bench --model", "nothing"]);
+    assert!(is_in_help(&help(), "bench --model"));
+    assert!(!is_in_help(&help(), "nothing") && !is_in_help(&help(), "bench --nothing"));
 }

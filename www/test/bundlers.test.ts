@@ -3,17 +3,19 @@
  * `./build.sh test bundlers` installs the bundlers and runs it.
  */
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn, type SpawnOptions } from "node:child_process";
+import { chmodSync, cpSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { before, test } from "node:test";
+import { codeBlocks } from "./code-blocks.js";
 import { inBrowsers, until, type TestBrowser } from "./driver.js";
 import { installInto } from "./tarball.js";
 import { serve } from "../server.mjs";
 
 const bundlers = resolve("../tools/bundlers");
 const out = join(bundlers, "out");
-const ANSWER = /^An orange circle above the purple word "SEA" on a gray background\. (red|green)$/;
+const DESCRIBED = /^An orange circle above the purple word "SEA" on a gray background\./;
+const ANSWER = new RegExp(`${DESCRIBED.source} (red|green)$`);
 
 /** A project in its own folder, made from `template`, with the package in `node_modules`. */
 function project(name: string, template = name): string {
@@ -38,14 +40,14 @@ function run(folder: string, tool: string, ...options: string[]): void {
 
 const quiet = { ...process.env, NO_COLOR: "1", NEXT_TELEMETRY_DISABLED: "1" };
 
-async function describes(browser: TestBrowser, url: string): Promise<void> {
+async function describes(browser: TestBrowser, url: string, answer = ANSWER): Promise<void> {
   const tab = await browser.newTab();
   try {
     await tab.goto(url);
     await until(tab, "an answer", () => document.body.innerText.length > 10).catch((thrown) => {
       throw new Error(tab.faults.join("\n"), { cause: thrown });
     });
-    assert.match(await tab.run(() => document.body.innerText.trim()), ANSWER);
+    assert.match(await tab.run(() => document.body.innerText.trim()), answer);
   } finally {
     await tab.close();
   }
@@ -62,8 +64,15 @@ async function servedDescribes(browser: TestBrowser, folder: string): Promise<vo
 }
 
 /** Runs a development server, and checks its page `times` times. */
-async function developed(browser: TestBrowser, folder: string, times: number, tool: string, ...options: string[]): Promise<void> {
-  const server = spawn(join(bundlers, "node_modules/.bin", tool), options, { cwd: folder, env: quiet, detached: true });
+function developed(browser: TestBrowser, folder: string, times: number, tool: string, ...options: string[]): Promise<void> {
+  return whileRunning(join(bundlers, "node_modules/.bin", tool), options, { cwd: folder }, async (url) => {
+    for (let time = 0; time < times; time++) await describes(browser, url);
+  });
+}
+
+/** Runs a command until `act` has used the address that it prints. */
+async function whileRunning(command: string, options: string[], where: SpawnOptions, act: (url: string) => Promise<void>): Promise<void> {
+  const server = spawn(command, options, { env: quiet, ...where, stdio: ["ignore", "pipe", "pipe"], detached: true });
   const printed: string[] = [];
   try {
     const url = await new Promise<string>((found, failed) => {
@@ -76,11 +85,34 @@ async function developed(browser: TestBrowser, folder: string, times: number, to
       server.stderr.on("data", read);
       server.on("close", () => failed(new Error(printed.join(""))));
     });
-    for (let time = 0; time < times; time++) await describes(browser, url);
+    await act(url);
   } finally {
     if (server.pid !== undefined && server.exitCode === null) process.kill(-server.pid);
   }
 }
+
+/** A folder with what `./build.sh build` leaves in a clone, in which its commands are given. */
+function clone(): string {
+  const folder = join(out, "readme/ocelli");
+  for (const part of ["package.json", "README.md", "dist/ocelli", "models/demo"]) {
+    cpSync(resolve(part), join(folder, "www", part), { recursive: true });
+  }
+  writeFileSync(join(folder, "build.sh"), "#!/bin/sh\n[ $1 = build ]\n");
+  chmodSync(join(folder, "build.sh"), 0o755);
+  return folder;
+}
+
+/** Without a network: the creator of the project and Vite are those that are installed here, and the package comes from its archive. */
+const OFFLINE = `
+  npm() {
+    case $1 in
+      create) [[ $3 == vite@* ]] && "$BIN/create-vite" "$4" "\${@:6}" ;;
+      install) command npm pkg delete devDependencies && command npm install --offline --no-audit --no-fund "$2" ;;
+      *) command npm "$@" ;;
+    esac
+  }
+  npx() { exec "$BIN/$1" --port 0 "\${@:2}"; }
+`;
 
 inBrowsers("bundlers", (browser) => {
   let tarball: string;
@@ -98,6 +130,14 @@ inBrowsers("bundlers", (browser) => {
 
   test("Vite works with its development server, cold and warm", async () => {
     await developed(browser(), project("vite-dev"), 2, "vite", "--port", "0");
+  });
+
+  test("the README's web app, made by its lines, describes a picture", async () => {
+    const script = codeBlocks("README.md", "").find((block) => block.includes("npm create"));
+    assert.ok(script);
+    const env = { ...quiet, BIN: join(bundlers, "node_modules/.bin") };
+    const options = ["-euo", "pipefail", "-c", `${OFFLINE}\n${script}`];
+    await whileRunning("bash", options, { cwd: clone(), env }, (url) => describes(browser(), url, DESCRIBED));
   });
 
   test("Vite works with a build", async () => {

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, before, test } from "node:test";
 import { brotliCompressSync } from "node:zlib";
+import { codeBlocks } from "./code-blocks.js";
 import { inBrowsers } from "./driver.js";
 import { startSite } from "./site.js";
 import { installInto } from "./tarball.js";
@@ -21,12 +22,15 @@ before(() => {
 });
 after(() => rmSync(project, { recursive: true, force: true }));
 
-/** Compiles a strict project with this source file; returns the errors. */
-function compile(source: string): string {
-  writeFileSync(join(project, "use.ts"), source);
+/** Compiles a strict project with these source files; returns the errors. */
+function compile(...sources: string[]): string {
+  const files = sources.map((source, index) => {
+    writeFileSync(join(project, `use-${index}.ts`), source);
+    return `use-${index}.ts`;
+  });
   const options = ["--strict", "--noEmit", "--module", "nodenext", "--target", "es2022", "--lib", "es2022,dom", "--types", ""];
   try {
-    execFileSync(resolve("node_modules/.bin/tsc"), [...options, join(project, "use.ts")], { cwd: project, encoding: "utf8" });
+    execFileSync(resolve("node_modules/.bin/tsc"), [...options, ...files], { cwd: project, encoding: "utf8" });
     return "";
   } catch (failed) {
     return (failed as { stdout: string }).stdout;
@@ -176,6 +180,14 @@ inBrowsers("package", (browser) => {
       const actual = bytes[name as keyof typeof bytes];
       assert.ok(actual <= most, `${name}: ${actual} bytes, at most ${most}`);
     }
+  });
+
+  test("the examples of the READMEs compile in a strict TypeScript project", () => {
+    const given = "declare const photo: Blob, output: HTMLElement;\n";
+    const imported = (code: string) => (/import .*\bEngine\b/.test(code) ? code : `import { Engine } from "ocelli";\n${code}`);
+    const blocks = ["README.md", "www/README.md"].flatMap((file) => codeBlocks(file, "ts"));
+    assert.equal(blocks.length, 4);
+    assert.equal(compile(...blocks.map((code) => given + imported(code))), "");
   });
 
   test("a strict TypeScript project compiles, real values have the declared types, and mistakes are reported", () => {

@@ -63,7 +63,7 @@ class Factory implements LanguageModelFactory {
     signal?.throwIfAborted();
     checkSampling(options);
     if (!isSupported(options)) throw failure("NotSupportedError", "only text and pictures in, and text out");
-    const target: Monitor = Object.assign(new EventTarget(), { ondownloadprogress: null });
+    const target = Object.assign(new EventTarget(), { ondownloadprogress: null }) as Monitor;
     monitor?.(target);
     this.monitors.add(target);
     try {

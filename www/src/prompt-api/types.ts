@@ -50,6 +50,12 @@ export interface CoreOptions {
 /** Target of `downloadprogress` events. */
 export interface Monitor extends EventTarget {
   ondownloadprogress: ((event: ProgressEvent) => unknown) | null;
+  addEventListener(
+    type: "downloadprogress",
+    listener: (event: ProgressEvent) => unknown,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
 }
 
 export interface CreateOptions extends CoreOptions {
