@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { drop, galleryFiles, nextAnswer, openPage, problem } from "./demo-page.js";
 import { download, fill, keptRows, makeAlbum, stubFiles, written } from "./album-page.js";
 import { inBrowsers, until, type Tab } from "./driver.js";
 import { fakeWorker } from "./fake-worker.js";
 import { startSite, type Site } from "./site.js";
+import { serve } from "../server.mjs";
 
 inBrowsers("storage", (browser) => {
   let site: Site;
@@ -83,6 +87,41 @@ inBrowsers("storage", (browser) => {
       assert.ok(base64.length > 100, format);
     }
     assert.deepEqual(tab.faults, []);
+  });
+
+  test("in a folder of a plain server, which sends no headers, the page describes a picture, and again without a network", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "ocelli-folder-"));
+    const asked: string[] = [];
+    const plain = await serve(
+      folder,
+      0,
+      (path) => asked.push(path) === 0,
+      () => ({}),
+    );
+    try {
+      mkdirSync(join(folder, "a"));
+      symlinkSync(resolve("dist"), join(folder, "a/b"));
+      const described = async () => {
+        await openPage(tab, `${plain.url}a/b/`);
+        await until(tab, "the examples", () => document.querySelector("#gallery button") !== null);
+        assert.equal(await tab.run(() => document.querySelectorAll("#log .turn").length), 0, "a page of its own");
+        await tab.click("#gallery button");
+        assert.match(await nextAnswer(tab), /circle .*"SEA"/);
+      };
+      await described();
+      await until(tab, "the page is stored", () => document.getElementById("offline")?.hidden === false);
+      assert.deepEqual(
+        asked.filter((path) => !path.startsWith("/a/b/")),
+        [],
+      );
+      assert.ok(asked.includes("/a/b/models/demo/model.json") && asked.includes("/a/b/sw.js"));
+      await plain.close();
+      await described();
+      assert.deepEqual(tab.faults, []);
+    } finally {
+      await plain.close().catch(() => undefined);
+      rmSync(folder, { recursive: true });
+    }
   });
 
   test("a download resumes at the first missing file; a file that is wrong once is silently fetched again", async () => {
