@@ -19,6 +19,10 @@ export interface Tab {
   viewport(width: number, height: number): Promise<void>;
   /** Emulates a preference of the user; Firefox knows none. */
   media?(features: { colorScheme?: "light" | "dark"; forcedColors?: "active" | "none" }): Promise<void>;
+  /** Processor time of the page's main thread while `act` runs; Firefox does not tell it. */
+  work?(act: () => Promise<void>): Promise<Work>;
+  /** Bytes of the page's JavaScript heap after a garbage collection; Firefox does not tell them. */
+  heap?(): Promise<number>;
   /** A screenshot of the whole page. */
   screenshot(path: string): Promise<void>;
   /** A screenshot of the window as it is. */
@@ -34,6 +38,16 @@ export interface Tab {
   /** Kills its process; Firefox, where tabs share processes, leaves the page instead. */
   kill(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** Processor time of a main thread, in milliseconds. */
+export interface Work {
+  /** Of each task. */
+  tasks: number[];
+  /** Of all scripts, of all layouts, and of all calculations of styles. */
+  script: number;
+  layout: number;
+  styles: number;
 }
 
 /** Keys, with those that are held meanwhile. */
@@ -149,6 +163,29 @@ async function launchChromium(): Promise<TestBrowser> {
       drag: (from, to) => drag(page.mouse, from, to),
       viewport: (width, height) => page.setViewportSize({ width, height }),
       media: (features) => page.emulateMedia(features),
+      async work(act) {
+        const session = await context.newCDPSession(page);
+        await session.send("Performance.enable", { timeDomain: "threadTicks" });
+        const spent = async () => {
+          const { metrics } = await session.send("Performance.getMetrics");
+          return (name: string) => 1000 * (metrics.find((metric) => metric.name === name)?.value ?? 0);
+        };
+        await browser.startTracing(page, { categories: ["toplevel"] });
+        const before = await spent();
+        await act();
+        const after = await spent();
+        const tasks = tasksIn(await browser.stopTracing());
+        await session.detach();
+        const of = (name: string) => after(name) - before(name);
+        return { tasks, script: of("ScriptDuration"), layout: of("LayoutDuration"), styles: of("RecalcStyleDuration") };
+      },
+      async heap() {
+        const session = await context.newCDPSession(page);
+        await session.send("HeapProfiler.collectGarbage");
+        const { usedSize } = await session.send("Runtime.getHeapUsage");
+        await session.detach();
+        return usedSize;
+      },
       screenshot: async (path) => void (await page.screenshot({ path, fullPage: true })),
       view: async (path) => void (await page.screenshot({ path })),
       another: () => chromiumTabOf(context),
@@ -162,6 +199,26 @@ async function launchChromium(): Promise<TestBrowser> {
       close: () => context.close(),
     };
   }
+}
+
+/** The tasks of the busiest main thread of a page in a trace, each with its processor time in milliseconds. */
+function tasksIn(trace: Buffer): number[] {
+  interface TraceEvent {
+    name: string;
+    pid: number;
+    tid: number;
+    tdur?: number;
+    args: { name?: string };
+  }
+  const { traceEvents } = JSON.parse(trace.toString()) as { traceEvents: TraceEvent[] };
+  const mains = traceEvents.filter(({ name, args }) => name === "thread_name" && args.name === "CrRendererMain");
+  const tasks = mains.map((main) =>
+    traceEvents
+      .filter(({ name, pid, tid }) => name === "ThreadControllerImpl::RunTask" && pid === main.pid && tid === main.tid)
+      .map(({ tdur = 0 }) => tdur / 1000),
+  );
+  const sum = (all: number[]) => all.reduce((total, each) => total + each, 0);
+  return tasks.sort((one, other) => sum(other) - sum(one))[0] ?? [];
 }
 
 async function launchFirefox(): Promise<TestBrowser> {

@@ -55,6 +55,13 @@ export function fakeWorker(): void {
     return { status: 200, body: JSON.stringify({ choices, usage }), may_retry: null };
   }
 
+  /** Paragraphs, a list, code and a table, over and over. */
+  const text =
+    "Some **words** of an answer with `code` and a [link](https://host.invalid/) in it, which make a paragraph of a few lines on the page.\n\n" +
+    "- one thing\n- another thing\n\n```js\nconst answer = 42;\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n";
+  const tokens = text.match(/\s*\S{1,6}|\s+$/g) ?? [];
+  const token = (index: number) => tokens[index % tokens.length] ?? "";
+
   class FakeWorker extends EventTarget {
     postMessage(message: { kind: string; id: number; body?: string }): void {
       const reply = (data: unknown) => setTimeout(() => this.dispatchEvent(new MessageEvent("message", { data })));
@@ -106,6 +113,13 @@ export function fakeWorker(): void {
         delete page.sayNext;
         for (const piece of wanted.match(/[\s\S]{1,9}/g) ?? []) say(piece);
         finish();
+      } else if (question.includes("200 tokens a second")) {
+        const started = performance.now();
+        let said = 0;
+        const timer = setInterval(() => {
+          if (cancelled.includes(id)) return clearInterval(timer);
+          for (; said < (performance.now() - started) / 5; said++) say(token(said));
+        }, 10);
       } else if (question.includes("endless")) {
         const timer = setInterval(() => (cancelled.includes(id) ? clearInterval(timer) : say("word ")), 20);
       } else if (messages.at(-1)?.role === "assistant") {

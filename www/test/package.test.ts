@@ -7,6 +7,7 @@ import { after, before, test } from "node:test";
 import { brotliCompressSync } from "node:zlib";
 import { codeBlocks } from "./code-blocks.js";
 import { inBrowsers } from "./driver.js";
+import { MOST_BYTES } from "./module-limits.js";
 import { startSite } from "./site.js";
 import { installInto } from "./tarball.js";
 import { serve, type Server } from "../server.mjs";
@@ -36,9 +37,6 @@ function compile(...sources: string[]): string {
     return (failed as { stdout: string }).stdout;
   }
 }
-
-/** Size limits of downloads in bytes after brotli: of the first visit, and of each module. Lower them whenever possible. */
-const MOST_BYTES = { engine: 650_000, pictures: 143_000, grammar: 350_000, import: 262_000, cpu: 72_000 };
 
 inBrowsers("package", (browser) => {
   /** Values of each exported type that come from the wasm module. */

@@ -15,8 +15,16 @@ function elementsOf(Blocks: typeof MarkdownBlocks) {
   return function Elements({ text }: { text: string }) {
     const blocks = useRef<MarkdownBlocks | null>(null);
     blocks.current ??= new Blocks();
-    return <>{blocks.current.of(text).map(block)}</>;
+    return <>{blocks.current.of(text).map(once)}</>;
   };
+}
+
+/** Elements of blocks. Those of a finished block are the same objects for every text that continues it, and are not compared again. */
+const made = new WeakMap<Token, ComponentChildren>();
+
+function once(token: Token, key: number): ComponentChildren {
+  if (!made.has(token)) made.set(token, block(token, key));
+  return made.get(token);
 }
 
 function block(token: Token, key: number): ComponentChildren {
