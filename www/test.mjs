@@ -15,8 +15,8 @@ const named = positionals.map((name) => `${name}.test.ts`);
 const existing = readdirSync(`${www}test`).filter((file) => file.endsWith(".test.ts"));
 const unknown = named.filter((file) => !existing.includes(file));
 if (unknown.length > 0) throw new Error(`no such file in test/: ${unknown.join(", ")}`);
-/** Files that run only by name: they take minutes and need packages that nothing else needs. */
-const byName = ["bundlers.test.ts"];
+/** Files that run only by name: one takes minutes and needs packages that nothing else needs, the other makes pictures. */
+const byName = ["bundlers.test.ts", "states.test.ts"];
 /** Tests of shaders, storage, events, files, locks and regular expressions; the others test this package's own scripts. */
 const browserTests = [
   "api",
