@@ -4,12 +4,13 @@
  */
 import assert from "node:assert/strict";
 import { execFileSync, spawn, type SpawnOptions } from "node:child_process";
-import { chmodSync, cpSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { before, test } from "node:test";
 import { codeBlocks } from "./code-blocks.js";
 import { inBrowsers, until, type TestBrowser } from "./driver.js";
 import { installInto } from "./tarball.js";
+import { cloneInto } from "../bench/clone.mjs";
 import { serve } from "../server.mjs";
 
 const bundlers = resolve("../tools/bundlers");
@@ -91,17 +92,6 @@ async function whileRunning(command: string, options: string[], where: SpawnOpti
   }
 }
 
-/** A folder with what `./build.sh build` leaves in a clone, in which its commands are given. */
-function clone(): string {
-  const folder = join(out, "readme/ocelli");
-  for (const part of ["package.json", "README.md", "dist/ocelli", "models/demo"]) {
-    cpSync(resolve(part), join(folder, "www", part), { recursive: true });
-  }
-  writeFileSync(join(folder, "build.sh"), "#!/bin/sh\n[ $1 = build ]\n");
-  chmodSync(join(folder, "build.sh"), 0o755);
-  return folder;
-}
-
 /** Without a network: the creator of the project and Vite are those that are installed here, and the package comes from its archive. */
 const OFFLINE = `
   npm() {
@@ -137,7 +127,9 @@ inBrowsers("bundlers", (browser) => {
     assert.ok(script);
     const env = { ...quiet, BIN: join(bundlers, "node_modules/.bin") };
     const options = ["-euo", "pipefail", "-c", `${OFFLINE}\n${script}`];
-    await whileRunning("bash", options, { cwd: clone(), env }, (url) => describes(browser(), url, DESCRIBED));
+    const cwd = join(out, "readme/ocelli");
+    await cloneInto(cwd, resolve("."));
+    await whileRunning("bash", options, { cwd, env }, (url) => describes(browser(), url, DESCRIBED));
   });
 
   test("Vite works with a build", async () => {

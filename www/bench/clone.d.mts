@@ -1,0 +1,1 @@
+export function cloneInto(folder: string, www: string): Promise<void>;
