@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { fill, makeAlbum, stubFiles, written } from "./album-page.js";
-import { askByKeyboard, drop, nextAnswer, openPage, problem } from "./demo-page.js";
+import { stubFiles } from "./album-page.js";
 import { inBrowsers, until, type Tab } from "./driver.js";
 import { startEndpoint } from "./fake-endpoint.js";
 import { fakeWorker } from "./fake-worker.js";
 import { startSite, type Site } from "./site.js";
+import { STATES } from "./states.js";
 
 interface Axe {
   run(options: object): Promise<{ violations: { id: string; nodes: { html: string }[] }[]; passes: unknown[] }>;
@@ -19,8 +19,6 @@ inBrowsers("accessibility", (browser) => {
     tab = await browser().newTab();
     await tab.beforeLoad(fakeWorker);
     await tab.beforeLoad(stubFiles);
-    await openPage(tab, site.url);
-    await until(tab, "the gallery is there", () => document.querySelectorAll("#gallery img").length > 0);
   });
   after(async () => {
     await tab?.close();
@@ -43,7 +41,51 @@ inBrowsers("accessibility", (browser) => {
     assert.ok(passes > leastRules, `only ${passes} rules were applied`);
   }
 
-  test("the page of a first visit has no violations", () => assertNoViolations());
+  /** What else holds in a state. */
+  const also: Record<string, () => Promise<void>> = {
+    async "answer-under-way"() {
+      const turn = await tab.run(() => {
+        const turn = document.querySelector("#underway .turn");
+        return { busy: turn?.getAttribute("aria-busy"), live: turn?.closest("[role=log],[role=status],[role=alert],[aria-live]") !== null };
+      });
+      assert.deepEqual(turn, { busy: "true", live: false }, "a streaming answer is outside any live region");
+    },
+    async "stopped-answer"() {
+      assert.equal(await tab.run(() => document.querySelectorAll("#log [aria-busy]").length), 0);
+    },
+    async error() {
+      assert.equal(await tab.run(() => document.activeElement?.id), "question", "the focus stays where the user types");
+    },
+    async album() {
+      const small = await tab.run(() =>
+        [...document.querySelectorAll<HTMLElement>(".albums button, .albums .switch, .albums summary")]
+          .filter((control) => control.offsetParent !== null && control.getBoundingClientRect().height < 44)
+          .map((control) => control.outerHTML),
+      );
+      assert.deepEqual(small, []);
+    },
+  };
+  const isKnown = (name: string) => STATES.some((state) => state.name === name);
+  assert.ok(Object.keys(also).every(isKnown));
+  for (const { name, isDialog, enter } of STATES) {
+    test(`the state "${name}" has no violations`, async () => {
+      await enter(tab, site.url);
+      // Only the dialog can be reached.
+      await assertNoViolations(isDialog ? 10 : 20);
+      await also[name]?.();
+    });
+  }
+
+  test("the focus returns to the button that opened a dialog", async () => {
+    await tab.press("Escape");
+    await tab.run(() => (location.hash = "#/albums"));
+    await until(tab, "the list", () => document.getElementById("new-album-open") !== null);
+    await tab.click("#new-album-open");
+    await until(tab, "the dialog", () => document.querySelector<HTMLDialogElement>("#new-album")?.open);
+    await tab.press("Escape");
+    await until(tab, "the dialog is closed", () => !document.getElementById("new-album"));
+    assert.equal(await tab.run(() => document.activeElement?.id), "new-album-open");
+  });
 
   test("a server in place of the device causes no violations: its settings, its faults, the line at the question", async () => {
     const endpoint = await startEndpoint();
@@ -70,120 +112,6 @@ inBrowsers("accessibility", (browser) => {
     } finally {
       await endpoint.stop();
     }
-  });
-
-  test("the question about a model of another site has no violations", async () => {
-    await tab.goto(`${site.url}?model=https://elsewhere.example/model/`);
-    await until(tab, "the user is asked", () => document.querySelector<HTMLDialogElement>("#linked")?.open);
-    // Only the dialog can be reached.
-    await assertNoViolations(10);
-    await openPage(tab, site.url);
-  });
-
-  test("a waiting picture causes no violations", async () => {
-    await tab.click("#describe-at-once");
-    await drop(tab, { from: "models/demo/gallery/gallery.json", name: "picture.png" });
-    await until(tab, "the picture waits", () => document.querySelectorAll("#tray li").length === 1);
-    await assertNoViolations();
-    await tab.click("#tray .remove");
-    await tab.click("#describe-at-once");
-  });
-
-  test("a streaming answer is outside any live region", async () => {
-    await askByKeyboard(tab, "endless");
-    await until(tab, "words", () => document.querySelector("#underway .words")?.textContent);
-    await assertNoViolations();
-    const turn = await tab.run(() => {
-      const turn = document.querySelector("#underway .turn");
-      return { busy: turn?.getAttribute("aria-busy"), live: turn?.closest("[role=log],[role=status],[role=alert],[aria-live]") !== null };
-    });
-    assert.deepEqual(turn, { busy: "true", live: false });
-    await tab.press("Escape");
-    await nextAnswer(tab);
-    assert.equal(await tab.run(() => document.querySelectorAll("#log [aria-busy]").length), 0);
-  });
-
-  test("an error causes no violations", async () => {
-    await askByKeyboard(tab, "overflow");
-    await problem(tab);
-    await assertNoViolations();
-    assert.equal(await tab.run(() => document.activeElement?.id), "question", "the focus stays where the user types");
-  });
-
-  test("a conversation causes no violations", async () => {
-    await askByKeyboard(tab, "short");
-    await nextAnswer(tab, 1);
-    await assertNoViolations();
-  });
-
-  const dialogs = { fields: "[data-task=fields]", task: "#new-task", camera: "#camera" };
-  for (const [name, opener] of Object.entries(dialogs)) {
-    test(`the dialog "${name}" causes no violations`, async () => {
-      await tab.click("#new-conversation");
-      await tab.click("#describe-at-once");
-      await drop(tab, { from: "models/demo/gallery/scene-01.png", name: "scene.png" });
-      await until(tab, "the picture waits", () => document.querySelectorAll("#tray li").length === 1);
-      await tab.click(opener);
-      await until(tab, "it is open", (name) => document.querySelector<HTMLDialogElement>(`#${name}-dialog`)?.open === true, name);
-      await assertNoViolations(10);
-      await tab.press("Escape");
-      await until(tab, "it is closed", (name) => document.querySelector(`#${name}-dialog`) === null, name);
-      await tab.click("#describe-at-once");
-    });
-  }
-
-  test("a picture that is looked at closely, and an answer in fields, cause no violations", async () => {
-    await tab.click("#tray button.picture");
-    await until(tab, "it is open", () => document.querySelector<HTMLDialogElement>("#picture-dialog")?.open === true);
-    await assertNoViolations(10);
-    await tab.press("Escape");
-    await tab.run(() => void Object.assign(window, { sayNext: '{"shop":"SEA","items":["a","b"],"total":null}' }));
-    await tab.click("[data-task=fields]");
-    await until(tab, "fields can be filled in", () => document.querySelector("#fields-start") !== null);
-    await tab.click("#fields-start");
-    await until(tab, "the answer is a table", () => document.querySelector("#log .words table") !== null);
-    await assertNoViolations();
-    await tab.click("#log .edit-json");
-    await assertNoViolations();
-    await tab.click("#new-conversation");
-  });
-
-  test("albums, their dialogs and their rows cause no violations", async () => {
-    await fill(tab, { "a.png": { from: "models/demo/gallery/scene-01.png" }, "b.png": "broken", "c.png": "ornament", "notes.txt": "text" });
-    await tab.run(() => (location.hash = "#/albums"));
-    await until(tab, "the list", () => document.getElementById("new-album-open") !== null);
-    await assertNoViolations();
-    await tab.click("#new-album-open");
-    await tab.click("#album-folder");
-    await until(tab, "the folder is read", () => document.querySelector<HTMLButtonElement>("#album-make")?.disabled === false);
-    await assertNoViolations(10);
-    await tab.press("Escape");
-    await until(tab, "the dialog is closed", () => !document.getElementById("new-album"));
-    assert.equal(await tab.run(() => document.activeElement?.id), "new-album-open");
-    await makeAlbum(tab);
-    await written(tab, 3);
-    await tab.run(() => {
-      document.querySelector<HTMLInputElement>(".row-picture input")?.click();
-      for (const summary of document.querySelectorAll<HTMLElement>(".row-more summary, .album-settings summary")) summary.click();
-    });
-    await until(
-      tab,
-      "all is open",
-      () => document.getElementById("selection") !== null && document.getElementById("settings-title") !== null,
-    );
-    await assertNoViolations();
-    const small = await tab.run(() =>
-      [...document.querySelectorAll<HTMLElement>(".albums button, .albums .switch, .albums summary")]
-        .filter((control) => control.offsetParent !== null && control.getBoundingClientRect().height < 44)
-        .map((control) => control.outerHTML),
-    );
-    assert.deepEqual(small, []);
-    await tab.click("#album-export");
-    await until(tab, "the dialog", () => document.querySelector<HTMLDialogElement>("#export-dialog")?.open);
-    await assertNoViolations(10);
-    await tab.press("Escape");
-    await tab.run(() => (location.hash = "#/"));
-    await until(tab, "the conversation", () => document.getElementById("question") !== null);
   });
 
   test("settings, shared pictures and the other views cause no violations: in light, dark and forced colours, at three widths, mirrored too", async () => {
@@ -240,10 +168,6 @@ inBrowsers("accessibility", (browser) => {
         .map((control) => control.outerHTML),
     );
     assert.deepEqual(small, []);
-    await tab.run(() => document.querySelector<HTMLButtonElement>("#all-keys")?.click());
-    await until(tab, "the keys", () => document.querySelector<HTMLDialogElement>("#keys-dialog")?.open);
-    await assertNoViolations(10);
-    await tab.press("Escape");
     await tab.run(() => (location.hash = "#/"));
     await until(tab, "the conversation", () => document.getElementById("question") !== null);
   });
