@@ -41,7 +41,7 @@ inBrowsers("accessibility", (browser) => {
     assert.ok(passes > leastRules, `only ${passes} rules were applied`);
   }
 
-  /** What else holds in a state. */
+  /** Further checks in a state. */
   const also: Record<string, () => Promise<void>> = {
     async "answer-under-way"() {
       const turn = await tab.run(() => {

@@ -40,11 +40,11 @@ export interface Tab {
   close(): Promise<void>;
 }
 
-/** Processor time of a main thread, in milliseconds. */
+/** Processor times of a main thread, in milliseconds. */
 export interface Work {
-  /** Of each task. */
+  /** Time of each task. */
   tasks: number[];
-  /** Of all scripts, of all layouts, and of all calculations of styles. */
+  /** Sums of all scripts, all layouts, and all calculations of styles. */
   script: number;
   layout: number;
   styles: number;
