@@ -115,7 +115,7 @@ function DemoCard() {
 }
 
 function Card({ check: found, ofDevice }: { check: ModelCheck; ofDevice: readonly CheckReason[] }) {
-  const { model, fits, reasons, isStored, downloadBytes, gpuMemory, loadSeconds, tokensPerSecond, alternatives } = found;
+  const { model, fits, reasons, isStored, downloadBytes, gpuMemory, loadSeconds, tokensPerSecond } = found;
   const { name, about, license, packageBytes } = model;
   const own = reasons.filter((reason) => !ofDevice.includes(reason));
   /** Bytes, which may be an estimate. */
@@ -141,7 +141,6 @@ function Card({ check: found, ofDevice }: { check: ModelCheck; ofDevice: readonl
           {message}
         </p>
       ))}
-      {!fits && alternatives.length > 0 && <p class="fine">{modelWords.theseFit(alternatives.join(", "))}</p>}
       {fits && own.length === 0 && (
         <p class="fine">
           {tokensPerSecond === null ? modelWords.fits(gpuMemory.all) : modelWords.onProcessor(tokensPerSecond, tokensPerSecond < SLOW)}

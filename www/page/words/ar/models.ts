@@ -74,7 +74,6 @@ export const models = {
     return `يعمل على المعالج: ${speed} في الثانية${isSlow ? "، وهذا بطيء" : ""}.`;
   },
   fits: (all: number) => `يُفترض أن يعمل هنا. يحتاج إلى نحو ${sizeText(all)} من ذاكرة الرسوميات.`,
-  theseFit: (names: string) => `هذه تناسب الجهاز: ${names}.`,
   use: "استخدام",
   inUse: "قيد الاستخدام",
   get: (bytes: number | null) => (bytes === null ? "تنزيل" : `تنزيل ${sizeText(bytes)}`),

@@ -77,7 +77,6 @@ export const models = {
     return `Läuft auf dem Prozessor: ${speed} pro Sekunde${isSlow ? ", das ist langsam" : ""}.`;
   },
   fits: (all: number) => `Sollte hier laufen. Braucht etwa ${sizeText(all)} Grafikspeicher.`,
-  theseFit: (names: string) => `Diese passen: ${names}.`,
   use: "Benutzen",
   inUse: "In Gebrauch",
   get: (bytes: number | null) => (bytes === null ? "Herunterladen" : `${sizeText(bytes)} herunterladen`),

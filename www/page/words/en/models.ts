@@ -77,7 +77,6 @@ export const models = {
     return `Runs on the processor: ${speed} a second${isSlow ? ", which is slow" : ""}.`;
   },
   fits: (all: number) => `Should run here. Needs about ${sizeText(all)} of graphics memory.`,
-  theseFit: (names: string) => `These fit: ${names}.`,
   use: "Use",
   inUse: "In use",
   get: (bytes: number | null) => (bytes === null ? "Download" : `Download ${sizeText(bytes)}`),

@@ -77,7 +77,6 @@ export const models = {
     return `Funciona en el procesador: ${speed} por segundo${isSlow ? ", lo cual es lento" : ""}.`;
   },
   fits: (all: number) => `Debería funcionar aquí. Necesita unos ${sizeText(all)} de memoria gráfica.`,
-  theseFit: (names: string) => `Estos caben: ${names}.`,
   use: "Usar",
   inUse: "En uso",
   get: (bytes: number | null) => (bytes === null ? "Descargar" : `Descargar ${sizeText(bytes)}`),

@@ -76,7 +76,6 @@ export const models = {
     return `S’exécute sur le processeur : ${speed} par seconde${isSlow ? ", ce qui est lent" : ""}.`;
   },
   fits: (all: number) => `Devrait fonctionner ici. Demande environ ${sizeText(all)} de mémoire graphique.`,
-  theseFit: (names: string) => `Ceux-ci conviennent : ${names}.`,
   use: "Utiliser",
   inUse: "Utilisé",
   get: (bytes: number | null) => (bytes === null ? "Télécharger" : `Télécharger ${sizeText(bytes)}`),

@@ -73,7 +73,6 @@ export const models = {
     return `在处理器上运行：每秒${speed}${isSlow ? "，比较慢" : ""}。`;
   },
   fits: (all: number) => `应该可以在这里运行。约需 ${sizeText(all)} 显存。`,
-  theseFit: (names: string) => `这些可以运行：${names}。`,
   use: "使用",
   inUse: "使用中",
   get: (bytes: number | null) => (bytes === null ? "下载" : `下载 ${sizeText(bytes)}`),
