@@ -22,7 +22,7 @@ declare const chrome: {
   tabs: { query(about: object): Promise<{ id: number; windowId: number }[]> };
   sidePanel: { getOptions(of: object): Promise<{ path?: string }> };
   windows: { create(options: object): Promise<unknown> };
-  runtime: { getURL(path: string): string };
+  runtime: { getURL(path: string): string; getContexts(of: { contextTypes: string[] }): Promise<unknown[]> };
 };
 
 /** A connection to the browser. */
@@ -200,6 +200,31 @@ describe("extension", { skip: !isRun && "it runs only in Chromium" }, () => {
     } finally {
       await browser.close();
       remote.server.close();
+    }
+  });
+
+  test("the document with the model closes itself when no question comes, and is opened for the next one", async () => {
+    const copy = variant("idle", {});
+    const script = readFileSync(join(copy, "offscreen.js"), "utf8");
+    assert.match(script, /IDLE_MS = 5 \* 60_000/);
+    writeFileSync(join(copy, "offscreen.js"), script.replace("5 * 60_000", "1000"));
+    const browser = await launch(copy, "idle-profile");
+    try {
+      const popup = await openPopup(browser);
+      const documents = async () =>
+        (await backgroundOf(browser)).evaluate(
+          async () => (await chrome.runtime.getContexts({ contextTypes: ["OFFSCREEN_DOCUMENT"] })).length,
+        );
+      for (const time of ["first", "second"]) {
+        assert.equal(await describedByPopup(popup), WANTED, time);
+        for (let wait = 0; (await documents()) > 0; wait += 100) {
+          assert.ok(wait < LATE, "it stays open");
+          await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+        await popup.reload();
+      }
+    } finally {
+      await browser.close();
     }
   });
 

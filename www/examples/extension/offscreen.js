@@ -1,13 +1,18 @@
 /**
  * Holds the model, and answers each connected port: `{ picture, question }` in, pieces of text out; or `{ picture, place }` in, its alternative
- * text out.
+ * text out. The document closes itself, and frees the model's memory, when no question has come for a time.
  */
 import { altText } from "./ocelli/img-alt/index.js";
 import { Engine } from "./ocelli/index.js";
 
 /** Or a published model: `{ gguf: "https://…", mmproj: "https://…" }`. */
 const MODEL = "models/demo/";
+/** Time without a question after which the document is closed. */
+const IDLE_MS = 5 * 60_000;
+
 let loading = null;
+let ports = 0;
+let idle = setTimeout(() => close(), IDLE_MS);
 
 function load() {
   loading ??= Engine.load(MODEL).catch((error) => {
@@ -35,7 +40,13 @@ async function answer({ picture, question, place }, port, signal) {
 
 chrome.runtime.onConnect.addListener((port) => {
   const closed = new AbortController();
-  port.onDisconnect.addListener(() => closed.abort());
+  ports++;
+  clearTimeout(idle);
+  port.onDisconnect.addListener(() => {
+    closed.abort();
+    ports--;
+    if (ports === 0) idle = setTimeout(() => close(), IDLE_MS);
+  });
   port.onMessage.addListener(async (message) => {
     try {
       await answer(message, port, closed.signal);
