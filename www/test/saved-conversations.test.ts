@@ -178,4 +178,31 @@ inBrowsers("saved conversations", (browser) => {
       await other.close();
     }
   });
+
+  test("a picture that is dropped beside a saved file is asked about", async () => {
+    await askByKeyboard(tab, "echo one");
+    await nextAnswer(tab);
+    const { name, bytes } = await saved("#save-conversations");
+    const other = await newTab();
+    try {
+      await other.run(
+        ({ name, text, scene }) => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([text], name));
+          transfer.items.add(
+            new File([Uint8Array.from(atob(scene), (letter) => letter.charCodeAt(0))], "beside.png", { type: "image/png" }),
+          );
+          document.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer: transfer }));
+        },
+        { name, text: bytes.toString(), scene: SCENE.toString("base64") },
+      );
+      await told(other, "^1 conversation added\\.$");
+      await until(other, "both conversations", () => document.querySelectorAll("#rail .conversations a[href^='#/c/']").length === 2);
+      await other.run(() => history.back());
+      await until(other, "the picture", () => document.querySelector("#log .turn.user img") !== null);
+      assert.deepEqual(other.faults, []);
+    } finally {
+      await other.close();
+    }
+  });
 });

@@ -176,7 +176,7 @@ export function newConversation(): void {
 /** Files are taken one after another, so that the order of giving them decides. */
 let turn: Promise<void> = Promise.resolve();
 
-/** Takes files, which may be pictures or a model. */
+/** Takes files, which may be pictures, a model or saved conversations. */
 export function addFiles(files: readonly File[]): void {
   suggestions.value = [];
   clearProblem();
@@ -185,9 +185,10 @@ export function addFiles(files: readonly File[]): void {
   const saved = files.find(({ name }) => /\.(json|zip)$/i.test(name));
   if (saved) {
     givenConversations.value = saved;
-    return go({ view: "settings", section: "data" });
+    go({ view: "settings", section: "data" });
   }
-  turn = turn.then(() => sortFiles(files)).catch(showProblem);
+  const others = files.filter((file) => file !== saved);
+  if (others.length > 0) turn = turn.then(() => sortFiles(others)).catch(showProblem);
 }
 
 /** Takes an example with its questions. */
