@@ -10,14 +10,14 @@ use ocelli::kernels::cases::Random;
 use serde_json::{Value, json};
 
 /// An empty folder for a test.
-fn folder(name: &str) -> PathBuf {
+pub(super) fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("batch").join(name);
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).expect("a folder");
     folder
 }
 
-fn command(folder: &Path) -> Command {
+pub(super) fn command(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ocelli"));
     command
         .arg("batch")
@@ -31,11 +31,11 @@ fn run(folder: &Path) -> Output {
     command(folder).output().expect("the command")
 }
 
-fn said(output: &Output) -> String {
+pub(super) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-fn request(id: &str, url: &str, body: &Value) -> String {
+pub(super) fn request(id: &str, url: &str, body: &Value) -> String {
     json!({"custom_id": id, "method": "POST", "url": url, "body": body}).to_string()
 }
 
@@ -47,7 +47,7 @@ fn about(picture: &str) -> Value {
 }
 
 /// The answers by id, and the wrong lines that are reported.
-fn answers(folder: &Path) -> (BTreeMap<String, Value>, Vec<(String, u64)>) {
+pub(super) fn answers(folder: &Path) -> (BTreeMap<String, Value>, Vec<(String, u64)>) {
     let text = fs::read_to_string(folder.join("out.jsonl")).expect("answers");
     let (mut answers, mut wrong) = (BTreeMap::new(), Vec::new());
     for line in text.lines() {
@@ -64,7 +64,7 @@ fn answers(folder: &Path) -> (BTreeMap<String, Value>, Vec<(String, u64)>) {
 }
 
 /// The text of an answer, or the code of its error.
-fn told(response: &Value) -> &str {
+pub(super) fn told(response: &Value) -> &str {
     let places = ["/body/choices/0/message/content", "/body/choices/0/text", "/body/error/code"];
     let text = places.iter().find_map(|place| response.pointer(place));
     text.and_then(Value::as_str).unwrap_or_else(|| panic!("{response}"))
@@ -271,44 +271,6 @@ fn an_album_of_400_scenes_that_is_killed_at_20_points_is_described_once() {
         (0..SCENES).map(|number| folder.join(format!("scene-{number:03}.png")).display().to_string()).collect();
     assert_eq!((answers.keys().collect::<Vec<_>>(), wrong), (paths.iter().collect(), Vec::new()));
     assert!(answers.values().all(|response| response["status_code"] == 200));
-}
-
-/// Beside others the short answer would be complete first.
-#[test]
-fn a_batch_of_one_request_at_a_time_has_its_answers_in_order() {
-    let folder = folder("in-order");
-    let body = |tokens: u32| json!({"prompt": "Hello", "max_tokens": tokens, "logit_bias": {"2": -100}});
-    let lines = [("long", 60), ("short", 2)].map(|(id, tokens)| request(id, "/v1/completions", &body(tokens)));
-    fs::write(folder.join("in.jsonl"), lines.join("\n")).expect("a file");
-    let order = |more: &[&str]| {
-        let _ = fs::remove_file(folder.join("out.jsonl"));
-        let output = command(&folder).args(more).output().expect("the command");
-        assert!(output.status.success(), "{}", said(&output));
-        let text = fs::read_to_string(folder.join("out.jsonl")).expect("answers");
-        let id = |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["custom_id"].clone();
-        text.lines().map(id).collect::<Vec<_>>()
-    };
-    assert_eq!(order(&["--at-once", "1"]), ["long", "short"]);
-    assert_eq!(order(&[]), ["short", "long"]);
-}
-
-#[test]
-fn budgets_of_seconds_refuse_requests() {
-    let folder = folder("seconds");
-    let body = json!({"prompt": "Hello", "max_tokens": 2, "user": "ann"});
-    fs::write(folder.join("in.jsonl"), request("a", "/v1/completions", &body)).expect("a file");
-    for (option, scope) in [("--request-seconds", "request"), ("--key-seconds", "key"), ("--batch-seconds", "batch")] {
-        let _ = fs::remove_file(folder.join("out.jsonl"));
-        let output = command(&folder).args([option, "0"]).output().expect("the command");
-        assert!(output.status.success(), "{}", said(&output));
-        let (answers, _) = answers(&folder);
-        let error = &answers["a"]["body"]["error"];
-        assert_eq!(
-            (told(&answers["a"]), error["detail"]["scope"].as_str()),
-            ("budget_exceeded", Some(scope)),
-            "{error}"
-        );
-    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic on failure")]
 
 mod batch;
+mod batch_options;
 mod chat;
 mod command;
 mod counters;

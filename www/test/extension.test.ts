@@ -265,7 +265,7 @@ describe("extension", { skip: !isRun && "it runs only in Chromium" }, () => {
     }
     /** Clicks the extension's button while `page` is shown. */
     async function click(browser: BrowserContext, page: Page): Promise<void> {
-      // The protocol's types lag behind it.
+      // Its types do not have this method yet.
       const session = (await browser.browser()?.newBrowserCDPSession()) as unknown as Protocol;
       const { targetInfos } = await session.send("Target.getTargets", { filter: [{ type: "tab" }] });
       const targetId = targetInfos?.find(({ url }) => url === page.url())?.targetId;
