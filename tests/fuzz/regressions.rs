@@ -111,3 +111,23 @@ fn stored_usage_with_the_largest_numbers() {
     let line = "{\"day\": \"2026-11-23\", \"key\": \"a\", \"seconds\": 1e308}\n";
     assert_eq!(targets::usage(line.repeat(9).as_bytes()), Ok(()));
 }
+
+/// The number of patches, or of tiles, overflowed before their side was refused.
+#[test]
+fn a_configuration_with_the_largest_side_of_a_picture() {
+    let with_side = |config: &[u8], pointer: &str| {
+        let mut config: Value = serde_json::from_slice(config).expect("JSON");
+        *config.pointer_mut(pointer).expect("a side") = json!(1_u64 << 40);
+        config.to_string().into_bytes()
+    };
+    let mllama = with_side(targets::tiny::MLLAMA_CONFIG, "/vision_config/image_size");
+    let refused = targets::hf_settings(&[&mllama[..], b"{}"].join(&0));
+    assert!(matches!(refused, Err(Error::UnsupportedArchitecture { .. })), "{refused:?}");
+
+    let file = |name: &str| fixture(&format!("checkpoints/smolvlm_whole/{name}"));
+    let pictures = with_side(&file("preprocessor_config.json"), "/size/longest_edge");
+    let pictures = [&br#"{"image_processor": "#[..], &pictures, b"}"].concat();
+    let parts = [file("config.json"), file("tokenizer.json"), file("generation_config.json"), pictures];
+    let refused = targets::hf_settings(&parts.join(&0));
+    assert!(matches!(refused, Err(Error::UnsupportedArchitecture { .. })), "{refused:?}");
+}

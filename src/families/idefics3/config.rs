@@ -101,7 +101,12 @@ impl VisionConfig {
                 ("vision.image_size", tile, 2, 1 << 12),
                 ("vision.longest_edge", self.longest_edge, tile, MAX_TILES * tile),
                 ("patches along a tile, with the scale_factor,", self.tower.side(), self.scale_factor, 1 << 10),
-                ("markers of tiles", markers.tiles.len(), self.most_tiles().pow(2), self.most_tiles().pow(2)),
+                (
+                    "markers of tiles",
+                    markers.tiles.len(),
+                    self.most_tiles().saturating_pow(2),
+                    self.most_tiles().saturating_pow(2),
+                ),
             ])
         };
         self.tower.find_fault().or_else(sizes).or_else(|| token_fault(&ids.collect::<Vec<_>>(), vocab_size))

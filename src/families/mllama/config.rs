@@ -67,7 +67,7 @@ impl VisionConfig {
 
     /// Rows of a tile: the class row, and its patches.
     pub fn tile_rows(&self) -> usize {
-        self.side() * self.side() + 1
+        self.side().saturating_pow(2).saturating_add(1)
     }
 
     /// Rows of padding that a tile has in the tower.
@@ -116,7 +116,7 @@ impl VisionConfig {
             ("vision.patch_size", self.patch_size, 2, 256),
             ("vision.image_size", self.tile_size, self.patch_size.max(1), 1 << 12),
             ("vision.max_num_tiles", self.max_num_tiles, 1, 16),
-            ("patches of a tile", self.side() * self.side(), 1, 1 << 12),
+            ("patches of a tile", self.side().saturating_pow(2), 1, 1 << 12),
         ];
         let eps = [("vision.norm_eps", f64::from(self.norm_eps))];
         let listed = &self.intermediate_layers;
