@@ -83,7 +83,12 @@ inBrowsers("keys", (browser) => {
   afterEach(() => tab?.close());
   after(() => site?.stop());
 
-  const leaveFields = () => tab.run(() => (document.activeElement as HTMLElement | null)?.blur());
+  /** Takes the focus from all fields, after those frames in which a view may give it to one of them. */
+  const leaveFields = () =>
+    tab.run(async () => {
+      for (let frame = 0; frame < 5; frame++) await new Promise((resolve) => requestAnimationFrame(resolve));
+      (document.activeElement as HTMLElement | null)?.blur();
+    });
   const at = (hash: string) => until(tab, `the address is ${hash}`, (hash) => location.hash === hash, hash);
   const focus = (id: string) => until(tab, `the focus is on ${id}`, (id) => document.activeElement?.id === id, id);
 
