@@ -208,7 +208,7 @@ pub enum Error {
         context: usize,
     },
     /// A request names a model that is not served.
-    #[error("there is no model {model:?} here, but there is {known}")]
+    #[error("there is no model {model:?}, only {known}")]
     ModelNotFound {
         /// The name in the request.
         model: String,

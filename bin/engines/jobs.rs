@@ -69,7 +69,7 @@ pub(super) struct Shared {
     pub(super) is_stopped: AtomicBool,
 }
 
-pub(super) struct Open {
+struct Open {
     control: RequestControl,
     /// True for a request outside batches until its first step.
     waits: bool,

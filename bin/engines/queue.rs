@@ -58,9 +58,14 @@ struct Opened<'a> {
 }
 
 impl<'a> Loading<'a> {
-    /// Waits for a place, then opens the engine. Without progress it counts as hung.
-    fn opened(&self, pulse: &Pulse) -> Result<Opened<'a>> {
+    /// Waits for a place, then opens the engine, unless the server stops. Without progress it counts as hung.
+    fn opened(&self, Shared { pulse, must_leave, is_stopped, .. }: &Shared) -> Result<Opened<'a>> {
+        // An earlier call to leave was for an earlier place.
+        must_leave.store(false, Ordering::SeqCst);
         let _place = Some(self.residents.enter(self.model).ok_or(Error::Aborted)?);
+        if is_stopped.load(Ordering::SeqCst) {
+            return Err(Error::Aborted);
+        }
         let alive = || pulse.alive();
         alive();
         let panicked = |_| Err(Error::Internal { detail: "loading the model panicked".into() });
@@ -133,7 +138,6 @@ impl Queue {
 
     /// Waits for a request, then opens the engine. If that fails, so does the request. `None` when the server stops.
     fn opened<'a>(&mut self, loading: &Loading<'a>) -> Option<Opened<'a>> {
-        self.shared.must_leave.store(false, Ordering::SeqCst);
         while !self.is_paused() {
             self.pulse().idle();
             let Some(message) = self.received.pop_front().or_else(|| self.receiver.recv().ok()) else {
@@ -144,7 +148,7 @@ impl Queue {
             if !matches!(message, Message::New(_) | Message::Load(_)) {
                 continue;
             }
-            match loading.opened(self.pulse()) {
+            match loading.opened(&self.shared) {
                 Ok(opened) => {
                     self.received.push_front(message);
                     self.loaded = Instant::now();
