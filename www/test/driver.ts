@@ -161,7 +161,10 @@ async function launchChromium(): Promise<TestBrowser> {
       type: (text) => page.keyboard.type(text),
       press: (key) => page.keyboard.press(key),
       drag: (from, to) => drag(page.mouse, from, to),
-      viewport: (width, height) => page.setViewportSize({ width, height }),
+      async viewport(width, height) {
+        await page.setViewportSize({ width, height });
+        await page.evaluate(drawn);
+      },
       media: (features) => page.emulateMedia(features),
       async work(act) {
         const session = await context.newCDPSession(page);
@@ -266,7 +269,10 @@ async function launchFirefox(): Promise<TestBrowser> {
         if (rest.length > 0) await page.keyboard.up(held as "Shift" | "Alt" | "Control");
       },
       drag: (from, to) => drag(page.mouse, from, to),
-      viewport: async (width, height) => void (await page.setViewport({ width, height })),
+      async viewport(width, height) {
+        await page.setViewport({ width, height });
+        await page.evaluate(drawn);
+      },
       screenshot: async (path) => void (await page.screenshot({ path: path as `${string}.png`, fullPage: true })),
       view: async (path) => void (await page.screenshot({ path: path as `${string}.png` })),
       another: () => firefoxTabOf(context),
@@ -276,6 +282,13 @@ async function launchFirefox(): Promise<TestBrowser> {
     };
   }
 }
+
+/** Waits for two frames, since a page learns of its new size in a frame. A page that draws none waits for a second. */
+const drawn = () =>
+  new Promise<void>((resolve) => {
+    setTimeout(resolve, 1000);
+    requestAnimationFrame(() => requestAnimationFrame(() => resolve()));
+  });
 
 /** Both drivers have such a mouse. */
 interface Mouse {
