@@ -81,7 +81,8 @@ async function buildPage() {
     await buildWorker("src/bench-worker.ts", "dist/bench-worker.js", (name) => (name === "ocelli.js" ? "ocelli_bench.js" : name));
   const builtPackage = external("built-package", /^\.\.\/\.\.\/src\/index\.js$/, "./ocelli/index.js");
   for (const file of await readdir(dist)) if (/-[A-Z0-9]{8}\.js(\.map)?$/.test(file)) await rm(join(dist, file));
-  const options = { ...shared, outdir: "dist", minify: true, plugins: [builtPackage, await markedLexer()] };
+  // Visitors do not download the addresses of the maps, which lie beside the scripts.
+  const options = { ...shared, sourcemap: "external", outdir: "dist", minify: true, plugins: [builtPackage, await markedLexer()] };
   await build({ ...options, entryPoints: ["page/bench/bench.ts"] });
   await build({ ...options, entryPoints: { "server-worker": "page/server/worker.ts" }, format: "iife" });
   // Chunks are loaded when they are first wanted. They lie beside the page, so that the package has the same address for all.

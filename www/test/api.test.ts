@@ -385,12 +385,14 @@ inBrowsers("package", (browser) => {
   });
 
   test("unloading rejects running and later requests", async () => {
-    const { under, later } = await tab.run(async (url) => {
+    const { under, later, closed } = await tab.run(async (url) => {
       const { engine, about, failure } = window as unknown as Kept;
       // In its first event: the answer itself takes milliseconds.
       const under = failure(engine.chat.completions.create(about(url), { onProgress: () => engine.unload() }));
-      return { under: await under, later: await failure(engine.chat.completions.create(about(url))) };
+      const later = await failure(engine.chat.completions.create(about(url)));
+      return { under: await under, later, closed: (await engine.closed).code };
     }, PICTURE);
+    assert.equal(closed, "unloaded");
     assert.equal((under as ErrorData).code, "unloaded");
     assert.equal((later as ErrorData).code, "unloaded");
   });

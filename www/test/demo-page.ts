@@ -76,3 +76,25 @@ export function galleryFiles(tab: Tab): Promise<string[]> {
     return scenes.map(({ file }) => `models/demo/gallery/${file}`);
   });
 }
+
+/** Runs before the page's scripts: notes the workers that the page starts. */
+export function noteWorkers(): void {
+  const workers: Worker[] = [];
+  window.Worker = class extends Worker {
+    constructor(url: string | URL, options?: WorkerOptions) {
+      super(url, options);
+      workers.push(this);
+    }
+  };
+  Object.assign(window, { workers });
+}
+
+/** Ends the page's workers as an uncaught exception in each would. */
+export function endWorkers(tab: Tab): Promise<void> {
+  return tab.run(() => {
+    for (const worker of (window as unknown as { workers: Worker[] }).workers) {
+      worker.terminate();
+      worker.dispatchEvent(new ErrorEvent("error", { message: "ended by a test" }));
+    }
+  });
+}

@@ -23,6 +23,7 @@ const SCENE = "/models/demo/gallery/scene-01.png";
 
 /** Modules that examples import besides the package itself. */
 const MODULES = [
+  "@anthropic-ai/sdk",
   "openai",
   "openai/helpers/zod",
   "zod",

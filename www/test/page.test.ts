@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
-import { askByKeyboard, drop, galleryFiles, nextAnswer, openPage, problem } from "./demo-page.js";
+import { askByKeyboard, drop, endWorkers, galleryFiles, nextAnswer, noteWorkers, openPage, problem } from "./demo-page.js";
 import { inBrowsers, until, type Tab } from "./driver.js";
 import { fakeWorker } from "./fake-worker.js";
 import { startSite, type Site } from "./site.js";
@@ -169,6 +169,48 @@ inBrowsers("page on each device", (browser) => {
       }
     });
   }
+});
+
+inBrowsers("page whose worker ends", (browser) => {
+  let site: Site;
+  let tab: Tab;
+  before(async () => {
+    site = await startSite();
+  });
+  beforeEach(async () => {
+    tab = await browser().newTab();
+    await tab.beforeLoad(noteWorkers);
+    await openPage(tab, `${site.url}?device=cpu`);
+  });
+  afterEach(() => tab?.close());
+  after(() => site?.stop());
+
+  const isLoading = () => document.querySelector<HTMLElement>("#load")?.hidden === false;
+
+  test("the model is loaded again, and answers", async () => {
+    const [first] = await galleryFiles(tab);
+    await drop(tab, { from: first as string, name: "scene.png" });
+    const answer = await nextAnswer(tab);
+    await endWorkers(tab);
+    await until(tab, "the model is loaded again", isLoading);
+    await until(tab, "the model is ready", () => document.querySelector<HTMLElement>("#load")?.hidden);
+    await drop(tab, { from: first as string, name: "scene.png" });
+    assert.equal(await nextAnswer(tab, 1), answer);
+    assert.deepEqual(tab.faults, []);
+  });
+
+  test("a model whose worker ends soon after each load is not loaded again and again", async () => {
+    for (let time = 0; time < 2; time++) {
+      await endWorkers(tab);
+      await until(tab, "the model is loaded again", isLoading);
+      await until(tab, "the model is ready", () => document.querySelector<HTMLElement>("#load")?.hidden);
+    }
+    await endWorkers(tab);
+    assert.equal((await problem(tab)).code, "internal");
+    await tab.view(`../target/page/${browser().name}-worker-ended.png`);
+    await askByKeyboard(tab, "What is this?");
+    assert.equal((await problem(tab)).code, "internal");
+  });
 });
 
 inBrowsers("page with a fake worker", (browser) => {

@@ -239,6 +239,8 @@ inBrowsers("subpaths", (browser) => {
       const again = texts();
       const [engine] = seen.engines as Set<Engine>;
       const answer = await engine?.chat.completions.create({ messages: [{ role: "user", content: "Hi" }], max_tokens: 2 });
+      engine?.unload();
+      await until(() => texts().every((text) => text?.includes("unloaded")));
       return { loaded, again, engines: seen.engines.size, first: seen.states[0], tokens: answer?.usage.completion_tokens };
     });
     assert.deepEqual(told, {

@@ -15,10 +15,13 @@ let ports = 0;
 let idle = setTimeout(() => close(), IDLE_MS);
 
 function load() {
-  loading ??= Engine.load(MODEL).catch((error) => {
+  const forget = () => {
     loading = null;
-    throw error;
-  });
+  };
+  if (!loading) {
+    loading = Engine.load(MODEL);
+    loading.then(({ closed }) => closed.then(forget), forget);
+  }
   return loading;
 }
 

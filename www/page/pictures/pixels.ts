@@ -1,4 +1,4 @@
-/** Pictures that are made of others: parts of pictures, and frames of videos. */
+/** Pictures that are made of others: parts of pictures, and frames of videos and of screens. */
 import type { Part, PartOf } from "../store/schema.js";
 
 export type Turn = PartOf["turn"];
@@ -104,4 +104,20 @@ export function contextOf(canvas: OffscreenCanvas): OffscreenCanvasRenderingCont
 export async function fileOf(canvas: OffscreenCanvas, name: string): Promise<File> {
   const blob = await canvas.convertToBlob({ type: "image/png" });
   return new File([blob], `${name.replace(/\.[^.]*$/, "")}.png`, { type: "image/png" });
+}
+
+/** A picture of the screen, of a window or of a tab, as the user chooses; `null` if the user does not want to share one. */
+export async function takeScreenshot(name: string): Promise<File | null> {
+  let stream: MediaStream;
+  try {
+    stream = await navigator.mediaDevices.getDisplayMedia({ video: true });
+  } catch {
+    return null;
+  }
+  try {
+    const video = await playing(stream);
+    return await frameOf(video, name);
+  } finally {
+    for (const track of stream.getTracks()) track.stop();
+  }
 }

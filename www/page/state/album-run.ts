@@ -139,15 +139,17 @@ async function tell(id: Id, state: ActivityState): Promise<void> {
 
 /** Writes all rows that wait, also over a change of the model. */
 async function write(id: Id, run: Run, stop: AbortSignal): Promise<void> {
-  while (!stop.aborted) {
+  for (let fruitless = 0; !stop.aborted; ) {
     if (!engine.value) await tell(id, "model");
     const model = await holds(engine, (value) => value !== null, stop);
     if (!model) return;
+    const pass = new Pass(id, run, model, stop);
     try {
-      return await new Pass(id, run, model, stop).run();
+      return await pass.run();
     } catch (thrown) {
-      // The model was changed: the rows under way wait for the next one.
-      if (stop.aborted || engine.value === model) throw thrown;
+      fruitless = pass.ends.length > 0 ? 0 : fruitless + 1;
+      // The model was changed, or its worker has ended: the rows under way wait for the next one.
+      if (stop.aborted || engine.value === model || fruitless === SAME_FAULTS) throw thrown;
     }
   }
 }
@@ -157,7 +159,7 @@ class Pass {
   private readonly talks = new Map<string, Talk>();
   private readonly followUps: Talk[] = [];
   private readonly taken = new Set<Id>();
-  private readonly ends: number[] = [];
+  readonly ends: number[] = [];
   private faults: string[] = [];
   private toldTenth = 0;
   private wake: () => void = () => undefined;
@@ -269,6 +271,7 @@ class Pass {
     const [choice] = body.choices ?? [];
     if (!choice) {
       const { code, message = "" } = body.error ?? error ?? {};
+      if (engine.value !== this.model) throw new Error(message);
       const fault = { code: CODES[code ?? ""] ?? (code ?? "internal").replaceAll("_", "-"), message };
       await this.close(talk, (row) => ({ ...row, state: "failed", error: fault }));
       return this.countFault(fault);

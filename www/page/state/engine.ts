@@ -26,6 +26,8 @@ export interface Loading {
 
 /** A part of the graphics memory, of which other programs need some too. */
 const BUDGET = 0.8;
+/** A worker that ends within `SOON` milliseconds after its load may do so again. After some in turn the model is not loaded again. */
+const [SOON, MOST_LOSSES] = [10_000, 3];
 
 export const engine = signal<PageEngine | null>(null);
 /** The model that `engine` holds. */
@@ -38,6 +40,8 @@ export const loadWarning = signal("");
 export const loadFailure = signal<unknown>(null);
 
 let load: AbortController | null = null;
+/** The time of the last load, and workers in turn that ended soon after their loads. */
+let [readyAt, losses] = [0, 0];
 let [onReady, onDrop]: (() => void)[] = [];
 
 /** `ready` is called after each load, `drop` before a model is unloaded. */
@@ -70,9 +74,11 @@ export async function use(choice: Choice, { keepsProblem = false, isLinked = fal
       [engine.value, current.value, device.value] = [loaded, { ...choice, name: loaded.name ?? choice.name }, loaded.device];
       [loadFailure.value, loading.value, load] = [null, null, null];
     });
+    readyAt = performance.now();
     if (!isLinked && !choice.server) saveChoice(choice, loaded.packageUrl);
     announce(words.loading.ready);
     onReady?.();
+    void loaded.closed?.then((reason) => replace(loaded, reason, isLinked));
     return true;
   } catch (thrown) {
     if (load !== own) return false;
@@ -84,6 +90,15 @@ export async function use(choice: Choice, { keepsProblem = false, isLinked = fal
     if (!engine.value) loadFailure.value = own.signal.aborted ? null : thrown;
     return false;
   }
+}
+
+/** Loads a model again whose worker has ended, unless that happens soon after each load. */
+async function replace(lost: PageEngine, reason: unknown, isLinked: boolean): Promise<void> {
+  if (engine.value !== lost || !current.value) return;
+  engine.value = null;
+  losses = performance.now() - readyAt < SOON ? losses + 1 : 1;
+  if (losses < MOST_LOSSES) await use(current.value, { keepsProblem: true, isLinked });
+  else showProblem((loadFailure.value = reason));
 }
 
 /** Loads a model on this device. */

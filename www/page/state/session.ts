@@ -209,7 +209,7 @@ async function sortFiles(files: readonly File[]): Promise<void> {
 /** Adds a picture of the screen, if the user shares one. */
 export async function addScreenshot(): Promise<void> {
   try {
-    const { takeScreenshot } = await import("../pictures/capture-screen.js");
+    const { takeScreenshot } = await import("../pictures/pixels.js");
     const file = await takeScreenshot(words.question.screenshotName);
     if (file) addFiles([file]);
   } catch (thrown) {

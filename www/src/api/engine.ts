@@ -1,5 +1,5 @@
 /** The engine for a page: a proxy for the worker that holds the model. */
-import { ocelliError } from "../errors.js";
+import { ocelliError, type OcelliError } from "../errors.js";
 import { wireSource, type ImportOptions, type ModelSource } from "../import/model-source.js";
 import { moduleUrls } from "../net/module-urls.js";
 import { integrityHash } from "../store/hash.js";
@@ -169,6 +169,8 @@ export class Engine {
   readonly embeddings: Embeddings;
   /** The OpenAI API in the shape of `fetch`, for clients of it: `new OpenAI({ fetch: engine.fetch, ... })`. Needs no `this`. */
   readonly fetch: Fetch;
+  /** Resolves once this engine cannot be used any more: with code `unloaded` after `unload`, otherwise with the error that ended its worker. */
+  readonly closed: Promise<OcelliError>;
 
   private constructor(
     private readonly connection: Connection,
@@ -187,6 +189,7 @@ export class Engine {
     readonly mostTogether: number,
   ) {
     this.fetch = engineFetch(connection);
+    this.closed = connection.over;
     const create = (request: ChatCompletionRequest, options: RequestOptions = {}) =>
       request.stream ? this.stream(request, options) : this.complete(request, options);
     this.chat = { completions: { create: create as Completions["create"] } };

@@ -42,7 +42,12 @@ export function defineImgAlt(
   { name = "img-alt", consent, ...options }: ImgAltOptions = {},
 ): CustomElementConstructor {
   const agreed = new Once(async () => (consent ? await consent() : true));
-  const loaded = new Once(() => (model instanceof Engine ? Promise.resolve(model) : Engine.load(model, options)));
+  const loaded = new Once(async () => {
+    if (model instanceof Engine) return model;
+    const engine = await Engine.load(model, options);
+    void engine.closed.then(() => loaded.forget());
+    return engine;
+  });
   const element = elementOver(async () => ((await agreed.get()) ? loaded.get() : null));
   customElements.define(name, element);
   return element;

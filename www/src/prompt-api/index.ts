@@ -91,6 +91,10 @@ class Factory implements LanguageModelFactory {
     this.tell(0);
     const engine = await Engine.load(this.model as ModelSource, { ...this.options, onProgress });
     this.isReady = true;
+    void engine.closed.then(() => {
+      this.isReady = false;
+      this.loaded.forget();
+    });
     this.tell(1);
     return engine;
   }

@@ -62,6 +62,8 @@ class Shared {
       const engine = await Engine.load(this.model, { ...this.options, signal, onProgress });
       if (signal.aborted) return engine.unload();
       this.set({ status: "ready", engine, progress: null, error: null });
+      const error = await engine.closed;
+      if (this.state.engine === engine) this.set({ status: "failed", engine: null, progress: null, error });
     } catch (error) {
       if (!signal.aborted) this.set({ status: "failed", engine: null, progress: null, error });
     }

@@ -25,9 +25,15 @@ export interface EngineWorker {
 export class Connection {
   private nextId = 1;
   private readonly pending = new Map<number, Pending>();
+  /** Resolves with the reason once no call succeeds any more. */
+  readonly over: Promise<OcelliError>;
   private closed: OcelliError | null = null;
+  private end: (reason: OcelliError) => void = () => undefined;
 
   constructor(private readonly worker: EngineWorker) {
+    this.over = new Promise((resolve) => {
+      this.end = resolve;
+    });
     worker.addEventListener("message", ({ data }: MessageEvent<FromWorker>) => this.pending.get(data.id)?.onMessage(data));
     // After an uncaught exception, such as a panic in the wasm module, the worker's state cannot be relied on.
     worker.addEventListener("error", (event) => {
@@ -75,11 +81,12 @@ export class Connection {
     if (this.closed) return;
     this.closed = reason;
     this.worker.terminate();
+    this.end(reason);
     for (const { reject } of this.pending.values()) reject(reason);
     this.pending.clear();
   }
 
   private post(message: ToWorker): void {
-    this.worker.postMessage(message);
+    if (!this.closed) this.worker.postMessage(message);
   }
 }

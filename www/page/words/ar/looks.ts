@@ -68,8 +68,6 @@ export const looks = {
     part: (name: string) => `جزء من ${name}`,
     image: (name: string) => `${name}، مع إطار حول جزء منها`,
     zoom: "التكبير",
-    closer: "أقرب",
-    farther: "أبعد",
     turn: "تدوير 90°",
     frame: "الجزء الذي تسأل عنه",
     frameHelp: "تحرّك الأسهم الإطار، ومع Shift بمقدار 10 %، ومع Alt زاويته السفلى اليمنى. يعتمده Enter.",

@@ -78,7 +78,6 @@ export const models = {
   inUse: "قيد الاستخدام",
   get: (bytes: number | null) => (bytes === null ? "تنزيل" : `تنزيل ${sizeText(bytes)}`),
   discard: "تجاهل",
-  fromHost: (host: string) => `من ${host}`,
   of: (act: string, name: string) => `${act}: ${name}`,
   ownHeading: "نموذجك الخاص",
   ownAbout1: "ملف GGUF من Ministral 3 أو Mistral Small 3.1 أو Qwen3-VL أو Qwen3.5 مع ملف ",

@@ -68,8 +68,6 @@ export const looks = {
     part: (name: string) => `Ausschnitt von ${name}`,
     image: (name: string) => `${name}, mit einem Rahmen um einen Ausschnitt`,
     zoom: "Vergrößerung",
-    closer: "Näher",
-    farther: "Weiter weg",
     turn: "Um 90° drehen",
     frame: "Der Ausschnitt, um den es geht",
     frameHelp: "Pfeiltasten bewegen den Rahmen, mit Umschalt um 10 %, mit Alt seine rechte untere Ecke. Enter übernimmt ihn.",

@@ -81,7 +81,6 @@ export const models = {
   inUse: "In Gebrauch",
   get: (bytes: number | null) => (bytes === null ? "Herunterladen" : `${sizeText(bytes)} herunterladen`),
   discard: "Verwerfen",
-  fromHost: (host: string) => `von ${host}`,
   of: (act: string, name: string) => `${act}: ${name}`,
   ownHeading: "Ihr eigenes Modell",
   ownAbout1: "Eine GGUF-Datei von Ministral 3, Mistral Small 3.1, Qwen3-VL oder Qwen3.5 mit der Datei ",

@@ -65,8 +65,6 @@ export const looks = {
     part: (name: string) => `Part of ${name}`,
     image: (name: string) => `${name}, with a frame around a part of it`,
     zoom: "Zoom",
-    closer: "Closer",
-    farther: "Farther",
     turn: "Turn by 90°",
     frame: "The part to ask about",
     frameHelp: "Arrow keys move the frame, with Shift by 10 %, with Alt its lower right corner. Enter takes it.",

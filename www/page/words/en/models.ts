@@ -81,7 +81,6 @@ export const models = {
   inUse: "In use",
   get: (bytes: number | null) => (bytes === null ? "Download" : `Download ${sizeText(bytes)}`),
   discard: "Discard",
-  fromHost: (host: string) => `from ${host}`,
   of: (act: string, name: string) => `${act}: ${name}`,
   ownHeading: "Your own model",
   ownAbout1: "A GGUF file of Ministral 3, Mistral Small 3.1, Qwen3-VL or Qwen3.5 with the ",

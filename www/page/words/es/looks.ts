@@ -66,8 +66,6 @@ export const looks = {
     part: (name: string) => `Parte de ${name}`,
     image: (name: string) => `${name}, con un marco alrededor de una parte`,
     zoom: "Ampliación",
-    closer: "Más cerca",
-    farther: "Más lejos",
     turn: "Girar 90°",
     frame: "La parte sobre la que preguntar",
     frameHelp: "Las flechas mueven el marco, con Mayús un 10 %, con Alt su esquina inferior derecha. Intro lo toma.",

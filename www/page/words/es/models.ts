@@ -81,7 +81,6 @@ export const models = {
   inUse: "En uso",
   get: (bytes: number | null) => (bytes === null ? "Descargar" : `Descargar ${sizeText(bytes)}`),
   discard: "Descartar",
-  fromHost: (host: string) => `de ${host}`,
   of: (act: string, name: string) => `${act}: ${name}`,
   ownHeading: "Su propio modelo",
   ownAbout1: "Un archivo GGUF de Ministral 3, Mistral Small 3.1, Qwen3-VL o Qwen3.5 con el archivo ",

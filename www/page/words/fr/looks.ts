@@ -66,8 +66,6 @@ export const looks = {
     part: (name: string) => `Partie de ${name}`,
     image: (name: string) => `${name}, avec un cadre autour d’une partie`,
     zoom: "Zoom",
-    closer: "Plus près",
-    farther: "Plus loin",
     turn: "Tourner de 90°",
     frame: "La partie sur laquelle porte la question",
     frameHelp: "Les flèches déplacent le cadre, avec Maj de 10 %, avec Alt son coin inférieur droit. Entrée le valide.",

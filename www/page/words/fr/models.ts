@@ -80,7 +80,6 @@ export const models = {
   inUse: "Utilisé",
   get: (bytes: number | null) => (bytes === null ? "Télécharger" : `Télécharger ${sizeText(bytes)}`),
   discard: "Abandonner",
-  fromHost: (host: string) => `de ${host}`,
   of: (act: string, name: string) => `${act} : ${name}`,
   ownHeading: "Votre propre modèle",
   ownAbout1: "Un fichier GGUF de Ministral 3, Mistral Small 3.1, Qwen3-VL ou Qwen3.5 avec le fichier ",

@@ -66,8 +66,6 @@ export const looks = {
     part: (name: string) => `${name} 的一部分`,
     image: (name: string) => `${name}，其中一部分带有边框`,
     zoom: "缩放",
-    closer: "放大",
-    farther: "缩小",
     turn: "旋转 90°",
     frame: "要询问的部分",
     frameHelp: "方向键移动边框，按住 Shift 移动 10 %，按住 Alt 移动其右下角。按 Enter 确认。",

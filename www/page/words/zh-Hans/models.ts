@@ -77,7 +77,6 @@ export const models = {
   inUse: "使用中",
   get: (bytes: number | null) => (bytes === null ? "下载" : `下载 ${sizeText(bytes)}`),
   discard: "放弃",
-  fromHost: (host: string) => `来自 ${host}`,
   of: (act: string, name: string) => `${act}：${name}`,
   ownHeading: "您自己的模型",
   ownAbout1: "Ministral 3、Mistral Small 3.1、Qwen3-VL 或 Qwen3.5 的 GGUF 文件，以及让它能看图的 ",
