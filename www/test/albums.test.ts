@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { download, fill, keptRows, makeAlbum, stubFiles, written, type KeptRow } from "./album-page.js";
-import { askByKeyboard, galleryFiles, openPage } from "./demo-page.js";
+import { askByKeyboard, openPage } from "./demo-page.js";
 import { inBrowsers, until, type Tab } from "./driver.js";
 import { fakeWorker } from "./fake-worker.js";
 import { startSite, type Site } from "./site.js";
@@ -510,55 +510,5 @@ inBrowsers("albums", (browser) => {
     assert.match(page, /alt="=Changed, by &quot;hand&quot;"/);
     assert.equal((await download(tab, "text")).name.slice(-4), ".zip");
     assert.equal(await state(tab), "idle");
-  });
-});
-
-inBrowsers("albums by the real engine", (browser) => {
-  let site: Site;
-  before(async () => {
-    site = await startSite();
-  });
-  after(() => site?.stop());
-
-  test("the gallery gets the texts that the engine gives one by one", async () => {
-    const tab = await browser().newTab();
-    await tab.beforeLoad(stubFiles);
-    // The processor is the fastest device here.
-    await openPage(tab, `${site.url}?device=cpu`);
-    const files = await galleryFiles(tab);
-    await fill(
-      tab,
-      Object.fromEntries(files.map((from, at) => [`${at < 6 ? "first" : "second"}/${from.split("/").at(-1) ?? ""}`, { from }])),
-    );
-    await makeAlbum(tab);
-    await written(tab, files.length);
-    const alone = await tab.run(async (files) => {
-      const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
-      const engine = await Engine.load(new URL("models/demo/", document.baseURI).href, { share: true, device: "cpu" });
-      const texts: (string | null | undefined)[] = [];
-      for (const file of files) {
-        const url = await (await fetch(file)).blob();
-        const content = [
-          { type: "image_url" as const, image_url: { url } },
-          { type: "text" as const, text: "Describe this image." },
-        ];
-        const { choices } = await engine.chat.completions.create({
-          messages: [{ role: "user", content }],
-          temperature: 0,
-          max_tokens: 120,
-          stream: false,
-        });
-        texts.push(choices[0]?.message.content);
-      }
-      return texts;
-    }, files);
-    const rows = await keptRows(tab);
-    assert.deepEqual(
-      rows.map(({ alt }) => alt),
-      alone,
-    );
-    assert.ok(rows.every(({ state }) => state === "done") && new Set(alone).size > 6);
-    assert.deepEqual(tab.faults, []);
-    await tab.close();
   });
 });

@@ -1,7 +1,7 @@
 /** A small interface over two browsers, so that each test is written once and runs in both. */
 import { after, before, describe } from "node:test";
 import { chromium, type BrowserContext } from "playwright-core";
-import puppeteer, { type BrowserContext as FirefoxContext } from "puppeteer-core";
+import puppeteer, { type BrowserContext as FirefoxContext, type LaunchOptions } from "puppeteer-core";
 
 /** A page in its own profile, without stored data of other tests. */
 export interface Tab {
@@ -72,6 +72,16 @@ export interface TestBrowser {
   close(): Promise<void>;
 }
 
+/** Starts a browser whose tabs share `profile`, a folder that is kept when the browser ends. */
+export async function launchWith(profile: string, name: string): Promise<TestBrowser> {
+  if (name === "Firefox") {
+    const browser = await puppeteer.launch({ ...firefoxOptions(), userDataDir: profile });
+    return { name, close: () => browser.close(), newTab: () => firefoxTabOf(browser.defaultBrowserContext()) };
+  }
+  const context = await chromium.launchPersistentContext(profile, { ...chromiumOptions(), timeout: 1000 * HANG_SECONDS });
+  return { name, close: () => context.close(), newTab: () => chromiumTabOf(context) };
+}
+
 /**
  * Registers the tests of `define` for Chromium and Firefox, or for the one that `OCELLI_BROWSER` names. They fail if the browser does not
  * start.
@@ -138,70 +148,69 @@ export function chromiumOptions(): { executablePath: string; args: string[] } {
 
 async function launchChromium(): Promise<TestBrowser> {
   const browser = await chromium.launch({ ...chromiumOptions(), timeout: 1000 * HANG_SECONDS });
-  return { name: "Chromium", close: () => browser.close(), newTab: chromiumTab };
+  const newTab = async () => chromiumTabOf(await browser.newContext({ ignoreHTTPSErrors: true }));
+  return { name: "Chromium", close: () => browser.close(), newTab };
+}
 
-  async function chromiumTab(): Promise<Tab> {
-    return chromiumTabOf(await browser.newContext({ ignoreHTTPSErrors: true }));
-  }
-
-  async function chromiumTabOf(context: BrowserContext): Promise<Tab> {
-    const page = await context.newPage();
-    page.setDefaultTimeout(1000 * HANG_SECONDS);
-    const [faults, requests]: [string[], string[]] = [[], []];
-    context.on("request", (request) => requests.push(request.url()));
-    page.on("pageerror", (error) => faults.push(error.message));
-    page.on("console", (message) => isFault(message.text()) && faults.push(message.text()));
-    return {
-      faults,
-      requests,
-      goto: async (url) => void (await page.goto(url)),
-      run: (act, argument) => page.evaluate(act as never, argument as never),
-      beforeLoad: async (act) => void (await page.addInitScript(act)),
-      click: (selector) => page.click(selector),
-      type: (text) => page.keyboard.type(text),
-      press: (key) => page.keyboard.press(key),
-      drag: (from, to) => drag(page.mouse, from, to),
-      async viewport(width, height) {
-        await page.setViewportSize({ width, height });
-        await page.evaluate(drawn);
-      },
-      media: (features) => page.emulateMedia(features),
-      async work(act) {
-        const session = await context.newCDPSession(page);
-        await session.send("Performance.enable", { timeDomain: "threadTicks" });
-        const spent = async () => {
-          const { metrics } = await session.send("Performance.getMetrics");
-          return (name: string) => 1000 * (metrics.find((metric) => metric.name === name)?.value ?? 0);
-        };
-        await browser.startTracing(page, { categories: ["toplevel"] });
-        const before = await spent();
-        await act();
-        const after = await spent();
-        const tasks = tasksIn(await browser.stopTracing());
-        await session.detach();
-        const of = (name: string) => after(name) - before(name);
-        return { tasks, script: of("ScriptDuration"), layout: of("LayoutDuration"), styles: of("RecalcStyleDuration") };
-      },
-      async heap() {
-        const session = await context.newCDPSession(page);
-        await session.send("HeapProfiler.collectGarbage");
-        const { usedSize } = await session.send("Runtime.getHeapUsage");
-        await session.detach();
-        return usedSize;
-      },
-      screenshot: async (path) => void (await page.screenshot({ path, fullPage: true })),
-      view: async (path) => void (await page.screenshot({ path })),
-      another: () => chromiumTabOf(context),
-      closeAlone: () => page.close(),
-      async kill() {
-        const crashed = new Promise((resolve) => page.once("crash", resolve));
-        const session = await context.newCDPSession(page);
-        session.send("Page.crash").catch(() => undefined);
-        await crashed;
-      },
-      close: () => context.close(),
-    };
-  }
+async function chromiumTabOf(context: BrowserContext): Promise<Tab> {
+  const page = await context.newPage();
+  page.setDefaultTimeout(1000 * HANG_SECONDS);
+  const [faults, requests]: [string[], string[]] = [[], []];
+  context.on("request", (request) => requests.push(request.url()));
+  page.on("pageerror", (error) => faults.push(error.message));
+  page.on("console", (message) => isFault(message.text()) && faults.push(message.text()));
+  return {
+    faults,
+    requests,
+    goto: async (url) => void (await page.goto(url)),
+    run: (act, argument) => page.evaluate(act as never, argument as never),
+    beforeLoad: async (act) => void (await page.addInitScript(act)),
+    click: (selector) => page.click(selector),
+    type: (text) => page.keyboard.type(text),
+    press: (key) => page.keyboard.press(key),
+    drag: (from, to) => drag(page.mouse, from, to),
+    async viewport(width, height) {
+      await page.setViewportSize({ width, height });
+      await page.evaluate(drawn);
+    },
+    media: (features) => page.emulateMedia(features),
+    async work(act) {
+      const session = await context.newCDPSession(page);
+      await session.send("Performance.enable", { timeDomain: "threadTicks" });
+      const spent = async () => {
+        const { metrics } = await session.send("Performance.getMetrics");
+        return (name: string) => 1000 * (metrics.find((metric) => metric.name === name)?.value ?? 0);
+      };
+      const browser = context.browser();
+      if (!browser) throw new Error("only a browser without a profile is traced");
+      await browser.startTracing(page, { categories: ["toplevel"] });
+      const before = await spent();
+      await act();
+      const after = await spent();
+      const tasks = tasksIn(await browser.stopTracing());
+      await session.detach();
+      const of = (name: string) => after(name) - before(name);
+      return { tasks, script: of("ScriptDuration"), layout: of("LayoutDuration"), styles: of("RecalcStyleDuration") };
+    },
+    async heap() {
+      const session = await context.newCDPSession(page);
+      await session.send("HeapProfiler.collectGarbage");
+      const { usedSize } = await session.send("Runtime.getHeapUsage");
+      await session.detach();
+      return usedSize;
+    },
+    screenshot: async (path) => void (await page.screenshot({ path, fullPage: true })),
+    view: async (path) => void (await page.screenshot({ path })),
+    another: () => chromiumTabOf(context),
+    closeAlone: () => page.close(),
+    async kill() {
+      const crashed = new Promise((resolve) => page.once("crash", resolve));
+      const session = await context.newCDPSession(page);
+      session.send("Page.crash").catch(() => undefined);
+      await crashed;
+    },
+    close: () => context.close(),
+  };
 }
 
 /** The tasks of the busiest main thread of a page in a trace, each with its processor time in milliseconds. */
@@ -224,8 +233,8 @@ function tasksIn(trace: Buffer): number[] {
   return tasks.sort((one, other) => sum(other) - sum(one))[0] ?? [];
 }
 
-async function launchFirefox(): Promise<TestBrowser> {
-  const browser = await puppeteer.launch({
+function firefoxOptions(): LaunchOptions {
+  return {
     browser: "firefox",
     executablePath: process.env["FIREFOX"] ?? "/usr/bin/firefox-esr",
     headless: true,
@@ -240,47 +249,47 @@ async function launchFirefox(): Promise<TestBrowser> {
       "media.navigator.streams.fake": true,
       "media.navigator.permission.disabled": true,
     },
-  });
-  return { name: "Firefox", close: () => browser.close(), newTab: firefoxTab };
+  };
+}
 
-  async function firefoxTab(): Promise<Tab> {
-    return firefoxTabOf(await browser.createBrowserContext());
-  }
+async function launchFirefox(): Promise<TestBrowser> {
+  const browser = await puppeteer.launch(firefoxOptions());
+  return { name: "Firefox", close: () => browser.close(), newTab: async () => firefoxTabOf(await browser.createBrowserContext()) };
+}
 
-  async function firefoxTabOf(context: FirefoxContext): Promise<Tab> {
-    const page = await context.newPage();
-    page.setDefaultTimeout(1000 * HANG_SECONDS);
-    const [faults, requests]: [string[], string[]] = [[], []];
-    page.on("request", (request) => requests.push(request.url()));
-    page.on("pageerror", (error) => faults.push(error instanceof Error ? error.message : String(error)));
-    page.on("console", (message) => isFault(message.text()) && faults.push(message.text()));
-    return {
-      faults,
-      requests,
-      goto: async (url) => void (await page.goto(url)),
-      run: (act, argument) => page.evaluate(act as never, argument as never),
-      beforeLoad: async (act) => void (await page.evaluateOnNewDocument(act)),
-      click: (selector) => page.click(selector),
-      type: (text) => page.keyboard.type(text),
-      async press(key) {
-        const [held, ...rest] = key.split("+");
-        if (rest.length > 0) await page.keyboard.down(held as "Shift" | "Alt" | "Control");
-        await page.keyboard.press((rest[0] ?? key) as "Enter");
-        if (rest.length > 0) await page.keyboard.up(held as "Shift" | "Alt" | "Control");
-      },
-      drag: (from, to) => drag(page.mouse, from, to),
-      async viewport(width, height) {
-        await page.setViewport({ width, height });
-        await page.evaluate(drawn);
-      },
-      screenshot: async (path) => void (await page.screenshot({ path: path as `${string}.png`, fullPage: true })),
-      view: async (path) => void (await page.screenshot({ path: path as `${string}.png` })),
-      another: () => firefoxTabOf(context),
-      closeAlone: () => page.close(),
-      kill: async () => void (await page.goto("about:blank")),
-      close: () => context.close(),
-    };
-  }
+async function firefoxTabOf(context: FirefoxContext): Promise<Tab> {
+  const page = await context.newPage();
+  page.setDefaultTimeout(1000 * HANG_SECONDS);
+  const [faults, requests]: [string[], string[]] = [[], []];
+  page.on("request", (request) => requests.push(request.url()));
+  page.on("pageerror", (error) => faults.push(error instanceof Error ? error.message : String(error)));
+  page.on("console", (message) => isFault(message.text()) && faults.push(message.text()));
+  return {
+    faults,
+    requests,
+    goto: async (url) => void (await page.goto(url)),
+    run: (act, argument) => page.evaluate(act as never, argument as never),
+    beforeLoad: async (act) => void (await page.evaluateOnNewDocument(act)),
+    click: (selector) => page.click(selector),
+    type: (text) => page.keyboard.type(text),
+    async press(key) {
+      const [held, ...rest] = key.split("+");
+      if (rest.length > 0) await page.keyboard.down(held as "Shift" | "Alt" | "Control");
+      await page.keyboard.press((rest[0] ?? key) as "Enter");
+      if (rest.length > 0) await page.keyboard.up(held as "Shift" | "Alt" | "Control");
+    },
+    drag: (from, to) => drag(page.mouse, from, to),
+    async viewport(width, height) {
+      await page.setViewport({ width, height });
+      await page.evaluate(drawn);
+    },
+    screenshot: async (path) => void (await page.screenshot({ path: path as `${string}.png`, fullPage: true })),
+    view: async (path) => void (await page.screenshot({ path: path as `${string}.png` })),
+    another: () => firefoxTabOf(context),
+    closeAlone: () => page.close(),
+    kill: async () => void (await page.goto("about:blank")),
+    close: () => context.close(),
+  };
 }
 
 /** Waits for two frames, since a page learns of its new size in a frame. A page that draws none waits for a second. */

@@ -1,6 +1,7 @@
 """Reads alternative texts in copies of pictures by Pillow and exiftool, and compares everything else with the pictures before.
 
     OCELLI_COPIES=/tmp/copies node test.mjs embed -t "read back"
+    OCELLI_BROWSER=Chromium OCELLI_SCENES=1000 OCELLI_KILLS=20 OCELLI_COPIES=/tmp/copies node test.mjs album-real
     python3 test/readers.py /tmp/copies
 
 It needs Pillow, and exiftool in the PATH or in EXIFTOOL; the tests do without them.
@@ -50,25 +51,19 @@ def decodes(path):
         return False
 
 
-def exiftool(path, *options):
-    out = subprocess.run([*EXIFTOOL, "-j", *options, str(path)], capture_output=True, check=False, text=True).stdout
-    return json.loads(out)[0] if out else {}
+def exiftool(folder, *options):
+    """Tags of all files of a folder, by the name of the file."""
+    out = subprocess.run([*EXIFTOOL, "-j", *options, str(folder)], capture_output=True, check=False, text=True).stdout
+    return {pathlib.Path(tags["SourceFile"]).name: tags for tags in json.loads(out or "[]")}
 
 
-def exiftool_texts(path, language):
-    tags = exiftool(path, "-XMP-iptcCore:all", f"-XMP-iptcCore:all-{language}")
-    return {name: {key: tags.get(tag) for key, tag in (("x-default", name), (language, f"{name}-{language}"))} for name in NAMES}
-
-
-def other_tags(path):
+def own_tags(tags):
     """All tags of exiftool except those of the packet, of the file itself, and of offsets within it."""
-    tags = exiftool(path, "-G1", "-a", "-u")
     own = ("SourceFile", "ExifTool:", "System:", "File:", "XMP-", "Composite:", "MPF0:", "MPImage", "RIFF:WebP_Flags")
     return {name: value for name, value in tags.items() if not name.startswith(own)}
 
 
-def warnings(path):
-    tags = exiftool(path, "-validate", "-warning", "-error", "-a")
+def warnings(tags):
     return {str(value) for name, value in tags.items() if name in ("Warning", "Error")}
 
 
@@ -80,20 +75,36 @@ def passes(holds, before, after):
         return False
 
 
+def expected(texts):
+    """The texts of a file by property and language. An empty text is not written."""
+    return {
+        name: {language: texts[key] for language in ("x-default", texts["language"])} if texts[key] else {} for name, key in NAMES.items()
+    }
+
+
 def main(folder):
-    wanted = json.loads((folder / "texts.json").read_text())
-    expected = {
-        name: {language: wanted[key] for language in ("x-default", wanted["language"])} for name, key in NAMES.items()
+    told = json.loads((folder / "texts.json").read_text())
+    files = sorted((folder / "after").iterdir())
+    texts = {path.name: told["files"][path.name] if "files" in told else told for path in files}
+    parts = ("before", "after")
+    packets = exiftool(folder / "after", "-XMP-iptcCore:all", *{f"-XMP-iptcCore:all-{each['language']}" for each in texts.values()})
+    tags = {part: exiftool(folder / part, "-G1", "-a", "-u") for part in parts}
+    warned = {part: exiftool(folder / part, "-validate", "-warning", "-error", "-a") for part in parts}
+
+    def exiftool_texts(name):
+        languages = (("x-default", ""), (texts[name]["language"], f"-{texts[name]['language']}"))
+        found = packets.get(name, {})
+        return {tag: {key: found[tag + end] for key, end in languages if tag + end in found} for tag in NAMES}
+
+    checks = {
+        "Pillow reads the texts": lambda before, after: pillow_texts(after) == expected(texts[after.name]),
+        "Pillow decodes the same pixels, Exif and profile": lambda before, after: frames(before) == frames(after),
+        "exiftool reads the texts": lambda _, after: exiftool_texts(after.name) == expected(texts[after.name]),
+        "exiftool reads the same other tags": lambda _, after: own_tags(tags["before"][after.name]) == own_tags(tags["after"][after.name]),
+        "exiftool warns of nothing new": lambda _, after: warnings(warned["after"].get(after.name, {}))
+        <= warnings(warned["before"].get(after.name, {})),
     }
     version = subprocess.run([*EXIFTOOL, "-ver"], capture_output=True, check=True, text=True).stdout.strip()
-    files = sorted((folder / "after").iterdir())
-    checks = {
-        "Pillow reads the texts": lambda before, after: pillow_texts(after) == expected,
-        "Pillow decodes the same pixels, Exif and profile": lambda before, after: frames(before) == frames(after),
-        "exiftool reads the texts": lambda before, after: exiftool_texts(after, wanted["language"]) == expected,
-        "exiftool reads the same other tags": lambda before, after: other_tags(before) == other_tags(after),
-        "exiftool warns of nothing new": lambda before, after: warnings(after) <= warnings(before),
-    }
     readable = [path for path in files if decodes(folder / "before" / path.name)]
     faults = 0
     print(f"Pillow {PIL.__version__}, exiftool {version}, {len(files)} files")
