@@ -86,3 +86,42 @@ fn an_interrupt_ends_the_answer_and_not_the_conversation() {
     assert!((1..4500).contains(&answers[0].len()), "{saved}");
     assert!(!answers[1].is_empty(), "{saved}");
 }
+
+/// Text that `ocelli chat` shows on a terminal, where each of `keys` is typed after a prompt of its own.
+#[cfg(target_os = "linux")]
+fn on_a_terminal(args: &str, keys: &[&str]) -> String {
+    use std::io::Read;
+    let line = format!("{} chat www/models/demo {args}", env!("CARGO_BIN_EXE_ocelli"));
+    let mut child = Command::new("script")
+        .args(["-qec", &line, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script, of util-linux");
+    let (mut input, mut output) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+    let mut shown = Vec::new();
+    for key in keys {
+        let (before, mut byte) = (shown.len(), [0]);
+        while !text(&shown[before..]).contains("> ") {
+            assert_eq!(output.read(&mut byte).expect("it is shown"), 1, "{}", text(&shown));
+            shown.push(byte[0]);
+        }
+        input.write_all(key.as_bytes()).expect("it is read");
+    }
+    output.read_to_end(&mut shown).expect("it ends");
+    assert!(child.wait().expect("it ends").success(), "{}", text(&shown));
+    text(&shown)
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn lines_of_an_earlier_conversation_come_back_by_the_arrow() {
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("history");
+    let _ = std::fs::remove_file(&file);
+    let args = format!("--max-tokens 2 --history {}", file.display());
+    on_a_terminal(&args, &["What is a quokka?\r", "/quit\r"]);
+    let kept = std::fs::read_to_string(&file).expect("the history");
+    assert!(kept.contains("What is a quokka?"), "{kept}");
+    let shown = on_a_terminal(&args, &["\x1b[A\x1b[A\r", "/quit\r"]);
+    assert!(shown.contains("What is a quokka?"), "{shown}");
+}

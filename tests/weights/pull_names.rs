@@ -139,4 +139,10 @@ fn the_id_of_a_known_model_opens_that_model_alone() {
             fs::remove_file(&record).expect("the record");
         }
     }
+    // A model that is not here is downloaded if that is asked for.
+    assert!(mirrored(&["rm", id]).status.success());
+    let missing = mirrored(&["inspect", id]);
+    assert!(text(&missing.stderr).contains("and so does --pull") && !place.exists(), "{}", text(&missing.stderr));
+    let inspected = mirrored(&["inspect", id, "--pull"]);
+    assert!(inspected.status.success() && place.exists(), "{}", text(&inspected.stderr));
 }
