@@ -21,6 +21,7 @@ const byName = ["bundlers.test.ts", "states.test.ts"];
 const browserTests = [
   "api",
   "cache",
+  "clients",
   "conformance",
   "conversation-files",
   "find",

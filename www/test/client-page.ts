@@ -53,7 +53,7 @@ export async function addScript(site: Site, path: string, source: { file: string
       {
         name: "built-package",
         setup: ({ onResolve }) => {
-          onResolve({ filter: /^\.\.\/index\.js$/ }, () => ({ path: "/ocelli/index.js", external: true }));
+          onResolve({ filter: /^\.\.\/(src\/)?index\.js$/ }, () => ({ path: "/ocelli/index.js", external: true }));
         },
       },
     ],

@@ -333,6 +333,8 @@ inBrowsers("subpaths", (browser) => {
         };
         for (const name of ["alt", "alterror"]) element.addEventListener(name, note);
       });
+      // All of them are near.
+      Object.assign(element.style, { position: "fixed", top: "0", display: "flex", width: "400px" });
       document.body.append(element);
       const later = new Image();
       later.id = "d";
