@@ -92,10 +92,11 @@ export async function use(choice: Choice, { keepsProblem = false, isLinked = fal
   }
 }
 
-/** Loads a model again whose worker has ended, unless that happens soon after each load. */
+/** Loads a model again whose worker has ended, unless that happens soon after each load, or another one is being loaded. */
 async function replace(lost: PageEngine, reason: unknown, isLinked: boolean): Promise<void> {
   if (engine.value !== lost || !current.value) return;
   engine.value = null;
+  if (loading.value) return;
   losses = performance.now() - readyAt < SOON ? losses + 1 : 1;
   if (losses < MOST_LOSSES) await use(current.value, { keepsProblem: true, isLinked });
   else showProblem((loadFailure.value = reason));
