@@ -1,6 +1,7 @@
 //! Tests that need a GPU: each kernel against its reference, then whole models, then engines.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic on failure")]
 
+mod agent;
 mod batch;
 mod batch_options;
 mod chat;
