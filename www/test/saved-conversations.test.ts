@@ -179,6 +179,35 @@ inBrowsers("saved conversations", (browser) => {
     }
   });
 
+  test("a file that is dropped at the moment when the result of another one is shown is read", async () => {
+    await askByKeyboard(tab, "echo one");
+    await nextAnswer(tab);
+    const { bytes } = await saved("#save-conversations");
+    const other = await newTab();
+    try {
+      await other.run(() => (location.hash = "#/settings/data"));
+      await until(other, "the section", () => document.getElementById("data-told") !== null);
+      await other.run((text) => {
+        const give = (text: string) => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([text], "some.json"));
+          document.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer: transfer }));
+        };
+        const told = document.getElementById("data-told") as HTMLElement;
+        const observer = new MutationObserver(() => {
+          if (!told.textContent) return;
+          observer.disconnect();
+          give("{}");
+        });
+        observer.observe(told, { childList: true, characterData: true, subtree: true });
+        give(text);
+      }, bytes.toString());
+      await told(other, "no file of conversations");
+    } finally {
+      await other.close();
+    }
+  });
+
   test("a picture that is dropped beside a saved file is asked about", async () => {
     await askByKeyboard(tab, "echo one");
     await nextAnswer(tab);

@@ -23,8 +23,10 @@ export function Data() {
   };
   const given = givenConversations.value;
   useEffect(() => {
-    givenConversations.value = null;
-    if (given) void take(given).catch(showProblem);
+    if (!given) return;
+    // Another file may have been given since.
+    if (givenConversations.value === given) givenConversations.value = null;
+    void take(given).catch(showProblem);
   });
   return (
     <>
