@@ -82,11 +82,19 @@ async function drawScenes(tab: Tab, count: number): Promise<Map<string, Buffer>>
   return new Map(drawn.map(([name, base64]) => [name, Buffer.from(base64, "base64")]));
 }
 
-/** Writes a text by hand into one shown row, reviews another one, and returns the ids of both once they are kept. */
-async function review(tab: Tab): Promise<string[]> {
-  const chosen = await tab.run(() => {
+/** Waits until the kept rows fulfil a condition. */
+async function untilKept(tab: Tab, what: string, holds: (rows: KeptRow[]) => boolean): Promise<void> {
+  for (const deadline = Date.now() + 300_000; !holds(await keptRows(tab)); await sleep(50))
+    assert.ok(Date.now() < deadline, `not within 300 s: ${what}`);
+}
+
+/** Writes a text by hand into one shown row, reviews another one, and returns the ids of both once they are kept. `earlier`: rows left out. */
+async function review(tab: Tab, earlier: string[]): Promise<string[]> {
+  const chosen = await tab.run((earlier) => {
     const fieldOf = (row: HTMLElement | undefined) => row?.querySelector<HTMLTextAreaElement>("textarea:not(:disabled)");
-    const rows = [...document.querySelectorAll<HTMLElement>(".album-row")].filter((row) => fieldOf(row)?.value);
+    const rows = [...document.querySelectorAll<HTMLElement>(".album-row")].filter(
+      (row) => fieldOf(row)?.value && !earlier.includes(row.dataset["id"] ?? ""),
+    );
     return [0, 1].flatMap((act) => {
       const [row] = rows.splice(Math.floor(Math.random() * rows.length), 1);
       const field = fieldOf(row);
@@ -97,12 +105,11 @@ async function review(tab: Tab): Promise<string[]> {
       } else field.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", ctrlKey: true, bubbles: true, cancelable: true }));
       return [{ id: row.dataset["id"] ?? "", isByHand: act === 0 }];
     });
+  }, earlier);
+  await untilKept(tab, "the changes", (all) => {
+    const rows = new Map(all.map((row) => [row.id, row]));
+    return chosen.every(({ id, isByHand }) => (isByHand ? rows.get(id)?.isByHand : rows.get(id)?.state === "reviewed"));
   });
-  for (;;) {
-    const rows = new Map((await keptRows(tab)).map((row) => [row.id, row]));
-    if (chosen.every(({ id, isByHand }) => (isByHand ? rows.get(id)?.isByHand : rows.get(id)?.state === "reviewed"))) break;
-    await sleep(20);
-  }
   return chosen.map(({ id }) => id);
 }
 
@@ -159,8 +166,8 @@ inBrowsers("albums by the real engine", (browser) => {
       const reviewed: string[] = [];
       const isLeft = ({ state }: KeptRow) => state === "waiting";
       for (const [round, moment] of moments.entries()) {
-        while ((await keptRows(tab)).filter((row) => !isLeft(row)).length < moment) await sleep(50);
-        reviewed.push(...(await review(tab)));
+        await untilKept(tab, `${moment} rows`, (rows) => rows.filter((row) => !isLeft(row)).length >= moment);
+        reviewed.push(...(await review(tab, reviewed)));
         await sleep(500 * random());
         const before = new Map((await keptRows(tab)).map((row) => [row.path, row]));
         const kill = (["tab", "browser", "worker"] as const satisfies Kill[])[round % 3];
@@ -175,16 +182,15 @@ inBrowsers("albums by the real engine", (browser) => {
           tab = await open(address);
         }
         await until(tab, "the rows are there", () => document.querySelectorAll(".album-row").length > 0);
-        // After the end of a worker the page loads the model again, and continues without the user.
-        const continues = () => ["running", "idle"].includes(document.getElementById("album-state")?.dataset["state"] ?? "");
-        if (kill === "worker") await until(tab, "the worker is replaced", continues);
-        else await until(tab, `it can continue after kill ${round}`, () => document.getElementById("album-run") !== null);
         const rows = new Map((await keptRows(tab)).map((row) => [row.path, row]));
         for (const [path, row] of before) if (!isLeft(row)) assert.deepEqual(rows.get(path), row, `kill ${round} of a ${kill}`);
         // Since the kill before, only the user has changed rows with a text.
         for (const [path, row] of known) if (!isLeft(row) && !reviewed.includes(row.id)) assert.deepEqual(rows.get(path), row);
         known = before;
-        if (kill !== "worker") await tab.click("#album-run");
+        // After the end of a worker the page loads the model again, and continues without the user.
+        if (kill === "worker") continue;
+        await until(tab, `it can continue after kill ${round}`, () => document.getElementById("album-run") !== null);
+        await tab.click("#album-run");
       }
       await written(tab, SCENES);
       const seconds = (performance.now() - began) / 1000;

@@ -139,6 +139,7 @@ async function tell(id: Id, state: ActivityState): Promise<void> {
 
 /** Writes all rows that wait, also over a change of the model. */
 async function write(id: Id, run: Run, stop: AbortSignal): Promise<void> {
+  // Passes in turn that completed no row.
   for (let fruitless = 0; !stop.aborted; ) {
     if (!engine.value) await tell(id, "model");
     const model = await holds(engine, (value) => value !== null, stop);
@@ -271,6 +272,7 @@ class Pass {
     const [choice] = body.choices ?? [];
     if (!choice) {
       const { code, message = "" } = body.error ?? error ?? {};
+      // The fault is not the picture's: the row waits for the next model.
       if (engine.value !== this.model) throw new Error(message);
       const fault = { code: CODES[code ?? ""] ?? (code ?? "internal").replaceAll("_", "-"), message };
       await this.close(talk, (row) => ({ ...row, state: "failed", error: fault }));
