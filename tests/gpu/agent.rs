@@ -5,6 +5,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use super::documents;
+
 const GALLERY: &str = "www/models/demo/gallery";
 
 /// A session of the agent.
@@ -78,12 +80,9 @@ impl Drop for Agent {
     }
 }
 
-/// The alternative text of a picture of the gallery.
+/// The alternative text of the picture at a path.
 fn alt(path: &str) -> String {
-    let json = std::fs::read(format!("{GALLERY}/gallery.json")).expect("the gallery");
-    let rows: Vec<Value> = serde_json::from_slice(&json).expect("JSON");
-    let row = rows.iter().find(|row| path.ends_with(row["file"].as_str().expect("a name"))).expect("a picture");
-    row["alt"].as_str().expect("a text").to_owned()
+    documents::alt(path.rsplit('/').next().unwrap_or(path))
 }
 
 #[test]

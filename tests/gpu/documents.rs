@@ -109,7 +109,7 @@ fn gallery(name: &str) -> PathBuf {
 }
 
 /// Alternative text of a picture of the gallery.
-fn alt(name: &str) -> String {
+pub(crate) fn alt(name: &str) -> String {
     let json = std::fs::read(gallery("gallery.json")).expect("the gallery");
     let rows: Vec<Value> = serde_json::from_slice(&json).expect("JSON");
     let row = rows.iter().find(|row| row["file"] == name).expect("a picture");
