@@ -157,6 +157,22 @@ inBrowsers("languages", (browser) => {
     assert.deepEqual(tab.faults, []);
   });
 
+  test("the focus stays on a language that is chosen as soon as the settings are shown", async () => {
+    await openPage(tab, `${site.url}?model=models/other/`);
+    await tab.run(() => {
+      new MutationObserver((_, observer) => {
+        const field = document.querySelector<HTMLSelectElement>("#language");
+        if (!field) return;
+        observer.disconnect();
+        field.value = String([...field.options].findIndex(({ text }) => text === "Deutsch"));
+        field.dispatchEvent(new Event("change", { bubbles: true }));
+      }).observe(document.body, { childList: true, subtree: true });
+      location.hash = "#/settings/general";
+    });
+    await shown("de");
+    await until(tab, "the focus is on the choice again", () => document.activeElement?.id === "language", undefined, 30);
+  });
+
   test("Arabic is mirrored, and nothing scrolls sideways at 320 px in any language", async () => {
     await openPage(tab, `${site.url}?model=models/other/`);
     await tab.viewport(1440, 900);

@@ -27,9 +27,11 @@ const VIEWS = {
 
 export function SettingsView({ section }: { section: Section }) {
   const View = VIEWS[section];
+  // Read while rendering: a language may be chosen before the effect of these views runs, and the wish is for the next ones.
+  const { isWanted } = languageFocus;
   useEffect(() => {
-    document.getElementById(languageFocus.isWanted ? "language" : "settings-heading")?.focus();
-    languageFocus.isWanted = false;
+    document.getElementById(isWanted ? "language" : "settings-heading")?.focus();
+    if (isWanted) languageFocus.isWanted = false;
   }, []);
   return (
     <section class="talk settings" aria-labelledby="settings-heading">
