@@ -189,6 +189,8 @@ inBrowsers("albums by the real engine", (browser) => {
         known = before;
         // After the end of a worker the page loads the model again, and continues without the user.
         if (kill === "worker") continue;
+        // On a busy machine the last rows may have been written while the test read them.
+        if (![...rows.values()].some(isLeft)) continue;
         await until(tab, `it can continue after kill ${round}`, () => document.getElementById("album-run") !== null);
         await tab.click("#album-run");
       }

@@ -204,14 +204,14 @@ inBrowsers("tabs", (browser) => {
     const [one, two] = [await first.another(), await first.another()];
     for (const tab of [one, two]) {
       await prepare(tab);
-      await load(tab, { share: true, context: 512 });
+      await load(tab, { share: true, context: 2048 });
     }
     await two.run(async () => {
       const { packages } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
       for (const { url } of await packages.list()) await packages.delete(url);
     });
     site.replaced.set(`${MODEL}model.json`, new TextEncoder().encode("{}"));
-    await ask(two, { ...LONG, max_tokens: 450, logit_bias: { 2: -100 } });
+    await ask(two, { ...LONG, max_tokens: 1900, logit_bias: { 2: -100 } });
     await begun(two, 5);
     await one.closeAlone();
     assert.doesNotMatch(await outcome(two), /^(stop|length): /);
