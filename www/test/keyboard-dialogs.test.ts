@@ -67,7 +67,7 @@ inBrowsers("dialogs by the keyboard alone", (browser) => {
     }
     assert.equal(await nextAnswer(tab), "A short answer.");
     await isKept(tab, "body", "after the answer");
-    await use(tab, "#rail a[href^='#/settings']", "Shift+Tab");
+    await use(tab, "#rail a[href^='#/settings']");
     await hasFocus(tab, "#settings-heading");
     await use(tab, "a[href='#/settings/data']");
     await shown("#save-markdown");
@@ -77,7 +77,7 @@ inBrowsers("dialogs by the keyboard alone", (browser) => {
 
   test("fields are made, changed and removed, and an answer in them is edited and saved", async () => {
     await givePicture({ total: 12 });
-    await use(tab, "[data-task=fields]", "Shift+Tab");
+    await use(tab, "[data-task=fields]");
     await hasFocus(tab, "#fields-template");
     await reach(tab, ".field-name");
     await tab.type("s");
@@ -88,7 +88,7 @@ inBrowsers("dialogs by the keyboard alone", (browser) => {
     const names = () => tab.run(() => [...document.querySelectorAll<HTMLInputElement>(".field-name")].map(({ value }) => value));
     const before = await names();
     await use(tab, "#fields-add");
-    await reach(tab, ".field-rows li:last-of-type .field-name", "Shift+Tab");
+    await reach(tab, ".field-rows li:last-of-type .field-name");
     await tab.type("extra");
     assert.deepEqual(await names(), [...before, "extra"]);
     await use(tab, ".field-rows li:last-of-type button");
@@ -104,7 +104,7 @@ inBrowsers("dialogs by the keyboard alone", (browser) => {
     await use(tab, "#log .edit-json");
     await shown("#log .edit-answer textarea");
     await isKept(tab, "#log", "in the editor");
-    await reach(tab, "#log .edit-answer textarea", "Shift+Tab");
+    await reach(tab, "#log .edit-answer textarea");
     await use(tab, "#log .edit-answer .choices button");
     await gone("#log .edit-answer");
     await isKept(tab, "#log", "after the editor");
@@ -114,7 +114,7 @@ inBrowsers("dialogs by the keyboard alone", (browser) => {
 
   test("places are found, seen in the picture, and saved", async () => {
     await givePicture([{ bbox_2d: [100, 200, 400, 500], label: "cat" }]);
-    await use(tab, "[data-task=find]", "Shift+Tab");
+    await use(tab, "[data-task=find]");
     await hasFocus(tab, "#find-what");
     await tab.type("cat");
     await reach(tab, "#find-dialog [name=shape]");
@@ -136,11 +136,25 @@ inBrowsers("dialogs by the keyboard alone", (browser) => {
     }
   });
 
+  test("a dialog that is closed by its button gives the focus back to what opened it", async () => {
+    await givePicture(null);
+    for (const [opener, dialog] of [
+      ["[data-task=fields]", "#fields-dialog"],
+      ["[data-task=find]", "#find-dialog"],
+    ] as const) {
+      await use(tab, opener);
+      await shown(`${dialog}[open]`);
+      await use(tab, `${dialog} .modal-head button`);
+      await gone(dialog);
+      await hasFocus(tab, opener);
+    }
+  });
+
   test("the focus stays in the tray when its pictures are removed", async () => {
     await givePicture(null);
     await drop(tab, { from: SCENE.replace("01", "02"), name: "other.png" });
     await until(tab, "two", () => document.querySelectorAll("#tray li").length === 2);
-    await use(tab, "#tray .remove", "Shift+Tab");
+    await use(tab, "#tray .remove");
     await until(tab, "one", () => document.querySelectorAll("#tray li").length === 1);
     await isKept(tab, "#tray", "on the other one");
     await use(tab, "#tray .remove");
