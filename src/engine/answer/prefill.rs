@@ -90,6 +90,8 @@ impl<B: Backend> Engine<B> {
             };
             self.with_recovery(context, reserve).await?;
         }
+        // The pictures have taken their time, and so will a chunk of the prompt.
+        context.control.check()?;
         let encoded_at = (self.clock)();
         let forward = async |engine: &mut Self, context: &mut RequestContext<'_>| {
             engine.forward(encoded, usize::MAX, images, context).await
@@ -112,6 +114,8 @@ impl<B: Backend> Engine<B> {
         if images.is_none() {
             *images = Some(self.images(encoded, context).await?);
         }
+        // The pictures have taken their time, and so will a chunk of the prompt.
+        context.control.check()?;
         let encoded_at = (self.clock)();
         self.forward(encoded, usize::MAX, images, context).await?;
         self.count_prefill([started, encoded_at], encoded, timings, context);

@@ -186,6 +186,23 @@ fn cancelling_in_the_tower_or_in_the_prompt_loses_nothing() {
     });
 }
 
+/// Regression: a chunk of the prompt was still computed.
+#[test]
+fn cancelling_with_the_last_layer_of_the_tower_computes_no_prompt() {
+    with_engine(512, async |engine| {
+        let request = about_a_picture(77, "What is this?");
+        engine.reset();
+        let (cancel, mut is_prefilled) = (RequestControl::new(), false);
+        let mut stop = |event: Event| match event {
+            Event::Progress { stage: Stage::Vision, done, total } if done == total => cancel.cancel(),
+            Event::Progress { stage: Stage::Prefill, .. } => is_prefilled = true,
+            _ => (),
+        };
+        assert_eq!(engine.generate(&request, &cancel, &mut stop).await, Err(Error::Aborted));
+        assert!(cancel.check().is_err() && !is_prefilled);
+    });
+}
+
 #[test]
 fn an_answer_ends_at_its_limit_at_a_stop_string_and_at_the_end_of_the_context() {
     with_engine(40, async |engine| {
