@@ -183,6 +183,7 @@ impl Gpu {
             driver: format!("{} {} {own} {renderer} {browser}", info.driver, info.driver_info).trim().to_owned(),
             max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size,
             max_buffer_size: limits.max_buffer_size,
+            max_memory: None,
             class,
             features,
             subgroup_sizes: sizes,

@@ -22,6 +22,9 @@ pub struct DeviceReport {
     pub max_storage_buffer_binding_size: u64,
     /// Largest buffer in bytes.
     pub max_buffer_size: u64,
+    /// Most bytes of all buffers together, if the platform limits them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_memory: Option<u64>,
     /// Hardware or software.
     pub class: DeviceClass,
     /// Optional features of the device that kernels use.
@@ -136,6 +139,7 @@ impl DeviceReport {
             driver: host.instructions.clone(),
             max_storage_buffer_binding_size: host.max_buffer,
             max_buffer_size: host.max_buffer,
+            max_memory: host.max_memory,
             class: DeviceClass::Processor,
             features: Features::DOT,
             subgroup_sizes: [0, 0],

@@ -22,7 +22,7 @@ use crate::families::definition;
 use crate::gpu::{Allocator, DeviceClass, Gpu, KernelConfig, unusable};
 use crate::image::{Decode, ReadSize, decode, size};
 use crate::layers::vision::Pixels;
-use crate::memory::{MemoryOptions, Residency, plan, smaller};
+use crate::memory::{MemoryOptions, Plan, Residency, plan, smaller};
 use crate::model::{Draw, LanguageModel};
 use crate::package::manifest::Manifest;
 use crate::sampling::{Past, SamplingOptions};
@@ -101,6 +101,15 @@ fn rules_out_gpu(error: &Error) -> bool {
     matches!(error, DeviceLost { .. } | LimitsTooSmall { .. } | SelfTestFailed { .. } | WebgpuUnavailable { .. })
 }
 
+/// A plan that the memory of the device has room for, as far as that is known.
+fn plan_within(manifest: &Manifest, gpu: &Gpu, memory_options: MemoryOptions) -> Result<Plan> {
+    let wanted = plan(manifest, gpu.max_binding(), memory_options)?;
+    match gpu.report().max_memory.filter(|&most| most < wanted.peak) {
+        Some(most) => plan(manifest, gpu.max_binding(), MemoryOptions { budget: Some(most), ..memory_options }),
+        None => Ok(wanted),
+    }
+}
+
 impl Device {
     /// Loads a package onto a device. `told` counts the bytes that `on_event` has received in earlier attempts.
     async fn load(
@@ -111,7 +120,7 @@ impl Device {
         on_event: &mut dyn FnMut(LoadEvent),
     ) -> Result<Self> {
         let model = definition(&manifest.config);
-        let mut plan = plan(manifest, gpu.max_binding(), options.memory_options(gpu.class()))?;
+        let mut plan = plan_within(manifest, gpu, options.memory_options(gpu.class()))?;
         let (mut gpu, mut losses) = (gpu.clone(), 0);
         let features = (gpu.features() & options.arithmetic.features()) - options.tuned.wrong - model.avoids();
         gpu.set_kernel_config(KernelConfig { features, variants: options.tuned.variants, ..gpu.kernel_config() });

@@ -56,6 +56,8 @@ pub struct HostReport {
     pub threads: usize,
     /// Most bytes of a buffer.
     pub max_buffer: u64,
+    /// Most bytes of all buffers together, if the platform limits them.
+    pub max_memory: Option<u64>,
 }
 
 /// Opens a processor of so many threads, or of as many as it has.

@@ -66,7 +66,13 @@ struct NativeHost(Machine);
 impl Host for NativeHost {
     fn report(&self) -> HostReport {
         let (name, threads) = (std::env::consts::ARCH.into(), self.0.threads());
-        HostReport { name, instructions: self.0.set().name().into(), threads, max_buffer: isize::MAX as u64 }
+        HostReport {
+            name,
+            instructions: self.0.set().name().into(),
+            threads,
+            max_buffer: isize::MAX as u64,
+            max_memory: None,
+        }
     }
 
     fn alloc(&self, bytes: u64) -> Option<u64> {

@@ -72,6 +72,8 @@ fn missing() -> Error {
 
 /// Bytes of the largest buffer: JavaScript's views of memory have at most 2 GiB in every browser.
 const MAX_BUFFER: u64 = 2 << 30;
+/// Bytes of all buffers: the module's memory has 4 GiB, of which some are for its own work. `www/src/api/check.ts` has the same limit.
+const MAX_MEMORY: u64 = 7 << 29;
 
 #[derive(Debug)]
 struct PageHost(CpuHost);
@@ -79,7 +81,13 @@ struct PageHost(CpuHost);
 impl Host for PageHost {
     fn report(&self) -> HostReport {
         let (instructions, threads) = (self.0.instructions(), self.0.threads() as usize);
-        HostReport { name: "WebAssembly".into(), instructions, threads, max_buffer: MAX_BUFFER }
+        HostReport {
+            name: "WebAssembly".into(),
+            instructions,
+            threads,
+            max_buffer: MAX_BUFFER,
+            max_memory: Some(MAX_MEMORY),
+        }
     }
 
     fn alloc(&self, bytes: u64) -> Option<u64> {

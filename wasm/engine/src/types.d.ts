@@ -265,6 +265,8 @@ export interface DeviceReport {
   features: Features;
   /** Fewest and most lanes of a subgroup, as far as the platform reports them. */
   subgroupSizes: [number, number];
+  /** Most bytes of all buffers together, for the processor in a page. */
+  maxMemory?: number;
   /** Threads of a processor; absent for a GPU. */
   threads?: number;
   /** With `device: "auto"` on the processor: why not on a GPU, for people. */
