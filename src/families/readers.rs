@@ -52,6 +52,8 @@ pub struct ChatDefaults {
     pub bos: Option<u32>,
     /// Token that ends an answer.
     pub eos: u32,
+    /// Texts of other tokens that end one, for GGUF files, which name a single token.
+    pub other_ends: &'static [&'static str],
     /// Padding token.
     pub pad: Option<u32>,
     /// Sampling that the publisher recommends for the family's chat layouts.

@@ -14,8 +14,14 @@ use crate::error::{Error, Result};
 use crate::families::readers::ChatDefaults;
 
 /// `<bos>`, `<turn|>` and `<pad>` of the vocabulary.
-pub(super) const TOKENS: ChatDefaults =
-    ChatDefaults { bos: Some(2), eos: 106, pad: Some(0), sampling: None, thinking: None };
+pub(super) const TOKENS: ChatDefaults = ChatDefaults {
+    bos: Some(2),
+    eos: 106,
+    other_ends: &["<eos>", "<|tool_response>"],
+    pad: Some(0),
+    sampling: None,
+    thinking: None,
+};
 
 /// Every message is a turn, trimmed. A last message of the assistant stays open for the model to continue.
 pub(super) static GEMMA_4: ChatLayout = ChatLayout {

@@ -13,7 +13,7 @@ use crate::families::readers::ChatDefaults;
 
 /// `<end_of_utterance>` and `<|im_end|>` of SmolVLM's vocabularies. The first token of prompts belongs to the layouts.
 pub(super) const TOKENS: ChatDefaults =
-    ChatDefaults { bos: None, eos: 49_279, pad: Some(2), sampling: None, thinking: None };
+    ChatDefaults { bos: None, eos: 49_279, other_ends: &[], pad: Some(2), sampling: None, thinking: None };
 
 /// Roles are text, to which the first text of the message belongs.
 pub(super) static SMOLVLM: ChatLayout = ChatLayout {

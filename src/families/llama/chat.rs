@@ -12,8 +12,14 @@ use crate::error::Result;
 use crate::families::readers::ChatDefaults;
 
 /// `<|begin_of_text|>`, `<|eot_id|>` and `<|finetune_right_pad_id|>` of Llama 3's vocabularies.
-pub(in crate::families) const TOKENS: ChatDefaults =
-    ChatDefaults { bos: Some(128_000), eos: 128_009, pad: Some(128_004), sampling: None, thinking: None };
+pub(in crate::families) const TOKENS: ChatDefaults = ChatDefaults {
+    bos: Some(128_000),
+    eos: 128_009,
+    other_ends: &[],
+    pad: Some(128_004),
+    sampling: None,
+    thinking: None,
+};
 
 /// Every message is a turn, trimmed. A last message of the assistant stays open for the model to continue.
 pub(super) static LLAMA_3: ChatLayout =

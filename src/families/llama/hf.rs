@@ -19,6 +19,6 @@ fn read(files: &HfFiles<'_>) -> Result<(ModelConfig, ChatDefaults)> {
     });
     let mut text = text_config(whole.or(&defaults), "llama", &["llama3"])?;
     text.tie_word_embeddings = whole.flag("tie_word_embeddings")?.unwrap_or(false);
-    let chat = ChatDefaults { bos: Some(1), eos: 2, pad: None, sampling: None, thinking: None };
+    let chat = ChatDefaults { bos: Some(1), eos: 2, other_ends: &[], pad: None, sampling: None, thinking: None };
     Ok((ModelConfig::Llama(Config { text }), chat))
 }

@@ -15,6 +15,7 @@ use crate::sampling::SamplingDefaults;
 pub(super) const TOKENS: ChatDefaults = ChatDefaults {
     bos: None,
     eos: 248_046,
+    other_ends: &[],
     pad: Some(248_044),
     sampling: Some(SamplingDefaults {
         temperature: Some(0.7),

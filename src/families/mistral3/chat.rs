@@ -15,7 +15,7 @@ use crate::families::readers::ChatDefaults;
 
 /// `<s>`, `</s>` and `<pad>` of Mistral's vocabularies.
 pub(super) const TOKENS: ChatDefaults =
-    ChatDefaults { bos: Some(1), eos: 2, pad: Some(11), sampling: None, thinking: None };
+    ChatDefaults { bos: Some(1), eos: 2, other_ends: &[], pad: Some(11), sampling: None, thinking: None };
 
 /// Consecutive messages of the user or of the assistant are merged, their texts joined by an empty line; system messages are not. If a user's
 /// turn is a text and then a picture, the picture is moved first. A last message of the assistant stays open for the model to continue. Tools

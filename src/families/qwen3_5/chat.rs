@@ -22,6 +22,7 @@ use crate::sampling::SamplingDefaults;
 pub(super) const TOKENS: ChatDefaults = ChatDefaults {
     bos: None,
     eos: 248_046,
+    other_ends: &[],
     pad: Some(248_044),
     sampling: Some(recommended(0.7, 0.8, 1.5)),
     thinking: Some([recommended(1.0, 0.95, 1.5), recommended(0.6, 0.95, 0.0)]),

@@ -16,7 +16,7 @@ use crate::families::readers::ChatDefaults;
 
 /// `<|im_end|>` and `<|endoftext|>` of the vocabulary; prompts have no first token.
 pub(super) const TOKENS: ChatDefaults =
-    ChatDefaults { bos: None, eos: 151_645, pad: Some(151_643), sampling: None, thinking: None };
+    ChatDefaults { bos: None, eos: 151_645, other_ends: &[], pad: Some(151_643), sampling: None, thinking: None };
 
 /// Every message is a turn, unchanged. A last message of the assistant stays open for the model to continue.
 pub(super) static CHATML: ChatLayout =

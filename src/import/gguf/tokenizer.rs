@@ -110,6 +110,13 @@ pub(super) fn chat_settings(metadata: &Metadata, vocab_size: usize, family: &Fam
     for key in ["tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"] {
         eos_token_ids.extend(id(key)?.filter(|id| !eos_token_ids.contains(id)));
     }
+    let others =
+        tokens(metadata)?.iter().zip(0u32..).filter(|(token, _)| family.chat.other_ends.contains(&token.as_str()));
+    for (_, id) in others {
+        if !eos_token_ids.contains(&id) {
+            eos_token_ids.push(id);
+        }
+    }
     Ok(ChatSettings {
         template: layout.name.into(),
         template_is_assumed,

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::super::common::mistral3;
 use super::parts::Parts;
 use super::{TEXT, assert_says, files, pack, pack_as, read, refused, text_files};
+use crate::common::MemoryFiles;
 
 fn config(change: impl FnOnce(&mut Parts)) -> Config {
     mistral3(&pack(&text_files("q4_0", change)).expect("a package").0.config)
@@ -50,6 +51,16 @@ fn fixtures_have_their_numbers() {
     let blind = GgufImport { text: TEXT.into(), mmproj: None };
     let (manifest, _) = pack_as(&text_files("q4_k", |_| ()), &blind, None).expect("a package");
     assert!(manifest.config.vision().is_none());
+}
+
+/// Regression: the file names one token that ends an answer; the publisher's `generation_config.json` has three.
+#[test]
+fn a_gemma_file_has_all_ends_of_answers() {
+    let mut files = MemoryFiles::default();
+    files.0.insert(TEXT.into(), read("gemma4/text.gguf").into());
+    let text = GgufImport { text: TEXT.into(), mmproj: None };
+    let (manifest, _) = pack_as(&files, &text, None).expect("a package");
+    assert_eq!(manifest.chat.eos_token_ids, [11, 1, 5]);
 }
 
 #[test]
