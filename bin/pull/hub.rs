@@ -121,14 +121,17 @@ impl<'a> Repository<'a> {
     }
 }
 
-/// The first file of the first kind that any file has. A kind is a part of the name between other marks.
+/// The first file of the first kind that any file has. A kind is a part of the name between marks. It may follow a `_`, but does not end
+/// before one: `Q4_K` is not the kind of `Q4_K_M`.
 fn preferred<'a>(files: &[&'a str], kinds: &[&str]) -> Option<&'a str> {
     let has = |name: &str, kind: &str| {
         let name = name.to_uppercase();
         let name = name.trim_end_matches(".GGUF");
         name.match_indices(&kind.to_uppercase()).any(|(at, kind)| {
-            let is_mark = |letter: Option<char>| letter.is_none_or(|letter| !letter.is_alphanumeric() && letter != '_');
-            is_mark(name[..at].chars().next_back()) && is_mark(name[at + kind.len()..].chars().next())
+            let is_mark = |letter: char| !letter.is_alphanumeric();
+            let before = name[..at].chars().next_back();
+            let after = name[at + kind.len()..].chars().next();
+            before.is_none_or(is_mark) && after.is_none_or(|letter| is_mark(letter) && letter != '_')
         })
     };
     kinds.iter().find_map(|kind| files.iter().copied().find(|name| has(name, kind)))
@@ -146,6 +149,15 @@ mod tests {
         for other in ["n", "o/n/m", "https://host/n", "o/n:", "/n", "../n", "o/.n", "o/n:a/b", "C:/n"] {
             assert_eq!(of(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_kind_may_follow_an_underscore() {
+        let names = ["gemma-4-E2B_q4_0-it.gguf", "gemma-4-E2B_f16-it.gguf"].map(str::to_owned);
+        let chosen = |name: &'static str| Repository::of(name).expect("a name").files(&names);
+        assert_eq!(chosen("o/n:q4_0"), Ok(Some(("gemma-4-E2B_q4_0-it.gguf", None))));
+        assert_eq!(chosen("o/n"), Ok(Some(("gemma-4-E2B_q4_0-it.gguf", None))));
+        assert!(chosen("o/n:q4").is_err());
     }
 
     #[test]
