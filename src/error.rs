@@ -58,7 +58,7 @@ pub enum Error {
         detail: String,
     },
     /// Even the plan that takes the least memory exceeds the memory budget. Nothing was allocated.
-    #[error("{what}: {needed} bytes of GPU memory are needed, {budget} are allowed{}", breakdown(.parts))]
+    #[error("{what}: {needed} bytes of memory are needed, {budget} are allowed{}", breakdown(.parts))]
     BudgetTooSmall {
         /// The allocation that does not fit.
         what: String,

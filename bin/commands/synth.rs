@@ -101,7 +101,10 @@ fn find_shape(shape: &str) -> Result<(String, ModelConfig)> {
     let path = Path::new(shape);
     if path.extension().is_none_or(|extension| extension != "json") {
         let names: Vec<&str> = published_names().collect();
-        return Err(Error::request("shape", format!("{shape:?} is none of {}, and no JSON file", names.join(", "))));
+        return Err(Error::request(
+            "shape",
+            format!("invalid value {shape:?}; expected a JSON file or {}", names.join(", ")),
+        ));
     }
     let parsed = serde_json::from_slice(&read(path)?);
     let config: ModelConfig = parsed.map_err(|e| Error::request("shape", format!("{shape}: {e}")))?;

@@ -21,9 +21,9 @@ use crate::sampling::SamplingOptions;
 const KNOWN: &str = "safety_identifier user budget messages model stream stream_options max_tokens max_completion_tokens stop temperature top_k top_p min_p \
                      seed frequency_penalty presence_penalty repetition_penalty repeat_penalty logit_bias n response_format logprobs top_logprobs modalities \
                      tools tool_choice parallel_tool_calls reasoning_effort enable_thinking chat_template_kwargs thinking_budget \
-                     thinking_token_budget thinking_budget_tokens truncation";
+                     thinking_token_budget thinking_budget_tokens truncation prompt_cache_key";
 /// Accepted fields without effect.
-const INERT: &str = "metadata store service_tier prompt_cache_key prompt_cache_retention prompt_cache_options verbosity \
+const INERT: &str = "metadata store service_tier prompt_cache_retention prompt_cache_options verbosity \
                      prediction";
 /// Fields that are accepted only with a value that has no effect.
 const NOT_YET: &str = "functions function_call";

@@ -16,11 +16,11 @@ use crate::error::Result;
 use crate::responses::{Named, Responses};
 use crate::sampling::SamplingOptions;
 
-const KNOWN: &str = "safety_identifier user budget input previous_response_id store instructions model stream stream_options max_output_tokens temperature top_p top_k min_p seed \
+const KNOWN: &str = "safety_identifier user prompt_cache_key budget input previous_response_id store instructions model stream stream_options max_output_tokens temperature top_p top_k min_p seed \
                      top_logprobs include text truncation \
                      tools tool_choice parallel_tool_calls reasoning enable_thinking chat_template_kwargs thinking_budget \
                      thinking_token_budget thinking_budget_tokens";
-const INERT: &str = "metadata service_tier prompt_cache_key prompt_cache_retention prompt_cache_options \
+const INERT: &str = "metadata service_tier prompt_cache_retention prompt_cache_options \
                      max_tool_calls";
 const NOT_YET: &str = "background";
 /// Items of tools that a provider hosts: parts of them may be included, but there are none.

@@ -176,7 +176,7 @@ impl KvPrecision {
 }
 
 fn no_precision(name: &str) -> Error {
-    Error::request("kvPrecision", format!("{name:?} is none of f32, f16 and int8"))
+    Error::request("kvPrecision", format!("invalid value {name:?}; expected f32, f16 or int8"))
 }
 
 /// Size of a picture in pixels.

@@ -33,7 +33,7 @@ impl Residency {
 }
 
 fn no_residency(name: &str) -> Error {
-    Error::request("vision", format!("{name:?} is none of resident, dropped and streamed"))
+    Error::request("vision", format!("invalid value {name:?}; expected resident, dropped or streamed"))
 }
 
 /// Requests of the caller.

@@ -15,7 +15,7 @@ impl Model {
         features: Option<&Features>,
     ) -> Result<()> {
         if inputs.windows(2).any(|pair| matches!(pair[1], Input::Feature(_)) && pair[0] != pair[1]) {
-            return Err(Error::Internal { detail: "a picture within a pass".into() });
+            return Err(Error::Internal { detail: "picture input inside a pass".into() });
         }
         let (Some(&Input::Feature(row)), Some(features)) = (inputs.first(), features) else { return Ok(()) };
         let cells = features.picture(row).map_or(0, |(_, grid)| grid.rows * grid.cols);

@@ -94,6 +94,6 @@ inBrowsers("cache", (browser) => {
     await open(true);
     assert.equal((await ask([PICTURE])).cached, 0);
     const refused = await open({ bytes: 0 }).catch((thrown: unknown) => String(thrown));
-    assert.match(String(refused), /cache: 0 is no number of bytes/);
+    assert.match(String(refused), /cache: expected a number of bytes, got 0/);
   });
 });

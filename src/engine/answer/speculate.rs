@@ -40,7 +40,7 @@ impl Speculation {
 }
 
 fn no_speculation(name: &str) -> Error {
-    Error::request("speculation", format!("{name:?} is none of auto and off"))
+    Error::request("speculation", format!("invalid value {name:?}; expected auto or off"))
 }
 
 /// Measured durations of steps and passes on a device.

@@ -337,5 +337,5 @@ impl<M: LanguageModel> Conversation<M> {
 
 /// Error for a state that rewound past its last checkpoint.
 fn not_rewound() -> crate::Error {
-    crate::Error::Internal { detail: "a state did not go back to its checkpoint".into() }
+    crate::Error::Internal { detail: "state rewind missed its checkpoint".into() }
 }

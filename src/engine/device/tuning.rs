@@ -39,7 +39,7 @@ pub enum Tune {
 }
 
 fn no_tune(name: &str) -> Error {
-    Error::request("tune", format!("{name:?} is none of auto, always and never"))
+    Error::request("tune", format!("invalid value {name:?}; expected auto, always or never"))
 }
 
 /// Accuracy of kernels.

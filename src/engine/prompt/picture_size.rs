@@ -24,7 +24,7 @@ pub enum Detail {
 }
 
 fn no_detail(name: &str) -> Error {
-    Error::request("detail", format!("{name:?} is none of auto, low and high"))
+    Error::request("detail", format!("invalid value {name:?}; expected auto, low or high"))
 }
 
 /// Limits of pictures.

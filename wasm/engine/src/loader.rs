@@ -145,7 +145,7 @@ impl GivenOptions {
             name.as_deref().map(str::parse).transpose()
         }
         if let Some(bytes) = self.gpu_memory_budget.filter(|bytes| !(bytes.is_finite() && *bytes >= 1.0)) {
-            return Err(Error::request("gpuMemoryBudget", format!("{bytes} is no number of bytes")));
+            return Err(Error::request("gpuMemoryBudget", format!("expected a number of bytes, got {bytes}")));
         }
         let (max_pixels, max_seconds) = (self.max_pixels, self.max_picture_seconds);
         for (name, number) in [("maxPixels", max_pixels), ("maxPictureSeconds", max_seconds)] {

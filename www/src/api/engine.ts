@@ -387,7 +387,7 @@ function cacheSize(cache: LoadOptions["cache"]): number | null {
   if (!cache) return null;
   const bytes = cache === true ? CACHE_BYTES : cache.bytes;
   if (Number.isFinite(bytes) && bytes >= 1) return Math.floor(bytes);
-  throw ocelliError("invalid-request", `cache: ${bytes} is no number of bytes`, { field: "cache" });
+  throw ocelliError("invalid-request", `cache: expected a number of bytes, got ${bytes}`, { field: "cache" });
 }
 
 function engineOptions(options: LoadOptions): EngineOptions {
