@@ -32,7 +32,7 @@ const ROWS: [Source; 2] = [Source::Rows(KvPrecision::F32), Source::Rows(KvPrecis
 /// With gates.
 fn gated_rows() -> Vec<Case> {
     let mut rows = Vec::new();
-    for (index, head_dim) in [4, 12, 40, 64, 80, 128, 256].into_iter().enumerate() {
+    for (index, head_dim) in [4, 12, 40, 64, 80, 128, 256, 512].into_iter().enumerate() {
         let cache = Source::Cache(KvPrecision::ALL[index % 3]);
         for (turn, tuning) in Tuning::ALL.into_iter().enumerate() {
             let (q_heads, kv_heads) = [(4, 2), (5, 1), (3, 3), (8, 2)][(index + turn) % 4];
@@ -73,7 +73,7 @@ pub(crate) fn rows() -> Vec<Case> {
         ((33, 33), Some(0), ROWS[0]),
     ];
     let mut rows = Vec::new();
-    for head_dim in [4, 24, 32, 40, 64, 80, 96, 128, 160, 256] {
+    for head_dim in [4, 24, 32, 40, 64, 80, 96, 128, 160, 256, 512] {
         for (tokens, past, source) in modes {
             let heads = HEADS[(rows.len() + rows.len() / modes.len()) % HEADS.len()];
             rows.push(attention(
@@ -93,7 +93,7 @@ pub(crate) fn rows() -> Vec<Case> {
         }
     }
     for precision in [KvPrecision::F16, KvPrecision::Int8] {
-        for head_dim in [4, 12, 40, 64, 96, 128, 160, 256] {
+        for head_dim in [4, 12, 40, 64, 96, 128, 160, 256, 512] {
             for (tokens, past, source) in modes {
                 let source = match source {
                     Source::Cache(_) => Some(Source::Cache(precision)),
@@ -124,7 +124,7 @@ pub(crate) fn rows() -> Vec<Case> {
 /// Scales, soft caps and windows: smaller and larger than tiles and pages, and than what a workgroup's rows are apart.
 fn scored_rows() -> Vec<Case> {
     let mut rows = Vec::new();
-    for (index, head_dim) in [12, 40, 64, 128, 256].into_iter().enumerate() {
+    for (index, head_dim) in [12, 40, 64, 128, 256, 512].into_iter().enumerate() {
         for (turn, tuning) in Tuning::ALL.into_iter().enumerate() {
             let source = Source::Cache(KvPrecision::ALL[(index + turn) % 3]);
             let (q_heads, kv_heads) = [(4, 2), (5, 1), (3, 3), (8, 2)][(index + turn) % 4];
@@ -164,7 +164,7 @@ fn staged_rows() -> Vec<Case> {
         }
     };
     // Some widths are not whole slices or packs, or are narrower than a workgroup.
-    for (index, head_dim) in [32, 64, 80, 96, 128, 192, 256, 40, 72, 100, 104, 12].into_iter().enumerate() {
+    for (index, head_dim) in [32, 64, 80, 96, 128, 192, 256, 512, 40, 72, 100, 104, 12].into_iter().enumerate() {
         all_modes(head_dim, KvPrecision::ALL[index % 3], staged[0]);
         all_modes(head_dim, KvPrecision::ALL[(index + 1) % 3], staged[index % staged.len()]);
     }
