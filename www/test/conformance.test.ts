@@ -37,6 +37,10 @@ interface Subject {
   /** True if the numbers are those of the stored weights, for every case. */
   stored: boolean;
   device: DeviceChoice;
+  /** Threads of the processor. */
+  threads?: number;
+  /** True if the browser is taken to know no relaxed SIMD. */
+  isPlain?: boolean;
 }
 
 const QUANTS = ["f16", "q8_0", "q4_0", "q4_64"] as const;
@@ -51,7 +55,7 @@ const GGUF = ["mixed", "bf16", "q4_k", "q5_k", "q6_k", "q4_k_compact", ...(ALL ?
 /** Pairs of files that llama.cpp's converter wrote. */
 const PAIRS = readdirSync(`${fixtures}/gguf`).filter((name) => existsSync(`${fixtures}/gguf/${name}/text.gguf`));
 
-const packages: Omit<Subject, "device">[] = [
+const packages: Pick<Subject, "name" | "folder" | "expected" | "stored">[] = [
   ...readdirSync(`${fixtures}/checkpoints`).flatMap((checkpoint) =>
     layouts(checkpoint).map((quant) => ({
       name: `${checkpoint}-${quant}`,
@@ -77,10 +81,23 @@ const packages: Omit<Subject, "device">[] = [
 /** Packages that the processor computes as well: one of each family, and one of each layout and block type. */
 const ON_PROCESSOR = /^(llama3|mllama|qwen3_5|qwen3_vl|smolvlm)-f32$|^tied_two_images-|^gguf-(q4_k|q5_k|q6_k)$/;
 
+/** Packages that it also computes without relaxed SIMD, with one thread and with two. */
+const PLAIN = [/^qwen3_5-f32$|^tied_two_images-|^gguf-(q4_k|q5_k|q6_k)$/, /^tied_two_images-(f32|q4_0)$/];
+
+const onProcessor = (names: RegExp, how: { threads: number; isPlain?: boolean }): Subject[] =>
+  packages.filter(({ name }) => names.test(name)).map((subject) => ({ ...subject, device: "cpu", ...how }));
+
 const subjects: Subject[] = [
   ...packages.map((subject) => ({ ...subject, device: "gpu" as const })),
-  ...packages.filter(({ name }) => ALL || ON_PROCESSOR.test(name)).map((subject) => ({ ...subject, device: "cpu" as const })),
+  ...onProcessor(ALL ? /./ : ON_PROCESSOR, { threads: 1 }),
+  ...PLAIN.flatMap((names, index) => onProcessor(names, { threads: index + 1, isPlain: true })),
 ];
+
+/** The worker of a browser without relaxed SIMD. */
+const PLAIN_WORKER = {
+  "/test/plain.js": "WebAssembly.validate = () => false;",
+  "/test/plain-worker.js": 'import "/test/plain.js";\nimport "/ocelli/worker.js";\n',
+};
 
 /** Results of `compute` in the browser for one case. */
 interface Found {
@@ -97,6 +114,9 @@ inBrowsers("logits and tokens of transformers", (browser) => {
   let tab: Tab;
   before(async () => {
     site = await startSite();
+    // Isolated, for threads.
+    site.headers = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
+    for (const [path, text] of Object.entries(PLAIN_WORKER)) site.replaced.set(path, new TextEncoder().encode(text));
     tab = await browser().newTab();
     await tab.goto(`${site.url}test/blank.html`);
   });
@@ -105,19 +125,27 @@ inBrowsers("logits and tokens of transformers", (browser) => {
     await site?.stop();
   });
 
-  for (const { name: folderName, folder, expected, stored, device } of subjects) {
-    const name = device === "cpu" ? `${folderName} on the processor` : folderName;
+  for (const { name: folderName, folder, expected, stored, device, threads = null, isPlain = false } of subjects) {
+    const where = device === "gpu" ? "" : isPlain ? ` on the processor without relaxed SIMD, threads: ${threads}` : " on the processor";
+    const name = `${folderName}${where}`;
     const { quant_case, cases } = JSON.parse(readFileSync(`${fixtures}/${folder}/cases.json`, "utf8")) as Cases;
 
     test(`${name} loads`, async () => {
-      const of = { folderName, device };
-      const threads = await tab.run(async ({ folderName, device }) => {
+      site.requests.clear();
+      const of = { folderName, device, threads, isPlain };
+      const found = await tab.run(async ({ folderName, device, threads, isPlain }) => {
         const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
-        const engine = await Engine.load(`/packages/${folderName}/`, { device });
+        const worker = isPlain ? { worker: new Worker("/test/plain-worker.js", { type: "module" }) } : {};
+        const engine = await Engine.load(`/packages/${folderName}/`, { device, ...(threads && { threads }), ...worker });
         Object.assign(window, { engine });
-        return engine.device.threads ?? null;
+        return engine.device;
       }, of);
-      assert.equal(threads, device === "cpu" ? 1 : null);
+      if (device === "gpu") return assert.equal(found.threads, undefined);
+      // Helpers are not started in Firefox.
+      const isShared = threads === 2 && browser().name === "Chromium";
+      assert.equal(found.threads, isShared ? 2 : 1);
+      const modules = [...site.requests.keys()].filter((path) => path.includes("ocelli_cpu"));
+      if (isPlain) assert.deepEqual(modules, [`/ocelli/wasm/ocelli_cpu${isShared ? "_threads" : ""}_bg.wasm`]);
     });
 
     // Quantised weights have their own golden numbers, for one case each.
