@@ -79,7 +79,7 @@ const packages: Pick<Subject, "name" | "folder" | "expected" | "stored">[] = [
 ];
 
 /** Packages that the processor computes as well: one of each family, and one of each layout and block type. */
-const ON_PROCESSOR = /^(llama3|mllama|qwen3_5|qwen3_vl|smolvlm)-f32$|^tied_two_images-|^gguf-(q4_k|q5_k|q6_k)$/;
+const ON_PROCESSOR = /^(gemma4|llama3|minicpmv4_6|mllama|qwen3_5|qwen3_vl|smolvlm)-f32$|^tied_two_images-|^gguf-(q4_k|q5_k|q6_k)$/;
 
 /** Packages that it also computes without relaxed SIMD, with one thread and with two. */
 const PLAIN = [/^qwen3_5-f32$|^tied_two_images-|^gguf-(q4_k|q5_k|q6_k)$/, /^tied_two_images-(f32|q4_0)$/];
