@@ -53,6 +53,13 @@ impl Job {
     }
 }
 
+/// A job of any words, which are checked where it is carried out.
+impl From<Vec<u32>> for Job {
+    fn from(words: Vec<u32>) -> Self {
+        Self(words)
+    }
+}
+
 /// A command of a job.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "one exists at a time, and there is no allocation for it")]

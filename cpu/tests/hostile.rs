@@ -1,9 +1,10 @@
-//! Launches that no recording has: each ends soon, with a result or a fault, and writes nothing outside of its buffers.
+//! Jobs that no recording has, launches of random sizes and random words: each ends soon, with a result or a fault, and writes nothing outside
+//! of its buffers.
 
 use std::time::{Duration, Instant};
 
 use ocelli_cpu::native::Machine;
-use ocelli_cpu::{Held, InstructionSet, Job, Layout, Norms, Op, Plain, Results, Scores, Source, Span};
+use ocelli_cpu::{Fault, Held, InstructionSet, Job, Layout, Norms, Op, Plain, Results, Scores, Source, Span};
 
 /// Time for all launches of an instruction set, and for one.
 const TIME: Duration = Duration::from_secs(20);
@@ -117,5 +118,68 @@ fn launches_of_random_sizes_end_soon_and_stay_within_their_buffers() {
         }
         assert!(finished > 100, "{set:?}: {finished} launches were none that a kernel carries out");
         assert!(guards(&machine, &bindings) == before, "{set:?}: a launch wrote outside of its buffers");
+    }
+}
+
+/// Words of up to 12 parts: any words, small ones, a header of a launch, and spans of buffers. Spans that follow one another are different
+/// buffers.
+fn words(random: &mut Random, spans: &[Span]) -> Vec<u32> {
+    let (mut words, mut next) = (Vec::new(), random.below(spans.len()));
+    for _ in 0..=random.below(12) {
+        match random.below(4) {
+            0 => words.push((random.below(1 << 16) << 16 | random.below(1 << 16)) as u32),
+            1 => words.push(random.one(&[0, 0, 1, 2, 5, 16])),
+            2 => {
+                let mut launch = Job::default();
+                launch.launch(operation(random), &[], [random.size(), 1, 1], std::iter::empty());
+                let mut header = launch.words().to_vec();
+                // Numbers of parameters and of spans.
+                header[6] = random.one(&[0, 0, 4, 9, u32::MAX]);
+                header[7] = random.one(&[0, 1, 3, 9, 17, u32::MAX]);
+                header.extend((0..header[6] % 10).map(|_| random.size()));
+                // Not of a span: it would be another part of the same buffer.
+                if random.flag() {
+                    let at = random.below(header.len());
+                    header[at] ^= 1 << random.below(32);
+                }
+                words.extend(header);
+            }
+            _ => {
+                for _ in 0..=random.below(4) {
+                    let Span { at, bytes } = spans[next % spans.len()];
+                    words.extend([at as u32, (at >> 32) as u32, bytes as u32, 0]);
+                    next += 1;
+                }
+            }
+        }
+    }
+    words.truncate(if random.flag() { words.len() } else { random.below(words.len() + 1) });
+    words
+}
+
+#[test]
+fn random_words_end_soon_and_stay_within_their_buffers() {
+    for set in InstructionSet::detected() {
+        let machine = Machine::new(set, 1).expect("a thread");
+        let mut random = Random(31);
+        let bindings = guarded(&machine, &mut random);
+        let spans: Vec<Span> = bindings.iter().flatten().copied().collect();
+        let (before, start) = (guards(&machine, &bindings), Instant::now());
+        let mut found = [0; 4];
+        for number in 0..200_000 {
+            let words = words(&mut random, &spans);
+            let (job, began) = (Job::from(words.clone()), Instant::now());
+            let result = machine.run(&job, &mut None);
+            assert!(began.elapsed() < TIME_OF_ONE, "{set:?} {number}: {words:?} took {:?}", began.elapsed());
+            assert!(result != Err(Fault::Panicked), "{set:?} {number}: {words:?}");
+            let kinds = [Ok(()), Err(Fault::Malformed), Err(Fault::Missing), Err(Fault::OutOfBounds)];
+            found[kinds.iter().position(|kind| *kind == result).expect("a kind")] += 1;
+            if start.elapsed() > TIME {
+                break;
+            }
+        }
+        println!("{set:?}: {found:?} done, malformed, missing, out of bounds");
+        assert!(found.iter().all(|&count| count > 20), "{set:?}: {found:?} of the kinds of ends");
+        assert!(guards(&machine, &bindings) == before, "{set:?}: a job wrote outside of its buffers");
     }
 }
