@@ -1,33 +1,51 @@
 /** Ocelli's side of the comparison: the npm package as any page uses it. Times are its own, or taken around its calls. */
 import { Engine } from "../src/index.js";
 import type { Usage } from "../src/index.js";
-import type { Done, OcelliSide, Opened } from "./peer-types.js";
+import type { Done, OcelliSides, Opened } from "./peer-types.js";
 
-let engine: Engine;
-/** Words of the prompt: with them it is as many tokens as wanted, without those that every prompt begins with. */
-let words = 0;
+/** An engine of its own for each contestant. */
+interface Side {
+  engine: Engine;
+  /** Words of the prompt: with them it is as many tokens as wanted, without those that every prompt begins with. */
+  words: number;
+  /** Number of prompts so far that share nothing with earlier ones. */
+  fresh: number;
+}
 
-/** Number of prompts so far that share nothing with earlier ones. */
-let fresh = 0;
+const sides = new Map<string, Side>();
 
-const ocelliSide: OcelliSide = { open, hold, prompt, decode, picture };
-Object.assign(globalThis, { ocelliSide });
+const ocelliSides: OcelliSides = {
+  open,
+  hold: async (name) => void (await ask(sideOf(name), 1)),
+  prompt: (name, tokens) => prompt(sideOf(name), tokens),
+  decode: (name, tokens) => decode(sideOf(name), tokens),
+  picture: (name, pixels) => picture(sideOf(name), pixels),
+};
+Object.assign(globalThis, { ocelliSides });
 
-async function open(packageUrl: string, tokens: number): Promise<Opened> {
+function sideOf(name: string): Side {
+  const side = sides.get(name);
+  if (!side) throw new Error(`${name} is not open`);
+  return side;
+}
+
+async function open(name: string, packageUrl: string, tokens: number, threads: number | null): Promise<Opened> {
   const began = performance.now();
   // The last shard's arrival. Where nothing says so, the start.
   let stored = began;
-  engine = await Engine.load(packageUrl, {
-    device: "gpu",
+  const engine = await Engine.load(packageUrl, {
+    ...(threads === null ? { device: "gpu" } : { device: "cpu", threads }),
     onProgress: (report) => {
       if (report.kind === "progress" && report.stage === "prepare") stored = performance.now();
     },
   });
   const loaded = performance.now();
-  words = tokens - 2;
-  await ask(1);
+  const side = { engine, words: tokens - 2, fresh: 0 };
+  sides.set(name, side);
+  await ask(side, 1);
   const first = performance.now();
-  await measureWords(tokens);
+  await measureWords(side, tokens);
+  if (threads !== null && engine.device.threads !== threads) throw new Error(`${engine.device.threads} threads instead of ${threads}`);
   return {
     device: [engine.device.name, engine.device.backend, engine.device.driver].filter(Boolean).join(", "),
     loadSeconds: (loaded - began) / 1000,
@@ -37,38 +55,33 @@ async function open(packageUrl: string, tokens: number): Promise<Opened> {
 }
 
 /** Makes the prompt compute just `tokens` tokens. */
-async function measureWords(tokens: number): Promise<void> {
+async function measureWords(side: Side, tokens: number): Promise<void> {
   for (let attempt = 0; attempt < 3; attempt++) {
-    const { computed } = await askAnew();
+    const { computed } = await askAnew(side);
     if (computed === tokens) return;
-    words += tokens - computed;
+    side.words += tokens - computed;
   }
   throw new Error(`no prompt computes just ${tokens} tokens`);
 }
 
 /** A prompt that the engine has not seen: of a prompt in its cache it computes only the last token. */
-async function prompt(tokens: number): Promise<Done> {
-  const { computed, timings } = await askAnew();
+async function prompt(side: Side, tokens: number): Promise<Done> {
+  const { computed, timings } = await askAnew(side);
   if (computed !== tokens) throw new Error(`${computed} tokens of a new prompt were computed, not ${tokens}`);
   // The first token comes with the prompt; what it takes to choose it is counted. It differs from prompt to prompt.
   return { seconds: (timings.prefill_ms + timings.decode_ms) / 1000, said: "" };
 }
 
-async function decode(tokens: number): Promise<Done> {
+async function decode(side: Side, tokens: number): Promise<Done> {
   // The last token of the prompt is computed anew: it is that many passes in all, of which this counts all but the first.
-  const { said, computed, completed, timings } = await ask(tokens);
+  const { said, computed, completed, timings } = await ask(side, tokens);
   if (computed !== 1 || completed !== tokens) throw new Error(`${completed} tokens after a prompt of which ${computed} were computed`);
   return { seconds: timings.decode_ms / 1000 / (tokens - 1), said };
 }
 
-/** Puts the prompt that {@link decode} continues into the cache. */
-async function hold(): Promise<void> {
-  await ask(1);
-}
-
 /** A prompt that differs from those before in its first word, so that of these only what all begin with is used. */
-function askAnew(): Promise<Reply> {
-  return ask(1, String.fromCharCode("b".charCodeAt(0) + (fresh++ % 25)));
+function askAnew(side: Side): Promise<Reply> {
+  return ask(side, 1, String.fromCharCode("b".charCodeAt(0) + (side.fresh++ % 25)));
 }
 
 interface Reply {
@@ -79,7 +92,7 @@ interface Reply {
   timings: Usage["ocelli"];
 }
 
-async function ask(max_tokens: number, first = "a"): Promise<Reply> {
+async function ask({ engine, words }: Side, max_tokens: number, first = "a"): Promise<Reply> {
   const content = [first, ...Array<string>(words - 1).fill("a")].join(" ");
   const request = { messages: [{ role: "user" as const, content }], max_tokens, temperature: 0 };
   const { choices, usage } = await engine.chat.completions.create(request);
@@ -92,8 +105,8 @@ async function ask(max_tokens: number, first = "a"): Promise<Reply> {
  * Features of a picture of noise. The request is stopped when the last layer of the tower is done: what follows the tower is then not
  * computed, but the projector is. Decoding and scaling the picture count.
  */
-async function picture(side: number): Promise<Done> {
-  const url = URL.createObjectURL(await noise(side));
+async function picture({ engine }: Side, pixels: number): Promise<Done> {
+  const url = URL.createObjectURL(await noise(pixels));
   const stop = new AbortController();
   const content = [
     { type: "image_url" as const, image_url: { url } },

@@ -1,8 +1,17 @@
 /** Medians and ratios of the measurements of `peer.mjs`. */
 
 const LABELS = { ocelli: "Ocelli", webgpu: "onnxruntime-web, WebGPU", wasm: "onnxruntime-web, CPU wasm" };
+const WITH_THREADS = { cpu: "Ocelli, processor", wllama: "wllama" };
 
-/** One row per measure: seconds by contestant, and their ratios to Ocelli's. */
+function labelOf(name) {
+  const [kind, threads] = name.split(" ");
+  return LABELS[name] ?? `${WITH_THREADS[kind]}, threads: ${threads}`;
+}
+
+/** The contestant that others are compared with: Ocelli on the processor with most threads, else on the GPU. */
+const referenceOf = (names) => names.findLast((name) => name.startsWith("cpu ")) ?? "ocelli";
+
+/** One row per measure: seconds by contestant, and their ratios to those of the reference. */
 export function summary({ samples, prompt, opened }) {
   const rows = [];
   for (const what of new Set(samples.map((sample) => sample.what))) {
@@ -25,7 +34,7 @@ function row(what, samples, field) {
   const values = (name) => samples.filter((sample) => sample.name === name).map((sample) => sample[field]);
   const seconds = Object.fromEntries(names.map((name) => [name, median(values(name))]));
   const range = Object.fromEntries(names.map((name) => [name, [Math.min(...values(name)), Math.max(...values(name))]]));
-  const times = Object.fromEntries(names.map((name) => [name, seconds[name] / seconds.ocelli]));
+  const times = Object.fromEntries(names.map((name) => [name, seconds[name] / seconds[referenceOf(names)]]));
   return { what, rounds: samples.length / names.length, seconds, range, times };
 }
 
@@ -38,18 +47,20 @@ function median(values) {
 /** The report in Markdown. */
 export function table({ began, ended, browser, opened, models, summary: { rows, start, agrees } }) {
   const names = Object.keys(opened);
+  const devices = names.map((name) => opened[name].device).filter(Boolean);
   const version = opened.webgpu?.version ?? opened.wasm?.version;
   const lines = [
-    `${began.date.slice(0, 16).replace("T", " ")} UTC, ${browser}, ${opened.ocelli?.device ?? ""}; ${began.processors} x ${began.processor},`,
+    `${began.date.slice(0, 16).replace("T", " ")} UTC, ${browser}, ${devices.join("; ")}; ${began.processors} x ${began.processor},`,
     `load ${began.load.toFixed(1)} before, ${ended.load.toFixed(1)} after; onnxruntime-web ${version} with ${models.join(" and ")}.`,
     "Medians, ranges in brackets.",
     "",
-    `| seconds | rounds | ${names.map((name) => LABELS[name]).join(" | ")} |`,
+    `| seconds | rounds | ${names.map(labelOf).join(" | ")} |`,
     `|---|---|${names.map(() => "---|").join("")}`,
   ];
   for (const { what, rounds, seconds, range, times } of rows) {
     const cell = (name) => {
-      const ratio = name === "ocelli" || !(times[name] > 0) ? "" : `, ${times[name].toFixed(2)} x`;
+      if (!(name in seconds)) return "";
+      const ratio = name === referenceOf(names) || !(times[name] > 0) ? "" : `, ${times[name].toFixed(2)} x`;
       return `${number(seconds[name])} (${range[name].map(number).join(" to ")})${ratio}`;
     };
     lines.push(`| ${what} | ${rounds} | ${names.map(cell).join(" | ")} |`);

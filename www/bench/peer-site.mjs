@@ -68,11 +68,12 @@ async function bundle() {
     name: "built-package",
     setup: ({ onResolve }) => onResolve({ filter: /^\.\.\/src\/index\.js$/ }, () => ({ path: "/ocelli/index.js", external: true })),
   };
-  const entryPoints = { page: "bench/peer-page.ts", ort: "bench/peer-ort.ts" };
+  const entryPoints = { page: "bench/peer-page.ts", wllama: "bench/peer-wllama.ts", ort: "bench/peer-ort.ts" };
   const options = { bundle: true, format: "esm", target: "es2022", write: false, absWorkingDir: www, outdir: "peer" };
   const { outputFiles } = await build({ ...options, entryPoints, plugins: [builtPackage] });
   const scripts = outputFiles.map(({ path, text }) => [`/peer/${path.slice(path.lastIndexOf(sep) + 1)}`, text]);
-  const html = '<!doctype html><title>peer</title><link rel="icon" href="data:,"><script type="module" src="/peer/page.js"></script>';
+  const modules = ["page", "wllama"].map((name) => `<script type="module" src="/peer/${name}.js"></script>`).join("");
+  const html = `<!doctype html><title>peer</title><link rel="icon" href="data:,">${modules}`;
   return new Map([...scripts, ["/peer/index.html", html]]);
 }
 

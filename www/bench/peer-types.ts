@@ -38,15 +38,23 @@ export interface Opened {
   selfTestSeconds: number;
 }
 
-/** Functions that `peer-page.ts` provides. */
-export interface OcelliSide {
-  /** Loads a package, and makes a prompt that computes so many tokens. */
-  open(packageUrl: string, tokens: number): Promise<Opened>;
+/** Functions that `peer-page.ts` provides, each for the contestant of a name. */
+export interface OcelliSides {
+  /** Loads a package on the GPU, or with so many threads of the processor, and makes a prompt that computes so many tokens. */
+  open(name: string, packageUrl: string, tokens: number, threads: number | null): Promise<Opened>;
   /** A new prompt of so many tokens, to its first token. */
-  prompt(tokens: number): Promise<Done>;
+  prompt(name: string, tokens: number): Promise<Done>;
   /** Computes the prompt that `decode` continues. */
-  hold(): Promise<void>;
+  hold(name: string): Promise<void>;
   /** Decodes tokens after the prompt. */
-  decode(tokens: number): Promise<Done>;
-  picture(side: number): Promise<Done>;
+  decode(name: string, tokens: number): Promise<Done>;
+  picture(name: string, pixels: number): Promise<Done>;
+}
+
+/** Functions that `peer-wllama.ts` provides, as those of {@link OcelliSides}. */
+export interface WllamaSides {
+  open(name: string, libraryUrl: string, modelUrl: string, tokens: number, threads: number): Promise<{ threads: number }>;
+  prompt(name: string, tokens: number): Promise<Done>;
+  hold(name: string): Promise<void>;
+  decode(name: string, tokens: number): Promise<Done>;
 }

@@ -4,7 +4,7 @@
  * `./build.sh bench --against-ort` makes; writes `peer.json` and `peer.md` and prints the table.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { startBrowser } from "./peer-site.mjs";
 import { summary, table } from "./peer-report.mjs";
@@ -29,6 +29,12 @@ const { values: options } = parseArgs({
     patience: { type: "string", default: "120" },
     /** Contestants to skip: `webgpu`, `wasm`, `ocelli`. */
     without: { type: "string", default: "" },
+    /** Numbers of threads of Ocelli on the processor, each a contestant. The others are compared with the last of them. */
+    processor: { type: "string", default: "" },
+    /** Folder into which wllama is installed, a GGUF file of the text model, and numbers of its threads, each a contestant without pictures. */
+    wllama: { type: "string", default: "" },
+    gguf: { type: "string", default: "" },
+    "wllama-threads": { type: "string", default: "1,2" },
     /** Files below the folder `onnx`, of those that benches/onnx makes. Others are `decoder/model.onnx` and `tower.onnx`. */
     decoder: { type: "string", default: "decoder/model-f32.onnx" },
     tower: { type: "string", default: "tower-q4.onnx" },
@@ -43,11 +49,18 @@ const towerShape = { patchSize: vision.patch_size, headDim: vision.head_dim, the
 const ids = Array.from({ length: prompt }, (_, i) => 1000 + ((i * 7919) % (text.vocab_size - 1000)));
 
 const folders = { "/package/": options.package, "/onnx/": options.onnx, "/ort/": join(options.ort, "node_modules/onnxruntime-web/dist") };
+if (options.wllama) {
+  folders["/wllama/"] = join(options.wllama, "node_modules/@wllama/wllama/esm");
+  folders["/gguf/"] = dirname(options.gguf);
+}
 const site = await startBrowser(folders);
 const began = { date: new Date().toISOString(), ...machine() };
 
 /** Each has `open()`, `prompt()`, `hold()`, `decode(tokens)` and `picture(side)`. */
-const contestants = { ocelli: ocelli(), webgpu: ort("webgpu"), wasm: ort("wasm") };
+const contestants = { ocelli: ocelli("ocelli", null), webgpu: ort("webgpu"), wasm: ort("wasm") };
+for (const threads of list(options.processor)) contestants[`cpu ${threads}`] = ocelli(`cpu ${threads}`, Number(threads));
+if (options.wllama)
+  for (const threads of list(options["wllama-threads"])) contestants[`wllama ${threads}`] = wllama(`wllama ${threads}`, Number(threads));
 
 try {
   const names = Object.keys(contestants).filter((name) => !list(options.without).includes(name));
@@ -67,7 +80,7 @@ try {
     if (measures.length) note(`${name}, warming up: prompt`, await side.prompt());
     if (measures.includes("decode")) await side.hold();
     if (measures.includes("decode")) note(`${name}, warming up: decode`, await side.decode(2));
-    if (sides.length) note(`${name}, warming up: picture`, await side.picture(sides[0]));
+    if (sides.length && side.picture) note(`${name}, warming up: picture`, await side.picture(sides[0]));
   }
   const samples = [];
   for (const step of steps) await inTurns(step);
@@ -94,6 +107,7 @@ try {
     const first = {};
     for (let round = 0; round < rounds && performance.now() - began < 1000 * Number(options.patience); round++) {
       for (const name of names) {
+        if (what.startsWith("picture") && !contestants[name].picture) continue;
         if (what === "decode") await contestants[name].hold();
         const before = processorSeconds();
         const { seconds, said } = await act(contestants[name]);
@@ -108,14 +122,26 @@ try {
   await site.close();
 }
 
-function ocelli() {
-  const url = `${site.url}package/`;
+/** Ocelli on the GPU, or with so many threads of the processor. */
+function ocelli(name, threads) {
+  const call = (act, ...given) => site.inPage(([act, given]) => globalThis.ocelliSides[act](...given), [act, [name, ...given]]);
   return {
-    open: () => site.inPage(([url, tokens]) => globalThis.ocelliSide.open(url, tokens), [url, prompt]),
-    hold: () => site.inPage(() => globalThis.ocelliSide.hold()),
-    prompt: () => site.inPage((tokens) => globalThis.ocelliSide.prompt(tokens), prompt),
-    decode: (tokens) => site.inPage((tokens) => globalThis.ocelliSide.decode(tokens), tokens),
-    picture: (side) => site.inPage((side) => globalThis.ocelliSide.picture(side), side),
+    open: () => call("open", `${site.url}package/`, prompt, threads),
+    hold: () => call("hold"),
+    prompt: () => call("prompt", prompt),
+    decode: (tokens) => call("decode", tokens),
+    picture: (side) => call("picture", side),
+  };
+}
+
+/** llama.cpp in wasm with so many threads, without a tower. */
+function wllama(name, threads) {
+  const call = (act, ...given) => site.inPage(([act, given]) => globalThis.wllamaSides[act](...given), [act, [name, ...given]]);
+  return {
+    open: () => call("open", `${site.url}wllama/`, `${site.url}gguf/${basename(options.gguf)}`, prompt, threads),
+    hold: () => call("hold"),
+    prompt: () => call("prompt", prompt),
+    decode: (tokens) => call("decode", tokens),
   };
 }
 
