@@ -15,6 +15,7 @@ use broken::reason;
 use vocabulary::{XorShift, byte_alphabet, nasty, random_vocabulary};
 
 mod broken;
+mod checkpoints;
 mod export;
 mod patterns;
 mod pre_tokenizers;
