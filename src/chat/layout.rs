@@ -75,11 +75,11 @@ impl ChatLayout {
         names
     }
 
-    /// Returns the first layout whose marks are in a checkpoint's own template. Otherwise, or without a template, returns the first layout,
-    /// with `true` if that is a guess. `layouts` must not be empty.
+    /// Returns the layout whose marks are in a checkpoint's own template, the one with the most marks if there are several. Otherwise, or
+    /// without a template, returns the first layout, with `true` if that is a guess. `layouts` must not be empty.
     pub fn recognise(layouts: &[&'static Self], template: Option<&str>) -> (&'static Self, bool) {
         let is_of = |layout: &&&Self| template.is_some_and(|text| layout.marks.iter().all(|mark| text.contains(mark)));
-        match layouts.iter().find(is_of) {
+        match layouts.iter().filter(is_of).max_by_key(|layout| layout.marks.len()) {
             Some(layout) => (layout, false),
             None => (layouts[0], template.is_some()),
         }

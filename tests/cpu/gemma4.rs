@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ocelli::chat::{ContentPart, Message, Role, Segment, Tokenizer};
+use ocelli::chat::{ChatLayout, ContentPart, Message, Role, Segment, Tokenizer};
 use ocelli::config::{ImageGrid, PixelSize};
 use ocelli::families::gemma4::{Config, VisionConfig};
 use ocelli::families::{ModelConfig, Pictures, definition};
@@ -53,8 +53,12 @@ fn user(text: &str) -> Message {
 
 /// A conversation as text, with the names of its control tokens.
 fn flat(messages: &[Message], system: Option<&str>) -> String {
+    flat_by("gemma4", messages, system)
+}
+
+fn flat_by(layout: &str, messages: &[Message], system: Option<&str>) -> String {
     let config = published("gemma-4-e2b").expect("a shape");
-    let layout = definition(&config).chat_layout("gemma4").expect("a layout");
+    let layout = definition(&config).chat_layout(layout).expect("a layout");
     let segments = (layout.segments)(messages, system).expect("segments");
     let part = |segment: Segment<'_>| match segment {
         Segment::Start => "<bos>".into(),
@@ -90,6 +94,39 @@ fn conversations_are_laid_out_as_by_the_published_template() {
     assert!(flat(&open, None).ends_with("<|turn>model\nb"));
 }
 
+/// Answers without reasoning of 12B and 31B begin with an empty thought, of which earlier answers keep no trace.
+#[test]
+fn prompts_of_larger_models_end_with_an_empty_thought() {
+    let large = |messages: &[Message]| flat_by("gemma4-large", messages, None);
+    let silence = "<|channel>thought\n<channel|>";
+    assert_eq!(large(&[user("Hi")]), format!("<bos><|turn>user\nHi<turn|>\n<|turn>model\n{silence}"));
+    let turns = [user("Hi"), Message::text(Role::Assistant, "Hello."), user("And?")];
+    assert_eq!(large(&turns), format!("{}{silence}", flat(&turns, None)));
+    // The rest of an answer continues after what the answer began with.
+    assert_eq!(large(&turns[..2]), flat(&turns[..2], None).replace("Hello.", &format!("{silence}Hello.")));
+    let thinking = Message { role: Role::Assistant, content: vec![ContentPart::Thoughts("It".into())] };
+    let asked: Vec<Message> = turns.into_iter().chain([thinking]).collect();
+    assert_eq!(large(&asked), flat(&asked, None));
+}
+
+/// The templates differ in the end of the prompt; both write thoughts of earlier answers.
+#[test]
+fn the_template_tells_the_larger_models_apart() {
+    let config = published("gemma-4-e2b").expect("a shape");
+    let layouts = definition(&config).family().chat_layouts;
+    let turns =
+        r"{{- '<|turn>' + role + '\n' -}}{{- '<|channel>thought\n' + text + '\n<channel|>' -}}{{- '<turn|>\n' -}}";
+    let prompt = r"{%- if add_generation_prompt -%}{{- '<|turn>model\n' -}}";
+    let silence =
+        r"{%- if not enable_thinking | default(false) -%}{{- '<|channel>thought\n<channel|>' -}}{%- endif -%}";
+    for (end, name) in [("", "gemma4"), (silence, "gemma4-large")] {
+        let template = format!("{turns}{prompt}{end}{{%- endif -%}}");
+        let (layout, is_assumed) = ChatLayout::recognise(layouts, Some(&template));
+        assert_eq!((layout.name, is_assumed), (name, false));
+    }
+    assert_eq!(ChatLayout::recognise(layouts, None).0.name, "gemma4");
+}
+
 #[test]
 fn texts_have_the_tokens_of_the_library_and_never_become_control_tokens() {
     let tokenizer = Tokenizer::from_json(&fixture("checkpoints/gemma4/tokenizer.json")).expect("a tokenizer");
@@ -112,8 +149,9 @@ fn texts_have_the_tokens_of_the_library_and_never_become_control_tokens() {
         assert!(ids.len() > 1 && !ids.contains(&tokenizer.control(name).expect("an id")), "{name}");
     }
     let config = published("gemma-4-e2b").expect("a shape");
-    let layout = definition(&config).chat_layout("gemma4").expect("a layout");
-    assert!(layout.control_tokens().into_iter().all(|name| tokenizer.control(name).is_some()));
+    for layout in definition(&config).family().chat_layouts {
+        assert!(layout.control_tokens().into_iter().all(|name| tokenizer.control(name).is_some()));
+    }
 }
 
 /// Nothing splits a text before its merges.

@@ -5,6 +5,8 @@
 //! ```
 //!
 //! Reasoning is asked for by `<|think|>` in the system's turn, and comes first in the answer: `<|channel>thought\nthoughts\n<channel|>answer`.
+//! If it is not asked for, prompts of the larger models end with an empty one, which E2B and E4B do not know:
+//! `<|turn>model\n<|channel>thought\n<channel|>`.
 
 use crate::chat::draft::Draft;
 use crate::chat::layout::{ChatLayout, Segment, check_pictures, is_space, merge_content, trimmed};
@@ -23,21 +25,40 @@ pub(super) const TOKENS: ChatDefaults = ChatDefaults {
     thinking: None,
 };
 
-/// Every message is a turn, trimmed. A last message of the assistant stays open for the model to continue.
+const THOUGHTS: ThoughtLayout = ThoughtLayout {
+    begin: "<|channel>",
+    end: "<channel|>",
+    between: "",
+    cut: "\n\nThere is no time for more thoughts: I answer from what I have.\n",
+};
+
+/// The layout of E2B and E4B. Every message is a turn, trimmed. A last message of the assistant stays open for the model to continue.
 pub(super) static GEMMA_4: ChatLayout = ChatLayout {
     name: "gemma4",
     marks: &["<|turn>", "<turn|>"],
-    segments,
+    segments: |messages, system| segments(messages, system, |_| {}),
     calls: None,
-    thoughts: Some(ThoughtLayout {
-        begin: "<|channel>",
-        end: "<channel|>",
-        between: "",
-        cut: "\n\nThere is no time for more thoughts: I answer from what I have.\n",
-    }),
+    thoughts: Some(THOUGHTS),
 };
 
-fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<Segment<'a>>> {
+/// The layout of 12B and 31B, where an answer without reasoning begins with an empty thought.
+pub(super) static GEMMA_4_LARGE: ChatLayout = ChatLayout {
+    name: "gemma4-large",
+    // The empty thought as a string in Jinja, where the line end is a backslash and an n.
+    marks: &["<|turn>", "<turn|>", r"thought\n<channel|>"],
+    segments: |messages, system| segments(messages, system, empty_thought),
+    calls: None,
+    thoughts: Some(THOUGHTS),
+};
+
+fn empty_thought(draft: &mut Draft) {
+    draft.control(THOUGHTS.begin);
+    draft.text("thought\n");
+    draft.control(THOUGHTS.end);
+}
+
+/// Lays out a conversation; `silence` begins an answer without reasoning.
+fn segments<'a>(messages: &'a [Message], system: Option<&'a str>, silence: fn(&mut Draft)) -> Result<Vec<Segment<'a>>> {
     check_pictures(messages, |message| message.role == Role::User)?;
     if let Some(i) = messages.iter().skip(1).position(|message| message.role == Role::System) {
         let field = format!("messages[{}].role", i + 1);
@@ -60,6 +81,10 @@ fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<
     let last = messages.len() - 1;
     for (index, message) in messages.iter().enumerate().skip(usize::from(own.is_some())) {
         begin(&mut draft, role(message.role));
+        // The template leaves it out of earlier answers, but the model began this one after it.
+        if index == last && message.role == Role::Assistant && !thinks {
+            silence(&mut draft);
+        }
         content(&mut draft, message);
         if let Some(thoughts) = message.thoughts().filter(|_| thinks && index == last) {
             draft.control("<|channel>");
@@ -71,6 +96,7 @@ fn segments<'a>(messages: &'a [Message], system: Option<&'a str>) -> Result<Vec<
     }
     if messages[last].role != Role::Assistant {
         begin(&mut draft, role(Role::Assistant));
+        silence(&mut draft);
     }
     Ok(draft.finish())
 }

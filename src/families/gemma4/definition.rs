@@ -15,7 +15,7 @@ use crate::weights::WeightStore;
 pub(in crate::families) static GEMMA4: Family = Family {
     name: "gemma4",
     chat: chat::TOKENS,
-    chat_layouts: &[&chat::GEMMA_4],
+    chat_layouts: &[&chat::GEMMA_4, &chat::GEMMA_4_LARGE],
     split_pattern: None,
     pre_tokenizer: None,
 };
