@@ -28,6 +28,7 @@ pub use embedding::{EmbeddingSettings, embedding_of};
 pub use json::definition_line;
 pub use layout::{ChatLayout, Segment};
 pub use message::{ContentPart, Message, Role, ToolCall};
+pub use pre_tokenizer::GPT_2;
 pub use stream::TextStream;
 pub use system_prompt::{Date, fill_system_prompt};
 pub use template::{ChatTemplate, EncodedChat};

@@ -12,8 +12,8 @@ use super::nfc::nfc;
 use super::pattern::Pattern;
 use crate::error::{Error, Result};
 
-/// Default pattern of `ByteLevel` (`pre_tokenizers/byte_level.rs` of the `tokenizers` library).
-const GPT_2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+/// GPT-2's pattern, the default of `ByteLevel` (`pre_tokenizers/byte_level.rs` of the `tokenizers` library).
+pub const GPT_2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 /// Largest length of a pattern in bytes, and largest number of steps.
 const MAX_PATTERN_LEN: usize = 4096;
 const MAX_STEPS: usize = 8;

@@ -24,8 +24,7 @@ pub struct Config {
 impl Config {
     /// Returns the reason why this crate cannot run the model, if there is one.
     pub(crate) fn find_fault(&self) -> Option<String> {
-        let vision = self.vision.as_ref();
-        self.text.find_fault().or_else(|| vision.and_then(|vision| vision.find_fault(self.text.vocab_size)))
+        self.text.find_fault().or_else(|| self.vision.as_ref()?.find_fault(self.text.vocab_size))
     }
 }
 
@@ -93,7 +92,7 @@ impl VisionConfig {
     }
 
     fn find_fault(&self, vocab_size: usize) -> Option<String> {
-        let (tile, markers) = (self.tile(), &self.markers);
+        let (tile, markers, tiles) = (self.tile(), &self.markers, self.most_tiles().saturating_pow(2));
         let groups = [&markers.edge, &markers.whole, &markers.row_end, &markers.last_row_end];
         let ids = groups.into_iter().chain(&markers.tiles).flatten().chain([&self.image_token_id]).copied();
         let sizes = || {
@@ -101,12 +100,7 @@ impl VisionConfig {
                 ("vision.image_size", tile, 2, 1 << 12),
                 ("vision.longest_edge", self.longest_edge, tile, MAX_TILES * tile),
                 ("patches along a tile, with the scale_factor,", self.tower.side(), self.scale_factor, 1 << 10),
-                (
-                    "markers of tiles",
-                    markers.tiles.len(),
-                    self.most_tiles().saturating_pow(2),
-                    self.most_tiles().saturating_pow(2),
-                ),
+                ("markers of tiles", markers.tiles.len(), tiles, tiles),
             ])
         };
         self.tower.find_fault().or_else(sizes).or_else(|| token_fault(&ids.collect::<Vec<_>>(), vocab_size))

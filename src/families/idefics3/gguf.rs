@@ -1,6 +1,7 @@
 //! GGUF files of SmolVLM and Granite-Docling, as llama.cpp's converters write them.
 
 use super::config::{Config, Markers, VisionConfig};
+use crate::chat::GPT_2;
 use crate::checkpoint::gguf::decoder::{Keys, text_config};
 use crate::checkpoint::gguf::files::GgufFiles;
 use crate::config::RopePairs;
@@ -11,8 +12,6 @@ use crate::families::siglip::Siglip;
 
 /// GPT-2's pattern after digits were taken apart: white space before a digit is not divided.
 const SMOLLM: &str = r"\p{N}|'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+(?![^\s\p{N}])|\s+";
-/// GPT-2's pattern.
-const GPT_2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
 /// Files of Llama's and Mistral's models have the same architecture; the pre-tokenizer tells them apart.
 pub(super) const READER: GgufReader = GgufReader {
