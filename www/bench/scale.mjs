@@ -1,24 +1,50 @@
 /**
- * A model of full size in headless Chromium: `node bench/scale.mjs TEXT.gguf MMPROJ.gguf [LOADS]`. The GGUF pair is served from a
- * local address, imported into Cache Storage, loaded from there within 2 GiB of GPU memory, and asked about a small picture.
- * Prints JSON: seconds, the wasm module's memory, and the GPU's by purpose. Takes a while where the GPU is software.
+ * A model of full size in headless Chromium: `node bench/scale.mjs PKG | TEXT.gguf MMPROJ.gguf [--loads 2] [--device gpu] [--context 4096]
+ * [--budget BYTES] [--tokens 2] [--picture 56] [--detail low]`. A package is stored in Cache Storage by its first load, a GGUF pair is imported into it; the model is
+ * loaded from there within 2 GiB of GPU memory or the budget, and asked about a square picture of so many pixels.
+ * Prints JSON: seconds, the memory of the wasm modules, the GPU's by purpose, and what was read from shards during the answer. Takes a
+ * while where the GPU is software.
  */
-import { createReadStream, mkdirSync, rmSync, statSync } from "node:fs";
+import { createReadStream, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { basename, join, resolve } from "node:path";
+import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
+import { meter } from "./meter.mjs";
 
-const [text, mmproj, loads = "2"] = process.argv.slice(2);
-if (!text || !mmproj) throw new Error("usage: node bench/scale.mjs TEXT.gguf MMPROJ.gguf [LOADS]");
-const BUDGET = 2 ** 31;
-const CONTEXT = 4096;
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: {
+    loads: { type: "string", default: "2" },
+    device: { type: "string", default: "gpu" },
+    context: { type: "string", default: "4096" },
+    budget: { type: "string", default: String(2 ** 31) },
+    tokens: { type: "string", default: "2" },
+    picture: { type: "string", default: "56" },
+    detail: { type: "string", default: "low" },
+  },
+});
+const [first, mmproj] = positionals;
+const isPackage = first !== undefined && statSync(first).isDirectory();
+if (!first || isPackage !== (mmproj === undefined)) throw new Error("usage: node bench/scale.mjs PKG | TEXT.gguf MMPROJ.gguf [OPTIONS]");
+const { device, detail } = values;
+const numbers = [values.loads, values.context, values.budget, values.tokens, values.picture];
+const [loads, context, budget, tokens, edge] = numbers.map(Number);
 const dist = resolve("dist");
-const files = new Map([text, mmproj].map((path) => [`/checkpoint/${basename(path)}`, resolve(path)]));
+const paths = isPackage ? readdirSync(first).map((name) => join(first, name)) : positionals;
+const files = new Map(paths.map((path) => [`/checkpoint/${basename(path)}`, resolve(path)]));
+/** Shared memory, which threads of the processor need, asks for these. */
+const isolated = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
 const types = { ".js": "text/javascript", ".wasm": "application/wasm", ".html": "text/html" };
 
 const server = createServer((request, response) => {
   const path = new URL(request.url ?? "/", "http://localhost").pathname;
-  if (path === "/blank.html") return response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html><title>scale</title>");
+  if (path === "/blank.html")
+    return response.writeHead(200, { "content-type": "text/html", ...isolated }).end("<!doctype html><title>scale</title>");
+  if (path === "/ocelli/worker.js") {
+    const code = `(${meter})();\n${readFileSync(join(dist, path), "utf8")}`;
+    return response.writeHead(200, { "content-type": types[".js"], ...isolated }).end(code);
+  }
   const file = files.get(path) ?? join(dist, path);
   const size = statSync(file, { throwIfNoEntry: false })?.size;
   if (size === undefined) return response.writeHead(404).end();
@@ -26,7 +52,14 @@ const server = createServer((request, response) => {
   const [start, end] = range ? [Number(range[1]), range[2] ? Number(range[2]) : size - 1] : [0, size - 1];
   const partial = range ? { "content-range": `bytes ${start}-${end}/${size}` } : {};
   const type = types[file.slice(file.lastIndexOf("."))] ?? "application/octet-stream";
-  const headers = { "content-type": type, "content-length": end - start + 1, "accept-ranges": "bytes", etag: `"${size}"`, ...partial };
+  const headers = {
+    "content-type": type,
+    "content-length": end - start + 1,
+    "accept-ranges": "bytes",
+    etag: `"${size}"`,
+    ...partial,
+    ...isolated,
+  };
   response.writeHead(range ? 206 : 200, headers);
   createReadStream(file, { start, end }).pipe(response);
 });
@@ -47,17 +80,17 @@ const note = (name, figures) => {
 };
 
 try {
-  const names = [...files.keys()];
-  const imported = await inPage(async ([gguf, mmproj]) => {
+  const importPair = async ([gguf, mmproj]) => {
     const { importModel } = await import("/ocelli/index.js");
     const started = performance.now();
     const options = { import: { layout: "compact", visionLayout: "q4_64" } };
     const { packageUrl, wasmBytes } = await importModel({ gguf, mmproj }, options);
     return { packageUrl, wasmBytes, seconds: (performance.now() - started) / 1000 };
-  }, names);
-  note("import", imported);
+  };
+  const imported = isPackage ? { packageUrl: `${site}/checkpoint/` } : await inPage(importPair, [...files.keys()]);
+  note(isPackage ? "package" : "import", imported);
 
-  const ask = async ([packageUrl, context, gpuMemoryBudget, asks]) => {
+  const ask = async ({ packageUrl, device, context, gpuMemoryBudget, max_tokens, edge, detail, asks }) => {
     const { Engine } = await import("/ocelli/index.js");
     const started = performance.now();
     const seconds = () => Math.round((performance.now() - started) / 10) / 100;
@@ -65,20 +98,26 @@ try {
     const onProgress = (report) => {
       if (report.kind === "progress" && report.stage === "prepare") stored ??= seconds();
     };
-    const engine = await Engine.load(packageUrl, { device: "gpu", context, gpuMemoryBudget, onProgress });
+    const channel = new BroadcastChannel("meter");
+    const metered = () => {
+      const told = new Promise((done) => channel.addEventListener("message", ({ data }) => done(data), { once: true }));
+      channel.postMessage("tell");
+      return told;
+    };
+    const engine = await Engine.load(packageUrl, { device, context, gpuMemoryBudget, onProgress });
     const loaded = seconds();
     const { plan, ...memory } = engine.memory;
     const figures = { device: engine.device, shardsSeconds: stored, loadSeconds: loaded, memory, plan };
     if (!asks) return figures;
-    const { plan: __, ...preallocated } = await engine.preallocate({ width: 1024, height: 1024 });
+    const { plan: __, ...preallocated } = await engine.preallocate({ width: plan.longestEdge, height: plan.longestEdge });
     const preallocatedSeconds = seconds();
-    const canvas = new OffscreenCanvas(56, 56);
+    const canvas = new OffscreenCanvas(edge, edge);
     const paint = canvas.getContext("2d");
     paint.fillStyle = "teal";
-    paint.fillRect(0, 0, 56, 56);
+    paint.fillRect(0, 0, edge, edge);
     const url = await canvas.convertToBlob().then((blob) => URL.createObjectURL(blob));
     const content = [
-      { type: "image_url", image_url: { url } },
+      { type: "image_url", image_url: { url, detail } },
       { type: "text", text: "?" },
     ];
     const stages = {};
@@ -88,15 +127,21 @@ try {
         { role: "system", content: "" },
         { role: "user", content },
       ],
-      max_tokens: 2,
+      max_tokens,
       temperature: 0,
     };
+    const before = await metered();
     const answer = await engine.chat.completions.create(request, { onProgress: onStage });
     const { plan: _, ...after } = await engine.memoryNow();
-    return { ...figures, preallocated, preallocatedSeconds, stages, answerSeconds: seconds(), usage: answer.usage, after };
+    const meters = { before, after: await metered() };
+    const ledgerOfPlan = Math.max(preallocated.peak, after.peak) / plan.peak;
+    const answerSeconds = seconds();
+    return { ...figures, preallocated, preallocatedSeconds, stages, answerSeconds, usage: answer.usage, after, ledgerOfPlan, meters };
   };
-  for (let load = 1; load <= Number(loads); load++) {
-    note(`load ${load} from Cache Storage`, await inPage(ask, [imported.packageUrl, CONTEXT, BUDGET, load === Number(loads)]));
+  for (let load = 1; load <= loads; load++) {
+    const from = isPackage && load === 1 ? "a local address" : "Cache Storage";
+    const request = { device, context, gpuMemoryBudget: budget, max_tokens: tokens, edge, detail };
+    note(`load ${load} from ${from}`, await inPage(ask, { packageUrl: imported.packageUrl, asks: load === loads, ...request }));
   }
   console.log(JSON.stringify(report, null, 2));
 } finally {
