@@ -6,6 +6,7 @@ mod hardware;
 mod options;
 mod pages;
 mod small_device;
+mod threads;
 mod together;
 
 use crate::injection::Injection;
