@@ -6,6 +6,7 @@ import type { Done, OcelliSides, Opened } from "./peer-types.js";
 /** An engine of its own for each contestant. */
 interface Side {
   engine: Engine;
+  isGpu: boolean;
   /** Words of the prompt: with them it is as many tokens as wanted, without those that every prompt begins with. */
   words: number;
   /** Number of prompts so far that share nothing with earlier ones. */
@@ -40,7 +41,7 @@ async function open(name: string, packageUrl: string, tokens: number, threads: n
     },
   });
   const loaded = performance.now();
-  const side = { engine, words: tokens - 2, fresh: 0 };
+  const side = { engine, isGpu: threads === null, words: tokens - 2, fresh: 0 };
   sides.set(name, side);
   await ask(side, 1);
   const first = performance.now();
@@ -102,10 +103,11 @@ async function ask({ engine, words }: Side, max_tokens: number, first = "a"): Pr
 }
 
 /**
- * Features of a picture of noise. The request is stopped when the last layer of the tower is done: what follows the tower is then not
- * computed, but the projector is. Decoding and scaling the picture count.
+ * Features of a picture of noise. On a GPU the request is stopped when the last layer of the tower is done: what follows the tower is then not
+ * computed, but the projector is. On the processor a chunk of the prompt has begun before the worker is told to stop, so the whole request is
+ * awaited, and the time is the engine's own. Decoding and scaling the picture count.
  */
-async function picture({ engine }: Side, pixels: number): Promise<Done> {
+async function picture({ engine, isGpu }: Side, pixels: number): Promise<Done> {
   const url = URL.createObjectURL(await noise(pixels));
   const stop = new AbortController();
   const content = [
@@ -117,16 +119,22 @@ async function picture({ engine }: Side, pixels: number): Promise<Done> {
   const stopped = engine.chat.completions.create(request, {
     signal: stop.signal,
     onProgress: (event) => {
-      if (event.kind === "progress" && event.stage === "vision" && event.done === event.total) stop.abort();
+      if (isGpu && event.kind === "progress" && event.stage === "vision" && event.done === event.total) stop.abort();
     },
   });
-  const ended = await stopped.then(() => "answered", String);
-  // The worker answers this once it is done with the picture.
-  await engine.memoryNow();
-  const seconds = (performance.now() - began) / 1000;
-  URL.revokeObjectURL(url);
-  if (!stop.signal.aborted) throw new Error(`the picture was not encoded: ${ended}`);
-  return { seconds, said: "" };
+  try {
+    if (!isGpu) {
+      const { prepare_ms, vision_ms } = (await stopped).usage.ocelli;
+      return { seconds: (prepare_ms + vision_ms) / 1000, said: "", isPart: true };
+    }
+    const ended = await stopped.then(() => "answered", String);
+    if (!stop.signal.aborted) throw new Error(`the picture was not encoded: ${ended}`);
+    // The worker answers this once it is done with the picture.
+    await engine.memoryNow();
+    return { seconds: (performance.now() - began) / 1000, said: "" };
+  } finally {
+    URL.revokeObjectURL(url);
+  }
 }
 
 async function noise(side: number): Promise<Blob> {

@@ -17,8 +17,10 @@ export function summary({ samples, prompt, opened }) {
   for (const what of new Set(samples.map((sample) => sample.what))) {
     const of = samples.filter((sample) => sample.what === what);
     const label = what === "decode" ? "a token" : what === "prompt" ? `prompt of ${prompt} tokens` : `${what} x ${what.split(" ")[1]}`;
-    rows.push(row(label, of, "seconds"));
-    if (of[0].processors !== null) rows.push(row(`${label}: processors`, of, "processors"));
+    const reference = referenceOf(Object.keys(opened));
+    rows.push(row(label, of, "seconds", reference));
+    const told = of.filter(({ processors }) => processors !== null);
+    if (told.length) rows.push(row(`${label}: processors`, told, "processors", reference));
   }
   // The same weights: where the two differ, one of them is wrong on this device.
   const said = (name) => samples.filter((sample) => sample.name === name && sample.round === 0).map((sample) => sample.said);
@@ -29,12 +31,12 @@ export function summary({ samples, prompt, opened }) {
   return { rows, start, agrees };
 }
 
-function row(what, samples, field) {
+function row(what, samples, field, reference) {
   const names = [...new Set(samples.map(({ name }) => name))];
   const values = (name) => samples.filter((sample) => sample.name === name).map((sample) => sample[field]);
   const seconds = Object.fromEntries(names.map((name) => [name, median(values(name))]));
   const range = Object.fromEntries(names.map((name) => [name, [Math.min(...values(name)), Math.max(...values(name))]]));
-  const times = Object.fromEntries(names.map((name) => [name, seconds[name] / seconds[referenceOf(names)]]));
+  const times = Object.fromEntries(names.map((name) => [name, seconds[name] / seconds[reference]]));
   return { what, rounds: samples.length / names.length, seconds, range, times };
 }
 

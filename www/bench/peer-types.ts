@@ -6,6 +6,8 @@ export interface Done {
   seconds: number;
   /** The answer in any form; it must be the same in every round. */
   said: string;
+  /** True if more was computed than the seconds tell, so that processor times would be too long. */
+  isPart?: boolean;
 }
 
 /** Parameters of the patches of a picture. */

@@ -110,8 +110,8 @@ try {
         if (what.startsWith("picture") && !contestants[name].picture) continue;
         if (what === "decode") await contestants[name].hold();
         const before = processorSeconds();
-        const { seconds, said } = await act(contestants[name]);
-        const processors = before === null ? null : (processorSeconds() - before) / of;
+        const { seconds, said, isPart } = await act(contestants[name]);
+        const processors = before === null || isPart ? null : (processorSeconds() - before) / of;
         if (said !== (first[name] ??= said)) throw new Error(`${what}: ${name} said ${said} after ${first[name]}`);
         samples.push({ what, round, name, seconds, processors, said });
         note(`${what}, round ${round + 1}, ${name}`, { seconds, processors, said });
