@@ -66,10 +66,23 @@ impl Isa for Avx512 {
     #[inline(always)]
     unsafe fn sum(x: Self::F) -> f32 {
         unsafe {
-            let eight = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x));
-            let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+            let four = quartered(x);
             let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
             _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn four_sums([a, b, c, d]: [Self::F; 4]) -> [f32; 4] {
+        unsafe {
+            let (a, b, c, d) = (quartered(a), quartered(b), quartered(c), quartered(d));
+            // Lanes 0 + 2, then lanes 1 + 3, of two vectors in turns.
+            let first = _mm_add_ps(_mm_unpacklo_ps(a, b), _mm_unpackhi_ps(a, b));
+            let second = _mm_add_ps(_mm_unpacklo_ps(c, d), _mm_unpackhi_ps(c, d));
+            let mut sums = [0.0; 4];
+            let all = _mm_add_ps(_mm_movelh_ps(first, second), _mm_movehl_ps(second, first));
+            _mm_storeu_ps(sums.as_mut_ptr(), all);
+            sums
         }
     }
 
@@ -372,3 +385,13 @@ with_kernels!(entries!(
     Avx512,
     [target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")],
 ));
+
+/// The sum of the quarters of a vector: of its halves first.
+#[inline(always)]
+unsafe fn quartered(x: __m512) -> __m128 {
+    // SAFETY: The caller has the instruction set.
+    unsafe {
+        let eight = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x));
+        _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight))
+    }
+}

@@ -73,13 +73,19 @@ pub(crate) trait Isa: Bytes {
     unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// The sum of the lanes, in the same order each time.
     unsafe fn sum(x: Self::F) -> f32;
-    /// The largest lane, of numbers that are not negative.
+    /// The sums of the lanes of four vectors, each with the bits of [`Self::sum`].
+    #[inline(always)]
+    unsafe fn four_sums([a, b, c, d]: [Self::F; 4]) -> [f32; 4] {
+        // SAFETY: The caller has the instruction set.
+        unsafe { [Self::sum(a), Self::sum(b), Self::sum(c), Self::sum(d)] }
+    }
+    /// The largest lane.
     #[inline(always)]
     unsafe fn largest(x: Self::F) -> f32 {
         let mut lanes = [0.0_f32; 16];
         // SAFETY: There is room for the lanes of every set.
         unsafe { Self::store(lanes.as_mut_ptr(), x) };
-        lanes[..Self::LANES].iter().fold(0.0, |peak, &x| peak.max(x))
+        lanes[..Self::LANES].iter().fold(f32::NEG_INFINITY, |peak, &x| peak.max(x))
     }
 
     /// Lanes rounded to integers.

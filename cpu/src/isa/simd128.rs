@@ -75,6 +75,24 @@ impl Isa for Simd128 {
     }
 
     #[inline(always)]
+    unsafe fn four_sums([a, b, c, d]: [Self::F; 4]) -> [f32; 4] {
+        // Lanes 0 + 2, then lanes 1 + 3, of two vectors in turns.
+        let first = f32x4_add(i32x4_shuffle::<0, 4, 1, 5>(a, b), i32x4_shuffle::<2, 6, 3, 7>(a, b));
+        let second = f32x4_add(i32x4_shuffle::<0, 4, 1, 5>(c, d), i32x4_shuffle::<2, 6, 3, 7>(c, d));
+        let even = i32x4_shuffle::<0, 1, 4, 5>(first, second);
+        let odd = i32x4_shuffle::<2, 3, 6, 7>(first, second);
+        let mut sums = [0.0; 4];
+        unsafe { v128_store(sums.as_mut_ptr().cast(), f32x4_add(even, odd)) };
+        sums
+    }
+
+    #[inline(always)]
+    unsafe fn largest(x: Self::F) -> f32 {
+        let two = f32x4_max(x, i32x4_shuffle::<2, 3, 2, 3>(x, x));
+        f32x4_extract_lane::<0>(two).max(f32x4_extract_lane::<1>(two))
+    }
+
+    #[inline(always)]
     unsafe fn round(x: Self::F) -> Self::F {
         f32x4_nearest(x)
     }

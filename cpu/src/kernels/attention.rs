@@ -71,7 +71,7 @@ pub(crate) unsafe fn run<I: Isa>(launch: &Launch<'_>, work: &mut Work<'_>) -> Re
             }
         };
         let span = (seen(0).0, seen(count - 1).1);
-        let mut block = Rows::of(work, (count, dim), |row| columns(q_offset, first + row, kv_head))?;
+        let mut block = Rows::of::<I>(work, (count, dim), |row| columns(q_offset, first + row, kv_head))?;
         // SAFETY: As of this function; each item is given to one thread.
         unsafe {
             block.add::<I>(&kv, kv_head, span, scoring, seen)?;

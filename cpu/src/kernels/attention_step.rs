@@ -146,7 +146,7 @@ impl<'a> Attending<'a> {
         let span = self.span(conversation.position, tokens, split, splits);
         let place =
             |row: usize| (first + (begin + row) / self.group, kv_head * self.group + (begin + row) % self.group);
-        let mut rows = Rows::of(work, (end - begin, self.dim), |row| {
+        let mut rows = Rows::of::<I>(work, (end - begin, self.dim), |row| {
             let (token, head) = place(row);
             self.columns(self.offset, token, head)
         })?;

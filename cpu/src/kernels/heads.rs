@@ -64,7 +64,7 @@ impl<'a> KeysValues<'a> {
         self.planes.iter().map(rows).fold(usize::MAX, usize::min).saturating_add(1)
     }
 
-    /// Widens keys (`which` 0) or values (1) of a head at positions `start..start + count`, which are on one page. `to`: `// [KEYS, dim]`
+    /// Widens keys (`which` 0) or values (1) of a head at positions `start..start + count`, which are on one page. `to`: `// [KEYS, padded]`
     ///
     /// # Safety
     /// The instruction set is there; `to` has room.
@@ -75,7 +75,7 @@ impl<'a> KeysValues<'a> {
         head: usize,
         start: usize,
         count: usize,
-        to: *mut f32,
+        (to, padded): (*mut f32, usize),
     ) -> Result<(), Fault> {
         let Plane { bytes, stride, offset } = self.planes[which];
         let first_row = self.pages.map_or(Ok(start), |pages| pages.kv_row(start))?;
@@ -93,7 +93,7 @@ impl<'a> KeysValues<'a> {
                 1.0
             };
             // SAFETY: As of this function; `from` has a head's numbers.
-            unsafe { row_of::<I>(self.held, from, scale, to.add(index * self.dim), self.dim) }
+            unsafe { row_of::<I>(self.held, from, scale, to.add(index * padded), self.dim) }
         }
         Ok(())
     }
@@ -135,15 +135,17 @@ pub(crate) struct Scoring {
 /// Rows of queries that are computed together, in memory of the thread.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rows {
-    /// `// [rows, dim]`
+    /// `// [rows, padded]`
     queries: *mut f32,
-    /// `// [rows, dim]`
+    /// `// [rows, padded]`
     sums: *mut f32,
     /// `// [rows, KEYS]`
     weights: *mut f32,
-    /// Keys, then values. `// [KEYS, dim]`
+    /// Keys, then values. `// [KEYS, padded]`
     tile: *mut f32,
     dim: usize,
+    /// `dim`, filled with zeros up to whole vectors.
+    padded: usize,
     count: usize,
     /// Largest score and sum of weights of each row.
     pub(crate) peaks: [f32; MAX_ROWS],
@@ -152,7 +154,7 @@ pub(crate) struct Rows {
 
 impl Rows {
     /// `count` rows of queries, which `query` returns.
-    pub(crate) fn of<'q>(
+    pub(crate) fn of<'q, I: Isa>(
         work: &mut Work<'_>,
         (count, dim): (usize, usize),
         query: impl Fn(usize) -> Result<&'q [f32], Fault>,
@@ -160,17 +162,22 @@ impl Rows {
         if count > MAX_ROWS || dim > MAX_DIM || dim == 0 {
             return Err(Fault::OutOfBounds);
         }
-        let scratch = work.scratch(2 * count * dim + count * KEYS + KEYS * dim);
-        let (queries, rest) = scratch.split_at_mut(count * dim);
-        let (sums, rest) = rest.split_at_mut(count * dim);
+        let padded = dim.next_multiple_of(I::LANES);
+        let scratch = work.scratch(2 * count * padded + count * KEYS + KEYS * padded);
+        let (queries, rest) = scratch.split_at_mut(count * padded);
+        let (sums, rest) = rest.split_at_mut(count * padded);
         let (weights, tile) = rest.split_at_mut(count * KEYS);
         sums.fill(0.0);
-        for (row, to) in queries.chunks_exact_mut(dim).enumerate() {
-            to.copy_from_slice(query(row)?.get(..dim).ok_or(Fault::OutOfBounds)?);
+        for (row, to) in queries.chunks_exact_mut(padded).enumerate() {
+            to[..dim].copy_from_slice(query(row)?.get(..dim).ok_or(Fault::OutOfBounds)?);
+            to[dim..].fill(0.0);
+        }
+        if padded > dim {
+            tile.fill(0.0);
         }
         let [queries, sums, weights, tile] = [queries, sums, weights, tile].map(<[f32]>::as_mut_ptr);
         let (peaks, totals) = ([HIDDEN; MAX_ROWS], [0.0; MAX_ROWS]);
-        Ok(Self { queries, sums, weights, tile, dim, count, peaks, totals })
+        Ok(Self { queries, sums, weights, tile, dim, padded, count, peaks, totals })
     }
 
     /// Adds the keys of a head at positions from `span`. `seen` is the half-open range of positions that a row sees.
@@ -194,14 +201,14 @@ impl Rows {
             let count = (KEYS - start % KEYS).min(span.1 - start);
             // SAFETY: As of this function; the tile has room for the keys of a page.
             unsafe {
-                kv.widen::<I>(0, head, start, count, self.tile)?;
+                kv.widen::<I>(0, head, start, count, (self.tile, self.padded))?;
                 self.score::<I>(count);
                 for row in 0..self.count {
                     let (first, end) = seen(row);
                     let within = |position: usize| position.clamp(start, start + count) - start;
                     self.weigh::<I>(row, count, (within(first), within(end.max(first))), scoring);
                 }
-                kv.widen::<I>(1, head, start, count, self.tile)?;
+                kv.widen::<I>(1, head, start, count, (self.tile, self.padded))?;
                 self.mix::<I>(count);
             }
             start += count;
@@ -240,18 +247,17 @@ impl Rows {
     unsafe fn products<I: Isa, const R: usize, const K: usize>(&mut self, row: usize, key: usize) {
         // SAFETY: As of `score`.
         unsafe {
-            let dim = self.dim;
-            let (queries, keys) = (self.queries.add(row * dim), self.tile.add(key * dim));
+            let padded = self.padded;
+            let (queries, keys) = (self.queries.add(row * padded), self.tile.add(key * padded));
             let mut sums = [[I::splat(0.0); K]; R];
-            let whole = dim / I::LANES * I::LANES;
             let mut at = 0;
-            while at < whole {
+            while at < padded {
                 let mut q = [I::splat(0.0); R];
                 for row in 0..R {
-                    q[row] = I::load(queries.add(row * dim + at));
+                    q[row] = I::load(queries.add(row * padded + at));
                 }
                 for key in 0..K {
-                    let k = I::load(keys.add(key * dim + at));
+                    let k = I::load(keys.add(key * padded + at));
                     for row in 0..R {
                         sums[row][key] = I::fma(q[row], k, sums[row][key]);
                     }
@@ -259,12 +265,11 @@ impl Rows {
                 at += I::LANES;
             }
             for of_row in 0..R {
-                for of_key in 0..K {
-                    let mut sum = I::sum(sums[of_row][of_key]);
-                    for at in whole..dim {
-                        sum += *queries.add(of_row * dim + at) * *keys.add(of_key * dim + at);
-                    }
-                    *self.weights.add((row + of_row) * KEYS + key + of_key) = sum;
+                let to = self.weights.add((row + of_row) * KEYS + key);
+                if let [a, b, c, d] = sums[of_row][..] {
+                    to.cast::<[f32; 4]>().write(I::four_sums([a, b, c, d]));
+                } else {
+                    (0..K).for_each(|key| *to.add(key) = I::sum(sums[of_row][key]));
                 }
             }
         }
@@ -279,24 +284,34 @@ impl Rows {
             if first >= end {
                 return weights.fill(0.0);
             }
-            for score in &mut weights[first..end] {
-                let capped = scoring.squash.map_or(*score, |squash| libm::tanhf(*score * squash));
-                *score = capped * scoring.scale;
+            if let Some(squash) = scoring.squash {
+                weights[first..end].iter_mut().for_each(|score| *score = libm::tanhf(*score * squash));
             }
-            let peak = weights[first..end].iter().copied().fold(self.peaks[row], f32::max);
             weights[..first].fill(HIDDEN);
             weights[end..].fill(HIDDEN);
-            for chunk in weights[..count.next_multiple_of(I::LANES)].chunks_exact_mut(I::LANES) {
+            let whole = &mut weights[..count.next_multiple_of(I::LANES)];
+            let (scale, mut peaks) = (I::splat(scoring.scale), I::splat(self.peaks[row]));
+            for chunk in whole.chunks_exact_mut(I::LANES) {
+                let scores = I::mul(I::load(chunk.as_ptr()), scale);
+                peaks = I::max(peaks, scores);
+                I::store(chunk.as_mut_ptr(), scores);
+            }
+            let peak = I::largest(peaks);
+            for chunk in whole.chunks_exact_mut(I::LANES) {
                 let scores = I::sub(I::load(chunk.as_ptr()), I::splat(peak));
                 I::store(chunk.as_mut_ptr(), exp::<I>(scores));
             }
-            weights[..first].fill(0.0);
-            weights[end..].fill(0.0);
+            whole[..first].fill(0.0);
+            whole[end..].fill(0.0);
+            let mut total = I::splat(0.0);
+            for chunk in whole.chunks_exact(I::LANES) {
+                total = I::add(total, I::load(chunk.as_ptr()));
+            }
             let fade = libm::expf(self.peaks[row] - peak);
-            self.totals[row] = self.totals[row] * fade + weights[first..end].iter().sum::<f32>();
+            self.totals[row] = self.totals[row] * fade + I::sum(total);
             self.peaks[row] = peak;
             if fade != 1.0 {
-                let sums = core::slice::from_raw_parts_mut(self.sums.add(row * self.dim), self.dim);
+                let sums = core::slice::from_raw_parts_mut(self.sums.add(row * self.padded), self.padded);
                 sums.iter_mut().for_each(|sum| *sum *= fade);
             }
         }
@@ -323,32 +338,46 @@ impl Rows {
     unsafe fn mix_rows<I: Isa, const R: usize>(&mut self, row: usize, count: usize) {
         // SAFETY: As of `score`.
         unsafe {
-            let dim = self.dim;
-            let whole = dim / I::LANES * I::LANES;
             let mut at = 0;
-            while at < whole {
-                let mut sums = [I::splat(0.0); R];
-                for r in 0..R {
-                    sums[r] = I::load(self.sums.add((row + r) * dim + at));
+            while at + 2 * I::LANES <= self.padded {
+                self.mix_columns::<I, R, 2>((row, at), count);
+                at += 2 * I::LANES;
+            }
+            if at < self.padded {
+                self.mix_columns::<I, R, 1>((row, at), count);
+            }
+        }
+    }
+
+    /// Adds the weighted values of some rows in `V` vectors of columns from a place on.
+    #[inline(always)]
+    unsafe fn mix_columns<I: Isa, const R: usize, const V: usize>(&mut self, (row, at): (usize, usize), count: usize) {
+        // SAFETY: As of `score`.
+        unsafe {
+            let padded = self.padded;
+            let to = self.sums.add(row * padded + at);
+            let mut sums = [[I::splat(0.0); V]; R];
+            for r in 0..R {
+                for v in 0..V {
+                    sums[r][v] = I::load(to.add(r * padded + v * I::LANES));
                 }
-                for key in 0..count {
-                    let value = I::load(self.tile.add(key * dim + at));
-                    for r in 0..R {
-                        let weight = I::splat(*self.weights.add((row + r) * KEYS + key));
-                        sums[r] = I::fma(weight, value, sums[r]);
+            }
+            for key in 0..count {
+                let from = self.tile.add(key * padded + at);
+                let mut values = [I::splat(0.0); V];
+                for v in 0..V {
+                    values[v] = I::load(from.add(v * I::LANES));
+                }
+                for r in 0..R {
+                    let weight = I::splat(*self.weights.add((row + r) * KEYS + key));
+                    for v in 0..V {
+                        sums[r][v] = I::fma(weight, values[v], sums[r][v]);
                     }
                 }
-                for r in 0..R {
-                    I::store(self.sums.add((row + r) * dim + at), sums[r]);
-                }
-                at += I::LANES;
             }
-            for at in whole..dim {
-                for r in 0..R {
-                    let sum = self.sums.add((row + r) * dim + at);
-                    (0..count).for_each(|key| {
-                        *sum += *self.weights.add((row + r) * KEYS + key) * *self.tile.add(key * dim + at);
-                    });
+            for r in 0..R {
+                for v in 0..V {
+                    I::store(to.add(r * padded + v * I::LANES), sums[r][v]);
                 }
             }
         }
@@ -360,7 +389,7 @@ impl Rows {
     /// The scratch of the thread is not used otherwise.
     pub(crate) unsafe fn sums(&self, row: usize) -> &[f32] {
         // SAFETY: As of this function; the row is below the count.
-        unsafe { core::slice::from_raw_parts(self.sums.add(row.min(self.count - 1) * self.dim), self.dim) }
+        unsafe { core::slice::from_raw_parts(self.sums.add(row.min(self.count - 1) * self.padded), self.dim) }
     }
 }
 
