@@ -8,11 +8,14 @@ import { startSite, type Site } from "./site.js";
 interface Made {
   ahead: string[];
   late: string[];
+  /** Names of those that the browser was made to refuse. */
+  refused: string[];
 }
 
 /** Runs before the package's worker: records the shaders that its devices compile. */
 const WORKER = `
-  const made = { ahead: [], late: [] };
+  const made = { ahead: [], late: [], refused: [] };
+  const refuses = new URLSearchParams(location.search).has("refuses");
   const { createComputePipeline, createComputePipelineAsync } = GPUDevice.prototype;
   GPUDevice.prototype.createComputePipeline = function (descriptor) {
     made.late.push(descriptor.label);
@@ -20,6 +23,10 @@ const WORKER = `
   };
   GPUDevice.prototype.createComputePipelineAsync = function (descriptor) {
     made.ahead.push(descriptor.label);
+    if (refuses && made.ahead.length % 3 === 0) {
+      made.refused.push(descriptor.label);
+      return Promise.reject(new DOMException("refused by the test", "OperationError"));
+    }
     return createComputePipelineAsync.call(this, descriptor);
   };
   const channel = new BroadcastChannel("made");
@@ -72,5 +79,30 @@ inBrowsers("compiling", (browser) => {
     assert.ok(used.ahead.length > loaded.ahead.length, "drafts and filters have kernels of their own");
     assert.deepEqual(used.late, []);
     assert.equal(new Set(used.ahead).size, used.ahead.length, JSON.stringify(used.ahead));
+  });
+
+  test("pipelines that the browser refuses ahead are made by wgpu, and the model answers the same", async () => {
+    const { made, answers } = await tab.run(async () => {
+      const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
+      const channel = new BroadcastChannel("made");
+      const answers: string[] = [];
+      let made: Made | null = null;
+      for (const address of ["/test/worker.js", "/test/worker.js?refuses"]) {
+        const worker = new Worker(address, { type: "module" });
+        const engine = await Engine.load("/packages/tied_two_images-q8_0/", { worker, device: "gpu", context: 512 });
+        const messages = [{ role: "user" as const, content: "one two three" }];
+        const answer = await engine.chat.completions.create({ messages, max_tokens: 16, temperature: 0 });
+        answers.push(JSON.stringify(answer.choices[0]?.message.content));
+        made = await new Promise<Made>((resolve) => {
+          channel.onmessage = ({ data }: MessageEvent<Made>) => resolve(data);
+          channel.postMessage(null);
+        });
+        engine.unload();
+      }
+      return { made, answers };
+    });
+    assert.ok(made !== null && made.refused.length > 5, JSON.stringify(made));
+    assert.deepEqual([...made.late].sort(), [...made.refused].sort());
+    assert.equal(answers[1], answers[0]);
   });
 });

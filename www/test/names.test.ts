@@ -57,6 +57,24 @@ class StrictDevice implements Device {
   }
 }
 
+test("a pipeline that the browser refused ahead is made by wgpu, from a module of its own", async () => {
+  const device = new StrictDevice();
+  device.createComputePipelineAsync = () => Promise.reject(new DOMException("refused", "OperationError"));
+  const modules: object[] = [];
+  device.createShaderModule = () => {
+    const module = {};
+    modules.push(module);
+    return module;
+  };
+  const own = {};
+  device.createComputePipeline = () => own;
+  compileFor(device);
+  await assert.rejects(compileAhead("rope", "code", [true]), /refused/);
+  const module = device.createShaderModule({ label: "rope", code: "code" });
+  assert.deepEqual([modules.length, modules.indexOf(module)], [2, 1]);
+  assert.equal((device as Device).createComputePipeline({ label: "rope", layout: {}, compute: { module, entryPoint: "main" } }), own);
+});
+
 test("pipelines that were compiled ahead accept the bind groups that wgpu makes", async () => {
   const device: Device = new StrictDevice();
   compileFor(device);
