@@ -2,7 +2,9 @@
 // convolution over four tokens and silu; queries and keys are then normed to length 1. A workgroup computes COLUMNS columns of a head's S, a thread
 // a quarter of a column, which it keeps in registers with the last inputs of the channels that it convolves. Columns are independent. Sums over the
 // lanes of keys use the state before the token, so that one reduction a token suffices for S^T q, S^T k and the products of q and k.
-//: const DIM
+// LANES is the number of a key's lanes in a quarter, OWN that of the lanes that a thread convolves. What it keeps of them has a variable each, because
+// some compilers leave an array that a loop indexes in memory; `qk` has constant last indices, which need no bounds checks.
+//: const DIM LANES OWN
 
 struct Params {
   tokens: u32,
@@ -27,11 +29,9 @@ struct Params {
 const COLUMNS: u32 = 32u;
 const PARTS: u32 = 4u;
 const THREADS: u32 = COLUMNS * PARTS;
-const LANES: u32 = DIM / PARTS;
-const OWN: u32 = (DIM + THREADS - 1u) / THREADS; // lanes of a key that a thread convolves
 const EPS: f32 = 1e-6;
 
-var<workgroup> qk: array<vec2f, 2u * DIM>; // of this token and of the next
+var<workgroup> qk: array<array<vec2f, LANES>, 2u * PARTS>; // of this token and of the next, [2, PARTS, LANES]
 var<workgroup> of_state: array<vec2f, THREADS>; // S^T q, S^T k
 var<workgroup> of_keys: array<vec3f, PARTS>; // q q, k k, q k
 
@@ -56,40 +56,34 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
   let lane = wg.y * COLUMNS + column; // of the values
   let v_channel = (2u * p.key_heads + head) * DIM + lane;
   let first = (head * DIM + part * LANES) * DIM + lane;
-  var s: array<f32, LANES>;
-  for (var i = 0u; i < LANES; i++) {
-    s[i] = state[first + i * DIM];
-  }
-  var q_seen: array<vec4f, OWN>;
-  var k_seen: array<vec4f, OWN>;
-  for (var j = 0u; j < OWN; j++) {
-    let i = min(j * THREADS + thread, DIM - 1u);
-    q_seen[j] = seen_before(q_first + i);
-    k_seen[j] = seen_before(k_first + i);
-  }
+  var s$i = state[first + $iu * DIM]; //: each i LANES
+//: each j OWN
+  let own$j = $ju * THREADS + thread;
+  var q_seen$j = seen_before(q_first + min(own$j, DIM - 1u));
+  var k_seen$j = seen_before(k_first + min(own$j, DIM - 1u));
+//: end
   var v_seen = seen_before(v_channel);
   for (var t = 0u; t < p.tokens; t++) {
     let row = t * p.stride;
-    let here = (t % 2u) * DIM;
-    for (var j = 0u; j < OWN; j++) {
-      let i = j * THREADS + thread;
-      if i < DIM {
-        q_seen[j] = vec4f(q_seen[j].yzw, rows[row + q_first + i]);
-        k_seen[j] = vec4f(k_seen[j].yzw, rows[row + k_first + i]);
-        let sums = vec2f(dot(q_seen[j], weight[q_first + i]), dot(k_seen[j], weight[k_first + i]));
-        qk[here + i] = vec2f(silu(sums.x), silu(sums.y));
-      }
+    let here = (t % 2u) * PARTS;
+//: each j OWN
+    if own$j < DIM {
+      q_seen$j = vec4f(q_seen$j.yzw, rows[row + q_first + own$j]);
+      k_seen$j = vec4f(k_seen$j.yzw, rows[row + k_first + own$j]);
+      let sums = vec2f(dot(q_seen$j, weight[q_first + own$j]), dot(k_seen$j, weight[k_first + own$j]));
+      qk[here + own$j / LANES][own$j % LANES] = vec2f(silu(sums.x), silu(sums.y));
     }
+//: end
     v_seen = vec4f(v_seen.yzw, rows[row + v_channel]);
     let v = silu(dot(v_seen, weight[v_channel]));
     workgroupBarrier();
     var products = vec3f(0.0);
     var sums = vec2f(0.0);
-    for (var i = 0u; i < LANES; i++) {
-      let both = qk[here + part * LANES + i];
-      products += both.xyx * both.xyy;
-      sums += s[i] * both;
-    }
+//: each i LANES
+    let both$i = qk[here + part][$i];
+    products += both$i.xyx * both$i.xyy;
+    sums += s$i * both$i;
+//: end
     of_state[thread] = sums;
     if column == 0u {
       of_keys[part] = products;
@@ -103,16 +97,12 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
     let a = rows[gate + p.heads] + dt[head];
     let decay = exp(rate[head] * select(a, log(1.0 + exp(min(a, 20.0))), a <= 20.0));
     let d = (v - decay * k_scale * sums.y) / (1.0 + exp(min(-rows[gate], 80.0)));
-    for (var i = 0u; i < LANES; i++) {
-      s[i] = decay * s[i] + k_scale * d * qk[here + part * LANES + i].y;
-    }
+    s$i = decay * s$i + k_scale * d * qk[here + part][$i].y; //: each i LANES
     if part == 0u {
       o[(t * p.heads + head) * DIM + lane] = q_scale * (decay * sums.x + k_scale * products.z * d);
     }
   }
   if p.keeps == 1u {
-    for (var i = 0u; i < LANES; i++) {
-      state[first + i * DIM] = s[i];
-    }
+    state[first + $iu * DIM] = s$i; //: each i LANES
   }
 }

@@ -8,6 +8,8 @@ use crate::shader::Shader;
 
 /// Columns of a state that a workgroup computes. Head widths are multiples of it.
 pub const COLUMNS: usize = 32;
+/// Threads that share a column.
+const PARTS: usize = 4;
 
 /// The buffers of a scan.
 #[derive(Debug)]
@@ -35,7 +37,8 @@ pub struct DeltaScan<'a> {
 
 /// The kernel for a head width.
 pub fn kernel(dim: usize) -> Kernel {
-    let shader = Shader::new("delta_scan").set("DIM", dim);
+    let own = dim.div_ceil(PARTS * COLUMNS);
+    let shader = Shader::new("delta_scan").set_all([("DIM", dim), ("LANES", dim / PARTS), ("OWN", own)]);
     Kernel::new(format!("delta_scan<{dim}>"), Features::NONE, shader, Variant::DeltaScan { dim })
 }
 

@@ -195,7 +195,7 @@ const PLANTED: [(&str, &str, &str, &str); 4] = [
         "a race on x_tile",
     ),
     ("rms_norm", "    workgroupBarrier();\n    if thread < half", "    if thread < half", "a race on partial"),
-    ("delta_scan", "let here = (t % 2u) * DIM;", "let here = 0u;", "a race on qk"),
+    ("delta_scan", "let here = (t % 2u) * PARTS;", "let here = 0u;", "a race on qk"),
     ("gated_head_norm", "  storageBarrier();", "", "a race on x"),
 ];
 
