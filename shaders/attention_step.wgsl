@@ -10,6 +10,7 @@
 //: use window //: when WINDOWED
 //: use step_reduce_subgroup //: when SUBGROUPS
 //: use step_reduce_memory //: unless SUBGROUPS
+//: const NATIVE?=0
 
 const HIDDEN: f32 = -1e30;
 const TILE: u32 = THREADS * POSITIONS;
@@ -23,15 +24,14 @@ var<workgroup> weights: array<array<f32, ROWS>, TILE>;
 // Sums of outputs, [ROWS, VALUE_GROUPS, HEAD_DIM4]; with WIDE_KEYS, earlier, of scores, [4, TILE + 2, ROWS4].
 var<workgroup> sums: array<vec4f, SUMS>;
 
-// Clamps a position to the last one, if a turn takes several positions.
-fn within(position: u32, count: u32) -> u32 {
-  return select(position, min(position, count - 1u), UNROLL * VALUE_GROUPS > 1u);
-}
-
 @compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
-  let thread = ids.thread;
-  let lanes = lanes_of(ids);
+fn main(
+  @builtin(workgroup_id) wg: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+  @builtin(subgroup_id) subgroup: u32, @builtin(num_subgroups) subgroups: u32, //: when NATIVE
+) {
+  let lanes = lanes_of(subgroup, subgroups); //: when NATIVE
+  let lanes = lanes_of(thread); //: unless NATIVE
   var rows4: array<vec4f, ROWS4>;
   var fades: array<vec4f, ROWS4>;
   let row0 = wg.z * ROWS;

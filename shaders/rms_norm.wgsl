@@ -3,6 +3,7 @@
 //: use lane_layout
 //: const SUBGROUPS THREADS ADD SCALED
 //: use $SUBGROUP_FILE //: when SUBGROUPS
+//: const NATIVE?=0
 
 struct Params {
   width4: u32,
@@ -19,12 +20,15 @@ struct Params {
 var<workgroup> partial: array<f32, THREADS>;
 
 @compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) wg: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+  @builtin(subgroup_id) subgroup: u32, //: when NATIVE
+  @builtin(num_subgroups) subgroups: u32, //: when NATIVE
+) {
 //: when SUBGROUPS
-fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
-  let thread = ids.thread;
-  let lanes = lanes_of(ids);
-//: else
-fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let lanes = lanes_of(subgroup, subgroups); //: when NATIVE
+  let lanes = lanes_of(thread); //: unless NATIVE
 //: end
   let first = wg.x * p.width4;
   var sum = 0.0;

@@ -2,6 +2,7 @@
 // numbered without gaps. Some drivers only emulate the number.
 //: const SUBGROUPS THREADS
 //: use $SUBGROUP_FILE
+//: const NATIVE?=0
 
 struct Params {
   groups: u32,
@@ -14,10 +15,16 @@ var<workgroup> threads_of: array<atomic<u32>, THREADS>; // by number of subgroup
 var<workgroup> indices_of: array<atomic<u32>, THREADS>; // sums of the lanes' indices
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
-  let lanes = lanes_of(ids);
-  atomicStore(&threads_of[ids.thread], 0u);
-  atomicStore(&indices_of[ids.thread], 0u);
+fn main(
+  @builtin(workgroup_id) wg: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+  @builtin(subgroup_id) subgroup: u32, //: when NATIVE
+  @builtin(num_subgroups) subgroups: u32, //: when NATIVE
+) {
+  let lanes = lanes_of(subgroup, subgroups); //: when NATIVE
+  let lanes = lanes_of(thread); //: unless NATIVE
+  atomicStore(&threads_of[thread], 0u);
+  atomicStore(&indices_of[thread], 0u);
   workgroupBarrier();
   let number = min(lanes.subgroup, THREADS - 1u);
   atomicAdd(&threads_of[number], 1u);
@@ -29,6 +36,6 @@ fn main(@builtin(workgroup_id) wg: vec3u, ids: Ids) {
   let is_counted = atomicLoad(&indices_of[number]) == lanes.count * (lanes.count - 1u) / 2u;
   let is_right = is_shared && is_own && is_counted && lanes.subgroup < subgroup_count(lanes);
   if wg.x < p.groups {
-    y[wg.x * THREADS + ids.thread] = u32(is_right);
+    y[wg.x * THREADS + thread] = u32(is_right);
   }
 }

@@ -1,4 +1,4 @@
-// Parameters, queries and outputs of an attention of a step.
+// Parameters, queries, outputs and positions of an attention of a step.
 //: const WINDOWED CAPPED
 struct Params {
   m: u32,
@@ -17,3 +17,8 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4f>; // [m, q_stride4]
 @group(0) @binding(2) var<storage, read_write> out: array<vec4f>; // [m, q_heads, HEAD_DIM4], or [splits, m, q_heads, HEAD_DIM4 + 1]
+
+// Clamps a position to the last one, if a turn takes several positions.
+fn within(position: u32, count: u32) -> u32 {
+  return select(position, min(position, count - 1u), UNROLL * VALUE_GROUPS > 1u);
+}

@@ -5,7 +5,7 @@
 // combines to one result. LANES lanes share the inputs of a tile, LANE_GROUPS such groups are a workgroup, and each computes M rows of x.
 // With SUBGROUPS a lane group is a subgroup of any size; the subgroups of a workgroup do the work of LANE_GROUPS groups in turns.
 //: use gemv_input gemv_sums multiply_add dequant
-//: const M TILES FUSED_OUTPUTS LANES LANE_GROUPS THREADS SUBGROUPS NORM SPLIT_SCALE PIECES HALVED HALVES LOADS
+//: const M TILES FUSED_OUTPUTS LANES LANE_GROUPS THREADS SUBGROUPS NORM SPLIT_SCALE PIECES HALVED HALVES LOADS NATIVE?=0
 
 fn pieces_of(blocks: u32) -> u32 {
   return blocks * PIECES; //: when PIECES
@@ -13,17 +13,22 @@ fn pieces_of(blocks: u32) -> u32 {
 }
 
 @compute @workgroup_size(THREADS)
-//: when SUBGROUPS
-fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, ids: Ids) {
-  let lanes = lanes_of(ids);
+fn main(
+  @builtin(workgroup_id) wg: vec3u,
+  @builtin(num_workgroups) grid: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+  @builtin(subgroup_id) subgroup: u32, //: when NATIVE
+  @builtin(num_subgroups) subgroups: u32, //: when NATIVE
+) {
   let group0 = (wg.y * grid.x + wg.x) * LANE_GROUPS;
+//: when SUBGROUPS
+  let lanes = lanes_of(subgroup, subgroups); //: when NATIVE
+  let lanes = lanes_of(thread); //: unless NATIVE
   for (var turn = 0u; turn < LANE_GROUPS; turn += subgroup_count(lanes)) {
   let lane_group = turn + lanes.subgroup;
   // A subgroup without work reads nothing, but takes part in the sums.
   let pieces = select(0u, pieces_of(p.blocks), lane_group < LANE_GROUPS && (group0 + lane_group) * TILES < p.tiles);
 //: else
-fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let group0 = (wg.y * grid.x + wg.x) * LANE_GROUPS;
   let lane_group = thread / LANES;
   let lane = thread % LANES;
 //: end

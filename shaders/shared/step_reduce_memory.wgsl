@@ -2,17 +2,13 @@
 // the threads, then over the parts.
 //: const ROWS4 THREADS PARTS
 
-struct Ids {
-  @builtin(local_invocation_index) thread: u32,
-}
-
 const THREADS_OF_PART: u32 = THREADS / PARTS;
 
 var<workgroup> thread_values: array<vec4f, ROWS4 * THREADS>; // [ROWS4, THREADS]
 var<workgroup> part_values: array<vec4f, ROWS4 * PARTS>; // [ROWS4, PARTS]
 
-fn lanes_of(ids: Ids) -> u32 {
-  return ids.thread;
+fn lanes_of(thread: u32) -> u32 {
+  return thread;
 }
 
 fn share_peak(four: u32, peaks: vec4f, thread: u32) {

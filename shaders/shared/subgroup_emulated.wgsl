@@ -1,10 +1,6 @@
 // Subgroups of EMULATED lanes, emulated in workgroup memory, so that any subgroup size can be tested on any device.
 //: const EMULATED THREADS
 
-struct Ids {
-  @builtin(local_invocation_index) thread: u32,
-}
-
 struct Lanes {
   index: u32, // of this lane
   count: u32,
@@ -14,11 +10,11 @@ struct Lanes {
 var<workgroup> lane_values: array<vec4f, THREADS>;
 var<private> this_thread: u32;
 
-fn lanes_of(ids: Ids) -> Lanes {
-  this_thread = ids.thread;
-  let subgroup = ids.thread / EMULATED;
+fn lanes_of(thread: u32) -> Lanes {
+  this_thread = thread;
+  let subgroup = thread / EMULATED;
   let count = min(EMULATED, THREADS - subgroup * EMULATED);
-  return Lanes(ids.thread % EMULATED, count, subgroup);
+  return Lanes(thread % EMULATED, count, subgroup);
 }
 
 fn subgroup_count(lanes: Lanes) -> u32 {

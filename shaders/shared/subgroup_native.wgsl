@@ -1,10 +1,6 @@
 // Sums and maxima across the lanes of a subgroup. The shader counts its lanes, because a workgroup may not fill its last subgroup and a driver may
 // choose another size than it reports.
-struct Ids {
-  @builtin(local_invocation_index) thread: u32,
-  @builtin(subgroup_id) subgroup: u32,
-  @builtin(num_subgroups) subgroups: u32,
-}
+//: const NATIVE=1
 
 struct Lanes {
   index: u32, // of this lane
@@ -13,8 +9,8 @@ struct Lanes {
   subgroups: u32,
 }
 
-fn lanes_of(ids: Ids) -> Lanes {
-  return Lanes(subgroupExclusiveAdd(1u), subgroupAdd(1u), ids.subgroup, ids.subgroups);
+fn lanes_of(subgroup: u32, subgroups: u32) -> Lanes {
+  return Lanes(subgroupExclusiveAdd(1u), subgroupAdd(1u), subgroup, subgroups);
 }
 
 fn subgroup_count(lanes: Lanes) -> u32 {

@@ -61,7 +61,6 @@ impl Watched {
         let body = watched(source, &buffers, &mut places);
         let thread = body.split_once("@builtin(local_invocation_index) ").expect("a thread's number").1;
         let thread = thread.split(':').next().expect("a name");
-        let thread = if body.contains("ids: Ids") { format!("ids.{thread}") } else { thread.to_owned() };
         let (binding, count, reads) = (source.matches("var<storage").count() + 1, places.len(), READS / threads);
         let own = format!(
             "@group(0) @binding({binding}) var<storage, read_write> log_of_reads: array<u32>;\n\

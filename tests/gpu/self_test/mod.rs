@@ -230,11 +230,11 @@ fn a_model_is_not_loaded_on_a_device_that_computes_wrongly() {
 const SPOILED_SUBGROUPS: [(&str, &str, &str); 6] = [
     ("matvec<q4_0", "return subgroupAdd(x);", "return x;"),
     ("gated_matvec<q4_0", "subgroupExclusiveAdd(1u)", "0u"),
-    ("qkv_matvec<q4_0", "subgroupAdd(1u), ids.subgroup,", "subgroupAdd(1u), 0u,"),
+    ("qkv_matvec<q4_0", "subgroupAdd(1u), subgroup,", "subgroupAdd(1u), 0u,"),
     ("attention_step<32,f16", "return subgroupAdd(x);", "return x;"),
     ("rms_norm", "return subgroupAdd(x);", "return x;"),
     // A driver that emulates the numbers of subgroups, and gives two the same.
-    ("subgroup_probe", "ids.subgroup,", "ids.subgroup / 2u,"),
+    ("subgroup_probe", "subgroupAdd(1u), subgroup,", "subgroupAdd(1u), subgroup / 2u,"),
 ];
 
 /// Faults of rounding kernels: scales and sums of other blocks and rows, and skipped inputs.
