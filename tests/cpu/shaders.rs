@@ -2,6 +2,7 @@
 //! module, its reference and its rows in the kernel table.
 
 mod assembly;
+mod bounds;
 #[path = "../gpu/kernels/table/mod.rs"]
 mod table;
 
