@@ -181,6 +181,7 @@ setup_deny() {
 # Additional requirements of the tests: a software Vulkan device, two browsers and a shell.
 setup_test() {
   setup_gpu
+  setup_dxc
   [[ ${CHROMIUM:-} ]] || has chromium || apt_install chromium fonts-dejavu-core
   [[ ${FIREFOX:-} ]] || has firefox-esr || apt_install firefox-esr
   # Completions are loaded into it.
@@ -202,6 +203,18 @@ setup_gpu() {
   [[ $(uname) == Linux ]] || return 0
   has apt-get && apt_install mesa-vulkan-drivers libvulkan1
   return 0
+}
+
+# Microsoft's compiler of Direct3D 12, for tests/isa, from a package of PyPI of which nothing else is used.
+setup_dxc() {
+  local package=compushady-lrtu==0.18.0
+  [[ $(uname -sm) == "Linux x86_64" && $(cat .tools/dxc/package 2>/dev/null) != "$package" ]] || return 0
+  say "installing DXC from PyPI into .tools/dxc (37 MB)"
+  python3 -m pip --version >/dev/null 2>&1 || apt_install python3 python3-pip
+  rm -rf .tools/dxc
+  python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version 311 \
+    --platform manylinux_2_28_x86_64 --target .tools/dxc "$package"
+  echo "$package" >.tools/dxc/package
 }
 
 # Installs missing Debian packages, or fails with their names.

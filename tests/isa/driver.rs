@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::ffi::CStr;
 
 use ash::vk;
+use naga::Module;
 use naga::back::spv;
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
-use naga::valid::{Capabilities, ValidationFlags, Validator};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use ocelli::gpu::Kernel;
 
 /// A compiled kernel.
@@ -176,11 +177,17 @@ fn open_device(instance: &ash::Instance, physical: vk::PhysicalDevice) -> ash::D
     }
 }
 
-/// A kernel's SPIR-V.
-fn spirv(kernel: &Kernel, accesses: Accesses) -> Vec<u32> {
+/// A kernel as naga has read it.
+pub(crate) fn parsed(kernel: &Kernel) -> (Module, ModuleInfo) {
     let directives = kernel.needs().directives(false);
     let module = naga::front::wgsl::parse_str(&(directives + &kernel.source().expect("WGSL"))).expect("valid WGSL");
     let info = Validator::new(ValidationFlags::all(), Capabilities::all()).validate(&module).expect("a valid module");
+    (module, info)
+}
+
+/// A kernel's SPIR-V.
+fn spirv(kernel: &Kernel, accesses: Accesses) -> Vec<u32> {
+    let (module, info) = parsed(kernel);
     let options = spv::Options {
         lang_version: (1, 6),
         flags: spv::WriterFlags::LABEL_VARYINGS | spv::WriterFlags::FORCE_POINT_SIZE,

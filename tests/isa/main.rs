@@ -3,7 +3,11 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::expect_used, clippy::panic, reason = "tests panic on failure")]
 
+#[cfg(target_arch = "x86_64")]
+mod direct3d;
 mod driver;
+#[cfg(target_arch = "x86_64")]
+mod dxc;
 #[cfg(target_arch = "x86_64")]
 mod intel;
 mod loops;
