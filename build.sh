@@ -498,6 +498,16 @@ test_instruction_sets() {
   done
 }
 
+# Kernels with subgroups on lavapipe with other vectors than this processor's, which are subgroups of 4, 8 and 16 lanes. Half of the rows.
+test_vector_widths() {
+  local width
+  for width in 128 256 512; do
+    say "kernels on lavapipe with vectors of $width bits"
+    OCELLI_TESTS='' LP_NATIVE_VECTOR_WIDTH=$width cargo_native test --test gpu -- \
+      kernels::attention_step kernels::few_rows kernels::many_rows kernels::pointwise kernels::recurrent
+  done
+}
+
 # The kernels of processors with the address sanitizer, which detects accesses beyond a buffer.
 test_sanitized() {
   say "the kernels of processors with the address sanitizer"
@@ -529,6 +539,7 @@ test_all() {
   export OCELLI_TESTS=all
   run_tests
   test_instruction_sets
+  [[ $(uname) != Linux ]] || test_vector_widths
   if [[ $(uname -sm) == "Linux x86_64" ]]; then test_sanitized; fi
   if has_neon; then test_neon; fi
   say "documentation of the crates"
