@@ -46,6 +46,8 @@ usage: ./build.sh VERB
                    probes of one API key for the prompts of another; ARGS as of benches/serve/probes.mjs
   bench --scale 3b a random model of Ministral 3 3B's size, natively and in Chromium, within 2 GiB of GPU memory; takes hours on
                    a software GPU, 9 GB of disk, and stops the native tower after OCELLI_FULL_LAYERS layers
+  bench --shapes   the shape of every known model with its full widths and its first layers, made, loaded and asked on the processor;
+                   half an hour, 6 GB of disk
   clients          clients of OpenAI's, Anthropic's and MCP's protocols against ocelli serve; installs them from PyPI and npm (700 MB)
   clients --write  the same, and writes the tables of docs/clients.md
   clients --llama-cpp [FOLDER]
@@ -682,6 +684,7 @@ bench() {
       build_all
       bench_scale ministral-3-3b
       ;;
+    --shapes) bench_shapes ;;
     *)
       setup_rust
       setup_gpu
@@ -789,6 +792,28 @@ bench_scale() {
   local pair=("$PWD/$folder/$shape-gguf"/*mmproj*.gguf) text
   text=$(find "$PWD/$folder/$shape-gguf" -name '*.gguf' ! -name '*mmproj*')
   (cd www && node bench/scale.mjs "$text" "${pair[0]}")
+}
+
+# Shapes of known models, and layers with at least one of each kind. The last 20 layers of Gemma 4 E2B and 18 of E4B have no keys of their own.
+shapes=(smolvlm2-256m:30 granite-docling-258m:30 smolvlm2-500m:2 qwen3.5-0.8b:4 minicpm-v-4.6:4 qwen3-vl-2b:2 smolvlm2-2.2b:2 qwen3.5-2b:4
+  qwen3-vl-4b:2 ministral-3-3b:2 qwen3.5-4b:4 qwen3-vl-embedding-2b:2 gemma-4-e2b:25 qwen3-vl-8b:2 ministral-3-8b:2 gemma-4-e4b:24 qwen3.5-9b:4
+  ministral-3-14b:2 llama-3.2-11b-vision:4 mistral-small-3.1-24b:2 qwen3.5-27b:4)
+
+bench_shapes() {
+  setup_rust
+  mkdir -p target
+  local package=target/shapes picture=tests/fixtures/checkpoints/smolvlm/images/small.png row shape
+  for row in "${shapes[@]}"; do
+    shape=${row%:*}
+    say "$shape, ${row#*:} layers"
+    rm -rf "$package"
+    cargo run --locked --quiet -- synth --quiet --shape "$shape" --layers "${row#*:}" --vision-layers 2 --out "$package"
+    OCELLI_DEVICE=cpu cargo run --locked --quiet -- inspect "$package" --load
+    # It answers nothing.
+    [[ $shape == *embedding* ]] ||
+      cargo run --locked --quiet -- describe "$package" "$picture" --device cpu --detail low --max-tokens 2 --context 1024
+  done
+  rm -rf "$package"
 }
 
 main "$@"
