@@ -162,8 +162,9 @@ impl Tuning {
         let threads = self.lanes * self.lane_groups;
         let most_lanes = MOST_LANES.min(threads / 4);
         let lanes = dim4.div_ceil(self.columns).next_power_of_two().max(self.lanes).min(most_lanes);
-        let keys = self.keys.min(MOST_KEYS / lanes);
         let values = self.unroll.min(1 << (VALUE_SLICE / dim4).ilog2());
+        // A slice has room for the weights of all keys of a thread.
+        let keys = self.keys.min(MOST_KEYS / lanes).min(values);
         Self { lanes, lane_groups: threads / lanes, keys, unroll: values, ..self }
     }
 
