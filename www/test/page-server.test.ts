@@ -224,6 +224,8 @@ inBrowsers("a server for the page", (browser) => {
 
   test("the keyboard reaches the whole section, and Enter uses the server", async () => {
     await settings();
+    // The view gives it the focus after it is drawn.
+    await until(tab, "the heading has the focus", () => document.activeElement?.id === "settings-heading");
     await tab.run(() => document.getElementById("server-address")?.focus());
     await tab.type(endpoint.url);
     const reached: string[] = [];
