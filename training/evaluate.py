@@ -1,9 +1,10 @@
 """Measure a Hugging Face directory with transformers alone: PixtralImageProcessor, greedy generate.
 
-    python scenes.py --out heldout
+    python scenes.py --out heldout                               # or kinds.py
     python evaluate.py --model hf --data heldout --out heldout/evaluation.json [--limit 100]
 
---limit takes the first N pictures.  Answers count only if they equal the expected text exactly.
+--limit takes the first N pictures.  Answers count only if they equal the expected text exactly; an answer with boxes also counts if its
+labels are equal and every box overlaps the expected one by 0.7 (intersection over union).
 """
 from __future__ import annotations
 
@@ -20,6 +21,8 @@ import transformers
 from PIL import Image
 from transformers import AutoTokenizer, Mistral3ForConditionalGeneration
 from transformers.models.pixtral.image_processing_pixtral import PixtralImageProcessor
+
+LEAST_OVERLAP = 0.7
 
 
 class Runner:
@@ -68,6 +71,26 @@ class Runner:
         return ids, new, self.tok.decode(new, skip_special_tokens=True)
 
 
+def overlap(p: list[int], q: list[int]) -> float:
+    """Intersection over union of two boxes [left, top, right, bottom]."""
+    width, height = min(p[2], q[2]) - max(p[0], q[0]), min(p[3], q[3]) - max(p[1], q[1])
+    both = max(width, 0) * max(height, 0)
+    area = sum((b[2] - b[0]) * (b[3] - b[1]) for b in (p, q))
+    return both / (area - both) if area > both else 0.0
+
+
+def is_right(task: str, expected: str, answer: str) -> bool:
+    if task != "box" or answer == expected:
+        return answer == expected
+    try:
+        got = [(row["label"], [int(v) for v in row["bbox_2d"]]) for row in json.loads(answer)]
+    except (ValueError, TypeError, KeyError):
+        return False
+    want = [(row["label"], row["bbox_2d"]) for row in json.loads(expected)]
+    return len(got) == len(want) and all(
+        a == b and len(p) == 4 and overlap(p, q) >= LEAST_OVERLAP for (a, p), (b, q) in zip(got, want))
+
+
 def main() -> None:
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--model", required=True)
@@ -93,7 +116,7 @@ def main() -> None:
             cache = {q["image"]: Image.open(os.path.join(a.data, q["image"])).convert("RGB")}
         turns = [tuple(t) for t in q.get("history", [])] + [(q["prompt"], None)]
         ids, new, text = r.answer(cache[q["image"]], turns)
-        ok = text == q["answer"]
+        ok = is_right(q["task"], q["answer"], text)
         good[q["task"]].append(ok)
         results.append(dict(image=q["image"], task=q["task"], prompt=q["prompt"], history=q.get("history", []),
                             expected=q["answer"], answer=text, right=ok, prompt_ids=ids, answer_ids=new))

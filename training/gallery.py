@@ -11,41 +11,51 @@ import random
 
 from PIL import Image
 
+import kinds
 import scenes
 from evaluate import Runner
+from scenes import Drawing, Scene
 
 FACTOR = 3
-SEEDS = [900_000_000 + n for n in (2, 8, 116, 111, 55, 83, 37, 72, 120, 26, 103, 90)]    # held-out scenes picked by eye
+# Held-out pictures picked by eye.
+PICTURES = [("shapes", 900_000_000 + n) for n in (2, 8, 116, 111, 55, 83, 37, 72, 120, 26, 103, 90)]
+PICTURES += [("clock", 900_000_000), ("chart", 900_000_000), ("sign", 900_000_000), ("clock", 900_000_001), ("chart", 900_000_001), ("sign", 900_000_001)]
+
+
+def asked(s: Scene | Drawing) -> list[tuple[str, str]]:
+    """Eight different questions with their answers: caption, JSON and six others."""
+    rng, json_of = random.Random(s.seed), kinds.as_json if s.kind in kinds.KINDS else scenes.as_json
+    rows = {"Describe this image.": kinds.caption(s), "Describe the scene as JSON.": json_of(s)}
+    while len(rows) < 8:
+        _, prompt, answer = kinds.KINDS[s.kind].ask(s, rng) if s.kind in kinds.KINDS else scenes.ask(s, rng)
+        rows.setdefault(prompt, answer)
+    return list(rows.items())
 
 
 def main() -> None:
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--model", required=True)
     ap.add_argument("--out", default="gallery")
-    ap.add_argument("--seeds", type=int, nargs="*", default=SEEDS)
     a = ap.parse_args()
     os.makedirs(a.out, exist_ok=True)
-    r, entries, right, asked = Runner(a.model), [], 0, 0
-    for n, seed in enumerate(a.seeds):
-        s = scenes.make_scene(seed)
+    r, entries, right, total = Runner(a.model), [], 0, 0
+    for n, (kind, seed) in enumerate(PICTURES):
+        s = kinds.make(seed, kind)
         name = f"scene-{n + 1:02d}.png"
-        Image.fromarray(scenes.draw(scenes.scaled(s, FACTOR), k=FACTOR)).save(os.path.join(a.out, name), optimize=True)
+        Image.fromarray(kinds.draw(s, scale=FACTOR)).save(os.path.join(a.out, name), optimize=True)
         picture = Image.open(os.path.join(a.out, name)).convert("RGB")
-        rng = random.Random(seed)
-        rows = [("Describe this image.", scenes.caption(s)), ("Describe the scene as JSON.", scenes.as_json(s))]
-        rows += [scenes.ask(s, rng)[1:] for _ in range(6)]
         answers = []
-        for p, want in rows:
-            got = r.answer(picture, [(p, None)])[2]
-            answers.append(dict(prompt=p, answer=got, expected=want))
+        for prompt, want in asked(s):
+            got = r.answer(picture, [(prompt, None)])[2]
+            answers.append(dict(prompt=prompt, answer=got, expected=want))
             right += got == want
-            asked += 1
+            total += 1
             if got != want:
-                print(f"{name} seed {seed}: {p!r} -> {got!r}, expected {want!r}")
-        entries.append(dict(file=name, width=s.w * FACTOR, height=s.h * FACTOR, seed=seed, alt=scenes.caption(s), answers=answers))
+                print(f"{name} seed {seed}: {prompt!r} -> {got!r}, expected {want!r}")
+        entries.append(dict(file=name, width=s.w * FACTOR, height=s.h * FACTOR, seed=seed, alt=kinds.caption(s), answers=answers))
     with open(os.path.join(a.out, "gallery.json"), "w") as f:
         json.dump(entries, f, indent=1)
-    print(f"{right} of {asked} answers right on {len(entries)} pictures")
+    print(f"{right} of {total} answers right on {len(entries)} pictures")
 
 
 if __name__ == "__main__":

@@ -108,13 +108,31 @@ class Scene:
         return (self.h - 1) // CELL + 1, (self.w - 1) // CELL + 1
 
 
-def _rgb(rng: random.Random, ranges) -> tuple[float, float, float]:
+@dataclass
+class Drawing:
+    """A picture of one of the other kinds (`kinds.py`), with what its module knows of it."""
+    seed: int
+    kind: str
+    w: int
+    h: int
+    background: str
+    bg_rgb: tuple[float, float, float]
+    facts: dict
+    style: dict
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Merged tokens (rows, columns) after preprocessing."""
+        return (self.h - 1) // CELL + 1, (self.w - 1) // CELL + 1
+
+
+def rgb_of(rng: random.Random, ranges) -> tuple[float, float, float]:
     h, s, v = (rng.uniform(*r) for r in ranges)
     return tuple(255 * c for c in colorsys.hsv_to_rgb((h % 360) / 360, s, v))
 
 
 @functools.lru_cache(maxsize=2000)
-def _font(path: str, size: int) -> ImageFont.FreeTypeFont:
+def font_of(path: str, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(path, size)
 
 
@@ -123,7 +141,7 @@ def _cells(rng: random.Random, low: int) -> int:
     return rng.choices([3, 4, 5, 6], [0.08, 0.3, 0.32, 0.3])[0] if low <= 3 else rng.randint(low, 6)
 
 
-def _side(rng: random.Random, cells: int) -> int:
+def side(rng: random.Random, cells: int) -> int:
     return CELL * cells if rng.random() < 0.25 else rng.randint(CELL * (cells - 1) + 1, CELL * cells)
 
 
@@ -175,9 +193,9 @@ def _try_scene(rng: random.Random, seed: int, kind: str) -> Scene | None:
     elif kind == "wordshape":
         cw, ch, axis = 4, 4, "y"
     cw, ch = _cells(rng, cw), _cells(rng, ch)
-    w, h = _side(rng, cw), _side(rng, ch)
+    w, h = side(rng, cw), side(rng, ch)
     bg = rng.choice(list(BACKGROUNDS))
-    s = Scene(seed, kind, w, h, bg, _rgb(rng, BACKGROUNDS[bg]), axis=axis, style=dict(
+    s = Scene(seed, kind, w, h, bg, rgb_of(rng, BACKGROUNDS[bg]), axis=axis, style=dict(
         gradient=rng.uniform(-0.1, 0.1) if rng.random() < 0.6 else 0.0,
         shadow=rng.random() < 0.5, shade=rng.uniform(0, 0.18)))
     if kind == "empty":
@@ -191,21 +209,21 @@ def _try_scene(rng: random.Random, seed: int, kind: str) -> Scene | None:
         sh = rng.choice(SHAPES)
         ang = 0.0 if rng.random() < 0.4 else rng.uniform(-14, 14)
         return Obj(sh, c, rng.uniform(r + 2, w - r - 2), rng.uniform(r + 2, h - r - 2), r, r,
-                   angle=ang, rgb=_rgb(rng, COLORS[c]))
+                   angle=ang, rgb=rgb_of(rng, COLORS[c]))
 
     if kind in ("word", "wordshape"):
         word = rng.choice(WORDS)
         c = rng.choice(list(COLORS))
         path = rng.choice(FONTS)
         want = rng.uniform(0.62, 0.93) * w
-        size = int(want / _font(path, 100).getlength(word) * 100)
+        size = int(want / font_of(path, 100).getlength(word) * 100)
         size = max(min(size, int(0.5 * h), 58), 22)
-        box = _font(path, size).getbbox(word)
+        box = font_of(path, size).getbbox(word)
         rx, ry = (box[2] - box[0]) / 2, (box[3] - box[1]) / 2
         if rx * 2 > w - 4 or ry * 2 > h - 4 or ry < 8:
             return None
         s.objects.append(Obj("word", c, rng.uniform(rx + 2, w - rx - 2), rng.uniform(ry + 2, h - ry - 2), rx, ry,
-                             word=word, font=path, size=size, rgb=_rgb(rng, COLORS[c])))
+                             word=word, font=path, size=size, rgb=rgb_of(rng, COLORS[c])))
         if kind == "wordshape":
             o = shape(30, 0.42 * h)
             if o.color == c:
@@ -272,7 +290,7 @@ def _polygon(shape: str, r: float, c: float, angle: float) -> list[tuple[float, 
 def _mask(o: Obj) -> tuple[np.ndarray, int, int]:
     """Coverage 0..255 of an object and where its top left corner goes."""
     if o.word:
-        f = _font(o.font, o.size)
+        f = font_of(o.font, o.size)
         box = f.getbbox(o.word)
         im = Image.new("L", (box[2] - box[0] + 2, box[3] - box[1] + 2), 0)
         ImageDraw.Draw(im).text((1 - box[0], 1 - box[1]), o.word, fill=255, font=f)
@@ -330,7 +348,35 @@ def draw(s: Scene, masks: list | None = None, k: int = 1) -> np.ndarray:
     return np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
 
 
+def ramped(pixels: np.ndarray, gradient: float) -> np.ndarray:
+    """The picture a little brighter at one end than at the other."""
+    ramp = np.linspace(1 - gradient, 1 + gradient, len(pixels), dtype=np.float32)[:, None, None]
+    return np.clip(pixels * ramp + 0.5, 0, 255).astype(np.uint8)
+
+
 PLACE_EDGES = [0.22, 0.39, 0.5, 0.61, 0.78]
+
+
+# Classes of what a cell's thing tells: nothing, 12 hours, 8 values, signs, a photograph.
+MARKS = 1 + 12 + 8 + 20 + 1
+
+
+def cells_in(s: Drawing, left: float, top: float, right: float, bottom: float) -> np.ndarray:
+    """The 28-pixel cells whose centre lies in a box."""
+    gh, gw = s.grid
+    y, x = (np.arange(gh)[:, None] + 0.5) * s.h / gh, (np.arange(gw)[None] + 0.5) * s.w / gw
+    return (x >= left) & (x < right) & (y >= top) & (y < bottom)
+
+
+def no_labels(s: Scene | Drawing) -> dict[str, np.ndarray]:
+    """The labels of a picture without shapes and letters."""
+    gh, gw = s.grid
+
+    def every(value: int, k: int = 1) -> np.ndarray:
+        return np.full((k * gh, k * gw), value, np.int64)
+    background = list(BACKGROUNDS).index(s.background) if s.background else -100
+    return dict(shape=every(0, 2), color=every(-100, 2), letter=every(0, 2), shape2=every(0), color2=every(0), centre=np.zeros((gh, gw), np.float32),
+                turn2=every(-100), bin_x2=every(-100), bin_y2=every(-100), mark2=every(0), minute2=every(-100), background=np.int64(background))
 
 
 def cell_labels(s: Scene, masks: list) -> dict[str, np.ndarray]:
@@ -350,7 +396,7 @@ def cell_labels(s: Scene, masks: list) -> dict[str, np.ndarray]:
         color_id[i] = 1 + list(COLORS).index(o.color)
         centre[min(int(o.cy * sy / CELL), gh - 1), min(int(o.cx * sx / CELL), gw - 1)] = 1
         if o.word:
-            f, left = _font(o.font, o.size), (o.cx - o.rx)
+            f, left = font_of(o.font, o.size), (o.cx - o.rx)
             off = f.getbbox(o.word)[0]
             ys = (np.arange(2 * gh) + 0.5) * 14 / sy
             xs = (np.arange(2 * gw) + 0.5) * 14 / sx
@@ -371,10 +417,9 @@ def cell_labels(s: Scene, masks: list) -> dict[str, np.ndarray]:
     big = cov.reshape(len(cov), gh, 2, gw, 2).mean((2, 4))
     best2, on2 = big.argmax(0), big.max(0) > 0.08
     zero = np.zeros((), np.int64)
-    return dict(shape=np.where(on, shape_id[best], zero), color=np.where(on, color_id[best], zero), letter=letter,
+    return no_labels(s) | dict(shape=np.where(on, shape_id[best], zero), color=np.where(on, color_id[best], zero), letter=letter,
                 shape2=np.where(on2, shape_id[best2], zero), color2=np.where(on2, color_id[best2], zero), centre=centre,
-                turn2=np.where(on2, turn[best2], -100), bin_x2=np.where(on2, bin_x[best2], -100), bin_y2=np.where(on2, bin_y[best2], -100),
-                background=np.int64(list(BACKGROUNDS).index(s.background)))
+                turn2=np.where(on2, turn[best2], -100), bin_x2=np.where(on2, bin_x[best2], -100), bin_y2=np.where(on2, bin_y[best2], -100))
 
 
 # ----------------------------------------------------------------------------------- questions
@@ -441,7 +486,7 @@ THANKS_ANSWER = "You are welcome."
 OFF_ANSWER = "I can describe shapes, colors, positions and short words."
 
 
-def _style(rng: random.Random, p: str) -> str:
+def styled(rng: random.Random, p: str) -> str:
     """Spelling as people type: no capitals, no final mark, all capitals, please."""
     u = rng.random()
     if u < 0.12:
@@ -644,12 +689,34 @@ def ask_read(s: Scene, rng: random.Random):
     return rng.choice(READ), f'It says "{word[0]}".' if word else "There is no word."
 
 
+BOX = ["Give the box of {x}.", "Give the box of {x}.", "Give the bounding box of {x}.", "Where is {x}? Give its box.", "Find {x}.", "Locate {x}.",
+       'Locate every instance that belongs to the following categories: "{n}". Report bbox coordinates in JSON format.']
+
+
+def box(s: Scene, o: Obj) -> list[int]:
+    """Left, top, right and bottom of what is drawn, in thousandths of the picture, to tens."""
+    mask, x0, y0 = _mask(o)
+    ys, xs = np.nonzero(mask > 127)
+    ends = (x0 + xs.min()) / s.w, (y0 + ys.min()) / s.h, (x0 + xs.max() + 1) / s.w, (y0 + ys.max() + 1) / s.h
+    return [min(max(10 * round(100 * float(e)), 0), 1000) for e in ends]
+
+
+def ask_box(s: Scene, rng: random.Random):
+    shapes = [o for o in s.objects if not o.word]
+    if not shapes or s.kind == "group":
+        return None
+    o = rng.choice(shapes)
+    x = _refer(s, o, rng)
+    return rng.choice(BOX).format(x=x, n=x[4:]), json.dumps([{"bbox_2d": box(s, o), "label": o.noun}])
+
+
 ASK = {
     "caption": lambda s, r: (r.choice(CAPTION), caption(s)), "color": ask_color, "shape": ask_shape, "count": ask_count,
     "position": ask_position, "yesno": ask_yesno, "read": ask_read,
     "json": lambda s, r: (r.choice(JSON), as_json(s)), "offtopic": lambda s, r: (r.choice(OFF), OFF_ANSWER),
+    "box": ask_box,
 }
-WEIGHTS = dict(caption=0.14, color=0.16, shape=0.07, count=0.2, position=0.25, yesno=0.24, read=0.12, json=0.06, offtopic=0.01)
+WEIGHTS = dict(caption=0.14, color=0.16, shape=0.07, count=0.2, position=0.25, yesno=0.24, read=0.12, json=0.06, box=0.13, offtopic=0.01)
 
 
 def ask(s: Scene, rng: random.Random, task: str = "") -> tuple[str, str, str]:
@@ -658,7 +725,7 @@ def ask(s: Scene, rng: random.Random, task: str = "") -> tuple[str, str, str]:
         t = task or rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
         qa = ASK[t](s, rng)
         if qa:
-            return t, _style(rng, qa[0]), qa[1]
+            return t, styled(rng, qa[0]), qa[1]
         if task and not any(ASK[t](s, rng) for _ in range(40)):
             return "", "", ""
 
@@ -673,7 +740,7 @@ def follow_up(s: Scene, rng: random.Random) -> list[tuple[str, str, str]]:
         if place(s, o):
             nxt.append(("position", rng.choice(["Where is it?", "And where is it?", "And where?"]), f"The {o.shape} is {place(s, o)}."))
         t, p, a = rng.choice(nxt)
-        return [first, (t, _style(rng, p), a)]
+        return [first, (t, styled(rng, p), a)]
     turns = [ask(s, rng)]
     for _ in range(1 if rng.random() < 0.8 else 2):
         t, p, a = ask(s, rng)
@@ -688,13 +755,8 @@ def follow_up(s: Scene, rng: random.Random) -> list[tuple[str, str, str]]:
 def no_picture(rng: random.Random) -> tuple[str, str, str]:
     """A turn without a picture."""
     if rng.random() < 0.3:
-        return "nopic", _style(rng, rng.choice(GREET)), HELLO_ANSWER
-    return "nopic", _style(rng, rng.choice(NOPIC)), NOPIC_ANSWER
-
-
-def conversations(s: Scene, rng: random.Random, n: int) -> list[list[tuple[str, str, str]]]:
-    """n separate conversations about a scene, each a list of turns."""
-    return [follow_up(s, rng) if rng.random() < 0.13 else [ask(s, rng)] for _ in range(n)]
+        return "nopic", styled(rng, rng.choice(GREET)), HELLO_ANSWER
+    return "nopic", styled(rng, rng.choice(NOPIC)), NOPIC_ANSWER
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""Train the demo model on scenes drawn on the fly.  Resumable; the schedule follows training time.
+"""Train the demo model on pictures drawn on the fly.  Resumable; the schedule follows the number of steps.
 
-    python train.py --work DIR --minutes 90
+    python train.py --work DIR --steps 6000
 
 Writes DIR/last.pt (weights, EMA, optimiser), DIR/train.log and, every --export-every minutes, the
 Hugging Face directory DIR/hf from the EMA weights.
@@ -22,6 +22,8 @@ from PIL import Image
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+import kinds
+import photographs
 import scenes
 from build_tokenizer import BOS, END_INST, END_SYS, EOS, IMG, IMG_BREAK, IMG_END, INST, PAD, SYS
 from model import TEXT, VISION, Mistral3, export, normalise
@@ -67,7 +69,7 @@ class Row:
         return start + len(ids)
 
 
-TASKS = ["caption", "color", "shape", "count", "position", "yesno", "read", "json", "offtopic", "nopic"]
+TASKS = ["caption", "color", "shape", "count", "position", "yesno", "read", "json", "offtopic", "nopic", "box", "clock", "chart", "sign", "photo"]
 
 
 def make_batch(items: list, text: Text, rng: random.Random, convs: int, plain: bool = False) -> dict[str, Tensor]:
@@ -83,7 +85,7 @@ def make_batch(items: list, text: Text, rng: random.Random, convs: int, plain: b
         n = r.add([BOS], START_SEG, 0)
         if double:           # an earlier picture and a turn about it
             s0 = items[i][0]
-            _, p, a = scenes.ask(s0, rng)
+            _, p, a = kinds.ask(s0, rng)
             n = r.add([INST] + img + text(p) + [END_INST] + text(a) + [EOS], IMAGE_SEG, n)
             order.append(i)
         elif u < 0.11:
@@ -95,7 +97,7 @@ def make_batch(items: list, text: Text, rng: random.Random, convs: int, plain: b
         s = items[i + step - 1][0]
         order.append(i + step - 1)
         n = r.add(img, IMAGE_SEG, n0)
-        for k, turns in enumerate(scenes.conversations(s, rng, convs)):
+        for k, turns in enumerate(kinds.conversations(s, rng, convs)):
             at = n
             for j, (t, p, a) in enumerate(turns):
                 qid += 1
@@ -132,28 +134,34 @@ def attention_mask(seg: Tensor) -> Tensor:
     return torch.where(ok, 0.0, -1e9)[:, None]
 
 
-def prepare(seed: int, mix: list[float] | None = None) -> tuple:
-    """Scene, picture at the size the tower sees, labels."""
-    s = scenes.make_scene(seed, mix)
+def prepare(seed: int, plain: bool = False) -> tuple:
+    """Scene, picture at the size the tower sees, labels.  Unless `plain`, some pictures were stored as JPEG or have grain: drawings, too."""
+    s = kinds.make(seed)
     masks: list = []
-    px = scenes.draw(s, masks)
+    px = kinds.draw(s, masks)
+    rng = random.Random(seed)
+    if not plain and rng.random() < 0.1:
+        grain = np.random.default_rng(seed).normal(0, rng.uniform(1, 6), px.shape)
+        px = np.clip(px + grain, 0, 255).astype(np.uint8)
+    if not plain and rng.random() < 0.15:
+        px = photographs.compressed(px, rng.randint(60, 95))
     gh, gw = s.grid
     if (s.h, s.w) != (gh * 28, gw * 28):
         px = np.asarray(Image.fromarray(px).resize((gw * 28, gh * 28), Image.Resampling.BICUBIC))
-    return s, px, scenes.cell_labels(s, masks)
+    return s, px, kinds.cell_labels(s, masks)
 
 
 class Stream:
     """Endless batches; scenes of one grid size are collected until a batch is full."""
 
-    def __init__(self, seed: int, tokens: int, convs: int, tokenizer: str, mix: list[float] | None):
-        self.seed, self.tokens, self.convs, self.tokenizer, self.mix = seed, tokens, convs, tokenizer, mix
+    def __init__(self, seed: int, tokens: int, convs: int, tokenizer: str):
+        self.seed, self.tokens, self.convs, self.tokenizer = seed, tokens, convs, tokenizer
 
     def __iter__(self):
         text, rng, buckets = Text(self.tokenizer), random.Random(self.seed), collections.defaultdict(list)
         seed = self.seed
         while True:
-            item = prepare(seed, self.mix)
+            item = prepare(seed)
             seed += 1
             grid = item[0].grid
             b = buckets[grid]
@@ -174,6 +182,7 @@ class Aux(nn.Module):
         self.cell = nn.Linear(TEXT["hidden_size"], 8 + 9 + 1 + 4 * self.n_letter)
         self.bg = nn.Linear(TEXT["hidden_size"], len(scenes.BACKGROUNDS))
         self.place = nn.Linear(TEXT["hidden_size"], 6 + 2 * (len(scenes.PLACE_EDGES) + 1))
+        self.mark = nn.Linear(TEXT["hidden_size"], scenes.MARKS + 12)
 
     def forward(self, x: Tensor, f: Tensor, b: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """(what is there, where the object it belongs to lies)."""
@@ -184,7 +193,9 @@ class Aux(nn.Module):
         s2, c2, ctr, k2 = self.cell(f).float().split((8, 9, 1, 4 * l), -1)
         loss = (ce(s, b["y_shape"]) + ce(c, b["y_color"]) + ce(s2, b["y_shape2"]) + ce(c2, b["y_color2"])
                 + F.binary_cross_entropy_with_logits(ctr.squeeze(-1), b["y_centre"].view(n, -1))
-                + F.cross_entropy(self.bg(f.mean(1)).float(), b["y_background"]))
+                + ce(self.bg(f.mean(1)).float(), b["y_background"]))
+        mark, minute = self.mark(f).float().split((scenes.MARKS, 12), -1)
+        loss = loss + 2 * ce(mark, b["y_mark2"]) + 2 * ce(minute, b["y_minute2"])
         if has_word.any():
             y = b["y_letter"]
             gh, gw = y.shape[1] // 2, y.shape[2] // 2
@@ -228,16 +239,16 @@ class Muon(torch.optim.Optimizer):
 
 def orthogonal(x: Tensor) -> Tensor:
     """Nearest orthogonal matrices, roughly; rows <= columns."""
-    x = (x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)).bfloat16()
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(5):
         a = x @ x.mT
         x = 3.4445 * x + (-4.7750 * a + 2.0315 * (a @ a)) @ x
-    return x.float()
+    return x
 
 
-def step_loss(model: Mistral3, b: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def step_loss(model: Mistral3, b: dict[str, Tensor], bf16: bool = False) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """(patch states, features, logits at answers, token losses)."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         x, f = model.see(normalise(b["pixels"]))
         h = model.read(b["ids"], f, b["img_at"], b["pos"], attention_mask(b["seg"]))
         logits = model.logits(h.reshape(-1, h.shape[-1])[b["at"]]).float()
@@ -249,7 +260,7 @@ def evaluate(model: Mistral3, text: Text, count: int, seed: int = 700_000_000) -
     """Share of answers right in every token (equals greedy exact match), by task."""
     rng, buckets, good = random.Random(5), collections.defaultdict(list), collections.defaultdict(list)
     for i in range(count):
-        item = prepare(seed + i)
+        item = prepare(seed + i, plain=True)
         buckets[item[0].grid].append(item)
     for items in buckets.values():
         for i in range(0, len(items), 24):
@@ -266,19 +277,19 @@ def evaluate(model: Mistral3, text: Text, count: int, seed: int = 700_000_000) -
 def main() -> None:
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--work", required=True)
-    ap.add_argument("--minutes", type=float, default=90, help="training time the schedule is stretched over")
+    ap.add_argument("--steps", type=int, required=True, help="the schedule is stretched over this many")
+    ap.add_argument("--start", metavar="DIR", help="begin with the weights of this Hugging Face directory")
     ap.add_argument("--tokens", type=int, default=4400, help="about this many tokens in a batch of one process")
     ap.add_argument("--convs", type=int, default=6, help="conversations per picture")
     ap.add_argument("--lr", type=float, default=2e-3)
     ap.add_argument("--hold", type=float, default=0.6, help="share of the time at full learning rate")
-    ap.add_argument("--steps", type=int, default=10**9)
     ap.add_argument("--procs", type=int, default=2)
     ap.add_argument("--export-every", type=float, default=10)
+    ap.add_argument("--log-every", type=int, default=50, help="steps")
     ap.add_argument("--seed", type=int, default=1)
     ap.add_argument("--aux-floor", type=float, default=0.08)
     ap.add_argument("--compile", action="store_true")
-    ap.add_argument("--restart", action="store_true", help="keep the weights, begin the schedule anew")
-    ap.add_argument("--mix", type=float, nargs=7, default=None, help="shares of scene kinds")
+    ap.add_argument("--bf16", action="store_true", help="products in BF16, for processors that have them")
     a = ap.parse_args()
     os.makedirs(a.work, exist_ok=True)
     os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
@@ -313,11 +324,14 @@ def worker(rank: int, a: argparse.Namespace) -> None:
         c["adam"]["param_groups"][0]["params"] = list(range(len(others)))    # read-outs added since start afresh
         adam.load_state_dict(c["adam"])
         ema, step, spent, seen = c["ema"], c["step"], c["spent"], c["seen"]
-        if a.restart:
-            spent = 0.0
+    elif a.start:
+        from transformers import Mistral3ForConditionalGeneration
+        held = Mistral3ForConditionalGeneration.from_pretrained(a.start, dtype=torch.float32).state_dict()
+        model.load_state_dict({k: v for k, v in held.items() if k != "lm_head.weight"})
+        ema = {k: v.clone() for k, v in model.state_dict().items()}
     first_seed = 1_000_000 * a.seed + 100_000_000 * rank + seen    # never meets the evaluation seeds
     assert first_seed < 600_000_000
-    stream = Stream(first_seed, a.tokens, a.convs, tok, a.mix)
+    stream = Stream(first_seed, a.tokens, a.convs, tok)
     if a.compile:
         for part in [*model.model.vision_tower.transformer.layers, *model.model.language_model.layers, model.model.multi_modal_projector]:
             part.compile(dynamic=True)
@@ -342,26 +356,26 @@ def worker(rank: int, a: argparse.Namespace) -> None:
         export(ema, os.path.join(a.work, "hf"), tok)
         model.load_state_dict(live)
 
-    total, next_save, mean, t_log, n_log = a.minutes * 60, spent + 60 * a.export_every, {}, time.time(), 0
+    next_save, mean, t_log, n_log = spent + 60 * a.export_every, {}, time.time(), 0
     t0 = time.time()
     for b in stream:
-        frac = min(spent / total, 1.0)
-        lr = a.lr * min(1.0, (step + 1) / 100 if not a.restart else 1.0) * (1 if frac < a.hold else max(0.02, (1 - frac) / (1 - a.hold)))
+        frac = step / a.steps
+        lr = a.lr * min(1.0, (step + 1) / 100) * (1 if frac < a.hold else max(0.02, (1 - frac) / (1 - a.hold)))
         aux_w = max(a.aux_floor, 0.4 * (1 - frac / 0.6))
         for o in (muon, adam):
             for g in o.param_groups:
                 g["lr"] = lr
-        x, f, logits, loss = step_loss(model, b)
+        x, f, logits, loss = step_loss(model, b, a.bf16)
         lm = loss.mean()
         side, place = aux(x, f, b)
         (lm + aux_w * side + (0.3 if frac < 0.7 else 0.1) * place).backward()
         flat = torch.cat([p.grad.reshape(-1) if p.grad is not None else torch.zeros(p.numel()) for p in weights]
-                         + [torch.tensor([float(spent >= next_save), float(spent >= total)])])
+                         + [torch.tensor([float(spent >= next_save)])])
         dist.all_reduce(flat)
-        *parts, flags = (flat / a.procs).split([p.numel() for p in weights] + [2])
+        *parts, flags = (flat / a.procs).split([p.numel() for p in weights] + [1])
         for p, g in zip(weights, parts):
             p.grad = g.view_as(p)
-        want_save, done = flags[0] > 0, flags[1] > 0 or step + 1 >= a.steps
+        want_save, done = flags[0] > 0, step + 1 >= a.steps
         norm = nn.utils.clip_grad_norm_(others, 1.0)
         muon.step()
         adam.step()
@@ -380,11 +394,11 @@ def worker(rank: int, a: argparse.Namespace) -> None:
         now = time.time()
         spent += now - t0
         t0 = now
-        if step % 50 == 0 and rank == 0:
+        if step % a.log_every == 0 and rank == 0:
             per = collections.defaultdict(list)
             for t, l in zip(b["task"].tolist(), loss.tolist()):
                 per[TASKS[t]].append(l)
-            say(step=step, minutes=round(spent / 60, 1), s_step=round((now - t_log) / 50, 3), pic_s=round(n_log / (now - t_log), 1), lr=round(lr, 5),
+            say(step=step, minutes=round(spent / 60, 1), s_step=round((now - t_log) / a.log_every, 3), pic_s=round(n_log / (now - t_log), 1), lr=round(lr, 5),
                 aux_w=round(aux_w, 3), **{k: round(v, 4) for k, v in mean.items()}, loss={k: round(sum(v) / len(v), 3) for k, v in per.items()})
             t_log, n_log = now, 0
         if want_save or done:
