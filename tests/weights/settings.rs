@@ -235,6 +235,10 @@ fn generation_settings_and_system_prompt_are_read() {
     };
     assert_eq!(chat.sampling, sampling, "a top_k of 0 means none");
     assert_eq!((chat.eos_token_ids, chat.default_system_prompt.as_deref()), (vec![2, 9], Some("You see.")));
+    let greedy = br#"{"eos_token_id": [2, 9], "do_sample": false, "temperature": 0.7}"#;
+    files.0.insert("generation_config.json".into(), greedy[..].into());
+    let chat = pollster::block_on(read_settings(&files)).expect("settings").chat;
+    assert_eq!(chat.sampling, SamplingDefaults { temperature: Some(0.0), ..SamplingDefaults::default() });
     for (template, assumed) in [("{{ '[SYSTEM_PROMPT]' }}..{{ '[INST]' }}", false), ("<|im_start|>{{ role }}", true)] {
         files.0.insert("chat_template.jinja".into(), template.as_bytes().into());
         let chat = pollster::block_on(read_settings(&files)).expect("settings").chat;

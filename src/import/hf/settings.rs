@@ -145,12 +145,13 @@ async fn embedding<F: FileSet>(files: &F, model: &ModelConfig) -> Result<Option<
     }
 }
 
-/// The publisher's sampling defaults. A `top_k` of 0 or less means no limit.
+/// The publisher's sampling defaults. A `top_k` of 0 or less means no limit, and `do_sample: false` the likeliest token.
 fn sampling(generation: Fields<'_>) -> Result<SamplingDefaults> {
+    let is_greedy = generation.flag("do_sample")? == Some(false);
     let number = |key: &str| generation.number(key).map(|value| value.map(|value| value as f32));
     let top_k = generation.number("top_k")?.filter(|top| *top >= 1.0).map(|top| top as usize);
     Ok(SamplingDefaults {
-        temperature: number("temperature")?,
+        temperature: if is_greedy { Some(0.0) } else { number("temperature")? },
         top_k,
         top_p: number("top_p")?,
         min_p: number("min_p")?,
