@@ -1,6 +1,7 @@
 //! The device layer, which knows nothing about models: a GPU or a processor, buffers with a ledger, kernels, recordings, submission.
 
 pub mod buffer;
+mod command_lists;
 mod compile;
 pub mod counters;
 pub mod device;
@@ -22,6 +23,7 @@ pub mod run;
 mod threads;
 
 pub use buffer::{Allocator, Buffer, Slice};
+pub use command_lists::{BufferCopy, CommandLists};
 pub use counters::Counters;
 pub use device::Gpu;
 pub(crate) use device::unusable;

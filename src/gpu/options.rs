@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use super::command_lists::CommandLists;
 use super::features::Features;
 use super::host::{HostReport, OpenHost, PrepareHost};
 use super::kernel::Access;
@@ -75,6 +76,8 @@ pub struct GpuOptions {
     pub browser_caps: BrowserCaps,
     /// Compiles shaders asynchronously on platforms that can, because wgpu cannot.
     pub compile_ahead: Option<CompileAhead>,
+    /// Keeps the commands of prepared recordings, on platforms where a call for each is slow.
+    pub command_lists: Option<&'static dyn CommandLists>,
     /// Injected faults, for tests.
     pub faults: Option<Arc<dyn Faults>>,
 }

@@ -1,6 +1,7 @@
 //! Reading results back from the device.
 
 use super::buffer::Slice;
+use super::command_lists::{BufferCopy, CommandLists};
 use super::device::Gpu;
 use super::host::Host;
 use super::ledger::Purpose;
@@ -24,8 +25,8 @@ enum Inner {
 #[derive(Debug)]
 struct Mapped {
     raw: wgpu::Buffer,
-    /// The last submission that filled it, and the number of submissions up to it.
-    filled: Option<(wgpu::SubmissionIndex, u64)>,
+    /// The last submission that filled it, if wgpu made it, and the number of submissions up to it.
+    filled: Option<(Option<wgpu::SubmissionIndex>, u64)>,
 }
 
 impl Drop for Mapped {
@@ -72,7 +73,29 @@ impl Gpu {
             Some(slice) => encoder.copy_buffer_to_buffer(slice.buffer.raw()?, slice.offset, raw, 0, raw.size()),
             None => encoder.clear_buffer(raw, 0, None),
         }
-        readback.filled = Some((self.submit_encoder(encoder)?, self.0.ledger.submissions()));
+        readback.filled = Some((Some(self.submit_encoder(encoder)?), self.0.ledger.submissions()));
+        Ok(())
+    }
+
+    /// Submits a platform's lists of commands and then copies `slice` to `readback`, if given.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a buffer of another device.
+    pub(super) fn submit_lists(
+        &self,
+        lists: &dyn CommandLists,
+        numbers: &[u32],
+        result: Option<(&Slice, &mut Readback)>,
+    ) -> Result<()> {
+        self.begin_submission();
+        let Some((slice, readback)) = result else {
+            lists.submit(numbers, None);
+            return Ok(());
+        };
+        let Inner::WebGpu(readback) = &mut readback.0 else { return Err(of_another_device()) };
+        let (source, target) = (slice.buffer.raw()?, &readback.raw);
+        lists.submit(numbers, Some(BufferCopy { source, offset: slice.offset, target, bytes: target.size() }));
+        readback.filled = Some((None, self.0.ledger.submissions()));
         Ok(())
     }
 
@@ -107,7 +130,7 @@ impl Gpu {
         };
         let (index, submissions) = readback.filled.take().ok_or_else(missing)?;
         let (settling, asked) = (self.0.ledger.settling_after(submissions), lock(&self.0.pace).asked());
-        let is_mapped = self.map(&readback.raw, Some(index)).await?;
+        let is_mapped = self.map(&readback.raw, index).await?;
         drop(settling);
         if let Some(asked) = asked {
             lock(&self.0.pace).all_finished(submissions, asked);

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use super::buffer::{Buffer, Owned, Slice};
+use super::command_lists::{CommandList, CommandLists};
 use super::device::Gpu;
 use super::host::Host;
 use super::host::job::HostJob;
@@ -58,7 +59,7 @@ pub struct Prepared {
 
 #[derive(Debug)]
 enum PreparedWork {
-    WebGpu { steps: Vec<Step>, _params: Buffer },
+    WebGpu { steps: Vec<Step>, list: Option<CommandList>, _params: Buffer },
     Host(HostJob),
 }
 
@@ -101,6 +102,7 @@ impl Gpu {
         let steps = self.steps(recording, params.as_ref())?;
         let mut encoder = self.encoder(label)?;
         self.encode(&mut encoder, label, &steps)?;
+        self.count_launches(&steps);
         let index = self.submit_encoder(encoder)?;
         if let Some(params) = params {
             // Freed when the submission has run, not by a garbage collector.
@@ -123,7 +125,25 @@ impl Gpu {
         let params = self.alloc_uniform(label, bytes.len() as u64)?;
         self.write(&params, 0, &bytes)?;
         let steps = self.steps(recording, Some(params.raw()?))?;
-        Ok(Prepared { label, work: PreparedWork::WebGpu { steps, _params: params }, flops, named })
+        let list = self.command_lists().map(|lists| self.listed(lists, label, &steps)).transpose()?;
+        Ok(Prepared { label, work: PreparedWork::WebGpu { steps, list, _params: params }, flops, named })
+    }
+
+    /// The platform's lists of commands. Injected faults need the commands themselves.
+    fn command_lists(&self) -> Option<&'static dyn CommandLists> {
+        self.0.options.command_lists.filter(|_| self.0.options.faults.is_none())
+    }
+
+    /// A list of the platform with these commands.
+    fn listed(&self, lists: &'static dyn CommandLists, label: &str, steps: &[Step]) -> Result<CommandList> {
+        lists.record();
+        let encoded = self.encoder(label).and_then(|mut encoder| {
+            self.encode(&mut encoder, label, steps)?;
+            encoder.finish();
+            Ok(())
+        });
+        let list = CommandList::of(lists);
+        encoded.map(|()| list)
     }
 
     /// Submits prepared recordings in one submission, followed by a copy of a slice to a readback. Returns before
@@ -132,6 +152,17 @@ impl Gpu {
     /// # Errors
     /// [`crate::Error::Internal`] for buffers of a dry device.
     pub fn submit(&self, prepared: &[&Prepared], result: Option<(&Slice, &mut Readback)>) -> Result<()> {
+        if let Some(lists) = self.command_lists() {
+            let parts = prepared.iter().filter_map(|part| match &part.work {
+                PreparedWork::WebGpu { list: Some(list), steps, .. } => Some((list.number(), steps)),
+                _ => None,
+            });
+            let (numbers, steps): (Vec<_>, Vec<_>) = parts.unzip();
+            if numbers.len() == prepared.len() {
+                steps.into_iter().for_each(|steps| self.count_launches(steps));
+                return self.submit_lists(lists, &numbers, result);
+            }
+        }
         match (result, self.host()) {
             (Some((slice, readback)), None) => self.submit_filling(self.encoder_of(prepared)?, Some(slice), readback),
             (Some((slice, readback)), Some(host)) => {
@@ -161,6 +192,7 @@ impl Gpu {
         for part in prepared {
             if let PreparedWork::WebGpu { steps, .. } = &part.work {
                 self.encode(&mut encoder, part.label, steps)?;
+                self.count_launches(steps);
             }
         }
         Ok(encoder)
@@ -224,6 +256,11 @@ impl Gpu {
         }))
     }
 
+    fn count_launches(&self, steps: &[Step]) {
+        let launches = steps.iter().filter(|step| matches!(step, Step::Dispatch { .. })).count();
+        self.count(|counters| counters.dispatches += launches as u64);
+    }
+
     fn encode(&self, encoder: &mut wgpu::CommandEncoder, label: &str, steps: &[Step]) -> Result<()> {
         let leaves_out = self.0.options.faults.as_ref().is_some_and(|faults| faults.leave_out_launches());
         let mut steps = steps.iter().filter(|step| !leaves_out || matches!(step, Step::Copy(..))).peekable();
@@ -242,7 +279,6 @@ impl Gpu {
                 pass.set_pipeline(&pipeline.raw);
                 pass.set_bind_group(0, group, &[]);
                 pass.dispatch_workgroups(*x, *y, *z);
-                self.count(|counters| counters.dispatches += 1);
             }
         }
         Ok(())

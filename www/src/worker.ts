@@ -26,7 +26,7 @@ import initWasm, {
 import { runBench } from "./worker/bench.js";
 import type { BenchReport } from "./worker/bench-types.js";
 import { Accounts, report } from "./worker/budgets.js";
-import { compileAhead } from "./worker/compile-ahead.js";
+import { browserDevice } from "./worker/browser-device.js";
 import { closeProcessor, openProcessor } from "./worker/cpu.js";
 import { EngineLoop } from "./worker/engine-loop.js";
 import { browserCaps, whyNoGpu } from "./worker/features.js";
@@ -180,7 +180,7 @@ async function load(call: Call<"load">, signal: AbortSignal): Promise<LoadResult
     const device = reason === null ? call.device : "cpu";
     const options = { ...call.options, device, browserCaps: await browserCaps(), known };
     const processor = () => openProcessor(urls, call.threads);
-    engine = await loadEngine(manifest, tokenizer, readShard, options, onEvent, compileAhead, decodeFile, processor);
+    engine = await loadEngine(manifest, tokenizer, readShard, options, onEvent, browserDevice, decodeFile, processor);
     await saved;
     await saveTuning(known, engine.tuningKey(), engine.tuned());
     if (call.cacheBytes !== null) await keep(engine, call.cacheBytes, onReport);

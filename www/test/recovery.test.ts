@@ -7,7 +7,7 @@ import { startSite, type Site } from "./site.js";
 
 /** Controls the GPU devices of the worker. */
 interface Losing {
-  /** Submissions so far, on all devices. */
+  /** Submissions of work so far, on devices that were not lost. */
   count(): Promise<number>;
   /** Destroys the device at these submissions. */
   at(submissions: number[]): Promise<void>;
@@ -44,9 +44,14 @@ const WORKER = `
     return device;
   };
   const submit = GPUQueue.prototype.submit;
-  GPUQueue.prototype.submit = function (...buffers) {
-    if (orders.losses.includes(submissions++)) devices.get(this).destroy();
-    return submit.apply(this, buffers);
+  GPUQueue.prototype.submit = function (buffers) {
+    const device = devices.get(this);
+    // Empty ones only make Firefox look for finished work, and those on a lost device are in vain.
+    if (device && buffers.length > 0 && orders.losses.includes(submissions++)) {
+      devices.delete(this);
+      device.destroy();
+    }
+    return submit.call(this, buffers);
   };
   const { pushErrorScope, popErrorScope } = GPUDevice.prototype;
   const scopes = [];

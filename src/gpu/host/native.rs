@@ -32,6 +32,7 @@ impl Default for GpuOptions {
             max_flops: None,
             browser_caps: BrowserCaps::default(),
             compile_ahead: None,
+            command_lists: None,
             faults: None,
         }
     }

@@ -4,7 +4,7 @@
 #![cfg(target_arch = "wasm32")]
 #![forbid(unsafe_code)]
 
-mod compile_ahead;
+mod browser_device;
 mod engine;
 mod grammar;
 mod host;

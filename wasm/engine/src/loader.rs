@@ -9,15 +9,16 @@ use js_sys::{Function, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
+use crate::browser_device::{self, BrowserDevice, Lists};
 use crate::engine::OcelliEngine;
 use crate::host;
+use crate::picture;
 use crate::schedule::Arrivals;
-use crate::{compile_ahead, picture};
 use ocelli::api::Scheduler;
 use ocelli::chat::Date;
 use ocelli::engine::{Engine, LoadEvent, LoadOptions, PictureLimits, ShardFuture, ShardSource, Tuned, tuning_key};
 use ocelli::error::{Error, Result};
-use ocelli::gpu::{BrowserCaps, CompileAhead, DeviceChoice, Gpu, GpuOptions, OpenHost, PrepareHost};
+use ocelli::gpu::{BrowserCaps, CommandLists, CompileAhead, DeviceChoice, Gpu, GpuOptions, OpenHost, PrepareHost};
 use wasm_shared::{JsResult, Thrown, to_js};
 
 #[wasm_bindgen]
@@ -72,7 +73,7 @@ impl ShardSource for Shards {
 
 /// Opens the device, reads `model.json` and `tokenizer.json`, plans, and uploads the weights. An option that is absent or null is chosen here.
 /// `read_shard(index)` resolves to the bytes of a shard; it is kept, because weights may have to be uploaded again.
-/// `on_event` receives the progress of compilation and trials, `compile_ahead(name, code, readOnly)` before wgpu creates one,
+/// `on_event` receives the progress of compilation and trials, `browser_device` compiles pipelines before wgpu creates them and keeps commands,
 /// `decode_picture(bytes, megapixels)` for a picture file. `open_processor()` resolves to the processor, which is the device if the options say so, or if
 /// they do not name one and the GPU cannot be used.
 ///
@@ -86,11 +87,11 @@ pub async fn load_engine(
     #[wasm_bindgen(unchecked_param_type = "(index: number) => Promise<Uint8Array>")] read_shard: Function,
     #[wasm_bindgen(unchecked_param_type = "EngineOptions & LoadContext")] options: JsValue,
     #[wasm_bindgen(unchecked_param_type = "(event: EngineLoadEvent) => void")] on_event: Function,
-    #[wasm_bindgen(unchecked_param_type = "CompileAhead")] compile_ahead: Function,
+    browser_device: BrowserDevice,
     #[wasm_bindgen(unchecked_param_type = "DecodePicture")] decode_picture: Function,
     #[wasm_bindgen(unchecked_param_type = "() => Promise<CpuHost>")] open_processor: Function,
 ) -> JsResult<OcelliEngine> {
-    compile_ahead::set(compile_ahead);
+    browser_device::set(browser_device);
     picture::set(decode_picture);
     let thrown = Thrown::default();
     host::set(open_processor, thrown.clone());
@@ -182,15 +183,24 @@ async fn open(
     tell: &mut dyn FnMut(&str, LoadEvent),
 ) -> Result<(Engine, String)> {
     let options = given.checked()?;
-    let (browser_caps, compile_ahead) = (given.browser_caps, Some(compile_ahead::compile as CompileAhead));
+    let (browser_caps, compile_ahead) = (given.browser_caps, Some(browser_device::compile as CompileAhead));
+    let command_lists: Option<&'static dyn CommandLists> = Some(&Lists);
     let (host, prepare_host) = (Some(host::open as OpenHost), Some(host::prepare as PrepareHost));
     // The worker has looked for a GPU of hardware.
     let (device, falls_back) = match given.device {
         DeviceChoice::Auto => (DeviceChoice::Gpu, true),
         named => (named, false),
     };
-    let own =
-        GpuOptions { device, falls_back, host, prepare_host, browser_caps, compile_ahead, ..GpuOptions::default() };
+    let own = GpuOptions {
+        device,
+        falls_back,
+        host,
+        prepare_host,
+        browser_caps,
+        compile_ahead,
+        command_lists,
+        ..GpuOptions::default()
+    };
     let gpu = Gpu::open_with(own).await?;
     let key = tuning_key(&gpu, manifest, options.arithmetic);
     let options = LoadOptions { tuned: given.known.get(&key).copied().unwrap_or_default(), ..options };

@@ -13,7 +13,7 @@ use ocelli::engine::Meter;
 use ocelli::error::Result;
 use ocelli::usage::{Bill, Counts, Sums};
 use serde::Serialize;
-use wasm_shared::{JsResult, RequestHandle, Thrown, to_js};
+use wasm_shared::{JsResult, RequestHandle, Thrown};
 
 #[wasm_bindgen]
 extern "C" {
@@ -25,7 +25,7 @@ extern "C" {
     fn admitted(this: &RequestClient) -> JsResult<()>;
 
     #[wasm_bindgen(method, catch)]
-    fn send(this: &RequestClient, event: JsValue) -> JsResult<()>;
+    fn send(this: &RequestClient, event: &str) -> JsResult<()>;
 
     #[wasm_bindgen(method, catch)]
     fn done(this: &RequestClient, body: String) -> JsResult<()>;
@@ -104,11 +104,11 @@ struct FrameEvent {
     data: String,
 }
 
-/// `AnswerEvent` of `types.d.ts`.
-fn output_to_js(output: Output) -> JsResult<JsValue> {
+/// `AnswerEvent` of `types.d.ts` as JSON.
+fn output_json(output: Output) -> serde_json::Result<String> {
     match output {
-        Output::Frame(Frame { event, data }) => to_js(&FrameEvent { event, data }),
-        Output::Event(event) => to_js(&event),
+        Output::Frame(Frame { event, data }) => serde_json::to_string(&FrameEvent { event, data }),
+        Output::Event(event) => serde_json::to_string(&event),
     }
 }
 
@@ -130,7 +130,9 @@ impl Client for PageClient {
     }
 
     fn send(&mut self, output: Output) {
-        drop(output_to_js(output).and_then(|event| self.client.send(event)));
+        if let Ok(json) = output_json(output) {
+            drop(self.client.send(&json));
+        }
     }
 
     fn end(self: Box<Self>, outcome: Result<String>) {

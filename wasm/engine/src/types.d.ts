@@ -377,8 +377,19 @@ export interface EngineOptions {
   maxPictureSeconds: number | null;
 }
 
-/** Compiles a shader for the device that was opened last. `readOnly`: for each storage binding from 1 on, true if it is only read. */
-export type CompileAhead = (name: string, code: string, readOnly: boolean[]) => Promise<void>;
+/** The worker's help with the device that was opened last. */
+export interface BrowserDevice {
+  /** Compiles a shader. `readOnly`: for each storage binding from 1 on, true if it is only read. */
+  compileAhead(name: string, code: string, readOnly: boolean[]): Promise<void>;
+  /** Makes the next encoder remember its commands, without encoding them. */
+  record(): void;
+  /** Returns the number of a new list with these commands. */
+  recorded(): number;
+  /** Submits lists, followed by a copy between two buffers if there is a target. */
+  submit(lists: Uint32Array, source: object | undefined, offset: number, target: object | undefined, bytes: number): void;
+  /** Drops a list. */
+  forget(list: number): void;
+}
 
 /** `decodePicture` of the module that reads picture files: pixels of 3 bytes. It throws `{ code, message, detail }`. */
 export type DecodePicture = (bytes: Uint8Array, megapixels: number) => { width: number; height: number; pixels: Uint8Array };
@@ -405,8 +416,8 @@ export type GrammarObject = object;
 export interface RequestClient {
   /** The budgets of a counted request admitted it: its answers are computed from now on. */
   admitted(): void;
-  /** A frame of its stream, or its progress. */
-  send(event: AnswerEvent): void;
+  /** A frame of its stream, or its progress: an `AnswerEvent` as JSON, so that an event is one call. */
+  send(event: string): void;
   /** The body of its answer, also of a stream. */
   done(body: string): void;
   /** Its error: `{ code, message, detail }`, or an exception of the worker. */

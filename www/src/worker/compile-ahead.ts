@@ -2,7 +2,9 @@
  * Pipelines that the browser compiles in parallel. wgpu 30 has only the call that compiles one after another, in the process that draws
  * all pages; for a pipeline that was compiled here this call returns at once.
  */
-import type { CompileAhead } from "../wasm/ocelli.js";
+import type { BrowserDevice } from "../wasm/ocelli.js";
+
+type CompileAhead = BrowserDevice["compileAhead"];
 
 interface Shader {
   label: string;

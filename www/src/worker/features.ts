@@ -1,6 +1,7 @@
 /** WebGPU features that wgpu neither requests in browsers nor reports there. */
 import type { BrowserCaps } from "../wasm/ocelli.js";
 import { adapterName, isEmulated, type AdapterFacts } from "./adapter.js";
+import { listFor, type ListedDevice } from "./command-lists.js";
 import { compileFor, type Device } from "./compile-ahead.js";
 import { browserNames, webglRenderer } from "./names.js";
 import { pump, type PumpedDevice } from "./pump.js";
@@ -10,7 +11,7 @@ interface Adapter extends AdapterFacts {
   readonly features: ReadonlySet<string>;
   readonly info?: AdapterFacts["info"] & { readonly subgroupMinSize?: number; readonly subgroupMaxSize?: number };
 }
-type RequestDevice = (this: Adapter, descriptor?: { requiredFeatures?: Iterable<string> }) => Promise<Device & PumpedDevice>;
+type RequestDevice = (this: Adapter, descriptor?: { requiredFeatures?: Iterable<string> }) => Promise<Device & ListedDevice & PumpedDevice>;
 interface WithWebGpu {
   navigator: {
     readonly userAgent: string;
@@ -37,6 +38,7 @@ function watchDevices(prototype: { requestDevice: RequestDevice }): void {
     if (requestsSubgroups && this.features.has(SUBGROUPS)) requiredFeatures.add(SUBGROUPS);
     const device = await requestDevice.call(this, { ...descriptor, requiredFeatures: [...requiredFeatures] });
     compileFor(device);
+    listFor(device);
     await pump(device);
     return device;
   };

@@ -47,8 +47,8 @@ export class Request implements RequestClient {
     this.onAdmitted();
   }
 
-  send(event: AnswerEvent): void {
-    this.onEvent(event);
+  send(event: string): void {
+    this.onEvent(JSON.parse(event) as AnswerEvent);
   }
 
   done(body: string): void {
