@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 import random
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -11,6 +12,8 @@ import scenes
 from scenes import BACKGROUNDS, COLORS, Drawing, rgb_of
 
 SS = 4
+# Coverage of a patch, of 255, from which a hand counts as there.
+LEAST_COVERED = 10
 TIME = ["What time is it?", "What time is it?", "What time does the clock show?", "Read the clock.", "What's the time?", "What is the time?",
         "Which time does it show?", "Tell me the time.", "What does the clock say?", "What time does it show?", "Can you read the clock?"]
 
@@ -38,6 +41,28 @@ def time_of(s: Drawing) -> str:
     return f"{s.facts['hour'] or 12}:{s.facts['minute']:02d}"
 
 
+class Hand(NamedTuple):
+    """A hand: its turn from 12 o'clock as a share of the circle, and its length and width as shares of the face's radius."""
+    turn: float
+    length: float
+    width: float
+
+
+def _hands(s: Drawing) -> list[Hand]:
+    """The hand of the hours and the one of the minutes."""
+    t, hour, minute = s.style, s.facts["hour"], s.facts["minute"]
+    return [Hand((hour + minute / 60) / 12, t["hour_length"], t["hour_width"]), Hand(minute / 60, t["minute_length"], t["minute_width"])]
+
+
+def _corners(s: Drawing, hand: Hand, k: float) -> list[tuple[float, float]]:
+    """The corners of a hand in a picture k times as large."""
+    t = s.style
+    cx, cy, inner = t["cx"] * k, t["cy"] * k, t["r"] * k * (1 - t["rim"])
+    x, y = math.sin(2 * math.pi * hand.turn), -math.cos(2 * math.pi * hand.turn)
+    a, b, half = -t["back"] * inner, hand.length * inner, hand.width * inner / 2
+    return [(cx + along * x - side * y, cy + along * y + side * x) for along, side in ((a, half), (b, half), (b, -half), (a, -half))]
+
+
 def draw(s: Drawing, scale: int = 1) -> np.ndarray:
     t, k = s.style, SS * scale
     im = Image.new("RGB", (s.w * k, s.h * k), tuple(round(v) for v in s.bg_rgb))
@@ -47,11 +72,6 @@ def draw(s: Drawing, scale: int = 1) -> np.ndarray:
     def disc(q: float, fill) -> None:
         d.ellipse((cx - q, cy - q, cx + q, cy + q), fill=fill)
 
-    def hand(turn: float, length: float, width: float, fill) -> None:
-        x, y = math.sin(2 * math.pi * turn), -math.cos(2 * math.pi * turn)
-        a, b, half = -t["back"] * inner, length * inner, width * inner / 2
-        d.polygon([(cx + a * x - half * y, cy + a * y + half * x), (cx + b * x - half * y, cy + b * y + half * x),
-                   (cx + b * x + half * y, cy + b * y - half * x), (cx + a * x + half * y, cy + a * y - half * x)], fill=fill)
     inner = r * (1 - t["rim"])
     disc(r, tuple(round(v) for v in t["rim_rgb"]))
     disc(inner, t["face"])
@@ -65,17 +85,25 @@ def draw(s: Drawing, scale: int = 1) -> np.ndarray:
             a = 2 * math.pi * n / t["ticks"]
             x, y = math.sin(a), -math.cos(a)
             d.line((cx + 0.86 * inner * x, cy + 0.86 * inner * y, cx + 0.97 * inner * x, cy + 0.97 * inner * y), fill=t["ink"], width=max(round(0.045 * inner), k))
-    hour, minute = s.facts["hour"], s.facts["minute"]
-    hand((hour + minute / 60) / 12, t["hour_length"], t["hour_width"], t["ink"])
-    hand(minute / 60, t["minute_length"], t["minute_width"], t["ink"])
+    for hand in _hands(s):
+        d.polygon(_corners(s, hand, k), fill=t["ink"])
     if t["second"] is not None:
-        hand(t["second"] / 60, 0.85, 0.02, (210, 40, 40))
+        d.polygon(_corners(s, Hand(t["second"] / 60, 0.85, 0.02), k), fill=(210, 40, 40))
     disc(0.07 * inner, t["ink"])
     return scenes.ramped(np.asarray(im.reduce(SS)), t["gradient"])
 
 
 def labels(s: Drawing, out: dict[str, np.ndarray]) -> None:
-    """Hour and minute in every cell of the clock."""
+    """Hour and minute in every cell of the clock; in every patch the hands there, and its direction from the clock's center."""
+    t, (rows, cols) = s.style, out["hand"].shape
+    out["hand"][:] = 0
+    for bit, hand in enumerate(_hands(s)):
+        m = Image.new("L", (s.w * SS, s.h * SS), 0)
+        ImageDraw.Draw(m).polygon(_corners(s, hand, SS), fill=255)
+        out["hand"] |= (np.asarray(m.resize((cols, rows), Image.Resampling.BOX)) > LEAST_COVERED) << bit
+    y, x = (np.arange(rows)[:, None] + 0.5) * s.h / rows - t["cy"], (np.arange(cols)[None] + 0.5) * s.w / cols - t["cx"]
+    inside = x * x + y * y < t["r"] ** 2
+    out["sector"][inside] = (np.arctan2(x, -y) / (2 * math.pi) * scenes.SECTORS % scenes.SECTORS).astype(np.int64)[inside]
     on = scenes.cells_in(s, s.style["cx"] - s.style["r"], s.style["cy"] - s.style["r"], s.style["cx"] + s.style["r"], s.style["cy"] + s.style["r"])
     out["mark2"][on], out["minute2"][on] = 1 + s.facts["hour"], s.facts["minute"] // 5
     out["color2"][on] = 1 + list(COLORS).index(s.facts["color"])

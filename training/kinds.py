@@ -22,7 +22,7 @@ import signs
 from scenes import Drawing, Scene
 
 KINDS = {"clock": clocks, "chart": charts, "sign": signs, "photo": photographs}
-SHARES = {"shapes": 0.55, "clock": 0.16, "chart": 0.12, "sign": 0.08, "photo": 0.09}
+SHARES = {"shapes": 0.37, "clock": 0.28, "chart": 0.11, "sign": 0.17, "photo": 0.07}
 THINGS = {"clock": "a clock", "chart": "a bar chart", "sign": "a sign"}
 
 

@@ -51,6 +51,8 @@ WORDS = (
     "BOAT BIKE HOUSE DOOR BOOK PEN CUP BREAD CAKE APPLE LEMON MILK TEA GOLD KING STOP OPEN HELLO LOVE"
 ).split()
 LETTERS = sorted(set("".join(WORDS)))
+# What patches can show: letters of words, and digits and a mark of signs.
+CHARACTERS = LETTERS + list("0123456789!")
 
 _T = "/usr/share/fonts/truetype/"
 FONTS = [
@@ -359,6 +361,8 @@ PLACE_EDGES = [0.22, 0.39, 0.5, 0.61, 0.78]
 
 # Classes of what a cell's thing tells: nothing, 12 hours, 8 values, signs, a photograph.
 MARKS = 1 + 12 + 8 + 20 + 1
+# Classes of a patch of a clock: its direction from the center, and none, one or both of the hands.
+SECTORS, HANDS = 24, 4
 
 
 def cells_in(s: Drawing, left: float, top: float, right: float, bottom: float) -> np.ndarray:
@@ -376,7 +380,7 @@ def no_labels(s: Scene | Drawing) -> dict[str, np.ndarray]:
         return np.full((k * gh, k * gw), value, np.int64)
     background = list(BACKGROUNDS).index(s.background) if s.background else -100
     return dict(shape=every(0, 2), color=every(-100, 2), letter=every(0, 2), shape2=every(0), color2=every(0), centre=np.zeros((gh, gw), np.float32),
-                turn2=every(-100), bin_x2=every(-100), bin_y2=every(-100), mark2=every(0), minute2=every(-100), background=np.int64(background))
+                turn2=every(-100), bin_x2=every(-100), bin_y2=every(-100), mark2=every(0), minute2=every(-100), hand=every(-100, 2), sector=every(-100, 2), background=np.int64(background))
 
 
 def cell_labels(s: Scene, masks: list) -> dict[str, np.ndarray]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 import random
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -36,6 +37,19 @@ def make(seed: int) -> Drawing:
     return Drawing(seed, "sign", w, h, background, scenes.rgb_of(rng, BACKGROUNDS[background]), dict(sign=name), style)
 
 
+class Text(NamedTuple):
+    """What is printed in the middle of a sign, and the font's size as a share of the sign's radius."""
+    said: str
+    size: float
+
+
+def _text(name: str) -> Text | None:
+    if name.startswith("speed"):
+        said = name.split()[-1]
+        return Text(said, 0.95 if len(said) == 2 else 0.72)
+    return {"stop": Text("STOP", 0.58), "warning": Text("!", 0.75), "parking": Text("P", 1.1)}.get(name)
+
+
 def draw(s: Drawing, scale: int = 1) -> np.ndarray:
     t, k, name = s.style, SS * scale, s.facts["sign"]
     im = Image.new("RGB", (s.w * k, s.h * k), tuple(round(v) for v in s.bg_rgb))
@@ -52,9 +66,6 @@ def draw(s: Drawing, scale: int = 1) -> np.ndarray:
     def disc(q: float, rgb) -> None:
         d.ellipse((cx - q, cy - q, cx + q, cy + q), fill=tone(rgb))
 
-    def text(said: str, size: float, rgb, down: float = 0.0) -> None:
-        d.text((cx, cy + down), said, fill=tone(rgb), font=scenes.font_of(t["font"], max(round(size), 8)), anchor="mm")
-
     def turned(points):
         a = math.radians(t["tilt"])
         return [(cx + r * (x * math.cos(a) - y * math.sin(a)), cy + r * (x * math.sin(a) + y * math.cos(a))) for x, y in points]
@@ -63,24 +74,18 @@ def draw(s: Drawing, scale: int = 1) -> np.ndarray:
     if name == "stop":
         d.polygon(ring(8, r, 22.5), fill=tone(WHITE))
         d.polygon(ring(8, 0.93 * r, 22.5), fill=tone(RED))
-        text("STOP", 0.58 * r, WHITE)
     elif name == "no entry":
         disc(r, RED)
         d.polygon(turned([(-0.68, -0.17), (0.68, -0.17), (0.68, 0.17), (-0.68, 0.17)]), fill=tone(WHITE))
     elif name.startswith("speed"):
         disc(r, RED)
         disc(0.78 * r, WHITE)
-        said = name.split()[-1]
-        text(said, (0.95 if len(said) == 2 else 0.72) * r, BLACK)
     elif name in ("yield", "warning"):
         turn = 180 if name == "yield" else 0
         d.polygon(ring(3, r, turn), fill=tone(RED))
         d.polygon(ring(3, 0.66 * r, turn), fill=tone(WHITE))
-        if name == "warning":
-            text("!", 0.75 * r, BLACK, 0.02 * r)
     elif name == "parking":
         d.polygon(ring(4, r, 45), fill=tone(BLUE))
-        text("P", 1.1 * r, WHITE)
     elif name == "priority road":
         d.polygon(ring(4, r, 0), fill=tone(WHITE))
         d.polygon(ring(4, 0.9 * r, 0), outline=tone(BLACK), width=max(round(0.03 * r), 1))
@@ -99,15 +104,25 @@ def draw(s: Drawing, scale: int = 1) -> np.ndarray:
         elif name == "straight ahead":
             arrow = [(y, x) for x, y in arrow]
         d.polygon(turned(arrow), fill=tone(WHITE))
+    if text := _text(name):
+        font, down = scenes.font_of(t["font"], max(round(text.size * r), 8)), 0.02 * r if name == "warning" else 0
+        d.text((cx, cy + down), text.said, fill=tone(WHITE if name in ("stop", "parking") else BLACK), font=font, anchor="mm")
     return scenes.ramped(np.asarray(im.reduce(SS)), t["gradient"])
 
 
 def labels(s: Drawing, out: dict[str, np.ndarray]) -> None:
-    """The sign in all its cells."""
+    """The sign in all its cells, and what is printed in its patches."""
     t = s.style
     on = scenes.cells_in(s, t["cx"] - t["r"], t["cy"] - t["r"], t["cx"] + t["r"], t["cy"] + t["r"])
     out["mark2"][on] = 21 + NAMES.index(s.facts["sign"])
     out["color2"][on], out["color"][:] = -100, -100
+    if text := _text(s.facts["sign"]):
+        font, (rows, cols) = scenes.font_of(t["font"], max(round(text.size * t["r"] * SS), 8)), out["letter"].shape
+        left, height = t["cx"] - font.getlength(text.said) / SS / 2, text.size * t["r"] * 0.36
+        y, x = (np.arange(rows)[:, None] + 0.5) * s.h / rows, (np.arange(cols)[None] + 0.5) * s.w / cols
+        for i, character in enumerate(text.said):
+            a, b = (left + font.getlength(text.said[:n]) / SS for n in (i, i + 1))
+            out["letter"][(abs(y - t["cy"]) < height) & (x >= a) & (x < b)] = 1 + scenes.CHARACTERS.index(character)
 
 
 def _a(name: str) -> str:

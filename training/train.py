@@ -177,8 +177,9 @@ class Aux(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.n_letter = len(scenes.LETTERS) + 1
+        self.n_letter = len(scenes.CHARACTERS) + 1
         self.patch = nn.Linear(VISION["hidden_size"], 8 + 9 + self.n_letter)
+        self.clock = nn.Linear(VISION["hidden_size"], scenes.HANDS + scenes.SECTORS)
         self.cell = nn.Linear(TEXT["hidden_size"], 8 + 9 + 1 + 4 * self.n_letter)
         self.bg = nn.Linear(TEXT["hidden_size"], len(scenes.BACKGROUNDS))
         self.place = nn.Linear(TEXT["hidden_size"], 6 + 2 * (len(scenes.PLACE_EDGES) + 1))
@@ -195,6 +196,8 @@ class Aux(nn.Module):
                 + F.binary_cross_entropy_with_logits(ctr.squeeze(-1), b["y_centre"].view(n, -1))
                 + ce(self.bg(f.mean(1)).float(), b["y_background"]))
         mark, minute = self.mark(f).float().split((scenes.MARKS, 12), -1)
+        hand, sector = self.clock(x).float().split((scenes.HANDS, scenes.SECTORS), -1)
+        loss = loss + 2 * ce(hand, b["y_hand"]) + ce(sector, b["y_sector"])
         loss = loss + 2 * ce(mark, b["y_mark2"]) + 2 * ce(minute, b["y_minute2"])
         if has_word.any():
             y = b["y_letter"]
