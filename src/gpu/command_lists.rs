@@ -15,7 +15,7 @@ pub struct BufferCopy<'a> {
     pub bytes: u64,
 }
 
-/// Lists of commands for the device that was opened last.
+/// Lists of commands. A new list is for the device that was opened last.
 pub trait CommandLists: Debug + Sync {
     /// Makes the next encoder of the device remember its commands, without encoding them.
     fn record(&self);

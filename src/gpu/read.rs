@@ -87,13 +87,14 @@ impl Gpu {
         numbers: &[u32],
         result: Option<(&Slice, &mut Readback)>,
     ) -> Result<()> {
-        self.begin_submission();
         let Some((slice, readback)) = result else {
+            self.begin_submission();
             lists.submit(numbers, None);
             return Ok(());
         };
         let Inner::WebGpu(readback) = &mut readback.0 else { return Err(of_another_device()) };
         let (source, target) = (slice.buffer.raw()?, &readback.raw);
+        self.begin_submission();
         lists.submit(numbers, Some(BufferCopy { source, offset: slice.offset, target, bytes: target.size() }));
         readback.filled = Some((None, self.0.ledger.submissions()));
         Ok(())

@@ -152,26 +152,26 @@ impl Gpu {
     /// # Errors
     /// [`crate::Error::Internal`] for buffers of a dry device.
     pub fn submit(&self, prepared: &[&Prepared], result: Option<(&Slice, &mut Readback)>) -> Result<()> {
+        if let Some(host) = self.host() {
+            self.run_on_host(&**host, prepared)?;
+            return result.map_or(Ok(()), |(slice, readback)| self.fill_from_host(&**host, Some(slice), readback));
+        }
         if let Some(lists) = self.command_lists() {
-            let parts = prepared.iter().filter_map(|part| match &part.work {
-                PreparedWork::WebGpu { list: Some(list), steps, .. } => Some((list.number(), steps)),
-                _ => None,
-            });
-            let (numbers, steps): (Vec<_>, Vec<_>) = parts.unzip();
-            if numbers.len() == prepared.len() {
-                steps.into_iter().for_each(|steps| self.count_launches(steps));
-                return self.submit_lists(lists, &numbers, result);
-            }
+            let numbers: Vec<u32> = prepared.iter().filter_map(|part| self.counted_list(part)).collect();
+            return self.submit_lists(lists, &numbers, result);
         }
-        match (result, self.host()) {
-            (Some((slice, readback)), None) => self.submit_filling(self.encoder_of(prepared)?, Some(slice), readback),
-            (Some((slice, readback)), Some(host)) => {
-                self.run_on_host(&**host, prepared)?;
-                self.fill_from_host(&**host, Some(slice), readback)
-            }
-            (None, Some(host)) => self.run_on_host(&**host, prepared),
-            (None, None) => self.submit_encoder(self.encoder_of(prepared)?).map(drop),
+        let encoder = self.encoder_of(prepared)?;
+        match result {
+            Some((slice, readback)) => self.submit_filling(encoder, Some(slice), readback),
+            None => self.submit_encoder(encoder).map(drop),
         }
+    }
+
+    /// The platform's list of a prepared recording, whose launches are counted.
+    fn counted_list(&self, prepared: &Prepared) -> Option<u32> {
+        let PreparedWork::WebGpu { steps, list: Some(list), .. } = &prepared.work else { return None };
+        self.count_launches(steps);
+        Some(list.number())
     }
 
     /// Runs prepared recordings on a processor.

@@ -84,9 +84,10 @@ inBrowsers("calls", (browser) => {
     });
     assert.equal(tokens, 32, "the answers end at their limits");
     const perToken = Object.entries(calls).map(([name, count]) => [name, count / tokens] as const);
-    const sum = perToken.reduce((sum, [, count]) => sum + count, 0);
+    // Work that an earlier answer did once must not hide calls of each token.
+    const sum = perToken.reduce((sum, [, count]) => sum + Math.max(count, 0), 0);
     assert.ok(sum >= 1, "no call was counted");
-    assert.ok(sum <= MOST, JSON.stringify(perToken.filter(([, count]) => count !== 0)));
+    assert.ok(sum <= MOST, JSON.stringify(perToken.filter(([, count]) => count > 0)));
     t.diagnostic(`${sum.toFixed(1)} calls a token`);
   });
 });

@@ -51,7 +51,8 @@ inBrowsers("folders", (browser) => {
 
   for (const way of WAYS) {
     test(`a package by its ${way} answers as by its address`, async () => {
-      const { local, remote } = await tab.run(async (way) => {
+      const argument = { way, address: FOLDERS.package.url };
+      const { local, remote } = await tab.run(async ({ way, address }) => {
         const { Engine } = (await import("/ocelli/index.js" as string)) as typeof import("../src/index.js");
         const answer = async (source: Parameters<typeof Engine.load>[0]) => {
           const engine = await Engine.load(source, { context: 512 });
@@ -61,8 +62,8 @@ inBrowsers("folders", (browser) => {
           return choices[0]?.message.content ?? "";
         };
         const { given } = globalThis as Page;
-        return { local: await answer({ package: given.package[way] }), remote: await answer("/packages/tied_two_images-q8_0/") };
-      }, way);
+        return { local: await answer({ package: given.package[way] }), remote: await answer(address) };
+      }, argument);
       assert.ok(remote.length > 0);
       assert.equal(local, remote);
     });

@@ -73,8 +73,8 @@ impl ShardSource for Shards {
 
 /// Opens the device, reads `model.json` and `tokenizer.json`, plans, and uploads the weights. An option that is absent or null is chosen here.
 /// `read_shard(index)` resolves to the bytes of a shard; it is kept, because weights may have to be uploaded again.
-/// `on_event` receives the progress of compilation and trials, `browser_device` compiles pipelines before wgpu creates them and keeps commands,
-/// `decode_picture(bytes, megapixels)` for a picture file. `open_processor()` resolves to the processor, which is the device if the options say so, or if
+/// `on_event` receives the progress of compilation and trials. `browser_device` compiles pipelines before wgpu creates them, and keeps commands.
+/// `decode_picture(bytes, megapixels)` is called for a picture file. `open_processor()` resolves to the processor, which is the device if the options say so, or if
 /// they do not name one and the GPU cannot be used.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
 /**
- * Lists of commands, which one call from wasm submits. wgpu encodes each command with a call, several hundred for a token; a recording that
+ * Lists of commands, which one call from wasm submits. wgpu encodes each command with several calls; a recording that
  * is submitted again and again is encoded once into an encoder that only remembers.
  */
 
@@ -11,6 +11,7 @@ interface Pass {
   end(): void;
 }
 interface Encoder {
+  /** wgpu reads it. */
   readonly label: string;
   beginComputePass(descriptor: object): Pass;
   copyBufferToBuffer(...copy: Copy): void;
