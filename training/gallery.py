@@ -24,8 +24,8 @@ PICTURES += [("clock", 900_000_000), ("chart", 900_000_000), ("sign", 900_000_00
 
 def asked(s: Scene | Drawing) -> list[tuple[str, str]]:
     """Eight different questions with their answers: caption, JSON and six others."""
-    rng, json_of = random.Random(s.seed), kinds.as_json if s.kind in kinds.KINDS else scenes.as_json
-    rows = {"Describe this image.": kinds.caption(s), "Describe the scene as JSON.": json_of(s)}
+    rng = random.Random(s.seed)
+    rows = {"Describe this image.": kinds.caption(s), "Describe the scene as JSON.": kinds.as_json(s)}
     while len(rows) < 8:
         _, prompt, answer = kinds.KINDS[s.kind].ask(s, rng) if s.kind in kinds.KINDS else scenes.ask(s, rng)
         rows.setdefault(prompt, answer)

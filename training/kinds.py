@@ -34,7 +34,7 @@ def make(seed: int, kind: str = "") -> Scene | Drawing:
 
 def draw(s: Scene | Drawing, masks: list | None = None, scale: int = 1) -> np.ndarray:
     """The picture, `scale` times as large."""
-    return KINDS[s.kind].draw(s, scale) if s.kind in KINDS else scenes.draw(scenes.scaled(s, scale) if scale > 1 else s, masks, scale)
+    return KINDS[s.kind].draw(s, scale) if s.kind in KINDS else scenes.draw(scenes.scaled(s, scale), masks, scale)
 
 
 def cell_labels(s: Scene | Drawing, masks: list) -> dict[str, np.ndarray]:
@@ -73,8 +73,8 @@ def ask(s: Scene | Drawing, rng: random.Random) -> tuple[str, str, str]:
     return t, scenes.styled(rng, p), a
 
 
-def as_json(s: Drawing) -> str:
-    return json.dumps(KINDS[s.kind].facts(s), separators=(",", ":"))
+def as_json(s: Scene | Drawing) -> str:
+    return json.dumps(KINDS[s.kind].facts(s), separators=(",", ":")) if s.kind in KINDS else scenes.as_json(s)
 
 
 def conversations(s: Scene | Drawing, rng: random.Random, n: int) -> list[list[tuple[str, str, str]]]:

@@ -182,6 +182,7 @@ MAKERS = [_leaves, _landscape, _room, _face, _night, _object, _noisy]
 
 
 def draw(s: Drawing, scale: int = 1) -> np.ndarray:
+    """The picture; at another scale its content is another one."""
     g = np.random.default_rng(s.seed * 7 + 3)
     h, w = s.h * scale, s.w * scale
     maker = [*MAKERS, _mixed, _leaves, _landscape, _landscape][g.integers(0, 11)]

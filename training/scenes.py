@@ -51,7 +51,7 @@ WORDS = (
     "BOAT BIKE HOUSE DOOR BOOK PEN CUP BREAD CAKE APPLE LEMON MILK TEA GOLD KING STOP OPEN HELLO LOVE"
 ).split()
 LETTERS = sorted(set("".join(WORDS)))
-# What patches can show: letters of words, and digits and a mark of signs.
+# Characters that patches can show: letters of words, and digits and a mark of signs.
 CHARACTERS = LETTERS + list("0123456789!")
 
 _T = "/usr/share/fonts/truetype/"
@@ -93,16 +93,14 @@ class Obj:
 
 
 @dataclass
-class Scene:
+class Picture:
+    """A drawn picture before it is drawn."""
     seed: int
-    kind: str                 # empty, single, pair, triple, group, word, wordshape
+    kind: str
     w: int
     h: int
     background: str
     bg_rgb: tuple[float, float, float]
-    objects: list[Obj] = field(default_factory=list)
-    axis: str = ""            # "x": objects are read left to right, "y": top to bottom
-    style: dict = field(default_factory=dict)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -111,21 +109,18 @@ class Scene:
 
 
 @dataclass
-class Drawing:
-    """A picture of one of the other kinds (`kinds.py`), with what its module knows of it."""
-    seed: int
-    kind: str
-    w: int
-    h: int
-    background: str
-    bg_rgb: tuple[float, float, float]
+class Scene(Picture):
+    """Shapes and words; the kind is empty, single, pair, triple, group, word or wordshape."""
+    objects: list[Obj] = field(default_factory=list)
+    axis: str = ""            # "x": objects are read left to right, "y": top to bottom
+    style: dict = field(default_factory=dict)
+
+
+@dataclass
+class Drawing(Picture):
+    """A picture of one of the other kinds (`kinds.py`), with the facts and the style that its module reads."""
     facts: dict
     style: dict
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Merged tokens (rows, columns) after preprocessing."""
-        return (self.h - 1) // CELL + 1, (self.w - 1) // CELL + 1
 
 
 def rgb_of(rng: random.Random, ranges) -> tuple[float, float, float]:
@@ -359,7 +354,7 @@ def ramped(pixels: np.ndarray, gradient: float) -> np.ndarray:
 PLACE_EDGES = [0.22, 0.39, 0.5, 0.61, 0.78]
 
 
-# Classes of what a cell's thing tells: nothing, 12 hours, 8 values, signs, a photograph.
+# Classes of a cell: nothing, 12 hours of clocks, 8 values of bars, 20 signs, a photograph.
 MARKS = 1 + 12 + 8 + 20 + 1
 # Classes of a patch of a clock: its direction from the center, and none, one or both of the hands.
 SECTORS, HANDS = 24, 4

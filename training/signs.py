@@ -38,7 +38,7 @@ def make(seed: int) -> Drawing:
 
 
 class Text(NamedTuple):
-    """What is printed in the middle of a sign, and the font's size as a share of the sign's radius."""
+    """The characters in the middle of a sign, and the font's size as a share of the sign's radius."""
     said: str
     size: float
 
@@ -111,7 +111,7 @@ def draw(s: Drawing, scale: int = 1) -> np.ndarray:
 
 
 def labels(s: Drawing, out: dict[str, np.ndarray]) -> None:
-    """The sign in all its cells, and what is printed in its patches."""
+    """The sign in all its cells, and its characters in their patches."""
     t = s.style
     on = scenes.cells_in(s, t["cx"] - t["r"], t["cy"] - t["r"], t["cx"] + t["r"], t["cy"] + t["r"])
     out["mark2"][on] = 21 + NAMES.index(s.facts["sign"])
