@@ -44,6 +44,8 @@ export interface Tab {
 export interface Work {
   /** Time of each task. */
   tasks: number[];
+  /** Time from each frame to the next one, all tasks of which are counted. */
+  frames: number[];
   /** Sums of all scripts, all layouts, and all calculations of styles. */
   script: number;
   layout: number;
@@ -183,14 +185,14 @@ async function chromiumTabOf(context: BrowserContext): Promise<Tab> {
       };
       const browser = context.browser();
       if (!browser) throw new Error("only a browser without a profile is traced");
-      await browser.startTracing(page, { categories: ["toplevel"] });
+      await browser.startTracing(page, { categories: ["toplevel", "cc"] });
       const before = await spent();
       await act();
       const after = await spent();
-      const tasks = tasksIn(await browser.stopTracing());
+      const times = timesIn(await browser.stopTracing());
       await session.detach();
       const of = (name: string) => after(name) - before(name);
-      return { tasks, script: of("ScriptDuration"), layout: of("LayoutDuration"), styles: of("RecalcStyleDuration") };
+      return { ...times, script: of("ScriptDuration"), layout: of("LayoutDuration"), styles: of("RecalcStyleDuration") };
     },
     async heap() {
       const session = await context.newCDPSession(page);
@@ -213,24 +215,32 @@ async function chromiumTabOf(context: BrowserContext): Promise<Tab> {
   };
 }
 
-/** The tasks of the busiest main thread of a page in a trace, each with its processor time in milliseconds. */
-function tasksIn(trace: Buffer): number[] {
+/** Processor times of the busiest main thread of a page in a trace: those of its tasks, and those between the starts of its frames. */
+function timesIn(trace: Buffer): Pick<Work, "tasks" | "frames"> {
   interface TraceEvent {
     name: string;
     pid: number;
     tid: number;
+    ts: number;
     tdur?: number;
     args: { name?: string };
   }
   const { traceEvents } = JSON.parse(trace.toString()) as { traceEvents: TraceEvent[] };
   const mains = traceEvents.filter(({ name, args }) => name === "thread_name" && args.name === "CrRendererMain");
-  const tasks = mains.map((main) =>
-    traceEvents
-      .filter(({ name, pid, tid }) => name === "ThreadControllerImpl::RunTask" && pid === main.pid && tid === main.tid)
-      .map(({ tdur = 0 }) => tdur / 1000),
-  );
+  const all = mains.map((main) => {
+    const own = traceEvents.filter(({ pid, tid }) => pid === main.pid && tid === main.tid).sort((one, other) => one.ts - other.ts);
+    const [tasks, frames]: [number[], number[]] = [[], []];
+    for (const { name, tdur = 0 } of own) {
+      // It comes after the task that it is a part of, which is thus counted to the frame before.
+      if (name === "ProxyMain::BeginMainFrame") frames.push(0);
+      if (name !== "ThreadControllerImpl::RunTask") continue;
+      tasks.push(tdur / 1000);
+      if (frames.length > 0) frames.push((frames.pop() ?? 0) + tdur / 1000);
+    }
+    return { tasks, frames };
+  });
   const sum = (all: number[]) => all.reduce((total, each) => total + each, 0);
-  return tasks.sort((one, other) => sum(other) - sum(one))[0] ?? [];
+  return all.sort((one, other) => sum(other.tasks) - sum(one.tasks))[0] ?? { tasks: [], frames: [] };
 }
 
 function firefoxOptions(): LaunchOptions {

@@ -81,9 +81,23 @@ test("a text that streams has the same blocks as the whole text, at every letter
     const growing = new MarkdownBlocks();
     for (let end = 1; end <= text.length; end++) {
       const part = text.slice(0, end);
-      assert.equal(shape(growing.of(part)), shape(new MarkdownBlocks().of(part)), JSON.stringify(part));
+      assert.equal(shape(growing.of(part).flat()), shape(new MarkdownBlocks().of(part).flat()), JSON.stringify(part));
     }
   }
+});
+
+test("finished groups of blocks stay the same objects while a text streams", () => {
+  const growing = new MarkdownBlocks();
+  let [before, text]: [readonly unknown[], string] = [[], ""];
+  for (let paragraph = 0; paragraph < 500; paragraph++) {
+    text += `Paragraph ${paragraph}.\n\n`;
+    const groups = growing.of(text);
+    // The last one is not full, or its last block may still grow.
+    assert.ok(before.slice(0, -1).every((group, index) => group === groups[index]));
+    before = groups;
+  }
+  assert.ok(before.length < 40, `${before.length} groups`);
+  assert.equal(growing.of("Another text.").flat().length, 1);
 });
 
 interface Oracles {

@@ -1,6 +1,6 @@
 /** Answers as elements. They are made of the tokens of Markdown and never of markup, so there is nothing to sanitise. */
 import type { Token, Tokens } from "marked";
-import type { ComponentChildren } from "preact";
+import { Fragment, type ComponentChildren } from "preact";
 import { useRef } from "preact/hooks";
 import { lazy } from "./lazy.js";
 import type { MarkdownBlocks } from "./markdown-blocks.js";
@@ -15,17 +15,21 @@ function elementsOf(Blocks: typeof MarkdownBlocks) {
   return function Elements({ text }: { text: string }) {
     const blocks = useRef<MarkdownBlocks | null>(null);
     blocks.current ??= new Blocks();
-    return <>{blocks.current.of(text).map(once)}</>;
+    return <>{blocks.current.of(text).map(group)}</>;
   };
 }
 
-/** Elements of blocks. Those of a finished block are the same objects for every text that continues it, and are not compared again. */
-const made = new WeakMap<Token, ComponentChildren>();
+/** Elements of blocks and of groups. Those of finished ones are the same objects for every text that continues it, and are not compared again. */
+const made = new WeakMap<object, ComponentChildren>();
 
-function once(token: Token, key: number): ComponentChildren {
-  if (!made.has(token)) made.set(token, block(token, key));
-  return made.get(token);
+function once<Source extends object>(make: (source: Source, key: number) => ComponentChildren) {
+  return (source: Source, key: number) => {
+    if (!made.has(source)) made.set(source, make(source, key));
+    return made.get(source);
+  };
 }
+
+const group = once((tokens: readonly Token[], key) => <Fragment key={key}>{tokens.map(once(block))}</Fragment>);
 
 function block(token: Token, key: number): ComponentChildren {
   switch (token.type) {
