@@ -113,6 +113,17 @@ pub(crate) struct Jobs {
 }
 
 impl Message {
+    /// Returns true if a model is loaded for it: not for a request whose client has left.
+    pub(super) fn wants_model(&self) -> bool {
+        match self {
+            Self::New(job) => !job.prepared.control.is_cancelled(),
+            Self::Load(loaded) => !loaded.is_closed(),
+            Self::Wake => false,
+            #[cfg(test)]
+            Self::Panic => false,
+        }
+    }
+
     /// Ends its request.
     pub(super) fn fail(self, error: Error) {
         match self {

@@ -145,7 +145,8 @@ impl Queue {
                 self.shared.is_stopped.store(true, Ordering::SeqCst);
                 break;
             };
-            if !matches!(message, Message::New(_) | Message::Load(_)) {
+            if !message.wants_model() {
+                message.fail(Error::Aborted);
                 continue;
             }
             match loading.opened(&self.shared) {

@@ -76,7 +76,7 @@ export async function aborted(begin) {
   assert.equal(await metric("ocelli_requests_active"), 1, "the answer is being computed");
   await abort();
   for (const began = performance.now(); await metric("ocelli_requests_active"); await sleep(20))
-    assert.ok(performance.now() - began < 2000, "the answer is still computed two seconds after the abort");
+    assert.ok(performance.now() - began < 60_000, "the answer is still computed a minute after the abort");
   assert.ok((await metric("ocelli_completion_tokens_total")) - before < ENDLESS, "the answer was completed");
 }
 
