@@ -6,7 +6,7 @@ export const models = {
   held: {
     model: "سيُرسل عندما يصبح النموذج جاهزًا.",
     cancel: "إلغاء",
-    photograph: "تبدو هذه صورة فوتوغرافية. النموذج التجريبي لا يعرف سوى الأشكال المرسومة، وسيختلق شيئًا.",
+    photograph: "تبدو هذه صورة فوتوغرافية. النموذج التجريبي لا يعرف سوى الرسوم البسيطة.",
     download: (name: string, bytes: number | null, seconds: number | null) => {
       const facts = [bytes === null ? null : sizeText(bytes), seconds === null ? null : `نحو ${duration(seconds)}`].filter(Boolean);
       return `تنزيل ${name}${facts.length > 0 ? ` (${facts.join("، ")})` : ""} ووصفها`;
@@ -46,7 +46,7 @@ export const models = {
 
   list: "نماذج للاختيار",
   demoTitle: "النموذج التجريبي",
-  demoAbout: "يأتي مع هذه الصفحة. صغير جدًا: يعرف مشاهد مولَّدة من أشكال ملوّنة وكلمات قصيرة، لا غير.",
+  demoAbout: "يأتي مع هذه الصفحة. صغير جدًا: يعرف الأشكال المرسومة والكلمات القصيرة والساعات والمخططات الشريطية وإشارات المرور، لا غير.",
   demoDownload: "لا شيء آخر للتنزيل.",
   runsOn: (device: string) => `تعمل النماذج على ${device}.`,
   test: "اختبار هذا الجهاز",

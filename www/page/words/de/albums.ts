@@ -25,7 +25,7 @@ export const albums = {
   settingsHelp: "Sie gelten für Bilder, die noch nicht geschrieben sind.",
   continues: "Alben von selbst fortsetzen, wenn die Seite geöffnet wird",
   screenOn: "Den Bildschirm anlassen, während ein Album geschrieben wird",
-  demo: "Das Demomodell kennt nur gezeichnete Formen und erfindet bei Fotos etwas. Benutzen Sie für Fotos ein größeres Modell.",
+  demo: "Das Demomodell kennt nur einfache Zeichnungen. Benutzen Sie für Fotos ein größeres Modell.",
   models: "Modelle ansehen",
 
   make: {

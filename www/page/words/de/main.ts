@@ -71,7 +71,7 @@ export const main = {
   empty: {
     heading: "Was ist auf Ihrem Bild?",
     answers: "Legen Sie ein Bild ab, fügen Sie eines ein oder wählen Sie unten eines aus. Dann fragen Sie.",
-    demo: "Das Demomodell kennt nur gezeichnete Formen. Für Fotos brauchen Sie ein größeres Modell.",
+    demo: "Das Demomodell kennt nur einfache Zeichnungen. Für Fotos brauchen Sie ein größeres Modell.",
     seeModels: "Modelle ansehen",
     examples: "Ein Beispiel ausprobieren",
     scene: "Beispielbild",

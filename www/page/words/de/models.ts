@@ -6,7 +6,7 @@ export const models = {
   held: {
     model: "Wird gesendet, sobald das Modell bereit ist.",
     cancel: "Abbrechen",
-    photograph: "Das sieht nach einem Foto aus. Das Demomodell kennt nur gezeichnete Formen und würde etwas erfinden.",
+    photograph: "Das sieht nach einem Foto aus. Das Demomodell kennt nur einfache Zeichnungen.",
     download: (name: string, bytes: number | null, seconds: number | null) => {
       const facts = [bytes === null ? null : sizeText(bytes), seconds === null ? null : `etwa ${duration(seconds)}`].filter(Boolean);
       return `${name} herunterladen${facts.length > 0 ? ` (${facts.join(", ")})` : ""} und beschreiben`;
@@ -47,7 +47,8 @@ export const models = {
 
   list: "Modelle zur Auswahl",
   demoTitle: "Demomodell",
-  demoAbout: "Gehört zu dieser Seite. Winzig: Es kennt erzeugte Bilder farbiger Formen und kurze Wörter, sonst nichts.",
+  demoAbout:
+    "Gehört zu dieser Seite. Winzig: Es kennt gezeichnete Formen, kurze Wörter, Uhren, Balkendiagramme und Verkehrsschilder, sonst nichts.",
   demoDownload: "Nichts weiter herunterzuladen.",
   runsOn: (device: string) => `Modelle laufen auf ${device}.`,
   test: "Dieses Gerät testen",

@@ -22,7 +22,7 @@ export const albums = {
   settingsHelp: "They count for pictures that are not written yet.",
   continues: "Continue albums automatically when the page opens",
   screenOn: "Keep the screen on while an album is written",
-  demo: "The demo model knows drawn shapes only and makes things up about photographs. For photographs, use a larger model.",
+  demo: "The demo model knows simple drawings only. For photographs, use a larger model.",
   models: "See models",
 
   make: {

@@ -105,7 +105,7 @@ export const en = {
   empty: {
     heading: "What is in your picture?",
     answers: "Drop a picture, paste one, or choose one below. Then ask.",
-    demo: "The demo model knows drawn shapes only. For photographs, get a larger model.",
+    demo: "The demo model knows simple drawings only. For photographs, get a larger model.",
     seeModels: "See models",
     examples: "Try an example",
     scene: "Example scene",

@@ -8,7 +8,7 @@ export const models = {
   held: {
     model: "Will be sent when the model is ready.",
     cancel: "Cancel",
-    photograph: "This looks like a photograph. The demo model knows drawn shapes only and would make something up.",
+    photograph: "This looks like a photograph. The demo model knows simple drawings only.",
     download: (name: string, bytes: number | null, seconds: number | null) => {
       const facts = [bytes === null ? null : sizeText(bytes), seconds === null ? null : `about ${duration(seconds)}`].filter(Boolean);
       return `Download ${name}${facts.length > 0 ? ` (${facts.join(", ")})` : ""} and describe it`;
@@ -48,7 +48,7 @@ export const models = {
 
   list: "Models to choose from",
   demoTitle: "Demo model",
-  demoAbout: "Comes with this page. Tiny: it knows generated scenes of coloured shapes and short words, nothing else.",
+  demoAbout: "Comes with this page. Tiny: it knows drawn shapes, short words, clocks, bar charts and road signs, nothing else.",
   demoDownload: "Nothing more to download.",
   runsOn: (device: string) => `Models run on ${device}.`,
   test: "Test this device",

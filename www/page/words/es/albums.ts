@@ -24,7 +24,7 @@ export const albums = {
   settingsHelp: "Valen para las imágenes que aún no están escritas.",
   continues: "Continuar los álbumes por sí solos al abrir la página",
   screenOn: "Mantener la pantalla encendida mientras se escribe un álbum",
-  demo: "El modelo de demostración solo conoce formas dibujadas y se inventa cosas sobre las fotografías. Para fotografías, use un modelo más grande.",
+  demo: "El modelo de demostración solo conoce dibujos sencillos. Para fotografías, use un modelo más grande.",
   models: "Ver modelos",
 
   make: {

@@ -72,7 +72,7 @@ export const main = {
   empty: {
     heading: "¿Qué hay en su imagen?",
     answers: "Suelte una imagen, péguela o elija una abajo. Después pregunte.",
-    demo: "El modelo de demostración solo conoce formas dibujadas. Para fotografías, use un modelo más grande.",
+    demo: "El modelo de demostración solo conoce dibujos sencillos. Para fotografías, use un modelo más grande.",
     seeModels: "Ver modelos",
     examples: "Probar un ejemplo",
     scene: "Imagen de ejemplo",

@@ -6,7 +6,7 @@ export const models = {
   held: {
     model: "Se enviará cuando el modelo esté listo.",
     cancel: "Cancelar",
-    photograph: "Esto parece una fotografía. El modelo de demostración solo conoce formas dibujadas y se inventaría algo.",
+    photograph: "Esto parece una fotografía. El modelo de demostración solo conoce dibujos sencillos.",
     download: (name: string, bytes: number | null, seconds: number | null) => {
       const facts = [bytes === null ? null : sizeText(bytes), seconds === null ? null : `unos ${duration(seconds)}`].filter(Boolean);
       return `Descargar ${name}${facts.length > 0 ? ` (${facts.join(", ")})` : ""} y describirla`;
@@ -47,7 +47,8 @@ export const models = {
 
   list: "Modelos para elegir",
   demoTitle: "Modelo de demostración",
-  demoAbout: "Viene con esta página. Diminuto: conoce escenas generadas de formas de colores y palabras cortas, nada más.",
+  demoAbout:
+    "Viene con esta página. Diminuto: conoce formas dibujadas, palabras cortas, relojes, gráficos de barras y señales de tráfico, nada más.",
   demoDownload: "No hay nada más que descargar.",
   runsOn: (device: string) => `Los modelos funcionan en ${device}.`,
   test: "Probar este dispositivo",

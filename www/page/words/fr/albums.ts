@@ -23,7 +23,7 @@ export const albums = {
   settingsHelp: "Ils valent pour les images qui ne sont pas encore écrites.",
   continues: "Continuer les albums d’eux-mêmes à l’ouverture de la page",
   screenOn: "Garder l’écran allumé pendant l’écriture d’un album",
-  demo: "Le modèle de démonstration ne connaît que des formes dessinées et invente à propos des photos. Pour des photos, prenez un modèle plus grand.",
+  demo: "Le modèle de démonstration ne connaît que des dessins simples. Pour des photos, prenez un modèle plus grand.",
   models: "Voir les modèles",
 
   make: {

@@ -71,7 +71,7 @@ export const main = {
   empty: {
     heading: "Qu’y a-t-il sur votre image ?",
     answers: "Déposez une image, collez-en une ou choisissez-en une ci-dessous. Puis posez votre question.",
-    demo: "Le modèle de démonstration ne connaît que des formes dessinées. Pour des photos, prenez un modèle plus grand.",
+    demo: "Le modèle de démonstration ne connaît que des dessins simples. Pour des photos, prenez un modèle plus grand.",
     seeModels: "Voir les modèles",
     examples: "Essayer un exemple",
     scene: "Image d’exemple",

@@ -6,7 +6,7 @@ export const models = {
   held: {
     model: "Sera envoyée dès que le modèle est prêt.",
     cancel: "Annuler",
-    photograph: "Cela ressemble à une photo. Le modèle de démonstration ne connaît que des formes dessinées et inventerait quelque chose.",
+    photograph: "Cela ressemble à une photo. Le modèle de démonstration ne connaît que des dessins simples.",
     download: (name: string, bytes: number | null, seconds: number | null) => {
       const facts = [bytes === null ? null : sizeText(bytes), seconds === null ? null : `environ ${duration(seconds)}`].filter(Boolean);
       return `Télécharger ${name}${facts.length > 0 ? ` (${facts.join(", ")})` : ""} et la décrire`;
@@ -47,7 +47,8 @@ export const models = {
 
   list: "Modèles au choix",
   demoTitle: "Modèle de démonstration",
-  demoAbout: "Fourni avec cette page. Minuscule : il connaît des scènes générées de formes colorées et des mots courts, rien d’autre.",
+  demoAbout:
+    "Fourni avec cette page. Minuscule : il connaît des formes dessinées, des mots courts, des horloges, des diagrammes à barres et des panneaux routiers, rien d’autre.",
   demoDownload: "Rien de plus à télécharger.",
   runsOn: (device: string) => `Les modèles s’exécutent sur ${device}.`,
   test: "Tester cet appareil",

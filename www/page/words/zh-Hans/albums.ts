@@ -23,7 +23,7 @@ export const albums = {
   settingsHelp: "适用于尚未撰写的图片。",
   continues: "打开页面时自动继续相册",
   screenOn: "撰写相册时保持屏幕常亮",
-  demo: "演示模型只认识画出来的图形，会对照片凭空编造。要处理照片，请使用更大的模型。",
+  demo: "演示模型只认识简单的图画。要处理照片，请使用更大的模型。",
   models: "查看模型",
 
   make: {

@@ -6,7 +6,7 @@ export const models = {
   held: {
     model: "模型就绪后会自动发送。",
     cancel: "取消",
-    photograph: "这看起来是一张照片。演示模型只认识画出来的图形，会凭空编造。",
+    photograph: "这看起来是一张照片。演示模型只认识简单的图画。",
     download: (name: string, bytes: number | null, seconds: number | null) => {
       const facts = [bytes === null ? null : sizeText(bytes), seconds === null ? null : `约 ${duration(seconds)}`].filter(Boolean);
       return `下载 ${name}${facts.length > 0 ? `（${facts.join("，")}）` : ""}并描述`;
@@ -45,7 +45,7 @@ export const models = {
 
   list: "可选的模型",
   demoTitle: "演示模型",
-  demoAbout: "随此页面提供。非常小：只认识生成的彩色图形和短词，别的都不认识。",
+  demoAbout: "随此页面提供。非常小：只认识画出来的图形、短词、时钟、柱状图和路标，别的都不认识。",
   demoDownload: "无需再下载任何内容。",
   runsOn: (device: string) => `模型运行于${device}。`,
   test: "测试这台设备",
