@@ -93,7 +93,7 @@ export const anthropic = {
     const message = await client.messages.create({ ...greedy, messages: [HELLO], tools, tool_choice: choice });
     const call = message.content.at(-1);
     if (call?.type !== "tool_use") throw new Error(`no call: ${JSON.stringify(message)}`);
-    const result = { type: "tool_result" as const, tool_use_id: call.id, content: "It is painted." };
+    const result = { type: "tool_result" as const, tool_use_id: call.id, content: "Thanks!" };
     const turns = [HELLO, { role: "assistant" as const, content: message.content }, { role: "user" as const, content: [result] }];
     const after = await client.messages.create({ ...greedy, messages: turns, tools });
     const parsed = await client.messages.parse({ ...greedy, messages: [HELLO], output_config: { format: zodOutputFormat(Scene) } });
@@ -178,7 +178,7 @@ export const langchain = {
     const paint = [functionOf("paint", PARAMETERS)];
     const message = await chatModel().bindTools(paint, { tool_choice: "required", parallel_tool_calls: false }).invoke("Hello");
     const [call] = message.tool_calls ?? [];
-    const turns = [new HumanMessage("Hello"), message, new ToolMessage({ content: "It is painted.", tool_call_id: call?.id ?? "" })];
+    const turns = [new HumanMessage("Hello"), message, new ToolMessage({ content: "Thanks!", tool_call_id: call?.id ?? "" })];
     const after = await chatModel().bindTools(paint).invoke(turns);
     const object = await chatModel({ maxTokens: 100 }).withStructuredOutput(Scene, { name: "scene", method: "jsonSchema" }).invoke("Hello");
     return {

@@ -111,7 +111,7 @@ describe("serve", { skip: !isRun && "it runs with Chromium's tests" }, () => {
       streamed.choices[0]?.message.tool_calls?.map((call) => call.type === "function" && call.function.arguments),
       [call.function.arguments],
     );
-    const result = { role: "tool" as const, tool_call_id: call.id, content: "It is painted." };
+    const result = { role: "tool" as const, tool_call_id: call.id, content: "Thanks!" };
     const after = await client.chat.completions.create({ ...about, tools: [paint], messages: [...about.messages, choice.message, result] });
     assert.ok((after.usage?.prompt_tokens_details?.cached_tokens ?? 0) > 0);
     const painted: unknown[] = [];

@@ -39,7 +39,7 @@ features("ai, @ai-sdk/openai-compatible, @ai-sdk/anthropic (Node)", ["ai", "@ai-
       const paint = tool({
         description: "Paints shapes.",
         inputSchema: jsonSchema(PARAMETERS),
-        execute: (scene) => painted.push(Scene.parse(scene)) && "It is painted.",
+        execute: (scene) => painted.push(Scene.parse(scene)) && "Thanks!",
       });
       const { steps } = await generateText({
         ...base,

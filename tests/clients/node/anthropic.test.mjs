@@ -35,12 +35,12 @@ features("@anthropic-ai/sdk (Node)", ["@anthropic-ai/sdk"], {
     const call = message.content.at(-1);
     assert.deepEqual([message.stop_reason, call.type, call.name], ["tool_use", "tool_use", "paint"]);
     Scene.parse(call.input);
-    const result = { type: "tool_result", tool_use_id: call.id, content: "It is painted." };
+    const result = { type: "tool_result", tool_use_id: call.id, content: "Thanks!" };
     const turns = [...asked(), { role: "assistant", content: message.content }, { role: "user", content: [result] }];
     const after = await demo.messages.create({ ...options, messages: turns });
     // With the spaces that the model wrote.
     const args = `{"shape": "${call.input.shape}", "count": ${call.input.count}}`;
-    const wanted = await chat(DEMO, { messages: [...asked(), ...called("paint", args, "It is painted.")], tools: [functionOf(PAINT)] });
+    const wanted = await chat(DEMO, { messages: [...asked(), ...called("paint", args, "Thanks!")], tools: [functionOf(PAINT)] });
     assert.deepEqual([after.content[0].text, promptOf(after.usage)], wanted);
     const streamed = await demo.messages.stream({ ...options, messages: asked(), tool_choice: choice }).finalMessage();
     assert.deepEqual(streamed.content.at(-1).input, call.input);

@@ -37,9 +37,9 @@ features("@langchain/openai (Node)", ["@langchain/openai"], {
     const [call] = message.tool_calls;
     assert.deepEqual([message.response_metadata.finish_reason, call.name], ["tool_calls", "paint"]);
     Scene.parse(call.args);
-    const turns = [new HumanMessage("Hello"), message, new ToolMessage({ content: "It is painted.", tool_call_id: call.id })];
+    const turns = [new HumanMessage("Hello"), message, new ToolMessage({ content: "Thanks!", tool_call_id: call.id })];
     const after = await model().bindTools([functionOf(PAINT)]).invoke(turns);
-    const messages = [...asked(), ...called("paint", JSON.stringify(call.args), "It is painted.")];
+    const messages = [...asked(), ...called("paint", JSON.stringify(call.args), "Thanks!")];
     const wanted = await chat(DEMO, { messages, tools: [functionOf(PAINT)] });
     assert.deepEqual([after.content, after.usage_metadata.input_tokens], wanted);
   },

@@ -49,13 +49,13 @@ features("openai (Node)", ["openai"], {
     const [call] = choices[0].message.tool_calls;
     assert.deepEqual([choices[0].finish_reason, call.function.name], ["tool_calls", "paint"]);
     Scene.parse(JSON.parse(call.function.arguments));
-    const result = { role: "tool", tool_call_id: call.id, content: "It is painted." };
+    const result = { role: "tool", tool_call_id: call.id, content: "Thanks!" };
     const after = await demo.chat.completions.create({ ...options, messages: [...asked(), choices[0].message, result] });
-    const turns = [...asked(), ...called("paint", call.function.arguments, "It is painted.")];
+    const turns = [...asked(), ...called("paint", call.function.arguments, "Thanks!")];
     const wanted = await chat(DEMO, { messages: turns, tools: [functionOf(PAINT)] });
     assert.deepEqual([after.choices[0].message.content, after.usage.prompt_tokens], wanted);
     const painted = [];
-    const painter = functionOf({ ...PAINT, function: (scene) => painted.push(scene) && "It is painted.", parse: JSON.parse });
+    const painter = functionOf({ ...PAINT, function: (scene) => painted.push(scene) && "Thanks!", parse: JSON.parse });
     await demo.chat.completions.runTools({ ...greedy, ...required, messages: asked(), tools: [painter] }, { maxChatCompletions: 1 }).done();
     assert.deepEqual(painted, [JSON.parse(call.function.arguments)]);
   },

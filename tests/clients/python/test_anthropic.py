@@ -41,10 +41,10 @@ def test_tools():
     call = message.content[-1]
     assert (message.stop_reason, call.type, call.name) == ("tool_use", "tool_use", "paint")
     scene = Scene.model_validate(call.input)
-    result = {"type": "tool_result", "tool_use_id": call.id, "content": "It is painted."}
+    result = {"type": "tool_result", "tool_use_id": call.id, "content": "Thanks!"}
     turns = [*asked(), {"role": "assistant", "content": message.content}, {"role": "user", "content": [result]}]
     after = demo.messages.create(messages=turns, **options)
-    told, tokens = chat(DEMO, messages=asked() + called("paint", json.dumps(call.input), "It is painted."), tools=[function(PAINT)])
+    told, tokens = chat(DEMO, messages=asked() + called("paint", json.dumps(call.input), "Thanks!"), tools=[function(PAINT)])
     assert after.content[0].text == told
     assert after.usage.input_tokens + after.usage.cache_read_input_tokens == tokens
     with demo.messages.stream(messages=asked(), tool_choice=choice, **options) as stream:

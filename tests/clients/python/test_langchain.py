@@ -40,9 +40,9 @@ def test_tools():
     call = message.tool_calls[0]
     assert (message.response_metadata["finish_reason"], call["name"]) == ("tool_calls", "paint")
     Scene.model_validate(call["args"])
-    turns = [HumanMessage("Hello"), message, ToolMessage("It is painted.", tool_call_id=call["id"])]
+    turns = [HumanMessage("Hello"), message, ToolMessage("Thanks!", tool_call_id=call["id"])]
     after = model().bind_tools([function(PAINT)]).invoke(turns)
-    wanted = chat(DEMO, messages=asked() + called("paint", json.dumps(call["args"]), "It is painted."), tools=[function(PAINT)])
+    wanted = chat(DEMO, messages=asked() + called("paint", json.dumps(call["args"]), "Thanks!"), tools=[function(PAINT)])
     assert (after.content, after.usage_metadata["input_tokens"]) == wanted
     chunks = list(bound.stream("Hello"))
     assert sum(chunks[1:], chunks[0]).tool_calls[0]["args"] == call["args"]

@@ -40,9 +40,9 @@ def test_tools():
     call = message.tool_calls[0]
     assert (answer.choices[0].finish_reason, call.function.name) == ("tool_calls", "paint")
     Scene.model_validate_json(call.function.arguments)
-    result = {"role": "tool", "tool_call_id": call.id, "content": "It is painted."}
+    result = {"role": "tool", "tool_call_id": call.id, "content": "Thanks!"}
     after = complete(messages=[*asked(), message, result], tools=[function(PAINT)])
-    turns = asked() + called("paint", call.function.arguments, "It is painted.")
+    turns = asked() + called("paint", call.function.arguments, "Thanks!")
     assert (after.choices[0].message.content, after.usage.prompt_tokens) == chat(DEMO, messages=turns, tools=[function(PAINT)])
 
 

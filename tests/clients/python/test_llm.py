@@ -47,7 +47,7 @@ def test_picture(home):
 
 
 def test_tools(home):
-    code = 'def paint(shape: str) -> str:\n    "Paints a shape."\n    return "It is painted."\n'
+    code = 'def paint(shape: str) -> str:\n    "Paints a shape."\n    return "Thanks!"\n'
     # The demo model calls no tool of its own accord; its prompt has the definition.
     done = told(home, "-u", "Hello", "--functions", code)
     assert int(done.stderr.split()[2].replace(",", "")) > 60, done.stderr

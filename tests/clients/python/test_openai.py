@@ -51,9 +51,9 @@ def test_tools():
     call = answer.choices[0].message.tool_calls[0]
     assert (answer.choices[0].finish_reason, call.function.name) == ("tool_calls", "paint")
     Scene.model_validate_json(call.function.arguments)
-    result = {"role": "tool", "tool_call_id": call.id, "content": "It is painted."}
+    result = {"role": "tool", "tool_call_id": call.id, "content": "Thanks!"}
     after = demo.chat.completions.create(messages=[*asked(), answer.choices[0].message, result], **options)
-    turns = asked() + called("paint", call.function.arguments, "It is painted.")
+    turns = asked() + called("paint", call.function.arguments, "Thanks!")
     wanted = chat(DEMO, messages=turns, tools=[function(PAINT)])
     assert (after.choices[0].message.content, after.usage.prompt_tokens) == wanted
     with demo.chat.completions.stream(messages=asked(), tool_choice="required", parallel_tool_calls=False, **options) as stream:

@@ -48,7 +48,7 @@ def test_tools():
     @looped.tool_plain
     def paint(shape: Literal["circle", "star"], count: Literal[1, 2, 3]) -> str:
         painted.append((shape, count))
-        return "It is painted."
+        return "Thanks!"
 
     after = looped.run_sync(message_history=turns)
     assert painted == [("star", 2)] and after.response.finish_reason == "stop" and after.usage.input_tokens > 150
