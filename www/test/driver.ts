@@ -231,8 +231,8 @@ function timesIn(trace: Buffer): Pick<Work, "tasks" | "frames"> {
     const own = traceEvents.filter(({ pid, tid }) => pid === main.pid && tid === main.tid).sort((one, other) => one.ts - other.ts);
     const [tasks, frames]: [number[], number[]] = [[], []];
     for (const { name, tdur = 0 } of own) {
-      // It comes after the task that it is a part of, which is thus counted to the frame before.
-      if (name === "ProxyMain::BeginMainFrame") frames.push(0);
+      // It comes after the task that it is a part of, which is thus counted to the frame before. A frame may have several such events.
+      if (name === "ProxyMain::BeginMainFrame" && frames.at(-1) !== 0) frames.push(0);
       if (name !== "ThreadControllerImpl::RunTask") continue;
       tasks.push(tdur / 1000);
       if (frames.length > 0) frames.push((frames.pop() ?? 0) + tdur / 1000);
